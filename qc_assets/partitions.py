@@ -1,0 +1,26 @@
+"""The one daily partitions definition: a partition is a UTC day of activity."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+
+from qc_assets.settings import Settings
+
+
+def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Days from QC_START_DATE to the last one that can be complete, in UTC."""
+    end = None
+    if settings.end_date is not None or settings.source == "demo":
+        end = (settings.last_date + timedelta(days=1)).isoformat()
+    return dg.DailyPartitionsDefinition(start_date=settings.first_date.isoformat(), end_date=end, timezone="UTC")
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Every day from `first` to `last`, both included.
+
+    Raises:
+        ValueError: if `last` is before `first`.
+    """
+    if last < first:
+        raise ValueError(f"the range ends ({last}) before it begins ({first})")
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

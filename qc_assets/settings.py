@@ -1,0 +1,139 @@
+"""Every knob of the project, typed, read from `QC_*` variables and the checkout's `.env`."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from qc_assets.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+SQL_ROOT = PROJECT_ROOT / "warehouse"
+
+SourceName = Literal["demo", "gharchive"]
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Unknown `QC_*` names in `.env` are ignored; bad values are refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QC_", env_file=PROJECT_ROOT / ".env", extra="ignore", validate_default=True
+    )
+
+    source: SourceName = Field("demo", description="Where activity comes from.")
+    home: Path = Field(PROJECT_ROOT / ".qc", description="Folder of all run-time state but the warehouse.")
+    warehouse: Path = Field(SQL_ROOT / "qc.duckdb", description="The DuckDB file.")
+    repos: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Only these repositories (owner/name, comma-separated); empty means all of the source."
+    )
+
+    start_date: date | None = Field(
+        None, description="First daily partition (UTC); default: 2015-01-01 for gharchive, else 2024-01-01."
+    )
+    end_date: date | None = Field(None, description="Last daily partition; default: yesterday.")
+    max_partitions_per_run: int = Field(30, ge=1, description="Days that one backfill run takes at most.")
+
+    memory_limit: str = Field("2GiB", description="Memory that one DuckDB connection may use.")
+    threads: int | None = Field(None, ge=1, description="DuckDB threads; default: all cores.")
+    lock_timeout_s: float = Field(300.0, gt=0, description="Seconds to wait for another process's lock.")
+
+    demo_prs: int = Field(2_000, ge=1, description="Pull requests that the demo source generates.")
+    demo_days: int = Field(240, ge=14, description="Days over which the demo's activity is spread.")
+    seed: int = Field(20240101, ge=0, description="Seed of the demo source and of training.")
+
+    gharchive_dir: Path | None = Field(None, description="Folder of YYYY-MM-DD-H.json.gz files.")
+    gharchive_url: str = Field("https://data.gharchive.org", description="Where missing hours come from.")
+    gharchive_download: bool = Field(
+        True, description="Download hours the folder lacks (never done when QC_GHARCHIVE_DIR is set)."
+    )
+    max_bad_line_share: float = Field(0.01, ge=0, le=1, description="Unreadable lines a partition may have.")
+    min_archive_completeness: float = Field(
+        0.95, ge=0, le=1, description="Share of numbers seen for an archive day to count as covered."
+    )
+
+    min_pr_lines: int = Field(10, ge=0, description="Smaller pull requests are left out of p0.")
+    n_trials: int = Field(30, ge=1, description="Optuna trials per candidate.")
+    bootstrap_resamples: int = Field(500, ge=50, description="Resamples behind every interval.")
+    retrain_after_partitions: int = Field(7, ge=1, description="New partitions that trigger retraining.")
+    retrain_after_days: int = Field(30, ge=1, description="Days after which models are retrained anyway.")
+    training_threads: int | None = Field(None, ge=1, description="Threads for training; default: all cores.")
+
+    mlflow_tracking_uri: str | None = Field(None, description="Default: SQLite under QC_HOME.")
+    mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow UI, for links in Dagster.")
+    dagster_url: str = Field("http://127.0.0.1:3000", description="Dagster UI, for links in MLflow.")
+    failure_webhook_url: str | None = Field(None, description="POSTed a JSON document when a run fails.")
+    host: str = Field("127.0.0.1", description="Address that `qc up` binds.")
+    dagster_port: int = Field(3000, ge=1, le=65535)
+    mlflow_port: int = Field(5000, ge=1, le=65535)
+
+    @field_validator("repos", mode="before")
+    @classmethod
+    def _split_repos(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("repos")
+    @classmethod
+    def _owner_slash_name(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        bad = [name for name in value if name.count("/") != 1]
+        if bad:
+            raise ValueError(f"{', '.join(bad)}: write repositories as owner/name, separated by commas")
+        return tuple(sorted(set(value)))
+
+    @field_validator("home", "warehouse", "gharchive_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @property
+    def first_date(self) -> date:
+        """First day that has a partition: QC_START_DATE, else a default that suits the source."""
+        if self.start_date is not None:
+            return self.start_date
+        # GH Archive's events have had today's shape since 2015.
+        return date(2015, 1, 1) if self.source == "gharchive" else date(2024, 1, 1)
+
+    @cached_property
+    def last_date(self) -> date:
+        """Last day that has a partition: QC_END_DATE, else the demo's last day, else yesterday (UTC)."""
+        if self.end_date is not None:
+            return self.end_date
+        if self.source == "demo":
+            return self.first_date + timedelta(days=self.demo_days - 1)
+        return datetime.now(UTC).date() - timedelta(days=1)
+
+    @property
+    def staging(self) -> Path:
+        return self.home / "staging"
+
+    @property
+    def tracking_uri(self) -> str:
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def artifact_root(self) -> Path:
+        return self.home / "mlflow" / "artifacts"
+
+    @property
+    def is_synthetic(self) -> bool:
+        return self.source == "demo"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings, turning pydantic's report into one readable line per bad variable.
+
+    Raises:
+        SettingsError: naming each variable, its value and what is allowed.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"QC_{'_'.join(map(str, item['loc'])).upper()}={item['input']!r}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise SettingsError("; ".join(lines) + ". Mend the variable or the line in .env.") from error

@@ -1,0 +1,272 @@
+"""The DuckDB warehouse: opened for moments, written in one short transaction at a time, never held open.
+
+DuckDB lets one process write a file at a time and refuses readers meanwhile. So a step computes into staged
+Parquet, opens the warehouse, merges in one transaction and closes it; readers open, answer and close. Both wait
+with jittered backoff while somebody else has the file.
+"""
+
+import hashlib
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.settings import SQL_ROOT, Settings
+
+RAW_TABLES = (
+    "repositories",
+    "users",
+    "pull_requests",
+    "reviews",
+    "review_comments",
+    "issues",
+    "issue_comments",
+    "label_events",
+)
+_IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
+# "different configuration": another thread of this process has the file open in the other mode.
+_BUSY = ("Could not set lock on file", "different configuration", "being used by another process")
+
+
+@cache
+def sql_sections(name: str) -> dict[str, str]:
+    """Read `warehouse/<name>.sql`, split at its `-- name: x` lines; text before the first is section ``""``.
+
+    Raises:
+        QcError: if the file does not exist.
+    """
+    path = SQL_ROOT / f"{name}.sql"
+    if not path.is_file():
+        raise QcError(f"no SQL file {path}")
+    parts = re.split(r"^-- name: (\w+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {"": parts[0].strip(), **dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))}
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, duckdb.Error) and any(text in str(error) for text in _BUSY)
+
+
+class Warehouse:
+    """One warehouse file and how to open it.
+
+    Args:
+        path: the DuckDB file; created by the first write.
+        staging: folder for staged Parquet and for what DuckDB spills.
+        lock_timeout_s: seconds to wait while another process has the file.
+        memory_limit: DuckDB's memory limit for one connection, such as ``2GiB``.
+        threads: DuckDB's threads; None means all cores.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        staging: Path | None = None,
+        lock_timeout_s: float = 300.0,
+        memory_limit: str = "2GiB",
+        threads: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.staging_root = staging or self.path.parent / ".staging"
+        self.lock_timeout_s = lock_timeout_s
+        self.memory_limit = memory_limit
+        self.threads = threads
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Warehouse":
+        return cls(
+            settings.warehouse,
+            staging=settings.staging,
+            lock_timeout_s=settings.lock_timeout_s,
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+        )
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A fresh folder for staged files, removed at the end whatever happens."""
+        folder = self.staging_root / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def scratch(self) -> duckdb.DuckDBPyConnection:
+        """An in-memory connection with the project's limits and macros; it locks nothing."""
+        return self._prepare(duckdb.connect(":memory:", config=self._config()))
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open read-only, hand out the connection, close.
+
+        Raises:
+            WarehouseMissingError: if nothing has been loaded yet.
+            WarehouseBusyError: if a writer kept the file for longer than `lock_timeout_s`.
+        """
+        if not self.path.exists():
+            raise WarehouseMissingError(
+                f"no warehouse at {self.path}: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
+            )
+        connection = self._open(read_only=True)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open for writing, run the body in one transaction, commit (or roll back on any error), close."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = self._open(read_only=False)
+        try:
+            connection.begin()
+            try:
+                self._create_tables(connection)
+                yield connection
+                connection.commit()
+            except BaseException:
+                with suppress(duckdb.Error):  # the transaction may be gone already; the first error matters
+                    connection.rollback()
+                raise
+        finally:
+            connection.close()
+
+    def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
+        """Answer a query read-only.
+
+        Returns:
+            A frame with one row per result row.
+        """
+        with self.read() as connection:
+            return connection.execute(sql, parameters).pl()
+
+    def sql_file(self, name: str, parameters: object = None, *, section: str = "rows") -> pl.DataFrame:
+        """Answer the query in section `section` of `warehouse/<name>.sql` read-only."""
+        return self.query(sql_sections(name)[section], parameters)
+
+    def rebuild(self, name: str, parameters: Mapping[str, object] | None = None) -> int:
+        """Compute the table of `warehouse/<name>.sql` anew: its `rows` section replaces what was there.
+
+        The rows are computed by a reader into staged Parquet, so that writers and readers go on meanwhile.
+
+        Args:
+            name: ``schema/table``; the file has the sections ``table`` (CREATE TABLE and comments) and ``rows``.
+            parameters: named parameters of the query.
+
+        Returns:
+            The number of rows.
+        """
+        sections = sql_sections(name)
+        table = name.replace("/", ".")
+        with self.staging() as folder:
+            staged = str(folder / "rows.parquet")
+            with self.read() as connection:
+                connection.execute(f"COPY ({sections['rows'].rstrip(';')}) TO '{staged}'", parameters)
+            with self.write() as connection:
+                connection.execute(f"DROP TABLE IF EXISTS {table}")
+                connection.execute(sections["table"])
+                connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": staged})
+                return _count(connection, table)
+
+    def columns(self, table: str) -> list[tuple[str, str, str]]:
+        """Name, type and comment of the columns of ``schema.table`` as its SQL declares them; no file is opened."""
+        schema, name = table.split(".")
+        sections = sql_sections(f"{schema}/{name}")
+        with duckdb.connect(":memory:") as connection:
+            connection.execute(f"CREATE SCHEMA {schema}; {sections.get('table') or sections['']}")
+            return connection.execute(
+                "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
+                "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
+                [schema, name],
+            ).fetchall()
+
+    def snapshot(self, tables: Sequence[str]) -> str:
+        """Identity of the contents of `tables`: SHA-256 over each one's name, row count and sum of row hashes.
+
+        It does not depend on the order of rows, nor on when or in how many steps they were loaded.
+        """
+        digest = hashlib.sha256()
+        with self.read() as connection:
+            for table in sorted(tables):
+                schema, name = table.split(".")
+                row = connection.execute(
+                    f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0) FROM {_quoted(schema)}.{_quoted(name)} AS t"
+                ).fetchone()
+                digest.update(f"{table}:{row}\n".encode())
+        return digest.hexdigest()
+
+    def _config(self) -> dict[str, str]:
+        self.staging_root.mkdir(parents=True, exist_ok=True)
+        config = {"memory_limit": self.memory_limit, "temp_directory": str(self.staging_root / "spill")}
+        return config | ({"threads": str(self.threads)} if self.threads else {})
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        attempts = Retrying(
+            retry=retry_if_exception(_is_busy),
+            stop=stop_after_delay(self.lock_timeout_s),
+            wait=wait_random_exponential(multiplier=0.01, max=0.5),
+        )
+        try:
+            return self._prepare(attempts(duckdb.connect, str(self.path), read_only=read_only, config=self._config()))
+        except RetryError as error:
+            holder = re.search(r"PID (\d+)", str(error.last_attempt.exception()))
+            who = f"process {holder[1]}" if holder else "another process"
+            raise WarehouseBusyError(
+                f"{who} has kept {self.path} open for {self.lock_timeout_s:.0f} s: close the program that holds it "
+                "(a notebook with an open connection?) or raise QC_LOCK_TIMEOUT_S"
+            ) from error
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+        connection.execute(sql_sections("macros")[""])
+        return connection
+
+    def _create_tables(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Create what is missing; the statements are skipped while their text is the one applied last."""
+        files = ["schema", *(f"raw/{table}" for table in RAW_TABLES)]
+        files += [f"{folder}/{path.stem}" for folder in ("ops", "ml") for path in sorted((SQL_ROOT / folder).glob("*.sql"))]
+        statements = {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
+        version = hashlib.sha256("".join(statements.values()).encode()).hexdigest()
+        exists = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone()
+        if exists and connection.execute("SELECT version FROM ops.schema_version").fetchone() == (version,):
+            return
+        for statement in statements.values():
+            connection.execute(statement)
+        for table in RAW_TABLES:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
+        self._refuse_old_columns(connection, [name.replace("/", ".") for name in files[1:]])
+        connection.execute("CREATE OR REPLACE TABLE ops.schema_version AS SELECT $1 AS version", [version])
+
+    def _refuse_old_columns(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
+        for table in tables:
+            declared = {column for column, _, _ in self.columns(table)}
+            schema, name = table.split(".")
+            found = connection.execute(
+                "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?", [schema, name]
+            ).fetchall()
+            if declared != {column for (column,) in found}:
+                raise QcError(
+                    f"{self.path} was made by another version of qc-assets ({table} has other columns): "
+                    "move it away, or set QC_WAREHOUSE, and backfill again"
+                )
+
+
+def _quoted(identifier: str) -> str:
+    if not _IDENTIFIER.match(identifier):
+        raise QcError(f"{identifier!r} is not a table name")
+    return f'"{identifier}"'
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row: Any = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(row[0])

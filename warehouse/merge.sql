@@ -1,0 +1,55 @@
+-- Loads the staged observations of one table and folds them into it, inside the caller's transaction.
+-- {table} is a table of the raw schema, {keys} its primary key, {scope} the column that tells whose row it is;
+-- all three come from the catalogue. The rest are parameters.
+--
+-- observed.{table} holds a row for each key, source and partition, and loading a partition again replaces its
+-- rows. raw.{table} is computed from them: column by column the newest value that is not NULL. So the order of
+-- loads, repetition, overlap, or deleting a partition and loading it again cannot change the outcome.
+
+-- name: touched_staged
+CREATE OR REPLACE TEMP TABLE touched AS
+SELECT DISTINCT {keys} FROM read_parquet($files, union_by_name = true);
+
+-- name: touched_replaced
+INSERT INTO touched
+SELECT DISTINCT {keys} FROM observed.{table}
+WHERE source = $source AND list_contains($days, partition_date)
+    AND ($everything OR {scope} IN (SELECT id FROM scope));
+
+-- name: clear
+DELETE FROM observed.{table}
+WHERE source = $source AND list_contains($days, partition_date)
+    AND ($everything OR {scope} IN (SELECT id FROM scope));
+
+-- name: append
+INSERT INTO observed.{table} BY NAME
+SELECT * FROM read_parquet($files, union_by_name = true);
+
+-- name: fold
+CREATE OR REPLACE TEMP TABLE folded AS
+WITH observations AS (
+    SELECT
+        observed.*,
+        row_number() OVER (
+            PARTITION BY {keys}
+            ORDER BY observed_at, CASE source WHEN 'github' THEN 2 WHEN 'gharchive' THEN 1 ELSE 0 END, partition_date
+        ) AS recency
+    FROM observed.{table} AS observed
+    SEMI JOIN touched USING ({keys})
+    WHERE hash({scope}) % $buckets = $bucket
+)
+SELECT {keys}, arg_max(COLUMNS(* EXCLUDE ({keys}, recency)), recency) AS '\0'
+FROM observations
+GROUP BY {keys};
+
+-- name: reopen
+-- NULL never overwrites a value, so a reopened item would keep the closing time of its earlier life.
+UPDATE folded SET closed_at = NULL WHERE state = 'open';
+
+-- name: upsert
+INSERT OR REPLACE INTO raw.{table} BY NAME SELECT * FROM folded;
+
+-- name: vanish
+DELETE FROM raw.{table} AS old
+WHERE EXISTS (SELECT 1 FROM touched WHERE {same_key})
+    AND NOT EXISTS (SELECT 1 FROM observed.{table} AS touched WHERE {same_key});

@@ -1,0 +1,64 @@
+CREATE TABLE IF NOT EXISTS raw.pull_requests (
+    repo_id BIGINT,
+    number BIGINT CHECK (number > 0),
+    pr_id BIGINT,
+    author_id BIGINT,
+    author_login VARCHAR,
+    author_is_bot BOOLEAN,
+    author_association VARCHAR,
+    title VARCHAR,
+    body VARCHAR,
+    state VARCHAR CHECK (state IN ('open', 'closed')),
+    is_draft BOOLEAN,
+    created_at TIMESTAMP,
+    updated_at TIMESTAMP,
+    closed_at TIMESTAMP,
+    merged_at TIMESTAMP,
+    additions BIGINT CHECK (additions >= 0),
+    deletions BIGINT CHECK (deletions >= 0),
+    changed_files BIGINT CHECK (changed_files >= 0),
+    commits BIGINT CHECK (commits >= 0),
+    opened_title VARCHAR,
+    opened_body VARCHAR,
+    opened_is_draft BOOLEAN,
+    opened_author_association VARCHAR,
+    opened_additions BIGINT CHECK (opened_additions >= 0),
+    opened_deletions BIGINT CHECK (opened_deletions >= 0),
+    opened_changed_files BIGINT CHECK (opened_changed_files >= 0),
+    opened_commits BIGINT CHECK (opened_commits >= 0),
+    source VARCHAR NOT NULL,
+    observed_at TIMESTAMP NOT NULL,
+    partition_date DATE NOT NULL,
+    PRIMARY KEY (repo_id, number)
+);
+COMMENT ON TABLE raw.pull_requests IS 'One row a pull request: column by column the newest value that any source observed';
+COMMENT ON COLUMN raw.pull_requests.repo_id IS 'Repository (raw.repositories)';
+COMMENT ON COLUMN raw.pull_requests.number IS 'Number within the repository, shared with issues';
+COMMENT ON COLUMN raw.pull_requests.pr_id IS 'GitHub database id of the pull request';
+COMMENT ON COLUMN raw.pull_requests.author_id IS 'Account that opened it; NULL for a deleted account';
+COMMENT ON COLUMN raw.pull_requests.author_login IS 'Login of the author; ghost for a deleted account';
+COMMENT ON COLUMN raw.pull_requests.author_is_bot IS 'Whether a program opened it';
+COMMENT ON COLUMN raw.pull_requests.author_association IS 'The author''s standing in the repository when last observed';
+COMMENT ON COLUMN raw.pull_requests.title IS 'Title when last observed';
+COMMENT ON COLUMN raw.pull_requests.body IS 'Description (Markdown) when last observed';
+COMMENT ON COLUMN raw.pull_requests.state IS 'open or closed';
+COMMENT ON COLUMN raw.pull_requests.is_draft IS 'Whether it was a draft when last observed';
+COMMENT ON COLUMN raw.pull_requests.created_at IS 'When it was opened (UTC)';
+COMMENT ON COLUMN raw.pull_requests.updated_at IS 'Last activity that the source reported (UTC)';
+COMMENT ON COLUMN raw.pull_requests.closed_at IS 'When it was last closed (UTC); NULL while open';
+COMMENT ON COLUMN raw.pull_requests.merged_at IS 'When it was merged (UTC); NULL if never';
+COMMENT ON COLUMN raw.pull_requests.additions IS 'Lines added when last observed';
+COMMENT ON COLUMN raw.pull_requests.deletions IS 'Lines deleted when last observed';
+COMMENT ON COLUMN raw.pull_requests.changed_files IS 'Files changed when last observed';
+COMMENT ON COLUMN raw.pull_requests.commits IS 'Commits when last observed';
+COMMENT ON COLUMN raw.pull_requests.opened_title IS 'Title at the opening instant; NULL if that was not observed';
+COMMENT ON COLUMN raw.pull_requests.opened_body IS 'Description at the opening instant; empty string if there was none';
+COMMENT ON COLUMN raw.pull_requests.opened_is_draft IS 'Whether it was opened as a draft';
+COMMENT ON COLUMN raw.pull_requests.opened_author_association IS 'The author''s standing at the opening instant';
+COMMENT ON COLUMN raw.pull_requests.opened_additions IS 'Lines added by the commits that existed at the opening';
+COMMENT ON COLUMN raw.pull_requests.opened_deletions IS 'Lines deleted by the commits that existed at the opening';
+COMMENT ON COLUMN raw.pull_requests.opened_changed_files IS 'Files changed at the opening';
+COMMENT ON COLUMN raw.pull_requests.opened_commits IS 'Commits at the opening';
+COMMENT ON COLUMN raw.pull_requests.source IS 'Source of the newest observation: demo, gharchive or github';
+COMMENT ON COLUMN raw.pull_requests.observed_at IS 'When the newest observation was made (UTC)';
+COMMENT ON COLUMN raw.pull_requests.partition_date IS 'Day of activity (UTC) of the newest observation';

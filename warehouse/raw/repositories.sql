@@ -1,0 +1,23 @@
+CREATE TABLE IF NOT EXISTS raw.repositories (
+    repo_id BIGINT PRIMARY KEY,
+    name VARCHAR,
+    language VARCHAR,
+    stars BIGINT CHECK (stars >= 0),
+    is_fork BOOLEAN,
+    is_archived BOOLEAN,
+    created_at TIMESTAMP,
+    source VARCHAR NOT NULL,
+    observed_at TIMESTAMP NOT NULL,
+    partition_date DATE NOT NULL
+);
+COMMENT ON TABLE raw.repositories IS 'One row a repository, as last observed; a rename keeps the id';
+COMMENT ON COLUMN raw.repositories.repo_id IS 'GitHub database id of the repository (negative: synthetic)';
+COMMENT ON COLUMN raw.repositories.name IS 'owner/name as last seen';
+COMMENT ON COLUMN raw.repositories.language IS 'Main language by GitHub''s count';
+COMMENT ON COLUMN raw.repositories.stars IS 'Stargazers when last observed';
+COMMENT ON COLUMN raw.repositories.is_fork IS 'Whether it is a fork of another repository';
+COMMENT ON COLUMN raw.repositories.is_archived IS 'Whether it has been archived';
+COMMENT ON COLUMN raw.repositories.created_at IS 'When it was created (UTC)';
+COMMENT ON COLUMN raw.repositories.source IS 'Source of the newest observation: demo, gharchive or github';
+COMMENT ON COLUMN raw.repositories.observed_at IS 'When the newest observation was made (UTC)';
+COMMENT ON COLUMN raw.repositories.partition_date IS 'Day of activity (UTC) of the newest observation';
