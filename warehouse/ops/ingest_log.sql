@@ -1,3 +1,4 @@
+-- name: table
 CREATE TABLE IF NOT EXISTS ops.ingest_log (
     source VARCHAR,
     repo VARCHAR,
@@ -30,3 +31,77 @@ COMMENT ON COLUMN ops.ingest_log.rows IS 'Observations loaded into all tables';
 COMMENT ON COLUMN ops.ingest_log.started_at IS 'Start of the fetch (UTC)';
 COMMENT ON COLUMN ops.ingest_log.finished_at IS 'End of the merge (UTC)';
 COMMENT ON COLUMN ops.ingest_log.error IS 'What is missing or went wrong, in words';
+
+-- name: days_done
+-- Days that need no fetching: done with the same settings, for everything that is asked.
+WITH asked AS (
+    SELECT unnest(CASE WHEN len($repos::VARCHAR[]) = 0 THEN ['*'] ELSE $repos::VARCHAR[] END) AS repo
+),
+held AS (
+    SELECT asked.repo, log.partition_date
+    FROM asked
+    INNER JOIN ops.ingest_log AS log ON log.repo = asked.repo OR log.repo = '*'
+    WHERE log.source = $source AND log.fingerprint = $fingerprint AND log.status = 'done'
+        AND list_has_all(log.tables, $tables::VARCHAR[])
+)
+SELECT partition_date
+FROM held
+GROUP BY partition_date
+HAVING count(DISTINCT repo) = (SELECT count(*) FROM asked);
+
+-- name: record
+-- Tables loaded earlier with the same settings still hold; cost is shared evenly between the days of the batch.
+INSERT OR REPLACE INTO ops.ingest_log BY NAME
+SELECT
+    $source AS source,
+    repo,
+    day AS partition_date,
+    $fingerprint AS fingerprint,
+    $status AS status,
+    list_sort(list_distinct(list_concat($tables::VARCHAR[], coalesce(
+        (
+            SELECT old.tables FROM ops.ingest_log AS old
+            WHERE old.source = $source AND old.repo = repos.repo AND old.partition_date = days.day
+                AND old.fingerprint = $fingerprint AND old.status <> 'failed'
+        ),
+        []::VARCHAR[]
+    )))) AS tables,
+    $requests // len($days::DATE[]) AS requests,
+    $points // len($days::DATE[]) AS points,
+    $lines // len($days::DATE[]) AS lines,
+    $bad_lines // len($days::DATE[]) AS bad_lines,
+    $rows // len($days::DATE[]) AS rows,
+    $started::TIMESTAMP AS started_at,
+    $finished::TIMESTAMP AS finished_at,
+    $error AS error
+FROM (SELECT unnest($repos::VARCHAR[]) AS repo) AS repos
+CROSS JOIN (SELECT unnest($days::DATE[]) AS day) AS days;
+
+-- name: record_failure
+-- A day that was loaded before keeps its entry: the failure took nothing away.
+INSERT INTO ops.ingest_log BY NAME
+SELECT
+    $source AS source,
+    repo,
+    day AS partition_date,
+    $fingerprint AS fingerprint,
+    'failed' AS status,
+    []::VARCHAR[] AS tables,
+    0 AS requests,
+    0 AS points,
+    0 AS lines,
+    0 AS bad_lines,
+    0 AS rows,
+    $started::TIMESTAMP AS started_at,
+    $finished::TIMESTAMP AS finished_at,
+    $error AS error
+FROM (SELECT unnest($repos::VARCHAR[]) AS repo) AS repos
+CROSS JOIN (SELECT unnest($days::DATE[]) AS day) AS days
+ON CONFLICT DO UPDATE SET error = excluded.error, started_at = excluded.started_at, finished_at = excluded.finished_at
+WHERE ingest_log.status = 'failed';
+
+-- name: days_of_another_world
+SELECT DISTINCT partition_date FROM ops.ingest_log WHERE source = $source AND fingerprint <> $fingerprint;
+
+-- name: forget
+DELETE FROM ops.ingest_log WHERE source = $source AND fingerprint <> $fingerprint;

@@ -1,0 +1,204 @@
+"""Loading days of activity: fetch what the checkpoint lacks, merge it, record it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import duckdb
+import polars as pl
+
+from qc_assets.errors import QcError
+from qc_assets.merge import Scope, merge
+from qc_assets.sources.source import Batch, Progress, Source
+from qc_assets.warehouse import RAW_TABLES, Warehouse, sql_sections
+
+
+@dataclass
+class LoadReport:
+    """What one load did.
+
+    Attributes:
+        loaded, skipped: days that were fetched, and days that the checkpoint already had.
+        rows: observations loaded, by raw table.
+        dead_letters: number of things that could not be read.
+        problems: one sentence for each day that is not complete.
+    """
+
+    loaded: list[date] = field(default_factory=list)
+    skipped: list[date] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    lines: int = 0
+    bad_lines: int = 0
+    dead_letters: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def load(
+    warehouse: Warehouse,
+    source: Source,
+    days: Sequence[date],
+    *,
+    repos: Sequence[str] = (),
+    tables: Sequence[str] = RAW_TABLES,
+    refresh: bool = False,
+    progress: Progress = lambda what, done, total: None,
+) -> LoadReport:
+    """Bring `days` of a source into the raw tables.
+
+    Each batch is one transaction that replaces the batch's days, so a load that is killed half-way has either
+    all or nothing of a batch, and running it again goes on where it stopped.
+
+    Args:
+        warehouse: where to.
+        source: where from.
+        days: the partitions wanted.
+        repos: only these repositories; empty means all of the source.
+        tables: only these raw tables.
+        refresh: fetch again what the checkpoint says is done.
+        progress: called with what is being done, how much of it, and of how much.
+
+    Raises:
+        SourceError: if the source cannot be read; the failure is recorded in `ops.ingest_log` first.
+    """
+    wanted = sorted(set(days))
+    fingerprint = source.fingerprint()
+    done = set() if refresh else _done(warehouse, source.name, fingerprint, repos, tables)
+    report = LoadReport(
+        loaded=[day for day in wanted if day not in done], skipped=[day for day in wanted if day in done]
+    )
+    if not report.loaded:
+        return report
+    started, finished = _now(), 0
+    with warehouse.staging() as folder:
+        try:
+            batches = source.fetch(report.loaded, repos=repos, tables=tables, folder=folder, progress=progress)
+            for batch in batches:
+                rows = _commit(warehouse, source, batch, repos, tables, fingerprint, started)
+                finished += len(batch.days)
+                progress("loaded", finished, len(report.loaded))
+                _add(report, batch, rows)
+                started = _now()
+        except QcError as error:
+            failed = report.loaded[finished:]
+            _record_failure(warehouse, source.name, failed, repos, fingerprint, started, str(error))
+            raise
+    return report
+
+
+def _done(
+    warehouse: Warehouse, source: str, fingerprint: str, repos: Sequence[str], tables: Sequence[str]
+) -> set[date]:
+    if not warehouse.path.exists():
+        return set()
+    parameters = {"source": source, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
+    rows = warehouse.query(sql_sections("ops/ingest_log")["days_done"], parameters)
+    return set(rows["partition_date"].to_list())
+
+
+def _commit(
+    warehouse: Warehouse,
+    source: Source,
+    batch: Batch,
+    repos: Sequence[str],
+    tables: Sequence[str],
+    fingerprint: str,
+    started: datetime,
+) -> dict[str, int]:
+    scope = Scope(source.name, batch.days, tuple(repos) or None)
+    log = sql_sections("ops/ingest_log")
+    with warehouse.write() as connection:
+        if source.synthetic:
+            _forget_other_worlds(connection, source.name, fingerprint)
+        rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
+        connection.execute(
+            "DELETE FROM ops.dead_letters WHERE source = $1 AND list_contains($2, partition_date)",
+            [source.name, list(batch.days)],
+        )
+        if batch.dead_letters:
+            _insert_dead_letters(connection, source.name, batch)
+        connection.execute(
+            log["record"],
+            {
+                "source": source.name,
+                "repos": list(repos) or ["*"],
+                "days": list(batch.days),
+                "fingerprint": fingerprint,
+                "status": batch.status,
+                "tables": list(tables),
+                "requests": batch.requests,
+                "points": batch.points,
+                "lines": batch.lines,
+                "bad_lines": batch.bad_lines,
+                "rows": sum(rows.values()),
+                "started": started,
+                "finished": _now(),
+                "error": batch.error,
+            },
+        )
+    return rows
+
+
+def _forget_other_worlds(connection: duckdb.DuckDBPyConnection, source: str, fingerprint: str) -> None:
+    log = sql_sections("ops/ingest_log")
+    world = {"source": source, "fingerprint": fingerprint}
+    days = tuple(day for (day,) in connection.execute(log["days_of_another_world"], world).fetchall())
+    if days:
+        for table in RAW_TABLES:
+            merge(connection, table, (), Scope(source, days))
+        connection.execute(log["forget"], world)
+
+
+def _insert_dead_letters(connection: duckdb.DuckDBPyConnection, source: str, batch: Batch) -> None:
+    schema = {
+        "partition_date": pl.Date,
+        "item": pl.String,
+        "error_type": pl.String,
+        "reason": pl.String,
+        "line": pl.Int64,
+        "excerpt": pl.String,
+    }
+    letters = pl.DataFrame([vars(letter) for letter in batch.dead_letters], schema=schema)
+    connection.register("letters", letters.to_arrow())
+    connection.execute(
+        "INSERT INTO ops.dead_letters BY NAME SELECT $1 AS source, letters.*, $2::TIMESTAMP AS recorded_at FROM letters",
+        [source, _now()],
+    )
+    connection.unregister("letters")
+
+
+def _record_failure(
+    warehouse: Warehouse,
+    source: str,
+    days: Sequence[date],
+    repos: Sequence[str],
+    fingerprint: str,
+    started: datetime,
+    error: str,
+) -> None:
+    with warehouse.write() as connection:
+        connection.execute(
+            sql_sections("ops/ingest_log")["record_failure"],
+            {
+                "source": source,
+                "repos": list(repos) or ["*"],
+                "days": list(days),
+                "fingerprint": fingerprint,
+                "started": started,
+                "finished": _now(),
+                "error": error,
+            },
+        )
+
+
+def _add(report: LoadReport, batch: Batch, rows: dict[str, int]) -> None:
+    for table, count in rows.items():
+        report.rows[table] = report.rows.get(table, 0) + count
+    report.lines += batch.lines
+    report.bad_lines += batch.bad_lines
+    report.dead_letters += len(batch.dead_letters)
+    if batch.error:
+        report.problems.append(batch.error)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

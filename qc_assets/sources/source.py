@@ -1,0 +1,82 @@
+"""The small interface that every source of activity implements."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal, Protocol
+
+Progress = Callable[[str, float, float], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """Something that could not be read, and where it came from."""
+
+    partition_date: date
+    item: str
+    error_type: str
+    reason: str
+    line: int | None = None
+    excerpt: str | None = None
+
+
+@dataclass
+class Batch:
+    """What a source found on some days, as staged files ready to be merged in one transaction.
+
+    Attributes:
+        days: the partitions that this batch replaces.
+        tables: Parquet files by raw table; a column is named as in the table, missing ones stay NULL.
+        status: ``partial`` where a known part is missing (`error` says which).
+        requests, points: HTTP requests and API points spent.
+        lines, bad_lines: lines of input by day, and how many of them could not be read.
+    """
+
+    days: tuple[date, ...]
+    tables: Mapping[str, Sequence[Path]]
+    status: Literal["done", "partial"] = "done"
+    error: str | None = None
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    requests: int = 0
+    points: int = 0
+    lines: int = 0
+    bad_lines: int = 0
+
+
+class Source(Protocol):
+    """A source of activity.
+
+    Attributes:
+        name: ``demo``, ``gharchive`` or ``github``; stored with every row.
+        complete: whether a day holds everything that was active on it. Days of an incomplete source count as
+            covered only as far as `ops.coverage` can measure.
+        synthetic: whether the activity is made up. Other settings are then another world, and days of the old
+            world are removed before the first day of the new one lands.
+    """
+
+    name: str
+    complete: bool
+    synthetic: bool
+
+    def fingerprint(self) -> str:
+        """Identity of the settings that decide what a day holds; other settings mean fetching again."""
+        ...
+
+    def fetch(
+        self, days: Sequence[date], *, repos: Sequence[str], tables: Sequence[str], folder: Path, progress: Progress
+    ) -> Iterator[Batch]:
+        """Read `days` (ascending), staging files under `folder`, which outlives the iteration.
+
+        Args:
+            days: the partitions to read.
+            repos: only these repositories (owner/name); empty means all.
+            tables: the raw tables that are wanted.
+            folder: an empty folder for staged files.
+            progress: called now and then.
+
+        Raises:
+            SourceError: if nothing can be read at all; what is merely damaged becomes a dead letter.
+        """
+        ...

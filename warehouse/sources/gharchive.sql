@@ -1,0 +1,360 @@
+-- From GH Archive's events to rows of the raw tables. {target}, {events} and {pull_requests} … are paths of staged
+-- Parquet files that the caller fills in; the rest are parameters. Every section gives one row a key: within a day
+-- the newest value that is not NULL, column by column, as `merge.sql` does between days.
+
+-- name: read
+-- A line that is not JSON becomes a row of NULLs (ignore_errors); it is kept, so that it can be counted.
+-- Timestamps stay text here: one bad date must not cost the whole line.
+SELECT
+    filename,
+    id,
+    type,
+    coalesce(repo.id, payload.pull_request.base.repo.id) AS repo_id,
+    coalesce(repo.name, payload.pull_request.base.repo.full_name) AS repo_name,
+    actor.id AS actor_id,
+    actor.login AS actor_login,
+    TRY_CAST(created_at AS TIMESTAMP) AS event_at,
+    payload.action AS action,
+    payload.label.name AS label,
+    payload.pull_request AS pull_request,
+    payload.issue AS issue,
+    payload.comment AS comment,
+    payload.review AS review
+FROM read_json(
+    $files,
+    format = 'newline_delimited',
+    ignore_errors = true,
+    filename = true,
+    maximum_object_size = 67108864,
+    columns = {
+        id: 'VARCHAR',
+        type: 'VARCHAR',
+        actor: 'STRUCT(id BIGINT, login VARCHAR)',
+        repo: 'STRUCT(id BIGINT, name VARCHAR)',
+        created_at: 'VARCHAR',
+        payload: 'STRUCT(
+            action VARCHAR,
+            label STRUCT(name VARCHAR),
+            pull_request STRUCT(
+                id BIGINT, number BIGINT, state VARCHAR, title VARCHAR, body VARCHAR, draft BOOLEAN,
+                "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
+                created_at VARCHAR, updated_at VARCHAR, closed_at VARCHAR, merged_at VARCHAR,
+                additions BIGINT, deletions BIGINT, changed_files BIGINT, commits BIGINT,
+                labels STRUCT(name VARCHAR)[],
+                base STRUCT(repo STRUCT(
+                    id BIGINT, full_name VARCHAR, language VARCHAR, stargazers_count BIGINT, fork BOOLEAN,
+                    created_at VARCHAR
+                ))
+            ),
+            issue STRUCT(
+                id BIGINT, number BIGINT, state VARCHAR, title VARCHAR, body VARCHAR, comments BIGINT,
+                "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
+                created_at VARCHAR, updated_at VARCHAR, closed_at VARCHAR,
+                labels STRUCT(name VARCHAR)[],
+                pull_request STRUCT(url VARCHAR, html_url VARCHAR)
+            ),
+            comment STRUCT(
+                id BIGINT, "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
+                body VARCHAR, path VARCHAR, diff_hunk VARCHAR, in_reply_to_id BIGINT,
+                pull_request_review_id BIGINT, created_at VARCHAR, updated_at VARCHAR
+            ),
+            review STRUCT(
+                id BIGINT, "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
+                body VARCHAR, state VARCHAR, submitted_at VARCHAR
+            )
+        )'
+    }
+)
+WHERE (
+    type IN (
+        'PullRequestEvent', 'PullRequestReviewEvent', 'PullRequestReviewCommentEvent', 'IssuesEvent',
+        'IssueCommentEvent'
+    )
+    AND ($everything OR list_contains($repos, lower(coalesce(repo.name, payload.pull_request.base.repo.full_name))))
+) OR type IS NULL;
+
+-- name: bad_lines
+SELECT filename, count(*) AS bad_lines FROM read_parquet($events) WHERE type IS NULL GROUP BY filename;
+
+-- name: no_repository
+SELECT filename, id, type FROM read_parquet($events) WHERE type IS NOT NULL AND repo_id IS NULL ORDER BY ALL;
+
+-- name: pull_requests
+WITH observations AS (
+    SELECT
+        repo_id,
+        pull_request.number AS number,
+        pull_request.id AS pr_id,
+        event_at,
+        id AS event_id,
+        -- Since 2025-10-07 a payload has no state and no title: the action and the actor tell what they can.
+        pull_request.title IS NULL AS is_trimmed,
+        type = 'PullRequestEvent' AND action = 'opened' AS is_opening,
+        CASE WHEN type = 'PullRequestEvent' THEN action END AS did,
+        pull_request AS pr,
+        actor_id,
+        actor_login
+    FROM read_parquet($events)
+    WHERE pull_request.number > 0 AND repo_id IS NOT NULL AND event_at IS NOT NULL
+        AND type IN ('PullRequestEvent', 'PullRequestReviewEvent', 'PullRequestReviewCommentEvent')
+        AND hash(repo_id) % $buckets = $bucket
+),
+typed AS (
+    SELECT
+        repo_id,
+        number,
+        event_at AS observed_at,
+        {'t': event_at, 'id': event_id} AS newest,
+        pr_id,
+        CASE WHEN is_trimmed AND is_opening THEN actor_id ELSE pr."user".id END AS author_id,
+        CASE
+            WHEN NOT is_trimmed THEN login_or_ghost(pr."user".login) WHEN is_opening THEN login_or_ghost(actor_login)
+        END AS author_login,
+        CASE
+            WHEN NOT is_trimmed THEN is_bot(pr."user".login, pr."user".type)
+            WHEN is_opening THEN is_bot(actor_login, NULL)
+        END AS author_is_bot,
+        nonempty(pr.author_association) AS author_association,
+        pr.title AS title,
+        CASE WHEN NOT is_trimmed THEN coalesce(pr.body, '') END AS body,
+        CASE
+            WHEN pr.state IN ('open', 'closed') THEN pr.state
+            WHEN did IN ('closed', 'merged') THEN 'closed'
+            WHEN did IN ('opened', 'reopened') THEN 'open'
+        END AS state,
+        pr.draft AS is_draft,
+        coalesce(TRY_CAST(pr.created_at AS TIMESTAMP), CASE WHEN is_opening THEN event_at END) AS created_at,
+        TRY_CAST(pr.updated_at AS TIMESTAMP) AS updated_at,
+        coalesce(
+            TRY_CAST(pr.closed_at AS TIMESTAMP), CASE WHEN is_trimmed AND did IN ('closed', 'merged') THEN event_at END
+        ) AS closed_at,
+        coalesce(
+            TRY_CAST(pr.merged_at AS TIMESTAMP), CASE WHEN is_trimmed AND did = 'merged' THEN event_at END
+        ) AS merged_at,
+        pr.additions AS additions,
+        pr.deletions AS deletions,
+        pr.changed_files AS changed_files,
+        pr.commits AS commits,
+        CASE WHEN is_opening THEN pr.title END AS opened_title,
+        CASE WHEN is_opening AND NOT is_trimmed THEN coalesce(pr.body, '') END AS opened_body,
+        CASE WHEN is_opening THEN pr.draft END AS opened_is_draft,
+        CASE WHEN is_opening THEN nonempty(pr.author_association) END AS opened_author_association,
+        CASE WHEN is_opening THEN pr.additions END AS opened_additions,
+        CASE WHEN is_opening THEN pr.deletions END AS opened_deletions,
+        CASE WHEN is_opening THEN pr.changed_files END AS opened_changed_files,
+        CASE WHEN is_opening THEN pr.commits END AS opened_commits
+    FROM observations
+)
+SELECT
+    repo_id, number, arg_max(COLUMNS(* EXCLUDE (repo_id, number, newest)), newest) AS '\0',
+    'gharchive' AS source, $day::DATE AS partition_date
+FROM typed
+GROUP BY repo_id, number;
+
+-- name: issues
+-- Where the issue has a `pull_request` it is a pull request's conversation, and no issue.
+WITH typed AS (
+    SELECT
+        repo_id,
+        issue.number AS number,
+        event_at AS observed_at,
+        {'t': event_at, 'id': id} AS newest,
+        type = 'IssuesEvent' AND action = 'opened' AS is_opening,
+        issue.id AS issue_id,
+        issue."user".id AS author_id,
+        login_or_ghost(issue."user".login) AS author_login,
+        is_bot(issue."user".login, issue."user".type) AS author_is_bot,
+        nonempty(issue.author_association) AS author_association,
+        issue.title AS title,
+        coalesce(issue.body, '') AS body,
+        CASE WHEN issue.state IN ('open', 'closed') THEN issue.state END AS state,
+        issue.comments AS comments,
+        TRY_CAST(issue.created_at AS TIMESTAMP) AS created_at,
+        TRY_CAST(issue.updated_at AS TIMESTAMP) AS updated_at,
+        TRY_CAST(issue.closed_at AS TIMESTAMP) AS closed_at
+    FROM read_parquet($events)
+    WHERE type IN ('IssuesEvent', 'IssueCommentEvent') AND issue.number > 0 AND repo_id IS NOT NULL
+        AND event_at IS NOT NULL AND issue.pull_request.url IS NULL AND issue.pull_request.html_url IS NULL
+        AND hash(repo_id) % $buckets = $bucket
+),
+opened AS (
+    SELECT
+        * EXCLUDE (is_opening),
+        CASE WHEN is_opening THEN title END AS opened_title,
+        CASE WHEN is_opening THEN body END AS opened_body,
+        CASE WHEN is_opening THEN author_association END AS opened_author_association
+    FROM typed
+)
+SELECT
+    repo_id, number, arg_max(COLUMNS(* EXCLUDE (repo_id, number, newest)), newest) AS '\0',
+    'gharchive' AS source, $day::DATE AS partition_date
+FROM opened
+GROUP BY repo_id, number;
+
+-- name: reviews
+WITH typed AS (
+    SELECT
+        review.id AS review_id,
+        event_at AS observed_at,
+        {'t': event_at, 'id': id} AS newest,
+        repo_id,
+        pull_request.number AS number,
+        review."user".id AS author_id,
+        login_or_ghost(review."user".login) AS author_login,
+        is_bot(review."user".login, review."user".type) AS author_is_bot,
+        nonempty(review.author_association) AS author_association,
+        CASE
+            WHEN upper(review.state) IN ('APPROVED', 'CHANGES_REQUESTED', 'COMMENTED', 'DISMISSED', 'PENDING')
+                THEN upper(review.state)
+        END AS state,
+        CASE
+            WHEN upper(review.state) IN ('APPROVED', 'CHANGES_REQUESTED', 'COMMENTED') THEN upper(review.state)
+        END AS submitted_state,
+        review.body AS body,
+        coalesce(TRY_CAST(review.submitted_at AS TIMESTAMP), event_at) AS submitted_at
+    FROM read_parquet($events)
+    WHERE type = 'PullRequestReviewEvent' AND review.id IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL
+        AND hash(repo_id) % $buckets = $bucket
+)
+SELECT
+    review_id, arg_max(COLUMNS(* EXCLUDE (review_id, newest)), newest) AS '\0',
+    'gharchive' AS source, $day::DATE AS partition_date
+FROM typed
+GROUP BY review_id;
+
+-- name: review_comments
+WITH typed AS (
+    SELECT
+        comment.id AS comment_id,
+        event_at AS observed_at,
+        {'t': event_at, 'id': id} AS newest,
+        repo_id,
+        pull_request.number AS number,
+        comment.pull_request_review_id AS review_id,
+        comment.in_reply_to_id AS in_reply_to_id,
+        comment."user".id AS author_id,
+        login_or_ghost(comment."user".login) AS author_login,
+        is_bot(comment."user".login, comment."user".type) AS author_is_bot,
+        nonempty(comment.author_association) AS author_association,
+        comment.path AS path,
+        comment.diff_hunk AS diff_hunk,
+        comment.body AS body,
+        TRY_CAST(comment.created_at AS TIMESTAMP) AS created_at,
+        TRY_CAST(comment.updated_at AS TIMESTAMP) AS updated_at
+    FROM read_parquet($events)
+    WHERE type = 'PullRequestReviewCommentEvent' AND comment.id IS NOT NULL AND repo_id IS NOT NULL
+        AND event_at IS NOT NULL AND hash(repo_id) % $buckets = $bucket
+)
+SELECT
+    comment_id, arg_max(COLUMNS(* EXCLUDE (comment_id, newest)), newest) AS '\0',
+    'gharchive' AS source, $day::DATE AS partition_date
+FROM typed
+GROUP BY comment_id;
+
+-- name: issue_comments
+WITH typed AS (
+    SELECT
+        comment.id AS comment_id,
+        event_at AS observed_at,
+        {'t': event_at, 'id': id} AS newest,
+        repo_id,
+        issue.number AS number,
+        issue.pull_request.url IS NOT NULL OR issue.pull_request.html_url IS NOT NULL AS is_on_pull_request,
+        comment."user".id AS author_id,
+        login_or_ghost(comment."user".login) AS author_login,
+        is_bot(comment."user".login, comment."user".type) AS author_is_bot,
+        nonempty(comment.author_association) AS author_association,
+        comment.body AS body,
+        TRY_CAST(comment.created_at AS TIMESTAMP) AS created_at,
+        TRY_CAST(comment.updated_at AS TIMESTAMP) AS updated_at
+    FROM read_parquet($events)
+    WHERE type = 'IssueCommentEvent' AND comment.id IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL
+        AND hash(repo_id) % $buckets = $bucket
+)
+SELECT
+    comment_id, arg_max(COLUMNS(* EXCLUDE (comment_id, newest)), newest) AS '\0',
+    'gharchive' AS source, $day::DATE AS partition_date
+FROM typed
+GROUP BY comment_id;
+
+-- name: label_events
+-- A label in the payload of an opening was there at the opening; later ones come as events of their own.
+WITH items AS (
+    SELECT
+        repo_id,
+        event_at,
+        action,
+        label,
+        CASE type WHEN 'PullRequestEvent' THEN pull_request.number ELSE issue.number END AS number,
+        CASE type WHEN 'PullRequestEvent' THEN pull_request.labels ELSE issue.labels END AS labels,
+        TRY_CAST(
+            CASE type WHEN 'PullRequestEvent' THEN pull_request.created_at ELSE issue.created_at END AS TIMESTAMP
+        ) AS created_at
+    FROM read_parquet($events)
+    WHERE type IN ('PullRequestEvent', 'IssuesEvent') AND repo_id IS NOT NULL AND event_at IS NOT NULL
+        AND action IN ('opened', 'labeled', 'unlabeled') AND hash(repo_id) % $buckets = $bucket
+),
+events AS (
+    SELECT
+        repo_id, number, unnest(list_transform(labels, lambda x: x.name)) AS label, 'labeled' AS action,
+        coalesce(created_at, event_at) AS created_at, event_at
+    FROM items
+    WHERE action = 'opened'
+    UNION ALL
+    SELECT repo_id, number, label, action, event_at, event_at
+    FROM items
+    WHERE action IN ('labeled', 'unlabeled')
+)
+SELECT
+    repo_id, number, label, action, created_at, max(event_at) AS observed_at, 'gharchive' AS source,
+    $day::DATE AS partition_date
+FROM events
+WHERE number > 0 AND nonempty(label) IS NOT NULL
+GROUP BY repo_id, number, label, action, created_at;
+
+-- name: repositories
+WITH typed AS (
+    SELECT
+        repo_id,
+        event_at AS observed_at,
+        {'t': event_at, 'id': id} AS newest,
+        nonempty(repo_name) AS name,
+        pull_request.base.repo.language AS language,
+        pull_request.base.repo.stargazers_count AS stars,
+        pull_request.base.repo.fork AS is_fork,
+        TRY_CAST(pull_request.base.repo.created_at AS TIMESTAMP) AS created_at
+    FROM read_parquet($events)
+    WHERE type IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL AND hash(repo_id) % $buckets = $bucket
+)
+SELECT
+    repo_id, arg_max(COLUMNS(* EXCLUDE (repo_id, newest)), newest) AS '\0',
+    'gharchive' AS source, $day::DATE AS partition_date
+FROM typed
+GROUP BY repo_id;
+
+-- name: users
+WITH seen AS (
+    SELECT
+        unnest([
+            {'id': actor_id, 'login': actor_login, 'type': NULL},
+            {'id': pull_request."user".id, 'login': pull_request."user".login, 'type': pull_request."user".type},
+            {'id': issue."user".id, 'login': issue."user".login, 'type': issue."user".type},
+            {'id': comment."user".id, 'login': comment."user".login, 'type': comment."user".type},
+            {'id': review."user".id, 'login': review."user".login, 'type': review."user".type}
+        ]) AS account,
+        event_at AS observed_at,
+        {'t': event_at, 'id': id} AS newest
+    FROM read_parquet($events)
+    WHERE type IS NOT NULL AND event_at IS NOT NULL
+)
+SELECT
+    account.id AS user_id,
+    arg_max(nonempty(account.login), newest) AS login,
+    arg_max(nonempty(account.type), newest) AS type,
+    is_bot(arg_max(nonempty(account.login), newest), arg_max(nonempty(account.type), newest)) AS is_bot,
+    max(observed_at) AS observed_at,
+    'gharchive' AS source,
+    $day::DATE AS partition_date
+FROM seen
+WHERE account.id IS NOT NULL AND hash(account.id) % $buckets = $bucket
+GROUP BY account.id;
