@@ -20,3 +20,21 @@ CREATE OR REPLACE TEMP MACRO login_or_ghost(login) AS coalesce(nullif(trim(login
 
 -- A row of counts may be missing a field; a label may be missing a name.
 CREATE OR REPLACE TEMP MACRO nonempty(text) AS nullif(text, '');
+
+-- How often a piece of text occurs; NULL text has none.
+CREATE OR REPLACE TEMP MACRO occurrences(text, piece) AS
+    CASE WHEN contains(text, piece) THEN (strlen(text) - strlen(replace(text, piece, ''))) // strlen(piece) ELSE 0 END;
+CREATE OR REPLACE TEMP MACRO checklist_items(text) AS
+    occurrences(text, '- [ ] ') + occurrences(text, '- [x] ') + occurrences(text, '- [X] ');
+
+-- A conventional-commit prefix such as "fix(parser)!:"; NULL if there is none.
+CREATE OR REPLACE TEMP MACRO commit_prefix(title) AS
+    nullif(lower(regexp_extract(title, '^\s*([A-Za-z]+)(\([^)]*\))?!?:\s', 1)), '');
+
+-- What a label says about the kind of work, by the words that projects commonly use; NULL for other labels.
+CREATE OR REPLACE TEMP MACRO label_kind(label) AS CASE
+    WHEN regexp_matches(lower(label), '\b(bug|defect|regression|crash|fix)\b') THEN 'bug'
+    WHEN regexp_matches(lower(label), '\b(feature|enhancement|improvement|feat)\b') THEN 'feature'
+    WHEN regexp_matches(lower(label), '\b(docs?|documentation)\b') THEN 'docs'
+    WHEN regexp_matches(lower(label), '\b(refactor(ing)?|clean-?up|tech(nical)?[ -]debt)\b') THEN 'refactor'
+END;

@@ -1,0 +1,316 @@
+-- name: table
+CREATE TABLE features.issues (
+    repo_id BIGINT,
+    number BIGINT,
+    opened_at TIMESTAMP NOT NULL,
+    author_id BIGINT,
+    source VARCHAR NOT NULL,
+    author_prior_issues INTEGER,
+    author_prior_issues_in_repo INTEGER,
+    author_prior_prs_in_repo INTEGER,
+    author_prior_closed INTEGER,
+    author_average_hours DOUBLE,
+    author_days_since_last_issue DOUBLE,
+    author_tenure_days DOUBLE,
+    author_is_newcomer BOOLEAN,
+    author_association VARCHAR,
+    repo_closed_recently INTEGER NOT NULL,
+    repo_open_issues INTEGER NOT NULL,
+    repo_median_hours DOUBLE,
+    repo_open_prs INTEGER NOT NULL,
+    title_length BIGINT,
+    body_length BIGINT,
+    link_count BIGINT,
+    checklist_items BIGINT,
+    code_blocks BIGINT,
+    label_count BIGINT NOT NULL,
+    is_bug BOOLEAN,
+    is_feature BOOLEAN,
+    is_documentation BOOLEAN,
+    is_refactor BOOLEAN,
+    hour INTEGER NOT NULL,
+    weekday INTEGER NOT NULL,
+    is_weekend BOOLEAN NOT NULL,
+    closed_at TIMESTAMP,
+    resolution_hours DOUBLE,
+    censored_hours DOUBLE,
+    closed_in_7_days BOOLEAN,
+    exclusion VARCHAR,
+    observed_until TIMESTAMP,
+    PRIMARY KEY (repo_id, number)
+);
+COMMENT ON TABLE features.issues IS 'One row an issue: what was known at the instant it was opened, and when it was closed';
+COMMENT ON COLUMN features.issues.repo_id IS 'Repository';
+COMMENT ON COLUMN features.issues.number IS 'Number within the repository';
+COMMENT ON COLUMN features.issues.opened_at IS 'The instant that every feature is computed for (UTC)';
+COMMENT ON COLUMN features.issues.author_id IS 'Account of the author; NULL for a deleted account, whose history is unknown';
+COMMENT ON COLUMN features.issues.source IS 'Source of the newest observation; demo is synthetic';
+COMMENT ON COLUMN features.issues.author_prior_issues IS 'Issues that the author had opened before, anywhere in the warehouse';
+COMMENT ON COLUMN features.issues.author_prior_issues_in_repo IS 'The same in this repository';
+COMMENT ON COLUMN features.issues.author_prior_prs_in_repo IS 'Pull requests that the author had opened before in this repository';
+COMMENT ON COLUMN features.issues.author_prior_closed IS 'Issues of the author that had been closed before';
+COMMENT ON COLUMN features.issues.author_average_hours IS 'Mean hours to the closing of those';
+COMMENT ON COLUMN features.issues.author_days_since_last_issue IS 'Days since the author last opened an issue; NULL for the first';
+COMMENT ON COLUMN features.issues.author_tenure_days IS 'Days since the author first opened an issue; 0 for the first';
+COMMENT ON COLUMN features.issues.author_is_newcomer IS 'No issue or pull request of the author had been opened in this repository';
+COMMENT ON COLUMN features.issues.author_association IS 'The author''s standing in the repository at the opening';
+COMMENT ON COLUMN features.issues.repo_closed_recently IS 'Issues closed in the last 90 days';
+COMMENT ON COLUMN features.issues.repo_open_issues IS 'Open issues in the repository (its load)';
+COMMENT ON COLUMN features.issues.repo_median_hours IS 'Median hours to the closing, over the last 100 closed issues';
+COMMENT ON COLUMN features.issues.repo_open_prs IS 'Open pull requests in the repository';
+COMMENT ON COLUMN features.issues.title_length IS 'Characters of the title at the opening';
+COMMENT ON COLUMN features.issues.body_length IS 'Characters of the description at the opening';
+COMMENT ON COLUMN features.issues.link_count IS 'Links in the description at the opening';
+COMMENT ON COLUMN features.issues.checklist_items IS 'Checklist items in the description at the opening';
+COMMENT ON COLUMN features.issues.code_blocks IS 'Fenced code blocks in the description at the opening';
+COMMENT ON COLUMN features.issues.label_count IS 'Labels on the issue at the opening';
+COMMENT ON COLUMN features.issues.is_bug IS 'By a label put on up to the opening, or the title''s prefix (fix: or bug:)';
+COMMENT ON COLUMN features.issues.is_feature IS 'By label, or prefix (feat:)';
+COMMENT ON COLUMN features.issues.is_documentation IS 'By label, or prefix (docs:)';
+COMMENT ON COLUMN features.issues.is_refactor IS 'By label, or prefix (refactor:)';
+COMMENT ON COLUMN features.issues.hour IS 'Hour of the opening, 0 to 23 (UTC)';
+COMMENT ON COLUMN features.issues.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
+COMMENT ON COLUMN features.issues.is_weekend IS 'Saturday or Sunday (UTC)';
+COMMENT ON COLUMN features.issues.closed_at IS 'When it was closed (UTC); NULL while open';
+COMMENT ON COLUMN features.issues.resolution_hours IS 'Target: hours from the opening to the closing; NULL while open (right-censored)';
+COMMENT ON COLUMN features.issues.censored_hours IS 'Hours that an open issue has been watched; NULL for closed ones';
+COMMENT ON COLUMN features.issues.closed_in_7_days IS 'Target: closed within 168 hours; NULL for issues watched for less than that and still open';
+COMMENT ON COLUMN features.issues.exclusion IS 'Why models do not train on it: opening_not_observed, outside_coverage, bot; NULL if they do';
+COMMENT ON COLUMN features.issues.observed_until IS 'End of the repository''s covered time';
+
+-- name: rows
+-- "Before" is strict throughout: what happened at the very instant of an opening is not known to it.
+WITH issues AS (
+    SELECT
+        repo_id, number, author_id, coalesce(author_is_bot, false) AS author_is_bot, source, created_at, closed_at,
+        opened_author_association, opened_title IS NOT NULL AS is_opening_observed
+    FROM raw.issues
+    WHERE created_at IS NOT NULL
+),
+openings AS (
+    SELECT
+        repo_id,
+        number,
+        rank() OVER (PARTITION BY author_id ORDER BY created_at) - 1 AS author_prior_issues,
+        rank() OVER (PARTITION BY author_id, repo_id ORDER BY created_at) - 1 AS author_prior_issues_in_repo,
+        rank() OVER (PARTITION BY repo_id ORDER BY created_at) - 1 AS repo_prior_issues,
+        min(created_at) OVER (PARTITION BY author_id) AS author_first_opened_at,
+        max(created_at) OVER (
+            PARTITION BY author_id ORDER BY created_at
+            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ) AS author_last_opened_at
+    FROM issues
+),
+-- Seconds, not hours: sums of whole numbers do not depend on the order in which they are added.
+author_events AS (
+    SELECT author_id, number, repo_id, created_at AS t, 0 AS closed, 0 AS seconds
+    FROM issues
+    WHERE author_id IS NOT NULL
+    UNION ALL
+    SELECT author_id, NULL, repo_id, closed_at, 1, date_diff('second', created_at, closed_at)
+    FROM issues
+    WHERE author_id IS NOT NULL AND closed_at IS NOT NULL
+),
+author_running AS (
+    SELECT
+        repo_id,
+        number,
+        coalesce(sum(closed::DOUBLE) OVER before, 0) AS prior_closed,
+        coalesce(sum(seconds::DOUBLE) OVER before, 0) AS prior_seconds
+    FROM author_events
+    WINDOW before AS (
+        PARTITION BY author_id ORDER BY t
+        RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+    )
+),
+author_history AS (SELECT * FROM author_running WHERE number IS NOT NULL),
+contributions AS (
+    SELECT author_id, repo_id, number, created_at AS t, 0 AS opened FROM issues WHERE author_id IS NOT NULL
+    UNION ALL
+    SELECT author_id, repo_id, NULL, created_at, 1
+    FROM raw.pull_requests
+    WHERE author_id IS NOT NULL AND created_at IS NOT NULL
+),
+author_prs AS (
+    SELECT
+        repo_id,
+        number,
+        coalesce(sum(opened::DOUBLE) OVER (
+            PARTITION BY author_id, repo_id ORDER BY t
+            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ), 0) AS prior_prs_in_repo
+    FROM contributions
+    QUALIFY number IS NOT NULL
+),
+repo_events AS (
+    SELECT repo_id, number, created_at AS t, 0 AS closed, 0 AS open_prs FROM issues
+    UNION ALL
+    SELECT repo_id, NULL, closed_at, 1, 0 FROM issues WHERE closed_at IS NOT NULL
+    UNION ALL
+    SELECT repo_id, NULL, created_at, 0, 1 FROM raw.pull_requests WHERE created_at IS NOT NULL
+    UNION ALL
+    SELECT repo_id, NULL, closed_at, 0, -1
+    FROM raw.pull_requests
+    WHERE created_at IS NOT NULL AND closed_at IS NOT NULL
+),
+repo_running AS (
+    SELECT
+        repo_id,
+        number,
+        coalesce(sum(closed::DOUBLE) OVER before, 0) AS closed,
+        coalesce(sum(open_prs::DOUBLE) OVER before, 0) AS open_prs,
+        coalesce(sum(closed::DOUBLE) OVER recently, 0) AS closed_recently
+    FROM repo_events
+    WINDOW
+        before AS (
+            PARTITION BY repo_id ORDER BY t
+            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ),
+        recently AS (
+            PARTITION BY repo_id ORDER BY t
+            RANGE BETWEEN INTERVAL 90 DAY PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        )
+),
+repo_history AS (SELECT * FROM repo_running WHERE number IS NOT NULL),
+closing_speed AS (
+    SELECT
+        repo_id,
+        closed_at,
+        median(epoch(closed_at - created_at) / 3600) OVER (
+            PARTITION BY repo_id ORDER BY closed_at, number ROWS 99 PRECEDING
+        ) AS median_hours
+    FROM issues
+    WHERE closed_at IS NOT NULL
+    QUALIFY number = last_value(number) OVER (
+        PARTITION BY repo_id, closed_at ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
+),
+speed_at_opening AS (
+    SELECT openings.repo_id, openings.number, closing_speed.median_hours
+    FROM (SELECT repo_id, number, created_at FROM issues) AS openings
+    ASOF INNER JOIN closing_speed
+        ON openings.repo_id = closing_speed.repo_id AND openings.created_at > closing_speed.closed_at
+),
+label_states AS (
+    SELECT
+        events.repo_id, events.number, events.label,
+        arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
+    FROM raw.label_events AS events
+    INNER JOIN issues ON events.repo_id = issues.repo_id AND events.number = issues.number
+    WHERE events.created_at <= issues.created_at
+    GROUP BY events.repo_id, events.number, events.label
+),
+labels AS (
+    SELECT repo_id, number, list(DISTINCT label_kind(label)) AS kinds, count(*) AS label_count
+    FROM label_states
+    WHERE action = 'labeled'
+    GROUP BY repo_id, number
+),
+texts AS (
+    SELECT
+        repo_id,
+        number,
+        commit_prefix(opened_title) AS prefix,
+        length(opened_title) AS title_length,
+        length(opened_body) AS body_length,
+        CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '://') END AS link_count,
+        CASE WHEN opened_body IS NOT NULL THEN checklist_items(opened_body) END AS checklist_items,
+        CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks
+    FROM raw.issues
+),
+kinds AS (
+    SELECT
+        issues.repo_id,
+        issues.number,
+        texts.prefix,
+        coalesce(labels.kinds, []) AS kinds,
+        coalesce(labels.label_count, 0) AS label_count,
+        labels.kinds IS NULL AND texts.title_length IS NULL AS kind_unknown
+    FROM issues
+    INNER JOIN texts ON issues.repo_id = texts.repo_id AND issues.number = texts.number
+    LEFT JOIN labels ON issues.repo_id = labels.repo_id AND issues.number = labels.number
+),
+covered AS (
+    SELECT repo_id, covered_from, covered_until
+    FROM ops.coverage
+    WHERE is_covered
+    QUALIFY row_number() OVER (PARTITION BY repo_id ORDER BY covered_until DESC, covered_from) = 1
+)
+SELECT
+    issues.repo_id,
+    issues.number,
+    issues.created_at AS opened_at,
+    issues.author_id,
+    issues.source,
+    CASE WHEN issues.author_id IS NOT NULL THEN openings.author_prior_issues END::INTEGER AS author_prior_issues,
+    CASE WHEN issues.author_id IS NOT NULL THEN openings.author_prior_issues_in_repo END::INTEGER
+        AS author_prior_issues_in_repo,
+    author_prs.prior_prs_in_repo::INTEGER AS author_prior_prs_in_repo,
+    author.prior_closed::INTEGER AS author_prior_closed,
+    author.prior_seconds / 3600 / nullif(author.prior_closed, 0) AS author_average_hours,
+    CASE
+        WHEN issues.author_id IS NOT NULL THEN epoch(issues.created_at - openings.author_last_opened_at) / 86400
+    END AS author_days_since_last_issue,
+    CASE
+        WHEN issues.author_id IS NOT NULL THEN epoch(issues.created_at - openings.author_first_opened_at) / 86400
+    END AS author_tenure_days,
+    author_prs.prior_prs_in_repo = 0 AND openings.author_prior_issues_in_repo = 0 AS author_is_newcomer,
+    issues.opened_author_association AS author_association,
+    repo.closed_recently::INTEGER AS repo_closed_recently,
+    (openings.repo_prior_issues - repo.closed)::INTEGER AS repo_open_issues,
+    speed.median_hours AS repo_median_hours,
+    repo.open_prs::INTEGER AS repo_open_prs,
+    texts.title_length,
+    texts.body_length,
+    texts.link_count,
+    texts.checklist_items,
+    texts.code_blocks,
+    kinds.label_count,
+    CASE
+        WHEN NOT kinds.kind_unknown
+            THEN list_contains(kinds.kinds, 'bug') OR coalesce(kinds.prefix IN ('fix', 'bug'), false)
+    END AS is_bug,
+    CASE
+        WHEN NOT kinds.kind_unknown
+            THEN list_contains(kinds.kinds, 'feature') OR coalesce(kinds.prefix IN ('feat', 'feature'), false)
+    END AS is_feature,
+    CASE
+        WHEN NOT kinds.kind_unknown
+            THEN list_contains(kinds.kinds, 'docs') OR coalesce(kinds.prefix IN ('docs', 'doc'), false)
+    END AS is_documentation,
+    CASE
+        WHEN NOT kinds.kind_unknown
+            THEN list_contains(kinds.kinds, 'refactor') OR coalesce(kinds.prefix IN ('refactor', 'cleanup'), false)
+    END AS is_refactor,
+    hour(issues.created_at)::INTEGER AS hour,
+    (isodow(issues.created_at) - 1)::INTEGER AS weekday,
+    isodow(issues.created_at) >= 6 AS is_weekend,
+    issues.closed_at,
+    epoch(issues.closed_at - issues.created_at) / 3600 AS resolution_hours,
+    CASE
+        WHEN issues.closed_at IS NULL THEN epoch(covered.covered_until - issues.created_at) / 3600
+    END AS censored_hours,
+    CASE
+        WHEN issues.closed_at <= issues.created_at + INTERVAL 7 DAY THEN true
+        WHEN issues.closed_at IS NOT NULL THEN false
+        WHEN covered.covered_until >= issues.created_at + INTERVAL 7 DAY THEN false
+    END AS closed_in_7_days,
+    CASE
+        WHEN NOT issues.is_opening_observed THEN 'opening_not_observed'
+        WHEN
+            NOT coalesce(
+                issues.created_at >= covered.covered_from AND issues.created_at < covered.covered_until, false
+            )
+            THEN 'outside_coverage'
+        WHEN issues.author_is_bot THEN 'bot'
+    END AS exclusion,
+    covered.covered_until AS observed_until
+FROM issues
+INNER JOIN openings ON issues.repo_id = openings.repo_id AND issues.number = openings.number
+INNER JOIN texts ON issues.repo_id = texts.repo_id AND issues.number = texts.number
+INNER JOIN kinds ON issues.repo_id = kinds.repo_id AND issues.number = kinds.number
+INNER JOIN repo_history AS repo ON issues.repo_id = repo.repo_id AND issues.number = repo.number
+LEFT JOIN author_history AS author ON issues.repo_id = author.repo_id AND issues.number = author.number
+LEFT JOIN author_prs ON issues.repo_id = author_prs.repo_id AND issues.number = author_prs.number
+LEFT JOIN covered ON issues.repo_id = covered.repo_id
+LEFT JOIN speed_at_opening AS speed ON issues.repo_id = speed.repo_id AND issues.number = speed.number;

@@ -1,0 +1,373 @@
+-- name: table
+CREATE TABLE features.pull_requests (
+    repo_id BIGINT,
+    number BIGINT,
+    opened_at TIMESTAMP NOT NULL,
+    author_id BIGINT,
+    source VARCHAR NOT NULL,
+    author_prior_prs INTEGER,
+    author_prior_prs_in_repo INTEGER,
+    author_prior_merged INTEGER,
+    author_prior_merged_in_repo INTEGER,
+    author_prior_decided INTEGER,
+    author_pass_rate DOUBLE,
+    author_average_cycles DOUBLE,
+    author_days_since_last_pr DOUBLE,
+    author_tenure_days DOUBLE,
+    author_is_newcomer BOOLEAN,
+    author_association VARCHAR,
+    repo_pass_rate DOUBLE NOT NULL,
+    repo_decided_recently INTEGER NOT NULL,
+    repo_open_prs INTEGER NOT NULL,
+    repo_hours_to_first_review DOUBLE,
+    log_lines DOUBLE,
+    lines_changed BIGINT,
+    files_changed BIGINT,
+    commits BIGINT,
+    additions_share DOUBLE,
+    title_length BIGINT,
+    body_length BIGINT,
+    link_count BIGINT,
+    checklist_items BIGINT,
+    code_blocks BIGINT,
+    is_bug_fix BOOLEAN,
+    is_feature BOOLEAN,
+    is_documentation BOOLEAN,
+    is_refactor BOOLEAN,
+    hour INTEGER NOT NULL,
+    weekday INTEGER NOT NULL,
+    is_weekend BOOLEAN NOT NULL,
+    is_draft BOOLEAN,
+    passed BOOLEAN,
+    decided_at TIMESTAMP,
+    review_cycles INTEGER NOT NULL,
+    exclusion VARCHAR,
+    observed_until TIMESTAMP,
+    PRIMARY KEY (repo_id, number)
+);
+COMMENT ON TABLE features.pull_requests IS 'One row a pull request: what was known at the instant it was opened, and how its first review ended';
+COMMENT ON COLUMN features.pull_requests.repo_id IS 'Repository';
+COMMENT ON COLUMN features.pull_requests.number IS 'Number within the repository';
+COMMENT ON COLUMN features.pull_requests.opened_at IS 'The instant that every feature is computed for (UTC)';
+COMMENT ON COLUMN features.pull_requests.author_id IS 'Account of the author; NULL for a deleted account, whose history is unknown';
+COMMENT ON COLUMN features.pull_requests.source IS 'Source of the newest observation; demo is synthetic';
+COMMENT ON COLUMN features.pull_requests.author_prior_prs IS 'Pull requests that the author had opened before, anywhere in the warehouse';
+COMMENT ON COLUMN features.pull_requests.author_prior_prs_in_repo IS 'The same in this repository';
+COMMENT ON COLUMN features.pull_requests.author_prior_merged IS 'Pull requests of the author that had been merged before';
+COMMENT ON COLUMN features.pull_requests.author_prior_merged_in_repo IS 'The same in this repository';
+COMMENT ON COLUMN features.pull_requests.author_prior_decided IS 'Pull requests of the author whose first review had been decided before';
+COMMENT ON COLUMN features.pull_requests.author_pass_rate IS 'Share of those that passed, shrunk towards repo_pass_rate with a weight of 4';
+COMMENT ON COLUMN features.pull_requests.author_average_cycles IS 'Requests for changes that the author had received, for each pull request opened before';
+COMMENT ON COLUMN features.pull_requests.author_days_since_last_pr IS 'Days since the author last opened a pull request; NULL for the first';
+COMMENT ON COLUMN features.pull_requests.author_tenure_days IS 'Days since the author first opened a pull request; 0 for the first';
+COMMENT ON COLUMN features.pull_requests.author_is_newcomer IS 'No pull request of the author had been merged in this repository';
+COMMENT ON COLUMN features.pull_requests.author_association IS 'The author''s standing in the repository at the opening';
+COMMENT ON COLUMN features.pull_requests.repo_pass_rate IS 'Share of people''s pull requests that passed, of those decided in the last 90 days: (passed + 1) / (decided + 2)';
+COMMENT ON COLUMN features.pull_requests.repo_decided_recently IS 'How many were decided in the last 90 days';
+COMMENT ON COLUMN features.pull_requests.repo_open_prs IS 'Open pull requests in the repository (its review load)';
+COMMENT ON COLUMN features.pull_requests.repo_hours_to_first_review IS 'Median hours to the first review by a person, over the last 100 reviewed pull requests';
+COMMENT ON COLUMN features.pull_requests.log_lines IS 'ln(1 + lines_changed)';
+COMMENT ON COLUMN features.pull_requests.lines_changed IS 'Lines added and deleted by the commits that existed at the opening';
+COMMENT ON COLUMN features.pull_requests.files_changed IS 'Files changed at the opening';
+COMMENT ON COLUMN features.pull_requests.commits IS 'Commits at the opening';
+COMMENT ON COLUMN features.pull_requests.additions_share IS 'Share of additions among the changed lines';
+COMMENT ON COLUMN features.pull_requests.title_length IS 'Characters of the title at the opening';
+COMMENT ON COLUMN features.pull_requests.body_length IS 'Characters of the description at the opening';
+COMMENT ON COLUMN features.pull_requests.link_count IS 'Links in the description at the opening';
+COMMENT ON COLUMN features.pull_requests.checklist_items IS 'Checklist items in the description at the opening';
+COMMENT ON COLUMN features.pull_requests.code_blocks IS 'Fenced code blocks in the description at the opening';
+COMMENT ON COLUMN features.pull_requests.is_bug_fix IS 'By a label put on up to the opening, or the title''s prefix (fix:)';
+COMMENT ON COLUMN features.pull_requests.is_feature IS 'By label, or prefix (feat:)';
+COMMENT ON COLUMN features.pull_requests.is_documentation IS 'By label, or prefix (docs:)';
+COMMENT ON COLUMN features.pull_requests.is_refactor IS 'By label, or prefix (refactor:)';
+COMMENT ON COLUMN features.pull_requests.hour IS 'Hour of the opening, 0 to 23 (UTC)';
+COMMENT ON COLUMN features.pull_requests.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
+COMMENT ON COLUMN features.pull_requests.is_weekend IS 'Saturday or Sunday (UTC)';
+COMMENT ON COLUMN features.pull_requests.is_draft IS 'Opened as a draft; NULL where the source does not tell';
+COMMENT ON COLUMN features.pull_requests.passed IS 'Label: the first decisive review by another person approved, or it was merged without one';
+COMMENT ON COLUMN features.pull_requests.decided_at IS 'When that became known (UTC); NULL while undecided';
+COMMENT ON COLUMN features.pull_requests.review_cycles IS 'Requests for changes by other people, in all';
+COMMENT ON COLUMN features.pull_requests.exclusion IS 'Why p0 is not trained on it: opening_not_observed, outside_coverage, bot, draft, too_small, undecided; NULL if it is';
+COMMENT ON COLUMN features.pull_requests.observed_until IS 'End of the repository''s covered time: later decisions cannot have been seen';
+
+-- name: rows
+-- "Before" is strict throughout: what happened at the very instant of an opening is not known to it.
+WITH pull_requests AS (
+    SELECT
+        repo_id, number, author_id, author_login, author_is_bot, source, created_at, closed_at, merged_at,
+        opened_author_association, opened_is_draft, opened_additions, opened_deletions, opened_changed_files,
+        opened_commits, opened_title IS NOT NULL AS is_opening_observed
+    FROM raw.pull_requests
+    WHERE created_at IS NOT NULL
+),
+-- A verdict counts if another person gave it while the pull request was open.
+verdicts AS (
+    SELECT
+        reviews.repo_id, reviews.number, reviews.review_id, reviews.submitted_at, reviews.submitted_state,
+        pull_requests.author_id, pull_requests.created_at
+    FROM raw.reviews AS reviews
+    INNER JOIN pull_requests
+        ON reviews.repo_id = pull_requests.repo_id AND reviews.number = pull_requests.number
+    WHERE NOT coalesce(reviews.author_is_bot, false)
+        AND coalesce(reviews.author_id <> pull_requests.author_id, reviews.author_login <> pull_requests.author_login)
+        AND reviews.submitted_at >= pull_requests.created_at
+        AND (pull_requests.closed_at IS NULL OR reviews.submitted_at <= pull_requests.closed_at)
+),
+reviewed AS (
+    SELECT
+        repo_id,
+        number,
+        min(submitted_at) AS first_review_at,
+        min(submitted_at) FILTER (submitted_state IN ('APPROVED', 'CHANGES_REQUESTED')) AS first_decision_at,
+        arg_min(submitted_state = 'APPROVED', {'t': submitted_at, 'id': review_id})
+            FILTER (submitted_state IN ('APPROVED', 'CHANGES_REQUESTED')) AS first_passed,
+        count(*) FILTER (submitted_state = 'CHANGES_REQUESTED') AS review_cycles
+    FROM verdicts
+    GROUP BY repo_id, number
+),
+outcomes AS (
+    SELECT
+        pull_requests.repo_id,
+        pull_requests.number,
+        pull_requests.author_id,
+        coalesce(pull_requests.author_is_bot, false) AS author_is_bot,
+        pull_requests.created_at,
+        pull_requests.closed_at,
+        pull_requests.merged_at,
+        coalesce(reviewed.first_decision_at, pull_requests.closed_at) AS decided_at,
+        CASE
+            WHEN reviewed.first_decision_at IS NOT NULL THEN reviewed.first_passed
+            WHEN pull_requests.closed_at IS NOT NULL THEN pull_requests.merged_at IS NOT NULL
+        END AS passed,
+        reviewed.first_review_at,
+        coalesce(reviewed.review_cycles, 0) AS review_cycles
+    FROM pull_requests
+    LEFT JOIN reviewed ON pull_requests.repo_id = reviewed.repo_id AND pull_requests.number = reviewed.number
+),
+-- rank() - 1 counts what was opened strictly before.
+openings AS (
+    SELECT
+        repo_id,
+        number,
+        rank() OVER (PARTITION BY author_id ORDER BY created_at) - 1 AS author_prior_prs,
+        rank() OVER (PARTITION BY author_id, repo_id ORDER BY created_at) - 1 AS author_prior_prs_in_repo,
+        rank() OVER (PARTITION BY repo_id ORDER BY created_at) - 1 AS repo_prior_prs,
+        min(created_at) OVER (PARTITION BY author_id) AS author_first_opened_at,
+        max(created_at) OVER (
+            PARTITION BY author_id ORDER BY created_at
+            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ) AS author_last_opened_at
+    FROM outcomes
+),
+-- What happened to authors, between the openings (which have a number) that ask what had happened before.
+author_events AS (
+    SELECT author_id, repo_id, number, created_at AS t, 0 AS decided, 0 AS passed, 0 AS merged, 0 AS cycles
+    FROM outcomes
+    WHERE author_id IS NOT NULL
+    UNION ALL
+    SELECT author_id, repo_id, NULL, decided_at, 1, passed::INTEGER, 0, 0
+    FROM outcomes
+    WHERE author_id IS NOT NULL AND decided_at IS NOT NULL
+    UNION ALL
+    SELECT author_id, repo_id, NULL, merged_at, 0, 0, 1, 0
+    FROM outcomes
+    WHERE author_id IS NOT NULL AND merged_at IS NOT NULL
+    UNION ALL
+    SELECT author_id, repo_id, NULL, submitted_at, 0, 0, 0, 1
+    FROM verdicts
+    WHERE author_id IS NOT NULL AND submitted_state = 'CHANGES_REQUESTED'
+),
+-- Sums of DOUBLE are exact here (counts) and run three times as fast as DuckDB's sums of integers.
+author_running AS (
+    SELECT
+        repo_id,
+        number,
+        coalesce(sum(decided::DOUBLE) OVER everywhere, 0) AS prior_decided,
+        coalesce(sum(passed::DOUBLE) OVER everywhere, 0) AS prior_passed,
+        coalesce(sum(merged::DOUBLE) OVER everywhere, 0) AS prior_merged,
+        coalesce(sum(cycles::DOUBLE) OVER everywhere, 0) AS prior_cycles,
+        coalesce(sum(merged::DOUBLE) OVER here, 0) AS prior_merged_in_repo
+    FROM author_events
+    WINDOW
+        everywhere AS (
+            PARTITION BY author_id ORDER BY t
+            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ),
+        here AS (
+            PARTITION BY author_id, repo_id ORDER BY t
+            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        )
+),
+author_history AS (SELECT * FROM author_running WHERE number IS NOT NULL),
+repo_events AS (
+    SELECT repo_id, number, created_at AS t, 0 AS closed, 0 AS decided, 0 AS passed FROM outcomes
+    UNION ALL
+    SELECT repo_id, NULL, closed_at, 1, 0, 0 FROM outcomes WHERE closed_at IS NOT NULL
+    UNION ALL
+    SELECT repo_id, NULL, decided_at, 0, 1, passed::INTEGER
+    FROM outcomes
+    WHERE decided_at IS NOT NULL AND NOT author_is_bot
+),
+repo_running AS (
+    SELECT
+        repo_id,
+        number,
+        coalesce(sum(closed::DOUBLE) OVER (
+            PARTITION BY repo_id ORDER BY t
+            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ), 0) AS closed,
+        coalesce(sum(decided::DOUBLE) OVER recently, 0) AS decided,
+        coalesce(sum(passed::DOUBLE) OVER recently, 0) AS passed
+    FROM repo_events
+    WINDOW recently AS (
+        PARTITION BY repo_id ORDER BY t
+        RANGE BETWEEN INTERVAL 90 DAY PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+    )
+),
+repo_history AS (SELECT * FROM repo_running WHERE number IS NOT NULL),
+review_speed AS (
+    SELECT
+        repo_id,
+        first_review_at,
+        median(epoch(first_review_at - created_at) / 3600) OVER (
+            PARTITION BY repo_id ORDER BY first_review_at, number ROWS 99 PRECEDING
+        ) AS hours_to_first_review
+    FROM outcomes
+    WHERE first_review_at IS NOT NULL
+    QUALIFY number = last_value(number) OVER (
+        PARTITION BY repo_id, first_review_at ORDER BY number
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
+),
+-- Only the keys go through the join: it sorts what it is given.
+speed_at_opening AS (
+    SELECT openings.repo_id, openings.number, review_speed.hours_to_first_review
+    FROM (SELECT repo_id, number, created_at FROM outcomes) AS openings
+    ASOF INNER JOIN review_speed
+        ON openings.repo_id = review_speed.repo_id AND openings.created_at > review_speed.first_review_at
+),
+label_states AS (
+    SELECT
+        events.repo_id, events.number, events.label,
+        arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
+    FROM raw.label_events AS events
+    INNER JOIN pull_requests ON events.repo_id = pull_requests.repo_id AND events.number = pull_requests.number
+    WHERE events.created_at <= pull_requests.created_at
+    GROUP BY events.repo_id, events.number, events.label
+),
+label_kinds AS (
+    SELECT repo_id, number, list(DISTINCT label_kind(label)) AS kinds
+    FROM label_states
+    WHERE action = 'labeled' AND label_kind(label) IS NOT NULL
+    GROUP BY repo_id, number
+),
+-- Texts are measured where they are read: they are too long to carry through joins.
+texts AS (
+    SELECT
+        repo_id,
+        number,
+        commit_prefix(opened_title) AS prefix,
+        length(opened_title) AS title_length,
+        length(opened_body) AS body_length,
+        CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '://') END AS link_count,
+        CASE WHEN opened_body IS NOT NULL THEN checklist_items(opened_body) END AS checklist_items,
+        CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks
+    FROM raw.pull_requests
+),
+kinds AS (
+    SELECT
+        pull_requests.repo_id,
+        pull_requests.number,
+        texts.prefix,
+        coalesce(label_kinds.kinds, []) AS kinds,
+        label_kinds.kinds IS NULL AND texts.title_length IS NULL AS kind_unknown
+    FROM pull_requests
+    INNER JOIN texts ON pull_requests.repo_id = texts.repo_id AND pull_requests.number = texts.number
+    LEFT JOIN label_kinds
+        ON pull_requests.repo_id = label_kinds.repo_id AND pull_requests.number = label_kinds.number
+),
+covered AS (
+    SELECT repo_id, covered_from, covered_until
+    FROM ops.coverage
+    WHERE is_covered
+    QUALIFY row_number() OVER (PARTITION BY repo_id ORDER BY covered_until DESC, covered_from) = 1
+),
+features AS (
+    SELECT
+        pr.repo_id,
+        pr.number,
+        pr.created_at AS opened_at,
+        pr.author_id,
+        pr.source,
+        CASE WHEN pr.author_id IS NOT NULL THEN openings.author_prior_prs END::INTEGER AS author_prior_prs,
+        CASE WHEN pr.author_id IS NOT NULL THEN openings.author_prior_prs_in_repo END::INTEGER AS author_prior_prs_in_repo,
+        author.prior_merged::INTEGER AS author_prior_merged,
+        author.prior_merged_in_repo::INTEGER AS author_prior_merged_in_repo,
+        author.prior_decided::INTEGER AS author_prior_decided,
+        (repo.passed + 1) / (repo.decided + 2) AS repo_pass_rate,
+        (author.prior_passed + 4 * repo_pass_rate) / (author.prior_decided + 4) AS author_pass_rate,
+        author.prior_cycles / nullif(openings.author_prior_prs, 0) AS author_average_cycles,
+        CASE
+            WHEN pr.author_id IS NOT NULL THEN epoch(pr.created_at - openings.author_last_opened_at) / 86400
+        END AS author_days_since_last_pr,
+        CASE
+            WHEN pr.author_id IS NOT NULL THEN epoch(pr.created_at - openings.author_first_opened_at) / 86400
+        END AS author_tenure_days,
+        author.prior_merged_in_repo = 0 AS author_is_newcomer,
+        pr.opened_author_association AS author_association,
+        repo.decided::INTEGER AS repo_decided_recently,
+        (openings.repo_prior_prs - repo.closed)::INTEGER AS repo_open_prs,
+        speed.hours_to_first_review AS repo_hours_to_first_review,
+        pr.opened_additions + pr.opened_deletions AS lines_changed,
+        ln(1 + lines_changed) AS log_lines,
+        pr.opened_changed_files AS files_changed,
+        pr.opened_commits AS commits,
+        pr.opened_additions / nullif(lines_changed, 0) AS additions_share,
+        texts.title_length,
+        texts.body_length,
+        texts.link_count,
+        texts.checklist_items,
+        texts.code_blocks,
+        CASE
+            WHEN NOT kind_unknown
+                THEN list_contains(kinds.kinds, 'bug') OR coalesce(kinds.prefix IN ('fix', 'bugfix', 'hotfix', 'bug'), false)
+        END AS is_bug_fix,
+        CASE
+            WHEN NOT kind_unknown THEN list_contains(kinds.kinds, 'feature') OR coalesce(kinds.prefix IN ('feat', 'feature'), false)
+        END AS is_feature,
+        CASE
+            WHEN NOT kind_unknown THEN list_contains(kinds.kinds, 'docs') OR coalesce(kinds.prefix IN ('docs', 'doc'), false)
+        END AS is_documentation,
+        CASE
+            WHEN NOT kind_unknown
+                THEN list_contains(kinds.kinds, 'refactor') OR coalesce(kinds.prefix IN ('refactor', 'cleanup'), false)
+        END AS is_refactor,
+        hour(pr.created_at)::INTEGER AS hour,
+        (isodow(pr.created_at) - 1)::INTEGER AS weekday,
+        isodow(pr.created_at) >= 6 AS is_weekend,
+        pr.opened_is_draft AS is_draft,
+        outcomes.passed,
+        outcomes.decided_at,
+        outcomes.review_cycles::INTEGER AS review_cycles,
+        CASE
+            WHEN NOT pr.is_opening_observed THEN 'opening_not_observed'
+            WHEN NOT coalesce(pr.created_at >= covered.covered_from AND pr.created_at < covered.covered_until, false)
+                THEN 'outside_coverage'
+            WHEN outcomes.author_is_bot THEN 'bot'
+            WHEN pr.opened_is_draft THEN 'draft'
+            WHEN lines_changed < $min_pr_lines THEN 'too_small'
+            WHEN outcomes.decided_at IS NULL THEN 'undecided'
+        END AS exclusion,
+        covered.covered_until AS observed_until
+    FROM pull_requests AS pr
+    INNER JOIN outcomes ON pr.repo_id = outcomes.repo_id AND pr.number = outcomes.number
+    INNER JOIN openings ON pr.repo_id = openings.repo_id AND pr.number = openings.number
+    INNER JOIN texts ON pr.repo_id = texts.repo_id AND pr.number = texts.number
+    INNER JOIN kinds ON pr.repo_id = kinds.repo_id AND pr.number = kinds.number
+    INNER JOIN repo_history AS repo ON pr.repo_id = repo.repo_id AND pr.number = repo.number
+    LEFT JOIN author_history AS author
+        ON pr.repo_id = author.repo_id AND pr.number = author.number
+    LEFT JOIN covered ON pr.repo_id = covered.repo_id
+    LEFT JOIN speed_at_opening AS speed ON pr.repo_id = speed.repo_id AND pr.number = speed.number
+)
+SELECT * FROM features;

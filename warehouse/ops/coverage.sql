@@ -1,0 +1,86 @@
+-- name: table
+CREATE TABLE IF NOT EXISTS ops.coverage (
+    source VARCHAR,
+    repo_id BIGINT,
+    covered_from TIMESTAMP NOT NULL,
+    covered_until TIMESTAMP NOT NULL CHECK (covered_until > covered_from),
+    seen BIGINT NOT NULL,
+    expected BIGINT NOT NULL,
+    completeness DOUBLE,
+    is_covered BOOLEAN NOT NULL,
+    PRIMARY KEY (source, repo_id)
+);
+COMMENT ON TABLE ops.coverage IS 'For which time a repository''s history is whole; models train on nothing else';
+COMMENT ON COLUMN ops.coverage.source IS 'demo, gharchive or github';
+COMMENT ON COLUMN ops.coverage.repo_id IS 'Repository';
+COMMENT ON COLUMN ops.coverage.covered_from IS 'Start of the latest unbroken run of complete partitions (UTC)';
+COMMENT ON COLUMN ops.coverage.covered_until IS 'End of that run, exclusive: nothing later has been observed (UTC)';
+COMMENT ON COLUMN ops.coverage.seen IS 'Pull requests and issues opened in the window that were seen';
+COMMENT ON COLUMN ops.coverage.expected IS 'How many numbers were given out between the first and the last of them';
+COMMENT ON COLUMN ops.coverage.completeness IS 'Smaller of the share of numbers seen and the share of closed items whose opening was seen; NULL if there is nothing to measure';
+COMMENT ON COLUMN ops.coverage.is_covered IS 'True for a source that is complete by construction; for the archive, if completeness reaches the limit';
+
+-- name: rows
+WITH days AS (
+    -- Archive hours since 2025-10-07 miss most of what a pull request is, so they never count.
+    SELECT DISTINCT source, repo, partition_date
+    FROM ops.ingest_log
+    WHERE status = 'done' AND list_has_all(tables, ['pull_requests', 'reviews', 'issues', 'label_events'])
+        AND (source <> 'gharchive' OR partition_date <= DATE '2025-10-06')
+),
+repositories AS (
+    SELECT observed.source, observed.repo_id, arg_max(observed.name, observed.observed_at) AS name
+    FROM observed.repositories AS observed
+    GROUP BY observed.source, observed.repo_id
+),
+-- Days loaded for every repository form runs once; only repositories loaded by name need runs of their own.
+repo_days AS (
+    SELECT DISTINCT days.source, repositories.repo_id, days.partition_date
+    FROM days
+    INNER JOIN repositories ON days.source = repositories.source AND (days.repo = repositories.name OR days.repo = '*')
+),
+runs AS (
+    SELECT
+        source, repo_id, partition_date,
+        partition_date - row_number() OVER (PARTITION BY source, repo_id ORDER BY partition_date)::INTEGER AS run
+    FROM repo_days
+),
+windows AS (
+    SELECT
+        source, repo_id,
+        min(partition_date)::TIMESTAMP AS covered_from,
+        max(partition_date)::TIMESTAMP + INTERVAL 1 DAY AS covered_until
+    FROM runs
+    GROUP BY source, repo_id, run
+    QUALIFY row_number() OVER (PARTITION BY source, repo_id ORDER BY max(partition_date) DESC) = 1
+),
+items AS (
+    SELECT repo_id, number, created_at, closed_at, opened_title FROM raw.pull_requests
+    UNION ALL
+    SELECT repo_id, number, created_at, closed_at, opened_title FROM raw.issues
+),
+measured AS (
+    SELECT
+        windows.source,
+        windows.repo_id,
+        count(items.number) AS seen,
+        coalesce(max(items.number) - min(items.number) + 1, 0) AS expected,
+        count(items.opened_title) FILTER (items.closed_at < covered_until) AS closed_with_opening,
+        count(items.number) FILTER (items.closed_at < covered_until) AS closed
+    FROM windows
+    LEFT JOIN items
+        ON windows.repo_id = items.repo_id AND items.created_at >= covered_from AND items.created_at < covered_until
+    GROUP BY windows.source, windows.repo_id
+),
+shares AS (
+    SELECT
+        *,
+        CASE WHEN expected > 0 THEN least(seen / expected, coalesce(closed_with_opening / nullif(closed, 0), 1)) END
+            AS completeness
+    FROM measured
+)
+SELECT
+    windows.source, windows.repo_id, covered_from, covered_until, seen, expected, completeness,
+    windows.source <> 'gharchive' OR coalesce(completeness >= $min_archive_completeness, false) AS is_covered
+FROM windows
+INNER JOIN shares ON windows.source = shares.source AND windows.repo_id = shares.repo_id;
