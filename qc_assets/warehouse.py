@@ -178,7 +178,8 @@ class Warehouse:
                 connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": staged})
                 return _count(connection, table)
 
-    def columns(self, table: str) -> list[tuple[str, str, str]]:
+    @staticmethod
+    def columns(table: str) -> list[tuple[str, str, str]]:
         """Name, type and comment of the columns of ``schema.table`` as its SQL declares them; no file is opened."""
         schema, name = table.split(".")
         sections = sql_sections(f"{schema}/{name}")

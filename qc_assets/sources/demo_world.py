@@ -3,11 +3,11 @@
 The data-generating process, all on the log-odds scale, for pull request i of author a in repository r:
 
     eta = culture[r] + strictness drift[r] * time + skill[a]
-          + 0.30 * log1p(earlier pull requests of a in r)      people learn
-          - 0.55 * (log1p(lines) - 4.2)                        large changes fail
+          + 0.40 * log1p(earlier pull requests of a in r)      people learn
+          - 0.85 * (log1p(lines) - 4.2)                        large changes fail
           - 0.25 * (log1p(files) - 1.2)
           + kind effect (docs +0.5, chore +0.3, bug +0.1, feature -0.2, refactor -0.1)
-          + 0.35 if the description is careful                 (long, with checklists and links)
+          + 0.45 if the description is careful                 (long, with checklists and links)
           - 0.15 at night, - 0.10 on weekends
     p0 = 1 / (1 + exp(-eta));  passed ~ Bernoulli(p0)
 
@@ -100,7 +100,7 @@ def populate(rng: np.random.Generator, n_prs: int, days: int, first_day: date) -
     people = People(
         logins=np.array([*_BOTS, *(f"dev-{n:05d}" for n in range(len(humans)))]),
         is_bot=np.arange(n_people) < len(_BOTS),
-        skill=np.where(np.arange(n_people) < len(_BOTS), 1.0, rng.normal(0, 0.4, n_people)),
+        skill=np.where(np.arange(n_people) < len(_BOTS), 1.0, rng.normal(0, 0.2, n_people)),
         deleted=(np.arange(n_people) >= len(_BOTS)) & (rng.random(n_people) < 0.004),
     )
     members, arrivals, activity, core = [], [], [], []
@@ -128,8 +128,8 @@ def populate(rng: np.random.Generator, n_prs: int, days: int, first_day: date) -
     return people, Repositories(
         frame=frame,
         share=share,
-        culture=rng.normal(0.75, 0.5, n_repos),
-        drift=rng.normal(0, 0.15, n_repos),
+        culture=rng.normal(0.55, 0.35, n_repos),
+        drift=rng.normal(0, 0.1, n_repos),
         response_hours=np.exp(rng.uniform(np.log(2), np.log(30), n_repos)),
         prefix_habit=rng.uniform(0.2, 0.95, n_repos),
         label_habit=rng.uniform(0.1, 0.8, n_repos),
@@ -186,11 +186,11 @@ def pull_requests(
         repos.culture[repo]
         + repos.drift[repo] * opened / (days * DAY)
         + people.skill[user]
-        + 0.30 * np.log1p(prior)
-        - 0.55 * (np.log1p(lines) - 4.2)
+        + 0.40 * np.log1p(prior)
+        - 0.85 * (np.log1p(lines) - 4.2)
         - 0.25 * (np.log1p(files) - 1.2)
         + _KIND_EFFECTS[kind]
-        + 0.35 * careful
+        + 0.45 * careful
         - 0.15 * ((hour < 6) | (hour >= 22))
         - 0.10 * (weekday >= 5)
     )

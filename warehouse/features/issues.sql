@@ -314,3 +314,18 @@ LEFT JOIN author_history AS author ON issues.repo_id = author.repo_id AND issues
 LEFT JOIN author_prs ON issues.repo_id = author_prs.repo_id AND issues.number = author_prs.number
 LEFT JOIN covered ON issues.repo_id = covered.repo_id
 LEFT JOIN speed_at_opening AS speed ON issues.repo_id = speed.repo_id AND issues.number = speed.number;
+
+-- name: exclusions
+SELECT coalesce(exclusion, 'none: models may train on it') AS exclusion, count(*) AS issues, avg(closed_in_7_days::INTEGER) AS closed_in_7_days
+FROM features.issues
+GROUP BY exclusion
+ORDER BY issues DESC;
+
+-- name: checks
+SELECT
+    count(*) AS rows,
+    (SELECT count(*) FROM raw.issues WHERE created_at IS NOT NULL) AS raw_rows,
+    count(*) FILTER (
+        resolution_hours < 0 OR author_days_since_last_issue <= 0 OR repo_open_issues < 0 OR repo_open_prs < 0
+    ) AS impossible
+FROM features.issues;

@@ -371,3 +371,22 @@ features AS (
     LEFT JOIN speed_at_opening AS speed ON pr.repo_id = speed.repo_id AND pr.number = speed.number
 )
 SELECT * FROM features;
+
+-- name: training
+SELECT * FROM features.pull_requests
+WHERE exclusion IS NULL AND passed IS NOT NULL AND (source = 'demo') = $is_synthetic;
+
+-- name: exclusions
+SELECT coalesce(exclusion, 'none: p0 may train on it') AS exclusion, count(*) AS pull_requests, avg(passed::INTEGER) AS pass_rate
+FROM features.pull_requests
+GROUP BY exclusion
+ORDER BY pull_requests DESC;
+
+-- name: checks
+SELECT
+    count(*) AS rows,
+    (SELECT count(*) FROM raw.pull_requests WHERE created_at IS NOT NULL) AS raw_rows,
+    count(*) FILTER (
+        decided_at < opened_at OR author_days_since_last_pr <= 0 OR repo_open_prs < 0 OR author_tenure_days < 0
+    ) AS impossible
+FROM features.pull_requests;

@@ -84,3 +84,11 @@ SELECT
     windows.source <> 'gharchive' OR coalesce(completeness >= $min_archive_completeness, false) AS is_covered
 FROM windows
 INNER JOIN shares ON windows.source = shares.source AND windows.repo_id = shares.repo_id;
+
+-- name: summary
+SELECT
+    source, count(*) AS repositories, count(*) FILTER (is_covered) AS covered, min(covered_from) AS covered_from,
+    max(covered_until) AS covered_until, round(avg(completeness), 4) AS mean_completeness
+FROM ops.coverage
+GROUP BY source
+ORDER BY source;

@@ -105,3 +105,10 @@ SELECT DISTINCT partition_date FROM ops.ingest_log WHERE source = $source AND fi
 
 -- name: forget
 DELETE FROM ops.ingest_log WHERE source = $source AND fingerprint <> $fingerprint;
+
+-- name: days
+SELECT partition_date, status, sum(lines)::BIGINT AS lines, sum(bad_lines)::BIGINT AS bad_lines, any_value(error) AS error
+FROM ops.ingest_log
+WHERE source = $source AND list_contains($days::DATE[], partition_date)
+GROUP BY partition_date, status
+ORDER BY partition_date;

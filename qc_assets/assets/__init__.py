@@ -1,0 +1,1 @@
+"""Thin Dagster shells around sources, SQL and models."""

@@ -1,0 +1,71 @@
+"""How tables of the warehouse appear in Dagster: keys, column schemas and previews."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from qc_assets.warehouse import Warehouse
+
+OWNERS = ["team:qc-assets"]
+
+
+def spec(
+    table: str, description: str, *, group: str, deps: Sequence[str] = (), kinds: set[str] | None = None
+) -> dg.AssetSpec:
+    """The asset of ``schema.table``, with the columns that its SQL declares.
+
+    Args:
+        table: such as ``raw.pull_requests``; the key is ``raw/pull_requests``.
+        description: shown in the UI.
+        group: asset group.
+        deps: tables that it is computed from.
+        kinds: tags such as duckdb and sql.
+    """
+    return dg.AssetSpec(
+        key(table),
+        description=description,
+        group_name=group,
+        owners=OWNERS,
+        kinds=kinds or {"duckdb", "sql"},
+        deps=[key(dep) for dep in deps],
+        metadata={"dagster/column_schema": column_schema(table), "dagster/table_name": table},
+    )
+
+
+def key(table: str) -> dg.AssetKey:
+    return dg.AssetKey(table.split("."))
+
+
+def column_schema(table: str) -> dg.TableSchema:
+    """Names, types and comments of a table's columns, from its SQL."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, type=kind, description=comment) for name, kind, comment in Warehouse.columns(table)
+        ]
+    )
+
+
+def row_count(rows: int) -> dict[str, Any]:
+    return {"dagster/row_count": dg.MetadataValue.int(rows)}
+
+
+def picture(image: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG that the UI shows in place."""
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(image).decode()})")
+
+
+def preview(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """A few rows as a Markdown table."""
+    if not rows:
+        return dg.MetadataValue.md("no rows")
+    names = list(rows[0])
+    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    lines += [f"| {' | '.join(_cell(row[name]) for name in names)} |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")[:80]

@@ -1,0 +1,35 @@
+"""The one place that assembles the code location. Importing it loads nothing heavy."""
+
+import dagster as dg
+
+from qc_assets import automation
+from qc_assets.assets.features import feature_assets
+from qc_assets.assets.ingest import ingest_assets
+from qc_assets.assets.models import model_assets
+from qc_assets.assets.reports import report_assets
+from qc_assets.resources import RegistryResource, WarehouseResource
+from qc_assets.settings import Settings, load_settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Everything that Dagster shows and runs, for one set of settings."""
+    return dg.Definitions(
+        assets=[
+            *ingest_assets(settings),
+            *feature_assets(settings),
+            *model_assets(settings),
+            *report_assets(),
+        ],
+        jobs=automation.jobs(settings),
+        schedules=[automation.daily_schedule(settings)],
+        sensors=[automation.retraining_sensor(settings), automation.failure_sensor(settings)],
+        resources={
+            "warehouse": WarehouseResource.from_settings(settings),
+            "registry": RegistryResource.from_settings(settings),
+        },
+        # Steps share one DuckDB file and two cores: processes of their own would only wait for each other.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(load_settings())

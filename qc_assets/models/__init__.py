@@ -1,0 +1,1 @@
+"""Machine learning without Dagster and without SQL: specs, splits, fitting, calibration, evaluation, registry."""

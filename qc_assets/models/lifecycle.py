@@ -1,0 +1,98 @@
+"""The lifecycle of every model: train, gate, register, decide, conclude. No Dagster and no SQL."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import polars as pl
+
+from qc_assets.errors import TrainingError
+from qc_assets.models.bundle import Bundle
+from qc_assets.models.card import model_card
+from qc_assets.models.dataset import Dataset
+from qc_assets.models.promotion import Decision, Gate, decide, gates
+from qc_assets.models.registry import Logged, Registry
+from qc_assets.models.spec import ModelSpec
+from qc_assets.models.training import Options, Trained, train
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training led to.
+
+    Attributes:
+        gates: every promise that was checked.
+        decision: whether the new version is champion, and why.
+        trained, logged: None if there was too little data to train at all.
+        replaced: version of the champion that it was compared with.
+    """
+
+    gates: list[Gate]
+    decision: Decision
+    trained: Trained | None = None
+    logged: Logged | None = None
+    replaced: int | None = None
+    card: str = ""
+    finished_at: datetime | None = None
+
+
+def run(
+    spec: ModelSpec,
+    rows: pl.DataFrame,
+    registry: Registry,
+    options: Options,
+    *,
+    is_synthetic: bool,
+    origin: dict[str, str],
+    progress: Callable[[str], None] = lambda message: None,
+) -> Outcome:
+    """Take a spec from rows to a registered, judged version.
+
+    Too little data is an outcome, not an error: the gate fails and the champion stays.
+
+    Args:
+        spec: the model.
+        rows: labelled rows of its feature table.
+        registry: where to.
+        options: how to train.
+        is_synthetic: whether the rows are made up.
+        origin: where the rows come from (snapshot, Dagster run, commit); tags of run and version.
+        progress: called with a sentence now and then.
+    """
+    enough = Gate(
+        "enough_labelled_rows", len(rows) >= spec.min_rows, f"{len(rows)} labelled rows, at least {spec.min_rows} needed"
+    )
+    if not enough.passed:
+        return Outcome([enough], Decision(False, enough.detail))
+    try:
+        trained = train(spec, Dataset.from_frame(spec, rows), options, progress)
+    except TrainingError as error:
+        return Outcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
+    bundle = Bundle(
+        spec.name,
+        spec.features,
+        spec.categories,
+        trained.best.estimator,
+        trained.best.calibrator,
+        trained.base_rate,
+        is_synthetic,
+    )
+    checked = gates(trained)
+    champion = registry.champion(spec.name)
+    decision = decide(
+        trained, checked, champion[1] if champion else None, is_synthetic=is_synthetic, options=options
+    )
+    progress(f"registering with MLflow at {registry.tracking_uri}")
+    tags = {**origin, "synthetic": str(is_synthetic).lower()}
+    logged = registry.log(trained, bundle, tags)
+    card = model_card(trained, checked, decision, {**tags, "mlflow_run_id": logged.run_id, "version": logged.version})
+    registry.conclude(spec.name, logged, promote=decision.promote, reason=decision.reason, card=card)
+    return Outcome(
+        checked,
+        decision,
+        trained,
+        logged,
+        champion[0] if champion else None,
+        card,
+        datetime.now(UTC).replace(tzinfo=None),
+    )

@@ -1,0 +1,206 @@
+"""MLflow as the model registry: runs, versions and the aliases `champion` and `challenger`."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars
+import polars.selectors
+
+from qc_assets.models import plots
+from qc_assets.models.bundle import Bundle
+from qc_assets.models.training import FittedCandidate, Trained
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A run and the version that it registered."""
+
+    run_id: str
+    experiment_id: str
+    version: int
+
+
+class Registry:
+    """Runs and versions in one MLflow store.
+
+    Args:
+        tracking_uri: MLflow's tracking URI; a SQLite file is created with its folder.
+        artifact_root: folder of the artifacts of new experiments; ignored by a tracking server.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: Path) -> None:
+        self.tracking_uri = tracking_uri
+        self.artifact_root = artifact_root
+
+    def _client(self) -> Any:
+        import mlflow
+
+        if self.tracking_uri.startswith("sqlite:///"):
+            Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(self.tracking_uri)
+        return mlflow.MlflowClient(self.tracking_uri)
+
+    def champion(self, model: str) -> tuple[int, Bundle] | None:
+        """Version and bundle of the champion, or None if there is none."""
+        import mlflow
+
+        with _quiet(), tempfile.TemporaryDirectory() as folder:
+            client = self._client()
+            version = self._version_with(client, model, CHAMPION)
+            if version is None:
+                return None
+            source = client.get_model_version_download_uri(model, str(version))
+            path = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/artifacts/bundle", dst_path=folder)
+            return version, Bundle.load(Path(path))
+
+    def log(self, trained: Trained, bundle: Bundle, tags: Mapping[str, str]) -> Logged:
+        """Log a training with all its candidates, and register the best as a new version.
+
+        Args:
+            trained: the training.
+            bundle: what the version will hold.
+            tags: put on the run and on the version, such as ``dagster_run_id`` and ``snapshot``.
+        """
+        import mlflow
+
+        client = self._client()
+        spec = trained.spec
+        experiment = self._experiment(client, spec.name)
+        with _quiet(), mlflow.start_run(experiment_id=experiment, run_name=f"{spec.name} {trained.best.kind}") as run:
+            mlflow.set_tags({**tags, "candidate": trained.best.kind})
+            self._log_candidate(trained.best)
+            mlflow.log_params({f"rows_{name}": len(rows) for name, rows in trained.split.windows.items()})
+            mlflow.log_metric("base_rate", trained.base_rate)
+            for candidate in trained.candidates:
+                with mlflow.start_run(experiment_id=experiment, run_name=candidate.kind, nested=True):
+                    mlflow.set_tags({**tags, "candidate": candidate.kind})
+                    self._log_candidate(candidate)
+            labels = trained.data.y[trained.split.test]
+            for name, image in (
+                ("calibration", plots.calibration_curve(labels, trained.best.predictions)),
+                ("roc", plots.roc_curve(labels, trained.best.predictions)),
+                ("importance", plots.importance(trained)),
+            ):
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / f"{name}.png"
+                    path.write_bytes(image)
+                    mlflow.log_artifact(str(path), "plots")
+            mlflow.log_dict(
+                {window: {name: asdict(one) for name, one in found.items()} for window, found in trained.best.evaluations.items()},
+                "evaluation.json",
+            )
+            version = self._register(client, run.info.run_id, bundle, trained)
+            for key, value in tags.items():
+                client.set_model_version_tag(spec.name, str(version), key, value)
+        return Logged(run.info.run_id, experiment, version)
+
+    def conclude(self, model: str, logged: Logged, *, promote: bool, reason: str, card: str) -> None:
+        """Attach the model card, and move the alias: `champion` on promotion, else `challenger`."""
+        client = self._client()
+        version = str(logged.version)
+        client.log_text(logged.run_id, card, "model_card.md")
+        client.update_model_version(model, version, description=card)
+        client.set_model_version_tag(model, version, "decision", reason[:5000])
+        client.set_tag(logged.run_id, "decision", reason[:5000])
+        client.set_registered_model_alias(model, CHAMPION if promote else CHALLENGER, version)
+        if promote and self._version_with(client, model, CHALLENGER) is not None:
+            client.delete_registered_model_alias(model, CHALLENGER)
+
+    def _version_with(self, client: Any, model: str, alias: str) -> int | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return int(client.get_model_version_by_alias(model, alias).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def _experiment(self, client: Any, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            return found.experiment_id
+        local = self.tracking_uri.startswith("sqlite:")
+        location = (self.artifact_root / name).as_uri() if local else None
+        try:
+            return client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another process may have been quicker
+            if found is None:
+                raise
+            return found.experiment_id
+
+    def _log_candidate(self, candidate: FittedCandidate) -> None:
+        import mlflow
+
+        mlflow.log_params(candidate.parameters)
+        metrics = {"validation_roc_auc": candidate.validation_auc}
+        for window, found in candidate.evaluations.items():
+            for name, one in found.items():
+                metrics |= {f"{window}_{name}": one.value, f"{window}_{name}_lower": one.lower}
+                metrics |= {f"{window}_{name}_upper": one.upper, f"{window}_{name}_baseline": one.baseline}
+        mlflow.log_metrics(metrics)
+        mlflow.set_tag("calibration", candidate.calibrator.method)
+
+    def _register(self, client: Any, run_id: str, bundle: Bundle, trained: Trained) -> int:
+        import mlflow
+        from mlflow.exceptions import MlflowException
+        from mlflow.models import infer_signature
+
+        name = trained.spec.name
+        rows = trained.split.test[:3]
+        # Numbers are declared as doubles: any of them may be unknown, and an integer column cannot say so.
+        numbers = polars.selectors.numeric().cast(polars.Float64)
+        example = trained.data.frame[rows].select(bundle.features).with_columns(numbers).to_pandas()
+        with tempfile.TemporaryDirectory() as root:
+            folder = Path(root) / "bundle"
+            folder.mkdir()
+            bundle.save(folder)
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).with_name("served.py")),
+                artifacts={"bundle": str(folder)},
+                signature=infer_signature(example, trained.best.predictions[:3]),
+                # Named, not inferred: MLflow would load the model in another process to find them.
+                pip_requirements=["qc-assets", "lightgbm", "scikit-learn", "skops", "polars", "pandas"],
+            )
+        with suppress(MlflowException):  # it exists already
+            client.create_registered_model(name, description=trained.spec.question)
+        created = client.create_model_version(
+            name, source=f"models:/{info.model_id}", run_id=run_id, model_id=info.model_id
+        )
+        return int(created.version)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MLflow's progress bars and hints out of a terminal that shows its own."""
+    import logging
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic")]
+    levels = [logger.level for logger in loggers]
+    before = os.environ.get("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR")
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if before is None:
+            del os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"]
+        else:
+            os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = before
