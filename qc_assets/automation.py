@@ -62,7 +62,8 @@ def retraining_sensor(settings: Settings) -> dg.SensorDefinition:
         name="retraining",
         job_name="training",
         minimum_interval_seconds=60,
-        description=f"Retrains after {settings.retrain_after_partitions} new days, or {settings.retrain_after_days} days.",
+        description=f"Retrains after {settings.retrain_after_partitions} new partitions, or "
+        f"{settings.retrain_after_days} days after the last training.",
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         trained = [_latest(context.instance, tables.key(f"models.{spec.name}")) for spec in SPECS]
@@ -78,7 +79,9 @@ def retraining_sensor(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(
                 f"{len(landed)} new days since the last training; {settings.retrain_after_partitions} start the next"
             )
-        reason = f"{len(landed)} new days" if enough else f"the last training is over {settings.retrain_after_days} days ago"
+        reason = (
+            f"{len(landed)} new days" if enough else f"the last training is over {settings.retrain_after_days} days ago"
+        )
         cursor = f"{max(newest, since)}@{now:.0f}"
         context.update_cursor(cursor)
         return dg.RunRequest(run_key=cursor, tags={"qc/retraining": reason})

@@ -96,5 +96,6 @@ def _set_scope(connection: duckdb.DuckDBPyConnection, scope: Scope, column: str,
     if column == "repo_id":
         # A repository that has nothing any more on that day must lose what it had.
         connection.execute(
-            "INSERT INTO scope SELECT repo_id FROM raw.repositories WHERE list_contains($1, name)", [list(scope.repos)]
+            "INSERT INTO scope SELECT repo_id FROM raw.repositories WHERE list_contains($1, name)",
+            [list(scope.repos)],
         )

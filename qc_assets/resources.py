@@ -53,7 +53,9 @@ class RegistryResource(dg.ConfigurableResource):
     @classmethod
     def from_settings(cls, settings: Settings) -> "RegistryResource":
         return cls(
-            tracking_uri=settings.tracking_uri, artifact_root=str(settings.artifact_root), url=settings.mlflow_url
+            tracking_uri=settings.tracking_uri,
+            artifact_root=str(settings.artifact_root),
+            url=settings.mlflow_url,
         )
 
     def open(self) -> "Registry":

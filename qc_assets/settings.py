@@ -27,7 +27,8 @@ class Settings(BaseSettings):
     home: Path = Field(PROJECT_ROOT / ".qc", description="Folder of all run-time state but the warehouse.")
     warehouse: Path = Field(SQL_ROOT / "qc.duckdb", description="The DuckDB file.")
     repos: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Only these repositories (owner/name, comma-separated); empty means all of the source."
+        (),
+        description="Only these repositories (owner/name, comma-separated); empty means all of the source.",
     )
 
     start_date: date | None = Field(
@@ -133,7 +134,6 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         lines = [
-            f"QC_{'_'.join(map(str, item['loc'])).upper()}={item['input']!r}: {item['msg']}"
-            for item in error.errors()
+            f"QC_{'_'.join(map(str, item['loc'])).upper()}={item['input']!r}: {item['msg']}" for item in error.errors()
         ]
         raise SettingsError("; ".join(lines) + ". Mend the variable or the line in .env.") from error

@@ -131,7 +131,7 @@ class Warehouse:
         try:
             connection.begin()
             try:
-                self._create_tables(connection)
+                self.create_tables(connection)
                 yield connection
                 connection.commit()
             except BaseException:
@@ -232,10 +232,12 @@ class Warehouse:
         connection.execute(sql_sections("macros")[""])
         return connection
 
-    def _create_tables(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def create_tables(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create what is missing; the statements are skipped while their text is the one applied last."""
         files = ["schema", *(f"raw/{table}" for table in RAW_TABLES)]
-        files += [f"{folder}/{path.stem}" for folder in ("ops", "ml") for path in sorted((SQL_ROOT / folder).glob("*.sql"))]
+        files += [
+            f"{folder}/{path.stem}" for folder in ("ops", "ml") for path in sorted((SQL_ROOT / folder).glob("*.sql"))
+        ]
         statements = {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
         version = hashlib.sha256("".join(statements.values()).encode()).hexdigest()
         exists = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone()
@@ -253,7 +255,8 @@ class Warehouse:
             declared = {column for column, _, _ in self.columns(table)}
             schema, name = table.split(".")
             found = connection.execute(
-                "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?", [schema, name]
+                "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
+                [schema, name],
             ).fetchall()
             if declared != {column for (column,) in found}:
                 raise QcError(

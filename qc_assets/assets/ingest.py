@@ -105,7 +105,10 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         kinds={"duckdb", "sql"},
         deps=[tables.key(f"raw.{table}") for table in RAW_TABLES],
         description="For which time each repository's history is whole. Models train on nothing else.",
-        metadata={"dagster/column_schema": tables.column_schema("ops.coverage"), "dagster/table_name": "ops.coverage"},
+        metadata={
+            "dagster/column_schema": tables.column_schema("ops.coverage"),
+            "dagster/table_name": "ops.coverage",
+        },
         check_specs=[
             dg.AssetCheckSpec(
                 "some_repository_is_covered",

@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -77,9 +77,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             seed=settings.seed,
             threads=settings.training_threads,
         )
-        rows = store.sql_file(
-            spec.table.replace(".", "/"), {"is_synthetic": settings.is_synthetic}, section="training"
-        )
+        rows = store.sql_file(spec.table.replace(".", "/"), {"is_synthetic": settings.is_synthetic}, section="training")
         origin = {
             "snapshot": store.snapshot([spec.table]),
             "dagster_run_id": context.run_id,
@@ -88,7 +86,13 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             "source": settings.source,
         }
         outcome = lifecycle.run(
-            spec, rows, registry.open(), options, is_synthetic=settings.is_synthetic, origin=origin, progress=tell
+            spec,
+            rows,
+            registry.open(),
+            options,
+            is_synthetic=settings.is_synthetic,
+            origin=origin,
+            progress=tell,
         )
         if outcome.logged is not None:
             _record(store, spec, outcome, origin, settings.is_synthetic)
@@ -109,8 +113,8 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
     return train
 
 
-def _metadata(outcome: "Outcome", registry: RegistryResource) -> dict[str, object]:
-    decision = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
+def _metadata(outcome: "Outcome", registry: RegistryResource) -> dict[str, Any]:
+    decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
     if outcome.trained is None or outcome.logged is None:
         return decision
     from qc_assets.models import plots
@@ -121,9 +125,7 @@ def _metadata(outcome: "Outcome", registry: RegistryResource) -> dict[str, objec
     return decision | {
         "version": outcome.logged.version,
         "candidate": trained.best.kind,
-        "MLflow run": dg.MetadataValue.url(
-            registry.run_url(outcome.logged.experiment_id, outcome.logged.run_id)
-        ),
+        "MLflow run": dg.MetadataValue.url(registry.run_url(outcome.logged.experiment_id, outcome.logged.run_id)),
         **{f"test {name}": dg.MetadataValue.float(value) for name, value in numbers.items()},
         "model card": dg.MetadataValue.md(outcome.card),
         "calibration": tables.picture(plots.calibration_curve(labels, trained.best.predictions)),
@@ -189,7 +191,12 @@ def _git_commit() -> str:
     """The checkout's commit, or an empty string outside a checkout."""
     try:
         answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=10
+            ["git", "rev-parse", "HEAD"],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
         )
     except OSError:
         return ""

@@ -12,7 +12,11 @@ from qc_assets.resources import WarehouseResource
 def report_assets() -> list[dg.AssetsDefinition]:
     """reports/funnel, reports/weekly_activity and reports/calibration."""
     return [
-        _report("funnel", "How many pull requests are left at each step on the way to p0.", ["features.pull_requests"]),
+        _report(
+            "funnel",
+            "How many pull requests are left at each step on the way to p0.",
+            ["features.pull_requests"],
+        ),
         _report(
             "weekly_activity",
             "Volume and pass rate by week: where drift shows first.",
@@ -47,7 +51,5 @@ def _plot(name: str, frame: pl.DataFrame) -> dict[str, dg.MarkdownMetadataValue]
         return {"plot": tables.picture(plots.funnel(frame["step"].to_list(), frame["pull_requests"].to_list()))}
     if name == "weekly_activity":
         columns = ("prs_opened", "prs_merged", "reviews", "issues_opened", "issues_closed")
-        return {
-            "plot": tables.picture(plots.weekly(frame["week"].to_list(), {c: frame[c].to_list() for c in columns}))
-        }
+        return {"plot": tables.picture(plots.weekly(frame["week"].to_list(), {c: frame[c].to_list() for c in columns}))}
     return {}

@@ -1,4 +1,4 @@
-"""The model card (Mitchell et al., 2019): what a version is, what it was made from, how good it is, what it is not for."""
+"""The model card (Mitchell et al., 2019): what a version is, what it was made from, how good it is, and its limits."""
 
 from datetime import datetime
 from typing import Any
@@ -23,8 +23,8 @@ def metrics_table(trained: Trained) -> str:
         for window in WINDOWS:
             one = trained.best.evaluations[window][metric]
             lines.append(
-                f"| {_NAMES[metric]} | {window.replace('_', ' ')} | {one.value:.4f} | {one.lower:.4f} to {one.upper:.4f} "
-                f"| {one.baseline:.4f} |"
+                f"| {_NAMES[metric]} | {window.replace('_', ' ')} | {one.value:.4f} "
+                f"| {one.lower:.4f} to {one.upper:.4f} | {one.baseline:.4f} |"
             )
     return "\n".join(lines)
 
@@ -34,7 +34,9 @@ def windows_table(trained: Trained) -> str:
     lines = ["| window | rows | opened from | to | passed |", "|---|---|---|---|---|"]
     for name, rows in trained.split.windows.items():
         opened = trained.data.opened_at[rows]
-        first, last = (moment.astype("datetime64[D]").astype(datetime).isoformat() for moment in (opened[0], opened[-1]))
+        first, last = (
+            moment.astype("datetime64[D]").astype(datetime).isoformat() for moment in (opened[0], opened[-1])
+        )
         lines.append(f"| {name} | {len(rows):,} | {first} | {last} | {trained.data.y[rows].mean():.1%} |")
     return "\n".join(lines)
 
@@ -49,7 +51,11 @@ def model_card(trained: Trained, gates: list[Gate], decision: Decision, context:
         context: where it came from; each entry becomes a line.
     """
     spec, best = trained.spec, trained.best
-    synthetic = "\n> **Synthetic.** Trained on the demo source: never use it for real decisions.\n" if context["synthetic"] == "true" else ""
+    synthetic = (
+        "\n> **Synthetic.** Trained on the demo source: never use it for real decisions.\n"
+        if context["synthetic"] == "true"
+        else ""
+    )
     importance = "\n".join(f"| {name} | {drop:+.4f} |" for name, drop in list(trained.importance.items())[:10])
     return f"""# {spec.name}: {spec.question}
 {synthetic}
@@ -66,8 +72,8 @@ Every row of the test window was opened after all that the model was fitted and 
 
 {windows_table(trained)}
 
-Windows are {spec.maturity.days} days apart, so that labels have matured; {trained.split.immature:,} labelled rows fall in
-the gaps and are left out. The base rate is that of the calibration window, {trained.base_rate:.1%}.
+Windows are {spec.maturity.days} days apart, so that labels have matured; {trained.split.immature:,} labelled rows
+fall in the gaps and are left out. The base rate is that of the calibration window, {trained.base_rate:.1%}.
 
 ## What matters most
 

@@ -71,13 +71,17 @@ class ForestEstimator:
         import skops.io
 
         file = folder / cls.file
-        foreign = [name for name in skops.io.get_untrusted_types(file=file) if not name.startswith(("sklearn.", "numpy."))]
+        foreign = [
+            name for name in skops.io.get_untrusted_types(file=file) if not name.startswith(("sklearn.", "numpy."))
+        ]
         if foreign:
             raise QcError(f"{file} holds {', '.join(foreign)}: a forest has no such thing, so it is not loaded")
         return cls(skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file)))
 
 
-def fit(kind: str, parameters: Parameters, x: np.ndarray, y: np.ndarray, *, seed: int, threads: int | None) -> Estimator:
+def fit(
+    kind: str, parameters: Parameters, x: np.ndarray, y: np.ndarray, *, seed: int, threads: int | None
+) -> Estimator:
     """Fit one estimator with balanced classes; calibration undoes what the balancing does to the probabilities.
 
     Args:
@@ -93,9 +97,7 @@ def fit(kind: str, parameters: Parameters, x: np.ndarray, y: np.ndarray, *, seed
         from sklearn.ensemble import RandomForestClassifier
 
         sample = {"max_samples": 40_000} if len(y) > 40_000 else {}
-        forest = RandomForestClassifier(
-            class_weight="balanced", n_jobs=jobs, random_state=seed, **sample, **parameters
-        )
+        forest = RandomForestClassifier(class_weight="balanced", n_jobs=jobs, random_state=seed, **sample, **parameters)
         return ForestEstimator(forest.fit(x, y))
     if kind == "lightgbm":
         import lightgbm

@@ -60,7 +60,9 @@ def run(
         progress: called with a sentence now and then.
     """
     enough = Gate(
-        "enough_labelled_rows", len(rows) >= spec.min_rows, f"{len(rows)} labelled rows, at least {spec.min_rows} needed"
+        "enough_labelled_rows",
+        len(rows) >= spec.min_rows,
+        f"{len(rows)} labelled rows, at least {spec.min_rows} needed",
     )
     if not enough.passed:
         return Outcome([enough], Decision(False, enough.detail))
@@ -79,9 +81,7 @@ def run(
     )
     checked = gates(trained)
     champion = registry.champion(spec.name)
-    decision = decide(
-        trained, checked, champion[1] if champion else None, is_synthetic=is_synthetic, options=options
-    )
+    decision = decide(trained, checked, champion[1] if champion else None, is_synthetic=is_synthetic, options=options)
     progress(f"registering with MLflow at {registry.tracking_uri}")
     tags = {**origin, "synthetic": str(is_synthetic).lower()}
     logged = registry.log(trained, bundle, tags)

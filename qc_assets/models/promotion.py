@@ -39,11 +39,16 @@ def gates(trained: Trained) -> list[Gate]:
     test = trained.best.evaluations["test"]
     rows, auc, loss = len(trained.data), test["roc_auc"], test["log_loss"]
     return [
-        Gate("enough_labelled_rows", rows >= spec.min_rows, f"{rows} labelled rows, at least {spec.min_rows} needed"),
+        Gate(
+            "enough_labelled_rows",
+            rows >= spec.min_rows,
+            f"{rows} labelled rows, at least {spec.min_rows} needed",
+        ),
         Gate(
             "auc_above_threshold",
             auc.value >= spec.min_auc,
-            f"ROC AUC {auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f}) on the test window, threshold {spec.min_auc:.2f}",
+            f"ROC AUC {auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f}) on the test window, "
+            f"threshold {spec.min_auc:.2f}",
         ),
         Gate(
             "beats_base_rate",
@@ -78,11 +83,16 @@ def decide(
     rows = trained.split.test
     theirs = champion.predict(trained.data.frame[rows])
     recent = recent_rows(trained.data, rows)
-    regressions, gains = [], []
+    regressions: list[str] = []
+    gains: list[str] = []
     for window, mask in (("the test window", np.ones_like(recent)), ("its last 30 days", recent)):
         labels = trained.data.y[rows][mask]
         differences = paired_differences(
-            labels, trained.best.predictions[mask], theirs[mask], resamples=options.resamples, seed=options.seed
+            labels,
+            trained.best.predictions[mask],
+            theirs[mask],
+            resamples=options.resamples,
+            seed=options.seed,
         )
         for metric in JUDGED:
             difference, lower, upper = differences[metric]

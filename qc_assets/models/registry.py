@@ -74,7 +74,10 @@ class Registry:
         client = self._client()
         spec = trained.spec
         experiment = self._experiment(client, spec.name)
-        with _quiet(), mlflow.start_run(experiment_id=experiment, run_name=f"{spec.name} {trained.best.kind}") as run:
+        with (
+            _quiet(),
+            mlflow.start_run(experiment_id=experiment, run_name=f"{spec.name} {trained.best.kind}") as run,
+        ):
             mlflow.set_tags({**tags, "candidate": trained.best.kind})
             self._log_candidate(trained.best)
             mlflow.log_params({f"rows_{name}": len(rows) for name, rows in trained.split.windows.items()})
@@ -94,7 +97,10 @@ class Registry:
                     path.write_bytes(image)
                     mlflow.log_artifact(str(path), "plots")
             mlflow.log_dict(
-                {window: {name: asdict(one) for name, one in found.items()} for window, found in trained.best.evaluations.items()},
+                {
+                    window: {name: asdict(one) for name, one in found.items()}
+                    for window, found in trained.best.evaluations.items()
+                },
                 "evaluation.json",
             )
             version = self._register(client, run.info.run_id, bundle, trained)

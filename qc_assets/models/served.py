@@ -4,19 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
+import pandas as pd
 import polars as pl
 
 from qc_assets.models.bundle import Bundle
 
 
-class BundleModel(mlflow.pyfunc.PythonModel):
+class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow has no types
     """Answers a frame of feature columns with calibrated probabilities."""
 
     def load_context(self, context: Any) -> None:
         self.bundle = Bundle.load(Path(context.artifacts["bundle"]))
 
-    # MLflow would take hints here for a schema of its own.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> np.ndarray:
         return self.bundle.predict(pl.from_pandas(model_input))
 
 

@@ -1,8 +1,9 @@
 """Splits by time. Nothing here is random: what is evaluated is always later than what was fitted."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] =
     train = (opened < first - gap) & (known < first)
     calibration = (opened >= first) & (opened < second - gap) & (known < second)
     test = (opened >= second) & (opened < data.observed_until - gap)
-    split = TimeSplit(*(np.flatnonzero(window) for window in (train, calibration, test)), immature=0)
+    split = TimeSplit(np.flatnonzero(train), np.flatnonzero(calibration), np.flatnonzero(test), immature=0)
     for name, rows in split.windows.items():
         if len(rows) == 0:
             span = (opened[-1] - opened[0]) / np.timedelta64(1, "D")
@@ -61,19 +62,22 @@ def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] =
                 f"the {name} window is empty: {len(data)} labelled rows over {span:.0f} days are too few for windows "
                 f"{maturity.days} days apart; backfill more days"
             )
-    kept = sum(map(len, split.windows.values()))
-    return TimeSplit(split.train, split.calibration, split.test, immature=len(data) - kept)
+    return replace(split, immature=len(data) - sum(map(len, split.windows.values())))
 
 
-def time_folds(data: Dataset, rows: np.ndarray, maturity: timedelta, n_folds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def time_folds(
+    data: Dataset, rows: np.ndarray, maturity: timedelta, n_folds: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Expanding folds within `rows`: fit on what was known, validate on the next stretch of openings.
 
     Yields:
         Row indices to fit and to validate on; folds in which either is empty are skipped.
     """
     gap = np.timedelta64(int(maturity.total_seconds() * 1e6), "us")
-    edges = [data.opened_at[rows[min(int(len(rows) * share), len(rows) - 1)]] for share in np.linspace(0.5, 1, n_folds + 1)]
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    edges = [
+        data.opened_at[rows[min(int(len(rows) * share), len(rows) - 1)]] for share in np.linspace(0.5, 1, n_folds + 1)
+    ]
+    for start, end in pairwise(edges):
         opened, known = data.opened_at[rows], data.known_at[rows]
         fit = rows[(opened < start - gap) & (known < start)]
         validate = rows[(opened >= start) & (opened < end)]

@@ -126,7 +126,8 @@ def _select(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=options.seed))
     study.optimize(
-        lambda trial: _validate(candidate.kind, candidate.space(trial), data, folds, options), n_trials=options.n_trials
+        lambda trial: _validate(candidate.kind, candidate.space(trial), data, folds, options),
+        n_trials=options.n_trials,
     )
     return candidate.space(optuna.trial.FixedTrial(study.best_params)), float(study.best_value)
 
@@ -144,7 +145,11 @@ def _usable_folds(
 
 
 def _validate(
-    kind: str, parameters: Parameters, data: Dataset, folds: list[tuple[np.ndarray, np.ndarray]], options: Options
+    kind: str,
+    parameters: Parameters,
+    data: Dataset,
+    folds: list[tuple[np.ndarray, np.ndarray]],
+    options: Options,
 ) -> float:
     from sklearn.metrics import roc_auc_score
 
@@ -175,16 +180,18 @@ def _fit(
     recent = recent_rows(data, split.test)
     evaluations = {
         window: evaluate(
-            y[split.test][mask], predictions[mask], base_rate=base_rate, resamples=options.resamples, seed=options.seed
+            y[split.test][mask],
+            predictions[mask],
+            base_rate=base_rate,
+            resamples=options.resamples,
+            seed=options.seed,
         )
         for window, mask in (("test", np.ones_like(recent)), ("last_30_days", recent))
     }
     return FittedCandidate(kind, parameters, auc, estimator, calibrator, predictions, evaluations)
 
 
-def _importance(
-    spec: ModelSpec, best: FittedCandidate, data: Dataset, rows: np.ndarray, seed: int
-) -> dict[str, float]:
+def _importance(spec: ModelSpec, best: FittedCandidate, data: Dataset, rows: np.ndarray, seed: int) -> dict[str, float]:
     """Permutation importance (Breiman, 2001) on the newest rows of the test window."""
     from sklearn.inspection import permutation_importance
     from sklearn.metrics import roc_auc_score

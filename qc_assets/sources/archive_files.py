@@ -6,16 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 import httpx
 from isal import igzip, isal_zlib
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from qc_assets.errors import SourceError
 
 _CHUNK = 1 << 22
 _LETTERS_PER_FILE = 100
-_DAMAGE = (EOFError, OSError, zlib.error, isal_zlib.error)
+_DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, cast(type[Exception], isal_zlib.error))
 
 
 class _BrokenOffError(Exception):
@@ -94,14 +101,12 @@ def _salvage(path: Path, folder: Path, error: BaseException) -> HourFile:
                 whole, newline, rest = (rest + decompress.decompress(raw)).rpartition(b"\n")
                 target.write(whole + newline)
                 lines += (whole + newline).count(b"\n")
-        except _DAMAGE as damage:
-            error = damage
+        except _DAMAGE as first:
+            error = first
     if lines == 0:
         start = path.read_bytes()[:200].decode("utf-8", "replace")
         return HourFile(path.name, None, damage=Damage("not_gzip", f"not a gzip file: {error}", 1, start))
-    damage = Damage(
-        "truncated_file", f"the file breaks off: {error}", lines + 1, rest[:200].decode("utf-8", "replace")
-    )
+    damage = Damage("truncated_file", f"the file breaks off: {error}", lines + 1, rest[:200].decode("utf-8", "replace"))
     return HourFile(path.name, saved, lines, damage)
 
 
@@ -117,7 +122,9 @@ def bad_lines(file: HourFile) -> list[Damage]:
             if reason is not None:
                 count += 1
                 if count <= _LETTERS_PER_FILE:
-                    found.append(Damage("malformed_line", reason, number, line[:200].decode("utf-8", "replace").strip()))
+                    found.append(
+                        Damage("malformed_line", reason, number, line[:200].decode("utf-8", "replace").strip())
+                    )
     if count > _LETTERS_PER_FILE:
         found.append(Damage("malformed_line", f"and {count - _LETTERS_PER_FILE} more lines of this file"))
     return found
@@ -180,7 +187,9 @@ class Downloader:
         held = part.stat().st_size if part.exists() else 0
         self.requests += 1
         headers = {"Range": f"bytes={held}-"} if held else {}
-        with httpx.stream("GET", f"{self.base_url}/{name}", headers=headers, timeout=60, follow_redirects=True) as answer:
+        with httpx.stream(
+            "GET", f"{self.base_url}/{name}", headers=headers, timeout=60, follow_redirects=True
+        ) as answer:
             if answer.status_code == 404:
                 return None
             if answer.status_code == 416 or answer.status_code >= 500 or answer.status_code == 429:
@@ -207,5 +216,3 @@ class Downloader:
 def missing(name: str) -> HourFile:
     """An hour that neither the folder nor the server has."""
     return HourFile(name, None, damage=Damage("missing_hour", "no such file; the hour is a known gap"))
-
-

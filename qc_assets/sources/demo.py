@@ -85,7 +85,13 @@ class DemoSource:
         return pl.read_parquet(self.folder() / "truth.parquet")
 
     def fetch(
-        self, days: Sequence[date], *, repos: Sequence[str], tables: Sequence[str], folder: Path, progress: Progress
+        self,
+        days: Sequence[date],
+        *,
+        repos: Sequence[str],
+        tables: Sequence[str],
+        folder: Path,
+        progress: Progress,
     ) -> Iterator[Batch]:
         outside = [day for day in days if not self.first_day <= day <= self.last_day]
         if outside:

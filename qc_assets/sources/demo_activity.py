@@ -80,7 +80,10 @@ def judge(rng: np.random.Generator, repos: Repositories, prs: pl.DataFrame) -> V
 
 
 def _reviews(user: np.ndarray, item: np.ndarray, at: np.ndarray, state: str) -> pl.DataFrame:
-    return pl.DataFrame({"item": item, "user": user, "time": at, "state": [state] * len(item)}, schema_overrides={"state": pl.String})
+    return pl.DataFrame(
+        {"item": item, "user": user, "time": at, "state": [state] * len(item)},
+        schema_overrides={"state": pl.String},
+    )
 
 
 def _reviewers(rng: np.random.Generator, repos: Repositories, prs: pl.DataFrame, item: np.ndarray) -> np.ndarray:
@@ -98,22 +101,36 @@ def _reviewers(rng: np.random.Generator, repos: Repositories, prs: pl.DataFrame,
 def comments_on_reviews(rng: np.random.Generator, people: People, reviews: pl.DataFrame) -> pl.DataFrame:
     """Line comments: about two on each request for changes, few elsewhere. Columns: review, item, user, time, body."""
     mean = reviews.select(
-        pl.when(pl.col("state") == "CHANGES_REQUESTED").then(2.0).when(pl.col("state") == "COMMENTED").then(1.0).otherwise(0.3)
+        pl.when(pl.col("state") == "CHANGES_REQUESTED")
+        .then(2.0)
+        .when(pl.col("state") == "COMMENTED")
+        .then(1.0)
+        .otherwise(0.3)
     )
     count = np.where(people.is_bot[reviews["user"].to_numpy()], 0, rng.poisson(mean.to_series().to_numpy()))
     index = np.repeat(np.arange(reviews.height), count)
-    return reviews[index].select("review_id", "item", "user", "time").with_columns(
-        body=pl.Series(text.review_comments(rng, len(index)).tolist(), dtype=pl.String),
-        path=pl.concat_str(pl.lit("src/module_"), pl.Series(rng.integers(0, 40, len(index)).astype(str)), pl.lit(".py")),
+    return (
+        reviews[index]
+        .select("review_id", "item", "user", "time")
+        .with_columns(
+            body=pl.Series(text.review_comments(rng, len(index)).tolist(), dtype=pl.String),
+            path=pl.concat_str(
+                pl.lit("src/module_"), pl.Series(rng.integers(0, 40, len(index)).astype(str)), pl.lit(".py")
+            ),
+        )
     )
 
 
-def conversation(rng: np.random.Generator, repos: Repositories, items: pl.DataFrame, end: np.ndarray, mean: float) -> pl.DataFrame:
+def conversation(
+    rng: np.random.Generator, repos: Repositories, items: pl.DataFrame, end: np.ndarray, mean: float
+) -> pl.DataFrame:
     """Comments between an item's opening and its end (or five days). Columns: item, user, time, body."""
     opened = items["opened"].to_numpy()
     index = np.repeat(np.arange(items.height), rng.poisson(mean, items.height))
     until = np.minimum(end, opened + 5 * DAY)
-    users = np.where(rng.random(len(index)) < 0.5, _reviewers(rng, repos, items, index), items["user"].to_numpy()[index])
+    users = np.where(
+        rng.random(len(index)) < 0.5, _reviewers(rng, repos, items, index), items["user"].to_numpy()[index]
+    )
     return pl.DataFrame(
         {
             "item": index,

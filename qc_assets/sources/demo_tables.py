@@ -48,7 +48,10 @@ def generate(n_prs: int, days: int, first_day: date, seed: int) -> dict[str, pl.
     issues = issues.with_columns(closed=issue_closed)
     pr_events = (_moment(prs, "opened"), _moment(prs, "closed"), reviews, on_lines, on_prs, pr_labels)
     issue_events = (_moment(issues, "opened"), _moment(issues, "closed"), on_issues, issue_labels)
-    keys = {"pr": prs.select("item", "repo_id", "number"), "issue": issues.select("item", "repo_id", "number")}
+    keys = {
+        "pr": prs.select("item", "repo_id", "number"),
+        "issue": issues.select("item", "repo_id", "number"),
+    }
     on_prs, on_issues = (
         frame.join(keys[kind], on="item").with_columns(is_on_pull_request=pl.lit(kind == "pr"))
         for frame, kind in ((on_prs, "pr"), (on_issues, "issue"))

@@ -117,7 +117,9 @@ def populate(rng: np.random.Generator, n_prs: int, days: int, first_day: date) -
     frame = pl.DataFrame(
         {
             "repo_id": -(np.arange(n_repos) + 1),
-            "name": [f"{_OWNERS[r % 8]}/{_PROJECTS[r % 10]}" + (f"-{r // 40}" if r >= 40 else "") for r in range(n_repos)],
+            "name": [
+                f"{_OWNERS[r % 8]}/{_PROJECTS[r % 10]}" + (f"-{r // 40}" if r >= 40 else "") for r in range(n_repos)
+            ],
             "language": rng.choice(_LANGUAGES, n_repos),
             "stars": rng.lognormal(6, 1.5, n_repos).astype(np.int64),
             "is_fork": np.zeros(n_repos, dtype=bool),
@@ -141,7 +143,12 @@ def populate(rng: np.random.Generator, n_prs: int, days: int, first_day: date) -
 
 
 def authors(
-    rng: np.random.Generator, people: People, repos: Repositories, repo: np.ndarray, opened: np.ndarray, bot_share: float
+    rng: np.random.Generator,
+    people: People,
+    repos: Repositories,
+    repo: np.ndarray,
+    opened: np.ndarray,
+    bot_share: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Who opens each item: somebody who had arrived in its repository, the busy ones more often.
 

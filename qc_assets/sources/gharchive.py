@@ -60,7 +60,13 @@ class GHArchiveSource:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def fetch(
-        self, days: Sequence[date], *, repos: Sequence[str], tables: Sequence[str], folder: Path, progress: Progress
+        self,
+        days: Sequence[date],
+        *,
+        repos: Sequence[str],
+        tables: Sequence[str],
+        folder: Path,
+        progress: Progress,
     ) -> Iterator[Batch]:
         for number, day in enumerate(days):
             progress(f"reading {day}", number, len(days))
@@ -77,9 +83,7 @@ class GHArchiveSource:
         with ThreadPoolExecutor(4) as pool:
             files = list(pool.map(lambda name: self._hour(name, work), hours.hour_names(day)))
         readable = [file for file in files if file.path is not None]
-        letters = [
-            _letter(day, file.name, file.damage) for file in files if file.damage is not None
-        ]
+        letters = [_letter(day, file.name, file.damage) for file in files if file.damage is not None]
         staged: dict[str, list[Path]] = {}
         bad = sum(file.damage.error_type == "truncated_file" for file in files if file.damage is not None)
         if readable:
@@ -108,7 +112,11 @@ class GHArchiveSource:
         return hours.missing(name) if path is None else hours.verify(path, work)
 
     def _read(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[hours.HourFile], repos: Sequence[str], work: Path
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[hours.HourFile],
+        repos: Sequence[str],
+        work: Path,
     ) -> Path:
         events = work / "events.parquet"
         query = sql_sections("sources/gharchive")["read"].rstrip(";")
@@ -123,7 +131,12 @@ class GHArchiveSource:
         return events
 
     def _transform(
-        self, connection: duckdb.DuckDBPyConnection, events: Path, day: date, tables: Sequence[str], work: Path
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        events: Path,
+        day: date,
+        tables: Sequence[str],
+        work: Path,
     ) -> dict[str, list[Path]]:
         slices = 1 + events.stat().st_size // _BYTES_PER_SLICE
         staged: dict[str, list[Path]] = {table: [] for table in tables}
@@ -164,4 +177,6 @@ def _letter(day: date, name: str, damage: hours.Damage) -> DeadLetter:
 
 
 def _gap_sentence(day: date, gaps: Sequence[str]) -> str:
-    return f"{day}: {len(gaps)} of 24 hours are missing or damaged ({', '.join(gaps[:3])}{', …' if len(gaps) > 3 else ''})"
+    return (
+        f"{day}: {len(gaps)} of 24 hours are missing or damaged ({', '.join(gaps[:3])}{', …' if len(gaps) > 3 else ''})"
+    )

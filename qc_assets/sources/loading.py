@@ -160,7 +160,8 @@ def _insert_dead_letters(connection: duckdb.DuckDBPyConnection, source: str, bat
     letters = pl.DataFrame([vars(letter) for letter in batch.dead_letters], schema=schema)
     connection.register("letters", letters.to_arrow())
     connection.execute(
-        "INSERT INTO ops.dead_letters BY NAME SELECT $1 AS source, letters.*, $2::TIMESTAMP AS recorded_at FROM letters",
+        "INSERT INTO ops.dead_letters BY NAME "
+        "SELECT $1 AS source, letters.*, $2::TIMESTAMP AS recorded_at FROM letters",
         [source, _now()],
     )
     connection.unregister("letters")

@@ -65,7 +65,13 @@ class Source(Protocol):
         ...
 
     def fetch(
-        self, days: Sequence[date], *, repos: Sequence[str], tables: Sequence[str], folder: Path, progress: Progress
+        self,
+        days: Sequence[date],
+        *,
+        repos: Sequence[str],
+        tables: Sequence[str],
+        folder: Path,
+        progress: Progress,
     ) -> Iterator[Batch]:
         """Read `days` (ascending), staging files under `folder`, which outlives the iteration.
 

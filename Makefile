@@ -1,0 +1,43 @@
+# Everything a person types; `make demo` and `make test` need nothing but Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+
+.PHONY: demo test lint up bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed ## the main job on the embedded demo source
+	$(BIN)/qc init
+	$(BIN)/qc demo
+
+test: $(VENV)/.installed-test lint ## lint, types and all tests
+	$(BIN)/qc init
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+up: $(VENV)/.installed ## Dagster and MLflow side by side; Ctrl-C stops both
+	$(BIN)/qc init
+	$(BIN)/qc up
+
+bench: $(VENV)/.installed-test ## every benchmark, each a ratio
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/pip:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean: ## the environment and every state that can be made again; not the warehouse
+	rm -rf $(VENV) .qc .pytest_cache .mypy_cache .ruff_cache .hypothesis

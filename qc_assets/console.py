@@ -1,0 +1,89 @@
+"""How the command line talks: tables for people, JSON for programs, one clear line for an error."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from qc_assets import progress
+
+out = Console(soft_wrap=False)
+err = Console(stderr=True, soft_wrap=True)
+
+
+@dataclass
+class Mode:
+    """How this invocation answers."""
+
+    as_json: bool = False
+    debug: bool = False
+
+
+mode = Mode()
+
+
+def emit(document: Mapping[str, Any] | Sequence[Any], *tables: Table | str) -> None:
+    """Print the tables, or with ``--json`` the document instead."""
+    if mode.as_json:
+        print(json.dumps(document, default=_plain, ensure_ascii=False))  # noqa: T201
+        return
+    for table in tables:
+        out.print(table)
+
+
+def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> Table:
+    """Rows as a table; numbers to the right."""
+    found = Table(title=title, title_justify="left", title_style="bold")
+    names = list(columns or (rows[0] if rows else ("nothing yet",)))
+    for name in names:
+        numeric = bool(rows) and all(isinstance(row.get(name), int | float | Decimal | None) for row in rows)
+        found.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        found.add_row(*(_cell(row.get(name)) for name in names))
+    return found
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return str(value).replace("[", "\\[")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
+
+
+@contextmanager
+def bar(title: str) -> Iterator[None]:
+    """A progress bar on stderr for whatever reports to `qc_assets.progress`; nothing if it is no terminal."""
+    if mode.as_json:
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as drawn:
+        task = drawn.add_task(title, total=None)
+        with progress.listen(
+            lambda what, done, total: drawn.update(
+                task, description=f"{title}: {what}", completed=done, total=total or None
+            )
+        ):
+            yield

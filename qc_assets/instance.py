@@ -1,0 +1,153 @@
+"""Dagster's home under QC_HOME, and running jobs of this project in the present process."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qc_assets.errors import QcError
+from qc_assets.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+class RunFailedError(QcError):
+    """A Dagster run failed; its events are kept in Dagster's storage."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a finished run reports.
+
+    Attributes:
+        seconds: duration by step.
+        checks: whether each asset check passed, by ``asset: check``, with what it measured.
+        metadata: of the last materialization, by asset.
+    """
+
+    run_id: str
+    seconds: dict[str, float]
+    checks: dict[str, tuple[bool, dict[str, Any]]]
+    metadata: dict[str, dict[str, Any]]
+
+
+def dagster_home(settings: Settings) -> Path:
+    """QC_HOME/dagster, with the checkout's dagster.yaml linked into it."""
+    home = settings.home / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    link, target = home / "dagster.yaml", PROJECT_ROOT / "dagster.yaml"
+    if not link.is_symlink() or link.readlink() != target:
+        with suppress(FileNotFoundError):
+            link.unlink()
+        with suppress(FileExistsError):  # another process was quicker
+            link.symlink_to(target)
+    return home
+
+
+def write_env_file(settings: Settings, path: Path | None = None) -> Path:
+    """Put an absolute DAGSTER_HOME into the checkout's `.env`, leaving its other lines alone.
+
+    `dagster dev` typed by hand reads it, and would otherwise forget everything when it stops.
+    """
+    path = path or PROJECT_ROOT / ".env"
+    line = f"DAGSTER_HOME={dagster_home(settings)}"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if re.search(r"^DAGSTER_HOME=", text, flags=re.MULTILINE):
+        new = re.sub(r"^DAGSTER_HOME=.*$", lambda _: line, text, flags=re.MULTILINE)
+    else:
+        new = f"{text.rstrip()}\n{line}\n".lstrip()
+    if new != text:
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft.write_text(new, encoding="utf-8")
+        draft.replace(path)
+    return path
+
+
+def open_instance(settings: Settings) -> "dg.DagsterInstance":
+    """The persistent Dagster instance of this project."""
+    import dagster as dg
+
+    os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+    return dg.DagsterInstance.get()
+
+
+def run_job(
+    settings: Settings,
+    job: str,
+    *,
+    days: Sequence[date] = (),
+    ops: Mapping[str, Any] | None = None,
+    selection: Sequence[str] | None = None,
+) -> JobResult:
+    """Run a job here and now, recorded in Dagster's storage as any other run.
+
+    Args:
+        settings: the settings that the code location is built from.
+        job: name of the job.
+        days: consecutive partitions to load, for jobs with the raw tables.
+        ops: configuration by op name, each ``{"config": {...}}``.
+        selection: only these assets, such as ``models/p0``.
+
+    Raises:
+        RunFailedError: naming the step that failed and why.
+    """
+    import dagster as dg
+
+    from qc_assets.definitions import build_definitions
+
+    tags = {}
+    if days:
+        tags = {
+            "dagster/asset_partition_range_start": min(days).isoformat(),
+            "dagster/asset_partition_range_end": max(days).isoformat(),
+        }
+    definition = build_definitions(settings).resolve_job_def(job)
+    with open_instance(settings) as instance:
+        result = definition.execute_in_process(
+            instance=instance,
+            tags=tags,
+            raise_on_error=False,
+            run_config={
+                "ops": dict(ops or {}),
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            asset_selection=[dg.AssetKey(name.split("/")) for name in selection] if selection else None,
+        )
+        if not result.success:
+            raise RunFailedError(_failure(result))
+        return _summary(result)
+
+
+def _failure(result: "dg.ExecuteInProcessResult") -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            reason = error.message.strip() if error is not None else "unknown"
+            return f"step {event.step_key} failed: {_without_class(reason)} (run {result.run_id})"
+    return f"run {result.run_id} failed before its first step"
+
+
+def _without_class(message: str) -> str:
+    return re.sub(r"^(qc_assets\.)?[\w.]*Error: ", "", message)
+
+
+def _summary(result: "dg.ExecuteInProcessResult") -> JobResult:
+    seconds, checks, metadata = {}, {}, {}
+    for event in result.all_events:
+        if event.is_step_success and event.step_key is not None:
+            seconds[event.step_key] = event.step_success_data.duration_ms / 1000
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            found = event.asset_check_evaluation_data
+            name = f"{found.asset_key.to_user_string()}: {found.check_name}"
+            checks[name] = (found.passed, {key: value.value for key, value in found.metadata.items()})
+        if event.is_step_materialization and event.asset_key is not None:
+            values = event.materialization.metadata
+            metadata[event.asset_key.to_user_string()] = {key: value.value for key, value in values.items()}
+    return JobResult(result.run_id, seconds, checks, metadata)

@@ -1,0 +1,125 @@
+"""`qc up`: the Dagster UI and the MLflow UI side by side, stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from qc_assets.doctor import port_is_free, tail
+from qc_assets.errors import QcError
+from qc_assets.instance import dagster_home
+from qc_assets.settings import PROJECT_ROOT, Settings
+
+_START_TIMEOUT_S = 120
+_STOP_TIMEOUT_S = 20
+
+
+class Services:
+    """Both servers as children of this process, logging to QC_HOME/logs.
+
+    Args:
+        settings: addresses, ports and folders.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.logs = settings.home / "logs"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def urls(self) -> dict[str, str]:
+        s = self.settings
+        return {"dagster": f"http://{s.host}:{s.dagster_port}", "mlflow": f"http://{s.host}:{s.mlflow_port}"}
+
+    def start(self) -> None:
+        """Start both and wait until they answer.
+
+        Raises:
+            QcError: if a port is taken, or a server stops or does not answer; both are stopped then.
+        """
+        s = self.settings
+        for name, port, variable in (
+            ("Dagster", s.dagster_port, "QC_DAGSTER_PORT"),
+            ("MLflow", s.mlflow_port, "QC_MLFLOW_PORT"),
+        ):
+            if not port_is_free(s.host, port):
+                raise QcError(
+                    f"{s.host}:{port} is in use, so {name} cannot start: stop that program, or set {variable}"
+                )
+        (s.home / "mlflow").mkdir(parents=True, exist_ok=True)
+        host, python = s.host, sys.executable
+        commands = {
+            "mlflow": [
+                python, "-m", "mlflow", "server", "--host", host, "--port", str(s.mlflow_port), "--workers", "1",
+                "--backend-store-uri", s.tracking_uri, "--artifacts-destination", s.artifact_root.as_uri(),
+            ],
+            "dagster": [
+                python, "-m", "dagster", "dev", "--host", host, "--port", str(s.dagster_port),
+                "-w", str(PROJECT_ROOT / "workspace.yaml"),
+            ],
+        }  # fmt: skip
+        try:
+            for name, command in commands.items():
+                self._processes[name] = self._spawn(name, command)
+            for name, url in (
+                ("mlflow", f"{self.urls['mlflow']}/health"),
+                ("dagster", f"{self.urls['dagster']}/server_info"),
+            ):
+                self._wait(name, url)
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self) -> None:
+        """Return when one of them stops.
+
+        Raises:
+            QcError: naming it and showing the end of its log.
+        """
+        while True:
+            for name, process in self._processes.items():
+                if process.poll() is not None:
+                    raise QcError(f"{name} stopped:\n{tail(self.log(name), 15)}")
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """Stop both and everything that they started."""
+        for process in self._processes.values():
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+        for process in self._processes.values():
+            try:
+                process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self._processes.clear()
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _spawn(self, name: str, command: list[str]) -> "subprocess.Popen[bytes]":
+        self.logs.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | {"DAGSTER_HOME": str(dagster_home(self.settings))}
+        with self.log(name).open("ab") as log:
+            # A session of its own: Ctrl-C reaches this process only, which then stops both in order.
+            return subprocess.Popen(
+                command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _wait(self, name: str, url: str) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._processes[name].poll() is not None:
+                raise QcError(f"{name} did not start:\n{tail(self.log(name), 15)}")
+            with suppress(httpx.HTTPError):
+                if httpx.get(url, timeout=5).status_code == 200:
+                    return
+            time.sleep(0.5)
+        raise QcError(f"{name} did not answer at {url} within {_START_TIMEOUT_S} s; see {self.log(name)}")
