@@ -1,0 +1,48 @@
+"""Fixtures on real engines: temporary DuckDB files, a real MLflow store, a persistent Dagster instance."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from qc_assets.settings import Settings, load_settings
+from qc_assets.warehouse import Warehouse
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests mean what they say, whatever QC_* variables and .env the developer has."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("QC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings whose every file lies in the test's own folder."""
+
+    def make(**overrides: object) -> Settings:
+        places = {"home": tmp_path / "home", "warehouse": tmp_path / "qc.duckdb"}
+        small = {"demo_prs": 300, "demo_days": 60, "start_date": date(2024, 1, 1)} if "source" not in overrides else {}
+        return load_settings(**(places | small | overrides))
+
+    return make
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(tmp_path / "qc.duckdb", staging=tmp_path / "staging", lock_timeout_s=20)
+
+
+@pytest.fixture(scope="session")
+def shared_hour() -> Path:
+    """The folder with one real hour of GH Archive."""
+    folder = SHARED / "gharchive"
+    if not (folder / "2015-01-01-0.json.gz").is_file():
+        pytest.skip(f"the real hour is not there: {folder}/2015-01-01-0.json.gz")
+    return folder
