@@ -228,7 +228,8 @@ class Warehouse:
             ) from error
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-        connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar = false")
+        connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(sql_sections("macros")[""])
         return connection
 

@@ -196,8 +196,9 @@ def test_bad_lines_become_dead_letters_with_file_and_line_and_the_rest_lands(ing
     assert report.bad_lines == 3
     name = "2024-05-01-0.json.gz"
     assert letters(warehouse) == [
-        (name, 2, "malformed_line"), (name, 4, "malformed_line"), (name, 8, "malformed_line"), (name, None, "no_repository"),
-    ]  # fmt: skip
+        *((name, line, "malformed_line") for line in (2, 4, 8)),
+        (name, None, "no_repository"),
+    ]
     excerpt = warehouse.query("SELECT excerpt FROM ops.dead_letters WHERE line = 2").item()
     assert excerpt == '{"id": "9", "type": "Iss'
     assert warehouse.query("SELECT number, partition_date FROM raw.issues ORDER BY ALL").rows() == [(2, DAY), (6, DAY)]

@@ -1,0 +1,200 @@
+"""Small hand-made and hypothesis-made histories, put straight into the raw tables."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import duckdb
+import polars as pl
+from hypothesis import strategies as st
+
+from qc_assets.warehouse import RAW_TABLES, Warehouse, sql_sections
+
+START = datetime(2024, 3, 1)
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+_EVERY_ROW = {"source": "github", "observed_at": START, "partition_date": date(2024, 3, 1)}
+
+
+def hour(n: float) -> datetime:
+    return START + timedelta(hours=n)
+
+
+def pull_request(
+    number: int, opened: float, *, repo: int = 1, author: int | None = 1, **changes: Any
+) -> dict[str, Any]:
+    """A raw row; `closed` and `merged` are hours from the start."""
+    closed, merged = changes.pop("closed", None), changes.pop("merged", None)
+    closed = merged if merged is not None else closed
+    return {
+        "repo_id": repo,
+        "number": number,
+        "author_id": author,
+        "author_login": "ghost" if author is None else f"u{author}",
+        "author_is_bot": False,
+        "created_at": hour(opened),
+        "closed_at": None if closed is None else hour(closed),
+        "merged_at": None if merged is None else hour(merged),
+        "state": "open" if closed is None else "closed",
+        "opened_title": "feat: x",
+        "opened_body": "- [x] done",
+        "opened_is_draft": False,
+        "opened_author_association": "NONE",
+        "opened_additions": 30,
+        "opened_deletions": 10,
+        "opened_changed_files": 2,
+        "opened_commits": 1,
+    } | changes
+
+
+def issue(number: int, opened: float, *, repo: int = 1, author: int | None = 1, **changes: Any) -> dict[str, Any]:
+    closed = changes.pop("closed", None)
+    return {
+        "repo_id": repo,
+        "number": number,
+        "author_id": author,
+        "author_login": "ghost" if author is None else f"u{author}",
+        "author_is_bot": False,
+        "created_at": hour(opened),
+        "closed_at": None if closed is None else hour(closed),
+        "state": "open" if closed is None else "closed",
+        "opened_title": "bug: y",
+        "opened_body": "",
+        "opened_author_association": "NONE",
+    } | changes
+
+
+def review(
+    review_id: int, number: int, at: float, state: str, *, repo: int = 1, author: int = 9, bot: bool = False
+) -> dict[str, Any]:
+    return {
+        "review_id": review_id,
+        "repo_id": repo,
+        "number": number,
+        "author_id": author,
+        "author_login": f"u{author}",
+        "author_is_bot": bot,
+        "state": state,
+        "submitted_state": state,
+        "submitted_at": hour(at),
+    }
+
+
+def label(number: int, name: str, at: float, action: str = "labeled", *, repo: int = 1) -> dict[str, Any]:
+    return {"repo_id": repo, "number": number, "label": name, "action": action, "created_at": hour(at)}
+
+
+def put(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
+    """Replace the contents of the raw tables."""
+    for table in RAW_TABLES:
+        connection.execute(f"DELETE FROM raw.{table}")
+        found = [dict(row) | _EVERY_ROW for row in rows.get(table, ())]
+        if found:
+            types = {name: pl.Datetime("us") for name in ("closed_at", "merged_at")}
+            known = {name: kind for name, kind in types.items() if name in found[0]}
+            connection.register(
+                "found", pl.DataFrame(found, schema_overrides=known, infer_schema_length=None).to_arrow()
+            )
+            connection.execute(f"INSERT INTO raw.{table} BY NAME SELECT * FROM found")
+            connection.unregister("found")
+
+
+def cover(connection: duckdb.DuckDBPyConnection, days: int = 400) -> None:
+    """Say that both repositories were watched for the whole time."""
+    connection.execute("DELETE FROM ops.coverage")
+    connection.execute(
+        "INSERT INTO ops.coverage SELECT 'github', unnest([1, 2]), $1, $2, 0, 0, NULL, true",
+        [START - timedelta(days=1), START + timedelta(days=days)],
+    )
+
+
+def memory(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
+    """An in-memory warehouse with every table."""
+    connection = warehouse.scratch()
+    warehouse.create_tables(connection)
+    cover(connection)
+    return connection
+
+
+def features(connection: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
+    """The rows of a feature table, by key."""
+    parameters = {"min_pr_lines": 10} if name == "pull_requests" else None
+    query = sql_sections(f"features/{name}")["rows"]
+    return connection.execute(query, parameters).pl().sort("repo_id", "number")
+
+
+# Whole hours from a short range, so that many things happen at the same instant.
+_hours = st.integers(0, 40)
+_maybe_later = st.one_of(st.none(), st.integers(0, 40))
+_repos, _authors = st.integers(1, 2), st.one_of(st.none(), st.integers(1, 3))
+_labels = st.sampled_from(["bug", "enhancement", "docs", "cleanup", "p1"])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Rows:
+    """Pull requests, issues, reviews and labels of two repositories and three authors."""
+    prs, issues, reviews, labels = [], [], [], []
+    for number in range(1, draw(st.integers(2, 9)) + 1):
+        repo, opened, wait = draw(_repos), draw(_hours), draw(_maybe_later)
+        ending = {} if wait is None else {draw(st.sampled_from(["closed", "merged"])): opened + wait}
+        prs.append(
+            pull_request(number, opened, repo=repo, author=draw(_authors), author_is_bot=draw(st.booleans()), **ending)
+        )
+        for _ in range(draw(st.integers(0, 3))):
+            state = draw(st.sampled_from(["APPROVED", "CHANGES_REQUESTED", "COMMENTED"]))
+            at, who = opened + draw(_hours), draw(st.integers(1, 4))
+            reviews.append(review(len(reviews) + 1, number, at, state, repo=repo, author=who, bot=draw(st.booleans())))
+        labels += _draw_labels(draw, number, repo, opened)
+    for number in range(101, 101 + draw(st.integers(0, 6))):
+        repo, opened, wait = draw(_repos), draw(_hours), draw(_maybe_later)
+        ending = {} if wait is None else {"closed": opened + wait}
+        issues.append(issue(number, opened, repo=repo, author=draw(_authors), **ending))
+        labels += _draw_labels(draw, number, repo, opened)
+    unique = {(row["number"], row["label"], row["action"], row["created_at"]): row for row in labels}
+    return {"pull_requests": prs, "issues": issues, "reviews": reviews, "label_events": list(unique.values())}
+
+
+def _draw_labels(draw: st.DrawFn, number: int, repo: int, opened: int) -> list[dict[str, Any]]:
+    return [
+        label(
+            number,
+            draw(_labels),
+            opened + draw(st.integers(-1, 3)),
+            draw(st.sampled_from(["labeled", "unlabeled"])),
+            repo=repo,
+        )
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+
+
+def as_of(rows: Rows, moment: datetime, repo: int, number: int) -> Rows:
+    """What was in the warehouse at `moment`, when the one item (repo, number) was being opened.
+
+    What came later, or at the same instant, is gone; and what may be edited later holds nonsense.
+    """
+    nonsense = {
+        "title": "LATER",
+        "body": "LATER " * 50,
+        "author_association": "OWNER",
+        "updated_at": datetime(2030, 1, 1),
+    }
+    sizes = {"additions": 10**6, "deletions": 10**6, "changed_files": 10**6, "commits": 10**6, "is_draft": True}
+
+    def items(table: str, extra: Mapping[str, Any]) -> list[dict[str, Any]]:
+        kept = []
+        for row in rows.get(table, ()):
+            is_it = (row["repo_id"], row["number"]) == (repo, number)
+            if not is_it and row["created_at"] >= moment:
+                continue
+            over = row["closed_at"] is not None and row["closed_at"] < moment
+            ending = {} if over else {"closed_at": None, "state": "open"}
+            if not over and "merged_at" in row:
+                ending["merged_at"] = None
+            kept.append(dict(row) | ending | nonsense | extra)
+        return kept
+
+    return {
+        "pull_requests": items("pull_requests", sizes),
+        "issues": items("issues", {"comments": 999}),
+        "reviews": [row for row in rows.get("reviews", ()) if row["submitted_at"] < moment],
+        "label_events": [row for row in rows.get("label_events", ()) if row["created_at"] <= moment],
+    }
