@@ -8,7 +8,9 @@ with jittered backoff while somebody else has the file.
 import hashlib
 import re
 import shutil
+import threading
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -33,8 +35,15 @@ RAW_TABLES = (
     "label_events",
 )
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
-# "different configuration": another thread of this process has the file open in the other mode.
-_BUSY = ("Could not set lock on file", "different configuration", "being used by another process")
+# The second and third: another thread of this process has the file open in the other mode, or is closing it.
+_BUSY = (
+    "Could not set lock on file",
+    "different configuration",
+    "Unique file handle conflict",
+    "being used by another process",
+)
+
+_turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @cache
@@ -127,6 +136,18 @@ class Warehouse:
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open for writing, run the body in one transaction, commit (or roll back on any error), close."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # DuckDB lets threads of one process write side by side, and then fails the slower one's commit.
+        turn = _turns[str(self.path)]
+        if not turn.acquire(timeout=self.lock_timeout_s):
+            raise WarehouseBusyError(f"another thread has been writing {self.path} for {self.lock_timeout_s:.0f} s")
+        try:
+            with self._transaction() as connection:
+                yield connection
+        finally:
+            turn.release()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._open(read_only=False)
         try:
             connection.begin()
@@ -179,6 +200,7 @@ class Warehouse:
                 return _count(connection, table)
 
     @staticmethod
+    @cache
     def columns(table: str) -> list[tuple[str, str, str]]:
         """Name, type and comment of the columns of ``schema.table`` as its SQL declares them; no file is opened."""
         schema, name = table.split(".")

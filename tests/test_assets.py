@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_the_funnel_adds_up(ran: Any) -> None:
     warehouse = Warehouse.from_settings(ran[0])
     steps = warehouse.query("FROM reports.funnel ORDER BY position").to_dicts()
     assert steps[0]["pull_requests"] == 1_500
-    for before, after in zip(steps[:-1], steps[1:], strict=True):
+    for before, after in pairwise(steps):
         assert before["pull_requests"] - after["dropped"] == after["pull_requests"]
     trainable = warehouse.query("SELECT count(*) FROM features.pull_requests WHERE exclusion IS NULL").item()
     assert steps[-1]["pull_requests"] == trainable

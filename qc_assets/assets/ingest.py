@@ -80,11 +80,12 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         for problem in report.problems:
             context.log.warning(problem)
         context.log.info(f"{len(report.loaded)} days loaded, {len(report.skipped)} were done before")
+        counts = store.query("SELECT " + ", ".join(f"(SELECT count(*) FROM raw.{t}) AS {t}" for t in chosen))
+        log = store.sql_file("ops/ingest_log", {"source": settings.source, "days": days}, section="days")
         for table in chosen:
-            total = store.query(f"SELECT count(*) FROM raw.{table}").item()
             yield dg.MaterializeResult(
                 asset_key=tables.key(f"raw.{table}"),
-                metadata=tables.row_count(total)
+                metadata=tables.row_count(counts[table].item())
                 | {
                     "observations loaded": report.rows.get(table, 0),
                     "days loaded": len(report.loaded),
@@ -93,7 +94,6 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     "source": settings.source + (" (synthetic)" if settings.is_synthetic else ""),
                 },
             )
-        log = store.sql_file("ops/ingest_log", {"source": settings.source, "days": days}, section="days")
         for check in context.selected_asset_check_keys:
             yield _few_bad_lines(log, settings) if check.name == "few_bad_lines" else _no_known_gaps(log)
 

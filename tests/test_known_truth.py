@@ -1,0 +1,51 @@
+"""Against the probabilities that the demo drew its verdicts from: 20,000 pull requests, the whole lifecycle."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from qc_assets.models import training
+from qc_assets.models.dataset import Dataset
+from qc_assets.models.metrics import expected_calibration_error
+from qc_assets.models.p0 import SPEC
+from qc_assets.partitions import days_between
+from qc_assets.sources.demo import DemoSource
+from qc_assets.sources.loading import load
+from qc_assets.warehouse import Warehouse
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("truth")
+    source = DemoSource(folder / "demo", n_prs=20_000, days=240, first_day=date(2024, 1, 1), seed=20240101)
+    warehouse = Warehouse(folder / "qc.duckdb", staging=folder / "staging")
+    load(warehouse, source, days_between(source.first_day, source.last_day))
+    warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+    warehouse.rebuild("features/pull_requests", {"min_pr_lines": 10})
+    rows = warehouse.sql_file("features/pull_requests", {"is_synthetic": True}, section="training")
+    trained = training.train(SPEC, Dataset.from_frame(SPEC, rows), training.Options(quick=True, resamples=100))
+    test = trained.data.frame[trained.split.test]
+    truth = test.join(source.truth(), on=["repo_id", "number"], how="left", maintain_order="left")
+    return {"trained": trained, "p0": truth["p0"].to_numpy(), "labels": trained.data.y[trained.split.test]}
+
+
+def test_calibration_error_against_the_true_probabilities(known: dict[str, Any]) -> None:
+    error = expected_calibration_error(known["p0"], known["trained"].best.predictions)
+    assert error < 0.03
+
+
+def test_ranking_is_almost_as_good_as_that_of_the_truth(known: dict[str, Any]) -> None:
+    best = roc_auc_score(known["labels"], known["p0"])
+    reached = roc_auc_score(known["labels"], known["trained"].best.predictions)
+    assert best - reached < 0.02
+    assert best > 0.75
+
+
+def test_an_uncalibrated_score_would_not_have_passed(known: dict[str, Any]) -> None:
+    trained = known["trained"]
+    scores = trained.best.estimator.score(trained.data.x[trained.split.test])
+    assert expected_calibration_error(known["p0"], scores) > 0.03
