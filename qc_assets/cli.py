@@ -1,5 +1,6 @@
 """`qc`: the few commands that a person types."""
 
+import signal
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -186,6 +187,12 @@ def up() -> None:
     """Run the Dagster UI and the MLflow UI until Ctrl-C."""
     from qc_assets.services import Services
 
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # A terminal that is closed must stop both as Ctrl-C does; and a shell may have told a job to ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     services = Services(load_settings())
     with console.bar("starting Dagster and MLflow"):
         services.start()

@@ -251,7 +251,8 @@ class Warehouse:
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
-        connection.execute("SET enable_progress_bar_print = false")
+        with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is no bar to turn off
+            connection.execute("SET enable_progress_bar = false")
         connection.execute(sql_sections("macros")[""])
         return connection
 

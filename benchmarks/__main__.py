@@ -1,0 +1,20 @@
+"""`make bench`: run all benchmarks, or those named: `python -m benchmarks archive features startup`."""
+
+import sys
+
+from benchmarks import archive, features, pipeline, startup
+
+BENCHMARKS = {"startup": startup.main, "archive": archive.main, "features": features.main, "pipeline": pipeline.main}
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in chosen if name not in BENCHMARKS]
+    if unknown:
+        sys.exit(f"no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
+    for name in chosen:
+        print(f"\n== {name}", flush=True)
+        BENCHMARKS[name]()
+
+
+main()
