@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -23,14 +22,13 @@ class Scope:
     repos: tuple[str, ...] | None = None
 
 
-@cache
-def primary_key(table: str) -> tuple[str, ...]:
-    """Key columns of ``raw.<table>``, from its CREATE TABLE."""
-    with duckdb.connect(":memory:") as connection:
-        connection.execute(f"CREATE SCHEMA raw; {sql_sections(f'raw/{table}')['']}")
-        row = connection.execute(
-            "SELECT constraint_column_names FROM duckdb_constraints() WHERE constraint_type = 'PRIMARY KEY'"
-        ).fetchone()
+def primary_key(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[str, ...]:
+    """Key columns of ``raw.<table>``, as its CREATE TABLE declares them."""
+    row = connection.execute(
+        "SELECT constraint_column_names FROM duckdb_constraints() "
+        "WHERE schema_name = 'raw' AND table_name = $1 AND constraint_type = 'PRIMARY KEY'",
+        [table],
+    ).fetchone()
     assert row is not None, f"raw.{table} has no primary key"
     return tuple(row[0])
 
@@ -47,7 +45,7 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     Returns:
         The number of observations loaded.
     """
-    keys = primary_key(table)
+    keys = primary_key(connection, table)
     scope_column = "user_id" if table == "users" else "repo_id"
     names = {
         "table": table,

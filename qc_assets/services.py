@@ -108,9 +108,10 @@ class Services:
         self.logs.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"DAGSTER_HOME": str(dagster_home(self.settings))}
         with self.log(name).open("ab") as log:
-            # A session of its own: Ctrl-C reaches this process only, which then stops both in order.
+            # A session of its own: Ctrl-C reaches this process only, which then stops both in order. Not in the
+            # checkout: `dagster dev` would let the DAGSTER_HOME of a .env there win over QC_HOME's.
             return subprocess.Popen(
-                command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+                command, cwd=self.settings.home, env=environment, stdout=log, stderr=log, start_new_session=True
             )
 
     def _wait(self, name: str, url: str) -> None:

@@ -271,7 +271,8 @@ class Warehouse:
             connection.execute(statement)
         for table in RAW_TABLES:
             connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
-        self._refuse_old_columns(connection, [name.replace("/", ".") for name in files[1:]])
+        if exists:
+            self._refuse_old_columns(connection, [name.replace("/", ".") for name in files[1:]])
         connection.execute("CREATE OR REPLACE TABLE ops.schema_version AS SELECT $1 AS version", [version])
 
     def _refuse_old_columns(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
