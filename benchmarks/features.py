@@ -61,8 +61,10 @@ def with_sql(state: str) -> int:
         """
         WITH events AS (
             SELECT author_id, number, created_at AS t, 0.0 AS merged FROM raw.pull_requests
+            WHERE author_id IS NOT NULL
             UNION ALL
-            SELECT author_id, NULL, merged_at, 1.0 FROM raw.pull_requests WHERE merged_at IS NOT NULL
+            SELECT author_id, NULL, merged_at, 1.0 FROM raw.pull_requests
+            WHERE merged_at IS NOT NULL AND author_id IS NOT NULL
         ),
         running AS (
             SELECT number, sum(merged) OVER (

@@ -1,0 +1,35 @@
+"""What a new user does: clone, and type the README's main command."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from qc_assets.settings import PROJECT_ROOT
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_runs_the_readmes_main_command(tmp_path: Path) -> None:
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    command = re.search(r"```sh\n(make demo)\b", readme)
+    assert command is not None, "the README's first command"
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(PROJECT_ROOT), str(clone)], check=True)
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("QC_", "DAGSTER_", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        command[1].split(), cwd=clone, env=kept | {"COLUMNS": "120"}, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 of 10 checks passed" in done.stdout
+    assert "Synthetic data" in done.stdout
+    assert re.search(r"all pull requests +│ +2,000 │", done.stdout)
+    assert "p0 version 1 is champion" in done.stdout
+    status = subprocess.run([".venv/bin/qc", "status", "--json"], cwd=clone, env=kept, capture_output=True, check=True)
+    assert json.loads(status.stdout)["loads"][0]["days"] == 240
+    dirty = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
+    assert dirty.stdout == "", "running it leaves nothing that git would see"
