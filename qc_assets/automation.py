@@ -62,6 +62,7 @@ def retraining_sensor(settings: Settings) -> dg.SensorDefinition:
         name="retraining",
         job_name="training",
         minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Retrains after {settings.retrain_after_partitions} new partitions, or "
         f"{settings.retrain_after_days} days after the last training.",
     )

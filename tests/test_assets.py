@@ -1,6 +1,9 @@
 """The graph on a real, persistent Dagster instance."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -14,9 +17,9 @@ import pytest
 
 from qc_assets.assets import tables
 from qc_assets.definitions import build_definitions
-from qc_assets.instance import RunFailedError, open_instance, run_job
+from qc_assets.instance import RunFailedError, dagster_home, open_instance, run_job
 from qc_assets.partitions import days_between
-from qc_assets.settings import Settings
+from qc_assets.settings import PROJECT_ROOT, Settings
 from qc_assets.warehouse import RAW_TABLES, Warehouse
 from tests.fakes.archive import event, issue, running, write_hour
 
@@ -264,3 +267,17 @@ def test_failed_runs_reach_the_webhook(make_settings: Any, tmp_path: Path) -> No
 def test_every_raw_table_is_an_asset(make_settings: Any) -> None:
     graph = build_definitions(make_settings()).resolve_asset_graph()
     assert {tables.key(f"raw.{table}") for table in RAW_TABLES} <= set(graph.get_all_asset_keys())
+
+
+def test_dagster_accepts_the_checkout(make_settings: Any, tmp_path: Path) -> None:
+    dagster = Path(sys.executable).with_name("dagster")
+    home = dagster_home(make_settings())
+    done = subprocess.run(
+        [dagster, "definitions", "validate", "-w", PROJECT_ROOT / "workspace.yaml"],
+        env=os.environ | {"DAGSTER_HOME": str(home)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "All code locations passed validation" in done.stdout + done.stderr

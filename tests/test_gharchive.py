@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 
 from qc_assets.errors import SourceError
-from qc_assets.sources import archive_files, open_source
+from qc_assets.sources import gharchive, open_source
 from qc_assets.sources.loading import LoadReport, load
-from qc_assets.warehouse import Warehouse
+from qc_assets.warehouse import RAW_TABLES, Warehouse
 from tests.fakes.archive import (
-    FlakyArchive,
     comment,
     event,
     issue,
     pull_request,
-    running,
     trimmed,
     write_hour,
 )
@@ -77,6 +75,19 @@ def test_the_real_hour_loaded_twice_is_the_same(make_settings: Any, shared_hour:
     first = warehouse.snapshot(tables)
     load(warehouse, open_source(settings), [date(2015, 1, 1)], refresh=True)
     assert warehouse.snapshot(tables) == first
+
+
+def test_cutting_a_large_day_into_slices_changes_nothing(
+    make_settings: Any, shared_hour: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(source="gharchive", gharchive_dir=shared_hour)
+    warehouse = Warehouse.from_settings(settings)
+    tables = [f"raw.{table}" for table in RAW_TABLES]
+    load(warehouse, open_source(settings), [date(2015, 1, 1)])
+    whole = warehouse.snapshot(tables)
+    monkeypatch.setattr(gharchive, "_BYTES_PER_SLICE", 500_000)
+    load(warehouse, open_source(settings), [date(2015, 1, 1)], refresh=True)
+    assert warehouse.snapshot(tables) == whole
 
 
 def test_what_was_known_at_the_opening_is_kept_apart_from_what_came_later(ingest: Any, hours: Path) -> None:
@@ -278,48 +289,6 @@ def test_reopening_clears_the_closing(ingest: Any, hours: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(make_settings: Any, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is not a folder"):
         open_source(make_settings(source="gharchive", gharchive_dir=tmp_path / "nowhere"))
-
-
-def test_downloads_resume_where_they_broke_off(make_settings: Any, hours: Path) -> None:
-    lines = [
-        event(ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(n)}, number=n) for n in range(1, 50)
-    ]
-    body = write_hour(hours, "2024-05-01-1", lines).read_bytes()
-    name = "2024-05-01-1.json.gz"
-    with running(FlakyArchive({name: body}, breaks=2)) as server:
-        settings = make_settings(source="gharchive", gharchive_url=server.url)
-        warehouse = Warehouse.from_settings(settings)
-        load(warehouse, open_source(settings), [DAY])
-        asked = [header for path, header in server.log if path == name]
-        assert asked[0] is None
-        half = len(body) // 2
-        assert asked[1:] == [f"bytes={half}-", f"bytes={half + (len(body) - half) // 2}-"]
-        assert warehouse.query("SELECT count(*) FROM raw.issues").item() == 49
-        assert (settings.home / "gharchive" / name).read_bytes() == body
-        before = len(server.log)
-        load(warehouse, open_source(settings), [DAY], refresh=True)
-        assert [path for path, _ in server.log[before:]].count(name) == 0, "the cached hour is not fetched again"
-
-
-def test_a_server_without_ranges_is_read_from_the_start(tmp_path: Path, hours: Path) -> None:
-    body = write_hour(hours, "2024-05-01-1", [event(ISSUE, "2024-05-01T01:00:00Z", {})] * 50).read_bytes()
-    with running(FlakyArchive({"2024-05-01-1.json.gz": body}, breaks=1, ranges=False)) as server:
-        path = archive_files.Downloader(server.url, tmp_path / "cache").get("2024-05-01-1.json.gz")
-    assert path is not None
-    assert path.read_bytes() == body
-
-
-def test_a_download_that_never_succeeds_says_so_and_is_recorded(make_settings: Any) -> None:
-    with running(FlakyArchive({"2024-05-01-0.json.gz": gzip.compress(b"x" * 1000)}, breaks=99)) as server:
-        settings = make_settings(source="gharchive", gharchive_url=server.url)
-        source = open_source(settings)
-        source.downloader.attempts = 2  # type: ignore[attr-defined]
-        warehouse = Warehouse.from_settings(settings)
-        with pytest.raises(SourceError, match=r"2 attempts.*QC_GHARCHIVE_DIR"):
-            load(warehouse, source, [DAY])
-    status, error = warehouse.query("SELECT status, error FROM ops.ingest_log").row(0)
-    assert status == "failed"
-    assert "2 attempts" in error
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Settin
     settings = Settings(demo_prs=300, demo_days=60, start_date=date(2024, 1, 1), **ports, **places)
     for name in ("home", "warehouse", "demo_prs", "demo_days", "start_date", "dagster_port", "mlflow_port"):
         monkeypatch.setenv(f"QC_{name.upper()}", str(getattr(settings, name)))
+    monkeypatch.setenv("QC_RETRAIN_AFTER_PARTITIONS", "1000")  # else the sensor would start a training meanwhile
     run_job(settings, "ingest", days=days_between(date(2024, 1, 1), date(2024, 1, 30)))
     services = Services(settings)
     services.start()

@@ -6,6 +6,7 @@ number, head and base: such hours load, and what they do not tell stays NULL.
 """
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -19,8 +20,9 @@ from qc_assets.sources import archive_files as hours
 from qc_assets.sources.source import Batch, DeadLetter, Progress
 from qc_assets.warehouse import Warehouse, sql_sections
 
-# Strings of one slice of the transformation are held in memory at once.
-_BYTES_PER_SLICE = 96 * 2**20
+# A day is cut into slices by repository, and the strings of one slice are held in memory at once. Compressed bytes.
+_BYTES_PER_SLICE = 128 * 2**20
+_ROWS_HELD_PER_SLICE = 1_000  # while the slices are being written
 
 
 class GHArchiveSource:
@@ -87,13 +89,15 @@ class GHArchiveSource:
         staged: dict[str, list[Path]] = {}
         bad = sum(file.damage.error_type == "truncated_file" for file in files if file.damage is not None)
         if readable:
+            events = work / "events"
+            events.mkdir()
             with self.warehouse.scratch() as connection:
-                events = self._read(connection, readable, repos, work)
-                staged = self._transform(connection, events, day, tables, work)
+                slices = self._read(connection, readable, repos, events)
+                staged = self._transform(connection, events, slices, day, tables, work)
                 found, count = self._bad_lines(connection, events, readable, day)
             letters += found
             bad += count
-            events.unlink()
+            shutil.rmtree(events)
         gaps = [file.name for file in files if file.damage is not None]
         return Batch(
             days=(day,),
@@ -112,53 +116,71 @@ class GHArchiveSource:
         return hours.missing(name) if path is None else hours.verify(path, work)
 
     def _read(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        files: Sequence[hours.HourFile],
-        repos: Sequence[str],
-        work: Path,
-    ) -> Path:
-        events = work / "events.parquet"
+        self, connection: duckdb.DuckDBPyConnection, files: Sequence[hours.HourFile], repos: Sequence[str], events: Path
+    ) -> int:
+        """Write the events of pull requests and issues to `events`, a folder a slice; returns how many slices."""
+        slices = 1 + sum(file.path.stat().st_size for file in files if file.path is not None) // _BYTES_PER_SLICE
+        connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS_HELD_PER_SLICE}")
         query = sql_sections("sources/gharchive")["read"].rstrip(";")
+        options = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20000"
+        target = events / "slice=0.parquet" if slices == 1 else events
         connection.execute(
-            f"COPY ({query}) TO '{events}' (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20000)",
+            f"COPY ({query}) TO '{target}' ({options}{'' if slices == 1 else ', PARTITION_BY (slice)'})",
             {
                 "files": [str(file.path) for file in files],
                 "everything": not repos,
                 "repos": [name.lower() for name in repos],
+                "slices": slices,
             },
         )
-        return events
+        return slices
 
     def _transform(
         self,
         connection: duckdb.DuckDBPyConnection,
         events: Path,
+        slices: int,
         day: date,
         tables: Sequence[str],
         work: Path,
     ) -> dict[str, list[Path]]:
-        slices = 1 + events.stat().st_size // _BYTES_PER_SLICE
         staged: dict[str, list[Path]] = {table: [] for table in tables}
         for table in tables:
             query = sql_sections("sources/gharchive")[table].rstrip(";")
-            for bucket in range(slices):
-                target = work / f"{table}-{bucket}.parquet"
+            # An account acts in many repositories, so its rows are not in one slice; but they are narrow.
+            patterns = (
+                ["*"]
+                if table == "users"
+                else [f"slice={n}" if slices > 1 else "*" for n in self._slices(events, slices)]
+            )
+            for pattern in patterns:
+                target = work / f"{table}-{len(staged[table])}.parquet"
                 connection.execute(
                     f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION lz4_raw)",
-                    {"events": str(events), "day": day, "buckets": slices, "bucket": bucket},
+                    {"events": self._files(events, pattern), "day": day},
                 )
                 staged[table].append(target)
         return staged
+
+    @staticmethod
+    def _slices(events: Path, slices: int) -> list[int]:
+        """The slices that hold anything."""
+        return [n for n in range(slices) if (events / f"slice={n}").is_dir() or slices == 1]
+
+    @staticmethod
+    def _files(events: Path, pattern: str) -> list[str]:
+        found = sorted(events.glob(pattern))
+        return [str(path) for entry in found for path in (sorted(entry.iterdir()) if entry.is_dir() else [entry])]
 
     def _bad_lines(
         self, connection: duckdb.DuckDBPyConnection, events: Path, files: Sequence[hours.HourFile], day: date
     ) -> tuple[list[DeadLetter], int]:
         sections = sql_sections("sources/gharchive")
+        everything = {"events": self._files(events, "*")}
         by_path = {str(file.path): file for file in files}
         letters: list[DeadLetter] = []
         total = 0
-        for path, count in connection.execute(sections["bad_lines"], {"events": str(events)}).fetchall():
+        for path, count in connection.execute(sections["bad_lines"], everything).fetchall():
             file = by_path[path]
             found = hours.bad_lines(file)
             total += count
@@ -166,7 +188,7 @@ class GHArchiveSource:
             if count > len(found) and len(found) < 100:
                 reason = f"{count - len(found)} lines are JSON but no event that can be typed"
                 letters.append(DeadLetter(day, file.name, "malformed_line", reason))
-        for path, event, kind in connection.execute(sections["no_repository"], {"events": str(events)}).fetchall():
+        for path, event, kind in connection.execute(sections["no_repository"], everything).fetchall():
             reason = f"event {event} ({kind}) names no repository"
             letters.append(DeadLetter(day, by_path[path].name, "no_repository", reason))
         return letters, total

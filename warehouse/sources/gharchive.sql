@@ -1,6 +1,5 @@
--- From GH Archive's events to rows of the raw tables. {target}, {events} and {pull_requests} … are paths of staged
--- Parquet files that the caller fills in; the rest are parameters. Every section gives one row a key: within a day
--- the newest value that is not NULL, column by column, as `merge.sql` does between days.
+-- From GH Archive's events to rows of the raw tables. Every section but the first three gives one row a key: within
+-- a day the newest value that is not NULL, column by column, as `merge.sql` does between days.
 
 -- name: read
 -- A line that is not JSON becomes a row of NULLs (ignore_errors); it is kept, so that it can be counted.
@@ -19,7 +18,8 @@ SELECT
     payload.pull_request AS pull_request,
     payload.issue AS issue,
     payload.comment AS comment,
-    payload.review AS review
+    payload.review AS review,
+    coalesce(hash(repo_id), 0) % $slices AS slice
 FROM read_json(
     $files,
     format = 'newline_delimited',
@@ -97,7 +97,6 @@ WITH observations AS (
     FROM read_parquet($events)
     WHERE pull_request.number > 0 AND repo_id IS NOT NULL AND event_at IS NOT NULL
         AND type IN ('PullRequestEvent', 'PullRequestReviewEvent', 'PullRequestReviewCommentEvent')
-        AND hash(repo_id) % $buckets = $bucket
 ),
 typed AS (
     SELECT
@@ -175,7 +174,6 @@ WITH typed AS (
     FROM read_parquet($events)
     WHERE type IN ('IssuesEvent', 'IssueCommentEvent') AND issue.number > 0 AND repo_id IS NOT NULL
         AND event_at IS NOT NULL AND issue.pull_request.url IS NULL AND issue.pull_request.html_url IS NULL
-        AND hash(repo_id) % $buckets = $bucket
 ),
 opened AS (
     SELECT
@@ -214,7 +212,6 @@ WITH typed AS (
         coalesce(TRY_CAST(review.submitted_at AS TIMESTAMP), event_at) AS submitted_at
     FROM read_parquet($events)
     WHERE type = 'PullRequestReviewEvent' AND review.id IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL
-        AND hash(repo_id) % $buckets = $bucket
 )
 SELECT
     review_id, arg_max(COLUMNS(* EXCLUDE (review_id, newest)), newest) AS '\0',
@@ -243,7 +240,7 @@ WITH typed AS (
         TRY_CAST(comment.updated_at AS TIMESTAMP) AS updated_at
     FROM read_parquet($events)
     WHERE type = 'PullRequestReviewCommentEvent' AND comment.id IS NOT NULL AND repo_id IS NOT NULL
-        AND event_at IS NOT NULL AND hash(repo_id) % $buckets = $bucket
+        AND event_at IS NOT NULL
 )
 SELECT
     comment_id, arg_max(COLUMNS(* EXCLUDE (comment_id, newest)), newest) AS '\0',
@@ -269,7 +266,6 @@ WITH typed AS (
         TRY_CAST(comment.updated_at AS TIMESTAMP) AS updated_at
     FROM read_parquet($events)
     WHERE type = 'IssueCommentEvent' AND comment.id IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL
-        AND hash(repo_id) % $buckets = $bucket
 )
 SELECT
     comment_id, arg_max(COLUMNS(* EXCLUDE (comment_id, newest)), newest) AS '\0',
@@ -292,7 +288,7 @@ WITH items AS (
         ) AS created_at
     FROM read_parquet($events)
     WHERE type IN ('PullRequestEvent', 'IssuesEvent') AND repo_id IS NOT NULL AND event_at IS NOT NULL
-        AND action IN ('opened', 'labeled', 'unlabeled') AND hash(repo_id) % $buckets = $bucket
+        AND action IN ('opened', 'labeled', 'unlabeled')
 ),
 events AS (
     SELECT
@@ -324,7 +320,7 @@ WITH typed AS (
         pull_request.base.repo.fork AS is_fork,
         TRY_CAST(pull_request.base.repo.created_at AS TIMESTAMP) AS created_at
     FROM read_parquet($events)
-    WHERE type IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL AND hash(repo_id) % $buckets = $bucket
+    WHERE type IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL
 )
 SELECT
     repo_id, arg_max(COLUMNS(* EXCLUDE (repo_id, newest)), newest) AS '\0',
@@ -356,5 +352,5 @@ SELECT
     'gharchive' AS source,
     $day::DATE AS partition_date
 FROM seen
-WHERE account.id IS NOT NULL AND hash(account.id) % $buckets = $bucket
+WHERE account.id IS NOT NULL
 GROUP BY account.id;
