@@ -37,7 +37,9 @@ class Settings(BaseSettings):
     end_date: date | None = Field(None, description="Last daily partition; default: yesterday.")
     max_partitions_per_run: int = Field(30, ge=1, description="Days that one backfill run takes at most.")
 
-    memory_limit: str = Field("2GiB", description="Memory that one DuckDB connection may use.")
+    memory_limit: str = Field(
+        "1536MiB", description="Memory that one DuckDB connection may use; with it, a process stays under 2 GiB."
+    )
     threads: int | None = Field(None, ge=1, description="DuckDB threads; default: all cores.")
     lock_timeout_s: float = Field(300.0, gt=0, description="Seconds to wait for another process's lock.")
 

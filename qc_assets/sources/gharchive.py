@@ -122,7 +122,9 @@ class GHArchiveSource:
         slices = 1 + sum(file.path.stat().st_size for file in files if file.path is not None) // _BYTES_PER_SLICE
         connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS_HELD_PER_SLICE}")
         query = sql_sections("sources/gharchive")["read"].rstrip(";")
-        options = "FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20000"
+        # A small day is on disk for a moment; a large one must not fill it.
+        codec = "uncompressed" if slices == 1 else "lz4_raw"
+        options = f"FORMAT parquet, COMPRESSION {codec}, ROW_GROUP_SIZE 20000"
         target = events / "slice=0.parquet" if slices == 1 else events
         connection.execute(
             f"COPY ({query}) TO '{target}' ({options}{'' if slices == 1 else ', PARTITION_BY (slice)'})",
