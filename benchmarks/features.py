@@ -34,10 +34,10 @@ def build(state: str, n_prs: int) -> int:
     return n_prs
 
 
-def ours(state: str) -> int:
+def ours(state: str, memory_limit: str) -> int:
     from qc_assets.warehouse import Warehouse, sql_sections
 
-    warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit="3GiB")
+    warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit=memory_limit)
     query = sql_sections("features/pull_requests")["rows"].rstrip(";")
     with warehouse.read() as connection:
         (count,) = connection.execute(f"COPY ({query}) TO '{state}/ours.parquet'", {"min_pr_lines": 10}).fetchone()
@@ -113,7 +113,8 @@ def main() -> None:
             state = Path(name) / str(size)
             state.mkdir()
             isolated(build, str(state), size)
-            count, seconds[size], mib = isolated(ours, str(state))
+            # Linear in time while memory grows with the rows; under a fixed limit it spills, which is slower.
+            count, seconds[size], mib = isolated(ours, str(state), "3GiB" if size <= 1_000_000 else "9GiB")
             print(f"all features of {count:,} pull requests: {seconds[size]:.2f} s, peak {mib:.0f} MiB", flush=True)
             if size == 1_000_000:
                 print(verdict(seconds[size] / 10, 1.0, "seconds / 10 s"))
