@@ -10,6 +10,7 @@ from qc_assets.instance import JobResult, open_instance
 from qc_assets.settings import Settings
 from qc_assets.warehouse import Warehouse
 
+_EDGES = ("covered_from", "covered_until")
 Summary = tuple[dict[str, Any], list[Table | str]]
 
 
@@ -72,8 +73,17 @@ def status(settings: Settings, warehouse: Warehouse) -> Summary:
         ]
     return found | {"runs": runs}, [
         *missing,
-        console.table("Coverage", found["coverage"]),
-        console.table("Loads", found["loads"]),
+        console.table(
+            "Coverage", [row | {name: f"{row[name]:%Y-%m-%d}" for name in _EDGES} for row in found["coverage"]]
+        ),
+        console.table(
+            "Loads",
+            found["loads"],
+            ["source", "status", "days", "first_day", "last_day", "observations", "bad_lines"],
+        ),
         console.table("Last runs", runs),
-        console.table("Models", found["versions"]),
+        # The reasons are long: `qc sql "FROM ml.model_versions"` or --json has them.
+        console.table(
+            "Models", found["versions"], ["model", "version", "status", "candidate", "is_synthetic", "test_rows"]
+        ),
     ]
