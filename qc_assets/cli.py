@@ -131,7 +131,9 @@ def sql(
         rows = relation.limit(limit + 1).pl().to_dicts()
         names = relation.columns
     note = [f"… more than {limit} rows; raise --limit"] if len(rows) > limit else []
-    console.emit(rows[:limit], console.table(f"{min(len(rows), limit)} rows", rows[:limit], names), *note)
+    console.emit(
+        rows[:limit], console.table(f"{min(len(rows), limit)} rows", rows[:limit], names, as_named=True), *note
+    )
 
 
 @app.command()

@@ -38,13 +38,16 @@ def emit(document: Mapping[str, Any] | Sequence[Any], *tables: Table | str) -> N
         out.print(table)
 
 
-def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> Table:
-    """Rows as a table; numbers to the right."""
+def table(
+    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, *, as_named: bool = False
+) -> Table:
+    """Rows as a table; numbers to the right; underscores in headings become spaces unless `as_named`."""
     found = Table(title=title, title_justify="left", title_style="bold")
     names = list(columns or (rows[0] if rows else ("nothing yet",)))
     for name in names:
         numeric = bool(rows) and all(isinstance(row.get(name), int | float | Decimal | None) for row in rows)
-        found.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        heading = name if as_named else name.replace("_", " ")
+        found.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         found.add_row(*(_cell(row.get(name)) for name in names))
     return found
@@ -57,7 +60,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.4f}"
-    if isinstance(value, int):
+    if isinstance(value, int | Decimal):
         return f"{value:,}"
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
