@@ -19,10 +19,20 @@ def jobs(settings: Settings) -> list:
     ingest = dg.AssetSelection.assets(*(tables.key(f"raw.{table}") for table in RAW_TABLES))
     coverage = dg.AssetSelection.assets(tables.key("ops.coverage"))
     features, models, reports = (dg.AssetSelection.groups(name) for name in ("features", "models", "reports"))
+    github = dg.AssetSelection.groups("github")
+    only_github = [
+        dg.define_asset_job(name, dg.AssetSelection.assets(["ops", asset]), description=description)
+        for name, asset, description in (
+            ("discovery", "discovery", "Choose the repositories to read."),
+            ("revisits", "revisits", "Read again what may have changed silently."),
+        )
+        if settings.source == "github"
+    ]
     return [
+        *only_github,
         dg.define_asset_job(
             "main",
-            dg.AssetSelection.all(),
+            dg.AssetSelection.all() - github,
             description="Everything: load the days, compute the features, train, report.",
             partitions_def=partitions,
         ),
@@ -34,6 +44,22 @@ def jobs(settings: Settings) -> list:
             description="Recompute features on all that has been loaded, then train, judge and report.",
         ),
     ]
+
+
+def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Yesterday's activity every morning; against GitHub also revisits every day. Off until turned on."""
+    found = [daily_schedule(settings)]
+    if settings.source == "github":
+        found.append(
+            dg.ScheduleDefinition(
+                name="daily_revisits",
+                job_name="revisits",
+                cron_schedule="30 5 * * *",
+                execution_timezone="UTC",
+                description="Reads again what is due, at 05:30 UTC.",
+            )
+        )
+    return found
 
 
 def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:

@@ -10,7 +10,7 @@ import click
 import duckdb
 import typer
 
-from qc_assets import console
+from qc_assets import cli_github, console
 from qc_assets.errors import QcError
 from qc_assets.partitions import days_between
 from qc_assets.settings import SourceName, load_settings
@@ -206,6 +206,9 @@ def up() -> None:
         console.err.print("stopping …")
     finally:
         services.stop()
+
+
+cli_github.register(app)
 
 
 def _days(first: date, last: date) -> list[date]:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from qc_assets import automation
 from qc_assets.assets.features import feature_assets
+from qc_assets.assets.github import github_assets
 from qc_assets.assets.ingest import ingest_assets
 from qc_assets.assets.models import model_assets
 from qc_assets.assets.reports import report_assets
@@ -16,12 +17,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *ingest_assets(settings),
+            *github_assets(settings),
             *feature_assets(settings),
             *model_assets(settings),
             *report_assets(),
         ],
         jobs=automation.jobs(settings),
-        schedules=[automation.daily_schedule(settings)],
+        schedules=automation.schedules(settings),
         sensors=[automation.retraining_sensor(settings), automation.failure_sensor(settings)],
         resources={
             "warehouse": WarehouseResource.from_settings(settings),

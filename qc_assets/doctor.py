@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,7 +117,22 @@ def _port(name: str, host: str, port: int) -> Finding:
 
 
 def _token(settings: Settings) -> Finding:
-    return Finding("token", True, f"the {settings.source} source needs none")
+    if settings.source != "github":
+        return Finding("token", True, f"the {settings.source} source needs none")
+    from qc_assets.sources.github import GitHubSource
+    from qc_assets.sources.github_queries import Part
+
+    mend = "set GITHUB_TOKEN to a valid token; check the network and QC_GITHUB_URL"
+    try:
+        client = GitHubSource.from_settings(settings).client
+        client.tries = 1
+        with closing(client):
+            client.query([Part("count", {"query": "is:pr repo:github/docs"})])
+            left = client.pool.left()
+    except QcError as error:
+        return Finding("token", False, str(error), mend)
+    count = len(client.pool.members)
+    return Finding("token", True, f"{count} accepted by {settings.github_url}, {left or 0:,} points left")
 
 
 def tail(path: Path, lines: int) -> str:

@@ -11,15 +11,26 @@ from qc_assets.warehouse import sql_sections
 
 # Observations are folded in slices, so that the strings of one slice fit in memory.
 _BYTES_PER_SLICE = 64 * 2**20
+# Tables of what hangs on an item, with the parts of a reading (`unread_parts`) that would show their rows.
+_CHILDREN = {
+    "reviews": ("reviews",),
+    "review_comments": ("reviewThreads", "threadComments"),
+    "issue_comments": ("comments",),
+    "label_events": ("timelineItems",),
+}
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose rows a load replaces: everything of `source` on `days`, or only the named repositories'."""
+    """Whose rows a load replaces: everything of `source` on `days`, or only the named repositories'.
+
+    With `adds`, nothing is replaced but older readings of the same rows (`Source.states`).
+    """
 
     source: str
     days: tuple[date, ...]
     repos: tuple[str, ...] | None = None
+    adds: bool = False
 
 
 def primary_key(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[str, ...]:
@@ -52,6 +63,8 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
         "keys": ", ".join(keys),
         "scope": scope_column,
         "same_key": " AND ".join(f"touched.{key} = old.{key}" for key in keys),
+        "child_keys": ", ".join(f"child.{key}" for key in keys),
+        "folded_key": " AND ".join(f"folded.{key} = gone.{key}" for key in keys),
     }
     paths = [str(path) for path in files]
     window = {"source": scope.source, "days": list(scope.days), "everything": scope.repos is None}
@@ -62,24 +75,44 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
             statement = statement.replace("{" + name + "}", value)
         connection.execute(statement, parameters)
 
-    _set_scope(connection, scope, scope_column, paths)
     if paths:
         run("touched_staged", {"files": paths})
     else:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT {names['keys']} FROM raw.{table} LIMIT 0")
-    run("touched_replaced", window)
-    run("clear", window)
-    if paths:
-        run("append", {"files": paths})
+    if scope.adds:
+        if table in _CHILDREN:
+            run("touched_reread")
+        if paths:
+            run("give_way", {"files": paths, "source": scope.source})
+            run("append_newer", {"files": paths, "source": scope.source})
+    else:
+        _set_scope(connection, scope, scope_column, paths)
+        run("touched_replaced", window)
+        run("clear", window)
+        if paths:
+            run("append", {"files": paths})
     slices = 1 + sum(path.stat().st_size for path in files) // _BYTES_PER_SLICE
     for bucket in range(slices):
         run("fold", {"buckets": slices, "bucket": bucket})
         if table in ("pull_requests", "issues"):
             run("reopen")
+        if table in _CHILDREN:
+            run("mark_vanished", {"parts": list(_CHILDREN[table])})
         run("upsert")
-    run("vanish")
+    if not scope.adds:
+        run("vanish")
     row = connection.execute("SELECT count(*) FROM read_parquet($1)", [paths]).fetchone() if paths else (0,)
     return int(row[0]) if row else 0
+
+
+def set_reread(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    """Fill the temporary table `reread` with the pull requests and issues in `files`, for loads that add readings."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE reread (repo_id BIGINT, number BIGINT)")
+    if files:
+        connection.execute(
+            "INSERT INTO reread SELECT DISTINCT repo_id, number FROM read_parquet($1, union_by_name = true)",
+            [[str(path) for path in files]],
+        )
 
 
 def _set_scope(connection: duckdb.DuckDBPyConnection, scope: Scope, column: str, paths: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Where long work reports how far it is. Dagster runs listen to nothing; the command line draws a bar."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from qc_assets.sources.source import Progress
@@ -12,6 +13,20 @@ def report(what: str, done: float, total: float) -> None:
     """Tell whoever listens in this process."""
     for listener in _listeners:
         listener(what, done, total)
+
+
+def logged(log: Callable[[str], None], every_s: float = 30.0) -> Progress:
+    """`report`, which also hands a sentence to `log` once in `every_s` seconds, for the event log of a long run."""
+    last = time.monotonic()
+
+    def tell(what: str, done: float, total: float) -> None:
+        nonlocal last
+        report(what, done, total)
+        if time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            log(what)
+
+    return tell
 
 
 @contextmanager

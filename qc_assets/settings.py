@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from qc_assets.errors import SettingsError
@@ -13,14 +13,18 @@ from qc_assets.errors import SettingsError
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SQL_ROOT = PROJECT_ROOT / "warehouse"
 
-SourceName = Literal["demo", "gharchive"]
+SourceName = Literal["demo", "gharchive", "github"]
 
 
 class Settings(BaseSettings):
     """The settings of one process. Unknown `QC_*` names in `.env` are ignored; bad values are refused."""
 
     model_config = SettingsConfigDict(
-        env_prefix="QC_", env_file=PROJECT_ROOT / ".env", extra="ignore", validate_default=True
+        env_prefix="QC_",
+        env_file=PROJECT_ROOT / ".env",
+        extra="ignore",
+        validate_default=True,
+        populate_by_name=True,
     )
 
     source: SourceName = Field("demo", description="Where activity comes from.")
@@ -57,6 +61,36 @@ class Settings(BaseSettings):
         0.95, ge=0, le=1, description="Share of numbers seen for an archive day to count as covered."
     )
 
+    github_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Tokens, comma-separated; each has a budget of its own.",
+        validation_alias=AliasChoices("QC_GITHUB_TOKENS", "GITHUB_TOKEN"),
+    )
+    github_app_id: str | None = Field(None, description="Instead of tokens, or beside them: a GitHub App,")
+    github_app_private_key: SecretStr | None = Field(None, description="its private key (PEM)")
+    github_app_installation_id: int | None = Field(None, description="and the installation to act as.")
+    github_url: str = Field(
+        "https://api.github.com", description="REST base URL; for GitHub Enterprise https://HOST/api/v3."
+    )
+    github_page_size: int = Field(25, ge=1, le=100, description="Pull requests a page to begin with.")
+    github_connect_timeout_s: float = Field(10.0, gt=0, description="Seconds to wait for a connection.")
+    github_read_timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for an answer.")
+    github_tries: int = Field(3, ge=1, description="Tries of a request with transient trouble.")
+    github_first_wait_s: float = Field(1.0, ge=0, description="Seconds before the second try, doubled for each more.")
+    batch_size: int = Field(40, ge=1, description="Repositories in a batch.")
+    batch_retry_s: float = Field(3600.0, ge=0, description="Seconds after which what failed is tried once more.")
+    revisit_open_days: int = Field(7, ge=1, description="Open pull requests are read again after so many days.")
+    revisit_closed_days: int = Field(30, ge=0, description="Closed ones are read again weekly for so many days.")
+    max_diff_bytes: int = Field(1_000_000, ge=1, description="Longer diffs are not read.")
+    discovery_repos: int = Field(2_000, ge=1, description="Repositories that discovery keeps.")
+    discovery_languages: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("Python", "TypeScript", "JavaScript", "Go", "Rust", "Java", "C++", "C#"),
+        description="Languages that discovery looks at, comma-separated.",
+    )
+    discovery_min_stars: int = Field(500, ge=0, description="Fewest stars of a discovered repository.")
+    discovery_pushed_days: int = Field(30, ge=1, description="Days within which it was pushed to.")
+    discovery_min_merged: int = Field(20, ge=0, description="Pull requests merged in it in the last 90 days.")
+
     min_pr_lines: int = Field(10, ge=0, description="Smaller pull requests are left out of p0.")
     n_trials: int = Field(30, ge=1, description="Optuna trials per candidate.")
     bootstrap_resamples: int = Field(500, ge=50, description="Resamples behind every interval.")
@@ -72,9 +106,9 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
 
-    @field_validator("repos", mode="before")
+    @field_validator("repos", "github_tokens", "discovery_languages", mode="before")
     @classmethod
-    def _split_repos(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
@@ -135,7 +169,15 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [
-            f"QC_{'_'.join(map(str, item['loc'])).upper()}={item['input']!r}: {item['msg']}" for item in error.errors()
-        ]
+        lines = [f"{_variable(item['loc'])}={_shown(item)!r}: {item['msg']}" for item in error.errors()]
         raise SettingsError("; ".join(lines) + ". Mend the variable or the line in .env.") from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = "_".join(map(str, location)).upper()
+    return name if name.startswith(("QC_", "GITHUB_TOKEN")) else f"QC_{name}"
+
+
+def _shown(item: Any) -> Any:
+    secret = any(word in str(part).lower() for part in item["loc"] for word in ("token", "private_key"))
+    return "***" if secret else item["input"]

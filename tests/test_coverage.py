@@ -36,7 +36,7 @@ def archive_coverage(warehouse: Warehouse, numbers: list[int], day: date = date(
         )
         connection.execute(
             sql_sections("ops/ingest_log")["record"],
-            {"source": "gharchive", "repos": ["*"], "days": [day], "fingerprint": "x", "status": "done",
+            {"source": "gharchive", "repos": ["*"], "repo_ids": [None], "days": [day], "fingerprint": "x", "status": "done",
              "tables": ["pull_requests", "reviews", "issues", "label_events"], "requests": 0, "points": 0, "lines": 0,
              "bad_lines": 0, "rows": 0, "started": START, "finished": START, "error": None},
         )  # fmt: skip

@@ -38,12 +38,12 @@ def test_a_table_that_was_left_out_is_fetched_later(make_settings: Any) -> None:
 class Breaking:
     """Yields its first day, then cannot go on."""
 
-    name, complete, synthetic = "gharchive", False, False
+    name, complete, synthetic, states = "gharchive", False, False, False
 
     def fingerprint(self) -> str:
         return "x"
 
-    def fetch(self, days: Any, *, repos: Any, tables: Any, folder: Path, progress: Any) -> Iterator[Batch]:
+    def fetch(self, days: Any, *, repos: Any, tables: Any, folder: Path, progress: Any, held: Any) -> Iterator[Batch]:
         yield Batch(days=(days[0],), tables={})
         raise SourceError("the cable was cut")
 

@@ -16,6 +16,25 @@ SELECT DISTINCT {keys} FROM observed.{table}
 WHERE source = $source AND list_contains($days, partition_date)
     AND ($everything OR {scope} IN (SELECT id FROM scope));
 
+-- name: touched_reread
+-- What hangs on an item that is read again may have vanished.
+INSERT INTO touched SELECT {keys} FROM observed.{table} SEMI JOIN reread USING (repo_id, number);
+
+-- name: give_way
+-- A reading of the same day replaces an older one of the same row, and nothing else.
+DELETE FROM observed.{table} AS old
+USING read_parquet($files, union_by_name = true) AS touched
+WHERE {same_key} AND old.source = $source AND old.partition_date = touched.partition_date
+    AND old.observed_at <= touched.observed_at;
+
+-- name: append_newer
+INSERT INTO observed.{table} BY NAME
+SELECT touched.* FROM read_parquet($files, union_by_name = true) AS touched
+WHERE NOT EXISTS (
+    SELECT 1 FROM observed.{table} AS old
+    WHERE {same_key} AND old.source = $source AND old.partition_date = touched.partition_date
+);
+
 -- name: clear
 DELETE FROM observed.{table}
 WHERE source = $source AND list_contains($days, partition_date)
@@ -45,6 +64,27 @@ GROUP BY {keys};
 -- name: reopen
 -- NULL never overwrites a value, so a reopened item would keep the closing time of its earlier life.
 UPDATE folded SET closed_at = NULL WHERE state = 'open';
+
+-- name: mark_vanished
+-- A reading of an item shows all that hangs on it, so what the next one does not show any more is gone from GitHub.
+-- A reading may have given way to a newer one of the same day; what was marked by it stays marked as of then.
+UPDATE folded SET vanished_at = gone.vanished_at
+FROM (
+    SELECT {child_keys}, min(readings.observed_at) AS vanished_at
+    FROM folded AS child
+    INNER JOIN (
+        SELECT repo_id, number, observed_at, unread_parts FROM observed.pull_requests WHERE source = 'github'
+        UNION ALL
+        SELECT repo_id, number, observed_at, unread_parts FROM observed.issues WHERE source = 'github'
+        UNION ALL
+        SELECT repo_id, number, vanished_at, [] FROM raw.{table} WHERE vanished_at IS NOT NULL
+    ) AS readings
+        ON child.repo_id = readings.repo_id AND child.number = readings.number
+        AND readings.observed_at > child.observed_at
+        AND NOT list_has_any(readings.unread_parts, $parts::VARCHAR[])
+    GROUP BY ALL
+) AS gone
+WHERE {folded_key};
 
 -- name: upsert
 INSERT OR REPLACE INTO raw.{table} BY NAME SELECT * FROM folded;

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -13,6 +14,9 @@ from qc_assets.partitions import daily_partitions
 from qc_assets.resources import WarehouseResource
 from qc_assets.settings import Settings
 from qc_assets.warehouse import RAW_TABLES
+
+if TYPE_CHECKING:
+    from qc_assets.sources.loading import LoadReport
 
 DESCRIPTIONS = {
     "repositories": "Repositories as last observed. A rename keeps the id.",
@@ -68,18 +72,27 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         days = [date.fromisoformat(day) for day in context.partition_keys]
         chosen = [table for table in RAW_TABLES if tables.key(f"raw.{table}") in context.selected_asset_keys]
         store = warehouse.open()
+        source = open_source(settings)
+        repos = settings.repos
+        if source.states and not repos:
+            from qc_assets.sources.discovery import selected
+
+            repos = selected(store)
         report = load(
             store,
-            open_source(settings),
+            source,
             days,
-            repos=settings.repos,
+            repos=repos,
             tables=chosen,
             refresh=config.refresh,
-            progress=progress.report,
+            progress=progress.logged(context.log.info),
         )
         for problem in report.problems:
             context.log.warning(problem)
         context.log.info(f"{len(report.loaded)} days loaded, {len(report.skipped)} were done before")
+        cost = _cost(report) if source.states else {}
+        if cost:
+            context.log.info(", ".join(f"{name}: {value}" for name, value in cost.items()))
         counts = store.query("SELECT " + ", ".join(f"(SELECT count(*) FROM raw.{t}) AS {t}" for t in chosen))
         log = store.sql_file("ops/ingest_log", {"source": settings.source, "days": days}, section="days")
         for table in chosen:
@@ -91,6 +104,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     "days loaded": len(report.loaded),
                     "days done before": len(report.skipped),
                     "dead letters": report.dead_letters,
+                    **cost,
                     "source": settings.source + (" (synthetic)" if settings.is_synthetic else ""),
                 },
             )
@@ -134,6 +148,17 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         )
 
     return [raw_tables, coverage]
+
+
+def _cost(report: "LoadReport") -> dict[str, int | float | str]:
+    """What a load by repository cost, and how much of it succeeded."""
+    asked = len(report.repos | report.failed_repos)
+    return {
+        "repositories read": f"{len(report.repos - report.failed_repos)} of {asked}",
+        "API requests": report.requests,
+        "API points": report.points,
+        "seconds waiting for limits": round(report.waited_s),
+    }
 
 
 def _few_bad_lines(log: pl.DataFrame, settings: Settings) -> dg.AssetCheckResult:

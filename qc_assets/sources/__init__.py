@@ -23,4 +23,8 @@ def open_source(settings: Settings) -> Source:
         from qc_assets.sources.gharchive import GHArchiveSource
 
         return GHArchiveSource.from_settings(settings)
+    if settings.source == "github":
+        from qc_assets.sources.github import GitHubSource
+
+        return GitHubSource.from_settings(settings)
     assert_never(settings.source)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ class DemoSource:
     name = "demo"
     complete = True
     synthetic = True
+    states = False
 
     def __init__(self, cache: Path, *, n_prs: int, days: int, first_day: date, seed: int) -> None:
         self.cache = cache
@@ -92,6 +93,7 @@ class DemoSource:
         tables: Sequence[str],
         folder: Path,
         progress: Progress,
+        held: Mapping[str, frozenset[date]],
     ) -> Iterator[Batch]:
         outside = [day for day in days if not self.first_day <= day <= self.last_day]
         if outside:

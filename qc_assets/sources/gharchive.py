@@ -7,7 +7,7 @@ number, head and base: such hours load, and what they do not tell stays NULL.
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -37,6 +37,7 @@ class GHArchiveSource:
     name = "gharchive"
     complete = False
     synthetic = False
+    states = False
 
     def __init__(self, warehouse: Warehouse, folder: Path | None, downloader: hours.Downloader | None) -> None:
         self.warehouse = warehouse
@@ -69,6 +70,7 @@ class GHArchiveSource:
         tables: Sequence[str],
         folder: Path,
         progress: Progress,
+        held: Mapping[str, frozenset[date]],
     ) -> Iterator[Batch]:
         for number, day in enumerate(days):
             progress(f"reading {day}", number, len(days))

@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from qc_assets.errors import QcError
-from qc_assets.merge import Scope, merge
+from qc_assets.merge import Scope, merge, set_reread
 from qc_assets.sources.source import Batch, Progress, Source
 from qc_assets.warehouse import RAW_TABLES, Warehouse, sql_sections
 
@@ -22,6 +22,8 @@ class LoadReport:
         rows: observations loaded, by raw table.
         dead_letters: number of things that could not be read.
         problems: one sentence for each day that is not complete.
+        requests, points, waited_s: HTTP requests and API points spent, and seconds spent waiting for limits.
+        repos, failed_repos: repositories that were read and that could not be, for a source that reads by them.
     """
 
     loaded: list[date] = field(default_factory=list)
@@ -31,6 +33,11 @@ class LoadReport:
     bad_lines: int = 0
     dead_letters: int = 0
     problems: list[str] = field(default_factory=list)
+    requests: int = 0
+    points: int = 0
+    waited_s: float = 0.0
+    repos: set[str] = field(default_factory=set)
+    failed_repos: set[str] = field(default_factory=set)
 
 
 def load(
@@ -62,27 +69,48 @@ def load(
     """
     wanted = sorted(set(days))
     fingerprint = source.fingerprint()
-    done = set() if refresh else _done(warehouse, source.name, fingerprint, repos, tables)
+    held: dict[str, frozenset[date]] = {}
+    if source.states:
+        held = {} if refresh else _held(warehouse, source.name, fingerprint, repos, tables)
+        done = {day for day in wanted if repos and all(day in held.get(repo, ()) for repo in repos)}
+    else:
+        done = set() if refresh else _done(warehouse, source.name, fingerprint, repos, tables)
     report = LoadReport(
         loaded=[day for day in wanted if day not in done], skipped=[day for day in wanted if day in done]
     )
     if not report.loaded:
         return report
-    started, finished = _now(), 0
+    started = _now()
+    # What is left to do when something goes wrong, to be recorded as failed.
+    left = {(repo, day) for repo in (repos or ["*"]) for day in report.loaded if day not in held.get(repo, ())}
+    total = len(left)
     with warehouse.staging() as folder:
         try:
-            batches = source.fetch(report.loaded, repos=repos, tables=tables, folder=folder, progress=progress)
-            for batch in batches:
+            for batch in source.fetch(
+                report.loaded, repos=repos, tables=tables, folder=folder, progress=progress, held=held
+            ):
                 rows = _commit(warehouse, source, batch, repos, tables, fingerprint, started)
-                finished += len(batch.days)
-                progress("loaded", finished, len(report.loaded))
+                left -= {(repo, day) for repo in (batch.repos or repos or ["*"]) for day in batch.days}
+                if not source.states:
+                    progress("loaded", total - len(left), total)
                 _add(report, batch, rows)
                 started = _now()
         except QcError as error:
-            failed = report.loaded[finished:]
-            _record_failure(warehouse, source.name, failed, repos, fingerprint, started, str(error))
+            _record_failure(warehouse, source.name, left, fingerprint, started, str(error))
             raise
     return report
+
+
+def _held(
+    warehouse: Warehouse, source: str, fingerprint: str, repos: Sequence[str], tables: Sequence[str]
+) -> dict[str, frozenset[date]]:
+    if not warehouse.path.exists():
+        return {}
+    parameters = {"source": source, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
+    found: dict[str, set[date]] = {}
+    for repo, day in warehouse.query(sql_sections("ops/ingest_log")["days_held"], parameters).iter_rows():
+        found.setdefault(repo, set()).add(day)
+    return {repo: frozenset(days) for repo, days in found.items()}
 
 
 def _done(
@@ -104,23 +132,33 @@ def _commit(
     fingerprint: str,
     started: datetime,
 ) -> dict[str, int]:
-    scope = Scope(source.name, batch.days, tuple(repos) or None)
-    log = sql_sections("ops/ingest_log")
+    if batch.repos is not None and not batch.repos:
+        return {}
+    names = list(batch.repos or repos)
+    scope = Scope(source.name, batch.days, tuple(names) or None, adds=source.states)
     with warehouse.write() as connection:
         if source.synthetic:
             _forget_other_worlds(connection, source.name, fingerprint)
-        rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
+        if source.states:
+            set_reread(connection, [*batch.tables.get("pull_requests", ()), *batch.tables.get("issues", ())])
         connection.execute(
-            "DELETE FROM ops.dead_letters WHERE source = $1 AND list_contains($2, partition_date)",
-            [source.name, list(batch.days)],
+            "DELETE FROM ops.dead_letters WHERE source = $1 AND list_contains($2, partition_date) "
+            "AND (repo IS NULL OR list_contains($3::VARCHAR[], repo))",
+            [source.name, list(batch.days), names],
         )
         if batch.dead_letters:
             _insert_dead_letters(connection, source.name, batch)
+        if batch.status == "failed":
+            entries = {(repo, day) for repo in names for day in batch.days}
+            _insert_failure(connection, source.name, entries, fingerprint, started, batch.error or "")
+            return {}
+        rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
         connection.execute(
-            log["record"],
+            sql_sections("ops/ingest_log")["record"],
             {
                 "source": source.name,
-                "repos": list(repos) or ["*"],
+                "repos": names or ["*"],
+                "repo_ids": [(batch.repos or {}).get(name) for name in names or ["*"]],
                 "days": list(batch.days),
                 "fingerprint": fingerprint,
                 "status": batch.status,
@@ -156,6 +194,11 @@ def _insert_dead_letters(connection: duckdb.DuckDBPyConnection, source: str, bat
         "reason": pl.String,
         "line": pl.Int64,
         "excerpt": pl.String,
+        "repo": pl.String,
+        "endpoint": pl.String,
+        "status": pl.Int32,
+        "tries": pl.Int32,
+        "action": pl.String,
     }
     letters = pl.DataFrame([vars(letter) for letter in batch.dead_letters], schema=schema)
     connection.register("letters", letters.to_arrow())
@@ -168,27 +211,34 @@ def _insert_dead_letters(connection: duckdb.DuckDBPyConnection, source: str, bat
 
 
 def _record_failure(
-    warehouse: Warehouse,
+    warehouse: Warehouse, source: str, entries: set[tuple[str, date]], fingerprint: str, started: datetime, error: str
+) -> None:
+    if entries:
+        with warehouse.write() as connection:
+            _insert_failure(connection, source, entries, fingerprint, started, error)
+
+
+def _insert_failure(
+    connection: duckdb.DuckDBPyConnection,
     source: str,
-    days: Sequence[date],
-    repos: Sequence[str],
+    entries: set[tuple[str, date]],
     fingerprint: str,
     started: datetime,
     error: str,
 ) -> None:
-    with warehouse.write() as connection:
-        connection.execute(
-            sql_sections("ops/ingest_log")["record_failure"],
-            {
-                "source": source,
-                "repos": list(repos) or ["*"],
-                "days": list(days),
-                "fingerprint": fingerprint,
-                "started": started,
-                "finished": _now(),
-                "error": error,
-            },
-        )
+    pairs = sorted(entries)
+    connection.execute(
+        sql_sections("ops/ingest_log")["record_failure"],
+        {
+            "source": source,
+            "repos": [repo for repo, _ in pairs],
+            "days": [day for _, day in pairs],
+            "fingerprint": fingerprint,
+            "started": started,
+            "finished": _now(),
+            "error": error,
+        },
+    )
 
 
 def _add(report: LoadReport, batch: Batch, rows: dict[str, int]) -> None:
@@ -197,6 +247,10 @@ def _add(report: LoadReport, batch: Batch, rows: dict[str, int]) -> None:
     report.lines += batch.lines
     report.bad_lines += batch.bad_lines
     report.dead_letters += len(batch.dead_letters)
+    report.requests += batch.requests
+    report.points += batch.points
+    report.waited_s += batch.waited_s
+    (report.failed_repos if batch.status == "failed" else report.repos).update(batch.repos or ())
     if batch.error:
         report.problems.append(batch.error)
 

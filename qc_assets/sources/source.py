@@ -12,7 +12,13 @@ Progress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """Something that could not be read, and where it came from."""
+    """Something that could not be read, and where it came from.
+
+    Attributes:
+        partition_date, repo, item, line: where it belongs and what it is.
+        error_type, reason, excerpt, endpoint, status, tries: what went wrong, with what was asked, and how often.
+        action: what was done about it in the end.
+    """
 
     partition_date: date
     item: str
@@ -20,6 +26,11 @@ class DeadLetter:
     reason: str
     line: int | None = None
     excerpt: str | None = None
+    repo: str | None = None
+    endpoint: str | None = None
+    status: int | None = None
+    tries: int | None = None
+    action: str = "left out"
 
 
 @dataclass
@@ -29,20 +40,24 @@ class Batch:
     Attributes:
         days: the partitions that this batch replaces.
         tables: Parquet files by raw table; a column is named as in the table, missing ones stay NULL.
-        status: ``partial`` where a known part is missing (`error` says which).
-        requests, points: HTTP requests and API points spent.
+        repos: ids of the repositories that the batch is about, by the name they were asked for (None if not even
+            that is known); None for what was asked of the source as a whole.
+        status: ``partial`` where a known part is missing, ``failed`` where nothing was read (`error` says why).
+        requests, points, waited_s: HTTP requests and API points spent, and seconds spent waiting for limits.
         lines, bad_lines: lines of input by day, and how many of them could not be read.
     """
 
     days: tuple[date, ...]
     tables: Mapping[str, Sequence[Path]]
-    status: Literal["done", "partial"] = "done"
+    repos: Mapping[str, int | None] | None = None
+    status: Literal["done", "partial", "failed"] = "done"
     error: str | None = None
     dead_letters: list[DeadLetter] = field(default_factory=list)
     requests: int = 0
     points: int = 0
     lines: int = 0
     bad_lines: int = 0
+    waited_s: float = 0.0
 
 
 class Source(Protocol):
@@ -54,11 +69,15 @@ class Source(Protocol):
             covered only as far as `ops.coverage` can measure.
         synthetic: whether the activity is made up. Other settings are then another world, and days of the old
             world are removed before the first day of the new one lands.
+        states: whether it reads things as they are now, by repository, rather than what happened on a day. Then
+            loading a day again adds a newer reading and takes nothing away; what a newer reading of an item does
+            not show any more is marked as vanished.
     """
 
     name: str
     complete: bool
     synthetic: bool
+    states: bool
 
     def fingerprint(self) -> str:
         """Identity of the settings that decide what a day holds; other settings mean fetching again."""
@@ -72,6 +91,7 @@ class Source(Protocol):
         tables: Sequence[str],
         folder: Path,
         progress: Progress,
+        held: Mapping[str, frozenset[date]],
     ) -> Iterator[Batch]:
         """Read `days` (ascending), staging files under `folder`, which outlives the iteration.
 
@@ -81,6 +101,7 @@ class Source(Protocol):
             tables: the raw tables that are wanted.
             folder: an empty folder for staged files.
             progress: called now and then.
+            held: days that the checkpoint has of each repository; a source of states leaves them out.
 
         Raises:
             SourceError: if nothing can be read at all; what is merely damaged becomes a dead letter.

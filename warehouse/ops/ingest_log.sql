@@ -2,6 +2,7 @@
 CREATE TABLE IF NOT EXISTS ops.ingest_log (
     source VARCHAR,
     repo VARCHAR,
+    repo_id BIGINT,
     partition_date DATE,
     fingerprint VARCHAR NOT NULL,
     status VARCHAR NOT NULL CHECK (status IN ('done', 'partial', 'failed')),
@@ -19,6 +20,7 @@ CREATE TABLE IF NOT EXISTS ops.ingest_log (
 COMMENT ON TABLE ops.ingest_log IS 'The checkpoint: what has been fetched. A partition that is done is not fetched again unless asked to refresh';
 COMMENT ON COLUMN ops.ingest_log.source IS 'demo, gharchive or github';
 COMMENT ON COLUMN ops.ingest_log.repo IS 'owner/name, or * for every repository of the source';
+COMMENT ON COLUMN ops.ingest_log.repo_id IS 'Its id, which a rename keeps; NULL where it is not known';
 COMMENT ON COLUMN ops.ingest_log.partition_date IS 'Day of activity (UTC)';
 COMMENT ON COLUMN ops.ingest_log.fingerprint IS 'Settings of the source that decide what the day holds; other settings mean fetching again';
 COMMENT ON COLUMN ops.ingest_log.status IS 'done: everything there was; partial: known gaps (see error); failed: nothing';
@@ -49,33 +51,48 @@ FROM held
 GROUP BY partition_date
 HAVING count(DISTINCT repo) = (SELECT count(*) FROM asked);
 
+-- name: days_held
+-- Days that need no fetching, by repository.
+SELECT repo, partition_date
+FROM ops.ingest_log
+WHERE source = $source AND fingerprint = $fingerprint AND status = 'done'
+    AND list_contains($repos::VARCHAR[], repo) AND list_has_all(tables, $tables::VARCHAR[]);
+
 -- name: record
--- Tables loaded earlier with the same settings still hold; cost is shared evenly between the days of the batch.
+-- Tables loaded earlier with the same settings still hold; the cost of a batch is shared between its rows so that sums hold.
 INSERT OR REPLACE INTO ops.ingest_log BY NAME
+WITH entries AS (
+    SELECT
+        repos.repo, repos.repo_id, days.day,
+        row_number() OVER (ORDER BY repos.repo, days.day) AS nth,
+        count(*) OVER () AS n
+    FROM (SELECT unnest($repos::VARCHAR[]) AS repo, unnest($repo_ids::BIGINT[]) AS repo_id) AS repos
+    CROSS JOIN (SELECT unnest($days::DATE[]) AS day) AS days
+)
 SELECT
     $source AS source,
-    repo,
-    day AS partition_date,
+    entries.repo,
+    entries.repo_id,
+    entries.day AS partition_date,
     $fingerprint AS fingerprint,
     $status AS status,
     list_sort(list_distinct(list_concat($tables::VARCHAR[], coalesce(
         (
             SELECT old.tables FROM ops.ingest_log AS old
-            WHERE old.source = $source AND old.repo = repos.repo AND old.partition_date = days.day
+            WHERE old.source = $source AND old.repo = entries.repo AND old.partition_date = entries.day
                 AND old.fingerprint = $fingerprint AND old.status <> 'failed'
         ),
         []::VARCHAR[]
     )))) AS tables,
-    $requests // len($days::DATE[]) AS requests,
-    $points // len($days::DATE[]) AS points,
-    $lines // len($days::DATE[]) AS lines,
-    $bad_lines // len($days::DATE[]) AS bad_lines,
-    $rows // len($days::DATE[]) AS rows,
+    $requests // n + (nth <= $requests % n)::BIGINT AS requests,
+    $points // n + (nth <= $points % n)::BIGINT AS points,
+    $lines // n + (nth <= $lines % n)::BIGINT AS lines,
+    $bad_lines // n + (nth <= $bad_lines % n)::BIGINT AS bad_lines,
+    $rows // n + (nth <= $rows % n)::BIGINT AS rows,
     $started::TIMESTAMP AS started_at,
     $finished::TIMESTAMP AS finished_at,
     $error AS error
-FROM (SELECT unnest($repos::VARCHAR[]) AS repo) AS repos
-CROSS JOIN (SELECT unnest($days::DATE[]) AS day) AS days;
+FROM entries;
 
 -- name: record_failure
 -- A day that was loaded before keeps its entry: the failure took nothing away.
@@ -83,6 +100,7 @@ INSERT INTO ops.ingest_log BY NAME
 SELECT
     $source AS source,
     repo,
+    NULL AS repo_id,
     day AS partition_date,
     $fingerprint AS fingerprint,
     'failed' AS status,
@@ -95,8 +113,7 @@ SELECT
     $started::TIMESTAMP AS started_at,
     $finished::TIMESTAMP AS finished_at,
     $error AS error
-FROM (SELECT unnest($repos::VARCHAR[]) AS repo) AS repos
-CROSS JOIN (SELECT unnest($days::DATE[]) AS day) AS days
+FROM (SELECT unnest($repos::VARCHAR[]) AS repo, unnest($days::DATE[]) AS day) AS entries
 ON CONFLICT DO UPDATE SET error = excluded.error, started_at = excluded.started_at, finished_at = excluded.finished_at
 WHERE ingest_log.status = 'failed';
 

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS raw.issue_comments (
     body VARCHAR,
     created_at TIMESTAMP,
     updated_at TIMESTAMP,
+    vanished_at TIMESTAMP,
     source VARCHAR NOT NULL,
     observed_at TIMESTAMP NOT NULL,
     partition_date DATE NOT NULL
@@ -26,6 +27,7 @@ COMMENT ON COLUMN raw.issue_comments.author_association IS 'The author''s standi
 COMMENT ON COLUMN raw.issue_comments.body IS 'Text (Markdown)';
 COMMENT ON COLUMN raw.issue_comments.created_at IS 'When it was written (UTC)';
 COMMENT ON COLUMN raw.issue_comments.updated_at IS 'When it was last edited (UTC)';
+COMMENT ON COLUMN raw.issue_comments.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.issue_comments.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.issue_comments.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.issue_comments.partition_date IS 'Day of activity (UTC) of the newest observation';

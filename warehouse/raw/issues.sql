@@ -16,6 +16,9 @@ CREATE TABLE IF NOT EXISTS raw.issues (
     opened_title VARCHAR,
     opened_body VARCHAR,
     opened_author_association VARCHAR,
+    labels VARCHAR[],
+    assignees VARCHAR[],
+    unread_parts VARCHAR[],
     source VARCHAR NOT NULL,
     observed_at TIMESTAMP NOT NULL,
     partition_date DATE NOT NULL,
@@ -39,6 +42,9 @@ COMMENT ON COLUMN raw.issues.closed_at IS 'When it was last closed (UTC); NULL w
 COMMENT ON COLUMN raw.issues.opened_title IS 'Title at the opening instant; NULL if that was not observed';
 COMMENT ON COLUMN raw.issues.opened_body IS 'Description at the opening instant; empty string if there was none';
 COMMENT ON COLUMN raw.issues.opened_author_association IS 'The author''s standing at the opening instant';
+COMMENT ON COLUMN raw.issues.labels IS 'Labels when last observed';
+COMMENT ON COLUMN raw.issues.assignees IS 'Logins of the assignees when last observed';
+COMMENT ON COLUMN raw.issues.unread_parts IS 'What of the item could not be read when last observed (ops.dead_letters says why)';
 COMMENT ON COLUMN raw.issues.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.issues.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.issues.partition_date IS 'Day of activity (UTC) of the newest observation';

@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     opened_deletions BIGINT CHECK (opened_deletions >= 0),
     opened_changed_files BIGINT CHECK (opened_changed_files >= 0),
     opened_commits BIGINT CHECK (opened_commits >= 0),
+    labels VARCHAR[],
+    unread_parts VARCHAR[],
     source VARCHAR NOT NULL,
     observed_at TIMESTAMP NOT NULL,
     partition_date DATE NOT NULL,
@@ -59,6 +61,8 @@ COMMENT ON COLUMN raw.pull_requests.opened_additions IS 'Lines added by the comm
 COMMENT ON COLUMN raw.pull_requests.opened_deletions IS 'Lines deleted by the commits that existed at the opening';
 COMMENT ON COLUMN raw.pull_requests.opened_changed_files IS 'Files changed at the opening';
 COMMENT ON COLUMN raw.pull_requests.opened_commits IS 'Commits at the opening';
+COMMENT ON COLUMN raw.pull_requests.labels IS 'Labels when last observed';
+COMMENT ON COLUMN raw.pull_requests.unread_parts IS 'What of the item could not be read when last observed (ops.dead_letters says why)';
 COMMENT ON COLUMN raw.pull_requests.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.pull_requests.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.pull_requests.partition_date IS 'Day of activity (UTC) of the newest observation';

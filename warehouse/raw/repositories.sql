@@ -6,6 +6,8 @@ CREATE TABLE IF NOT EXISTS raw.repositories (
     is_fork BOOLEAN,
     is_archived BOOLEAN,
     created_at TIMESTAMP,
+    is_selected BOOLEAN,
+    selection_reason VARCHAR,
     source VARCHAR NOT NULL,
     observed_at TIMESTAMP NOT NULL,
     partition_date DATE NOT NULL
@@ -18,6 +20,8 @@ COMMENT ON COLUMN raw.repositories.stars IS 'Stargazers when last observed';
 COMMENT ON COLUMN raw.repositories.is_fork IS 'Whether it is a fork of another repository';
 COMMENT ON COLUMN raw.repositories.is_archived IS 'Whether it has been archived';
 COMMENT ON COLUMN raw.repositories.created_at IS 'When it was created (UTC)';
+COMMENT ON COLUMN raw.repositories.is_selected IS 'Whether discovery last chose it for reading; NULL if never looked at';
+COMMENT ON COLUMN raw.repositories.selection_reason IS 'Why discovery chose it, or why not';
 COMMENT ON COLUMN raw.repositories.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.repositories.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.repositories.partition_date IS 'Day of activity (UTC) of the newest observation';

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS raw.review_comments (
     body VARCHAR,
     created_at TIMESTAMP,
     updated_at TIMESTAMP,
+    vanished_at TIMESTAMP,
     source VARCHAR NOT NULL,
     observed_at TIMESTAMP NOT NULL,
     partition_date DATE NOT NULL
@@ -32,6 +33,7 @@ COMMENT ON COLUMN raw.review_comments.diff_hunk IS 'Hunk of the diff that it spe
 COMMENT ON COLUMN raw.review_comments.body IS 'Text (Markdown)';
 COMMENT ON COLUMN raw.review_comments.created_at IS 'When it was written (UTC)';
 COMMENT ON COLUMN raw.review_comments.updated_at IS 'When it was last edited (UTC)';
+COMMENT ON COLUMN raw.review_comments.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.review_comments.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.review_comments.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.review_comments.partition_date IS 'Day of activity (UTC) of the newest observation';

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS raw.reviews (
     submitted_state VARCHAR CHECK (submitted_state IN ('APPROVED', 'CHANGES_REQUESTED', 'COMMENTED')),
     body VARCHAR,
     submitted_at TIMESTAMP,
+    vanished_at TIMESTAMP,
     source VARCHAR NOT NULL,
     observed_at TIMESTAMP NOT NULL,
     partition_date DATE NOT NULL
@@ -26,6 +27,7 @@ COMMENT ON COLUMN raw.reviews.state IS 'State when last observed; a review may b
 COMMENT ON COLUMN raw.reviews.submitted_state IS 'Verdict as submitted: a later dismissal does not change what the first review said';
 COMMENT ON COLUMN raw.reviews.body IS 'Text of the review';
 COMMENT ON COLUMN raw.reviews.submitted_at IS 'When it was submitted (UTC)';
+COMMENT ON COLUMN raw.reviews.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.reviews.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.reviews.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.reviews.partition_date IS 'Day of activity (UTC) of the newest observation';

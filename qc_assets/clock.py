@@ -1,0 +1,32 @@
+"""Time that can be replaced, so that hours of waiting can be tested."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Something that tells the time and can wait."""
+
+    def now(self) -> datetime:
+        """Naive UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC).replace(tzinfo=None)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+
+def parse_instant(text: str) -> datetime:
+    """An ISO 8601 instant, such as GitHub's ``2024-05-01T12:00:00Z``, as naive UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,58 @@
+"""Runs of the GitHub source against the fake, for several test modules."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from graphql import GraphQLSchema
+
+from qc_assets.clock import Clock
+from qc_assets.settings import load_settings
+from qc_assets.sources.github import GitHubSource
+from qc_assets.sources.loading import LoadReport, load
+from qc_assets.warehouse import RAW_TABLES, Warehouse
+from tests.conftest import SHARED
+from tests.fakes.github_schema import load_schema
+
+SCHEMA_FILE = SHARED / "github" / "schema.graphql"
+_loaded: list[GraphQLSchema] = []
+
+
+def public_schema() -> GraphQLSchema:
+    """GitHub's schema, parsed once."""
+    if not SCHEMA_FILE.is_file():
+        pytest.skip(f"GitHub's schema is not there: {SCHEMA_FILE}")
+    if not _loaded:
+        _loaded.append(load_schema(SCHEMA_FILE))
+    return _loaded[0]
+
+
+def source(url: str, home: Path, clock: Clock, **settings: Any) -> GitHubSource:
+    """The source as the settings make it, with short waits."""
+    defaults: dict[str, Any] = {"github_tokens": "t0ken-one", "github_read_timeout_s": 5, "github_first_wait_s": 1}
+    made = load_settings(source="github", github_url=url, home=home, **(defaults | settings))
+    return GitHubSource.from_settings(made, clock)
+
+
+def run(
+    store: Warehouse, github: GitHubSource, days: Sequence[date], repos: Sequence[str], **options: Any
+) -> LoadReport:
+    return load(store, github, days, repos=sorted(repos), **options)
+
+
+def contents(store: Warehouse, *, without: Sequence[str] = ()) -> dict[str, pl.DataFrame]:
+    """The raw tables, each sorted by all of its columns."""
+    with store.read() as connection:
+        return {
+            table: connection.execute(f"SELECT * EXCLUDE ({', '.join(without)}) FROM raw.{table} ORDER BY ALL").pl()
+            if without
+            else connection.execute(f"FROM raw.{table} ORDER BY ALL").pl()
+            for table in RAW_TABLES
+        }
+
+
+def span(first: date, count: int) -> list[date]:
+    return [first + timedelta(days=n) for n in range(count)]

@@ -1,0 +1,25 @@
+-- name: due_for_revisit
+-- Pull requests that may have changed without their last update telling, the longest unread first.
+SELECT repositories.name, prs.repo_id, prs.number
+FROM raw.pull_requests AS prs
+INNER JOIN raw.repositories USING (repo_id)
+INNER JOIN (
+    SELECT repo_id, number, max(observed_at) AS read_at
+    FROM observed.pull_requests
+    WHERE source = 'github'
+    GROUP BY repo_id, number
+) AS readings USING (repo_id, number)
+WHERE (len($repos::VARCHAR[]) = 0 OR list_contains($repos::VARCHAR[], repositories.name))
+    AND (
+        prs.state = 'open' AND readings.read_at < $open_before::TIMESTAMP
+        OR prs.closed_at >= $closed_after::TIMESTAMP AND readings.read_at < $closed_before::TIMESTAMP
+    )
+ORDER BY readings.read_at, prs.repo_id, prs.number;
+
+-- name: selected
+-- The repositories that discovery chose, in a fixed order.
+SELECT name FROM raw.repositories WHERE is_selected ORDER BY stars DESC, repo_id;
+
+-- name: selected_before
+-- Repositories chosen earlier, which a new discovery must decide on again.
+SELECT repo_id, name FROM raw.repositories WHERE is_selected;
