@@ -99,11 +99,12 @@ def test_the_demo_read_through_the_api_is_the_demo(clock: VirtualClock, warehous
     load(other, DemoSource(tmp_path / "demo", n_prs=300, days=days, first_day=first, seed=7), span(first, days))
     # What the API cannot tell, or tells as of now, is not compared.
     unknown = ("pr_id", "issue_id", "author_association", "opened_author_association", "labels", "assignees")
-    unknown += ("unread_parts", "source", "observed_at", "partition_date", "comments", "body")
+    unknown += ("unread_parts", "source", "observed_at", "partition_date", "comments")
     unknown += ("diff_hunk", "vanished_at")
     ids = ("repo_id", "author_id", "review_id", "comment_id", "in_reply_to_id")
     for table in ("pull_requests", "issues", "reviews", "label_events", "issue_comments", "review_comments"):
         columns = [c for c, _, _ in Warehouse.columns(f"raw.{table}") if c not in (*unknown, *ids)]
+        columns = [c for c in columns if (table, c) != ("reviews", "body")]
         query = f"SELECT {', '.join(columns)} FROM raw.{table} ORDER BY ALL"
         assert warehouse.query(query).equals(other.query(query)), table
     verdicts = "SELECT number, submitted_state, count(*) FROM raw.reviews GROUP BY ALL ORDER BY ALL"

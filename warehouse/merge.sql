@@ -57,7 +57,9 @@ WITH observations AS (
     SEMI JOIN touched USING ({keys})
     WHERE hash({scope}) % $buckets = $bucket
 )
-SELECT {keys}, arg_max(COLUMNS(* EXCLUDE ({keys}, recency)), recency) AS '\0'
+SELECT
+    {keys}, arg_max(COLUMNS(* EXCLUDE ({keys}, partition_date, recency)), recency) AS '\0',
+    max(partition_date) AS partition_date
 FROM observations
 GROUP BY {keys};
 

@@ -16,11 +16,12 @@ from typing import Any
 from qc_assets.clock import Clock, SystemClock
 from qc_assets.settings import Settings
 from qc_assets.sources import github_rows
+from qc_assets.sources.github_answers import Answer, Kind
 from qc_assets.sources.github_client import Client, RequestError, Spent
 from qc_assets.sources.github_identities import Pool, identities
 from qc_assets.sources.github_plan import Package, Wish, from_document, look, packages, plan_key, to_document
 from qc_assets.sources.github_progress import Meter
-from qc_assets.sources.github_reader import Harvest, Reader, Trouble
+from qc_assets.sources.github_reader import Harvest, Reader, Trouble, Unit
 from qc_assets.sources.github_state import State
 from qc_assets.sources.source import Batch, DeadLetter, Progress
 
@@ -221,7 +222,7 @@ class _Stage:
     def _package(self, plan: str, number: str, package: Package) -> list[tuple[Batch, list[str]]]:
         """Fetch a package; if it fails as one, its repositories one by one. Each batch comes with what failed."""
         try:
-            harvests = [self.reader.harvest(plan, replace(u, key=f"{number}/{u.key}")) for u in package.units]
+            harvests = [self._harvest(plan, replace(u, key=f"{number}/{u.key}")) for u in package.units]
         except RequestError as error:
             if len(package.repos) == 1:
                 (name,) = package.repos
@@ -233,6 +234,23 @@ class _Stage:
             return found
         return [(self._batch(f"{plan}-{number}", package, harvests), [])]
 
+    def _harvest(self, plan: str, unit: Unit) -> Harvest:
+        """Read a unit. A search finds nothing under the old name of a repository that was renamed meanwhile."""
+        found = self.reader.harvest(plan, unit)
+        if len(found.items) + len(found.troubles) >= unit.expected:
+            return found
+        names = dict(unit.repos)
+        for old, repo, reason in look(self.client, list(unit.repos.values())):
+            if repo is None:
+                raise RequestError(
+                    Answer(Kind.REFUSED, 200, reason=f"{old} is gone: {reason}"), "graphql repository", 1
+                )
+            names[repo["databaseId"]] = repo["nameWithOwner"]
+        if names == dict(unit.repos):
+            return found  # fewer than counted, because some were updated since and belong to a later day
+        self.meter.note(f"renamed: {', '.join(sorted(set(names.values()) - set(unit.repos.values())))}")
+        return self.reader.harvest(plan, replace(unit, key=f"{unit.key}+", repos=names))
+
     def _batch(self, name: str, package: Package, harvests: Sequence[Harvest]) -> Batch:
         days, now = set(package.days), self.clock.now()
         items = [pair for harvest in harvests for pair in harvest.items.values()]
@@ -240,8 +258,12 @@ class _Stage:
         for table, records in rows.items():
             # An item that was updated while it was read belongs to a later day, and is read with that.
             rows[table] = [record for record in records if record["partition_date"] in days]
+        # What the last item says of its repository is newer than the look taken before.
+        newest = {item["repository"]["databaseId"]: item["repository"] for item, _ in sorted(items, key=lambda p: p[1])}
         rows["repositories"] = [
-            github_rows.repository_row(repo, now, day) for repo in package.repos.values() for day in package.days
+            github_rows.repository_row(newest.get(repo["databaseId"], repo), now, day)
+            for repo in package.repos.values()
+            for day in package.days
         ]
         wanted = {table: records for table, records in rows.items() if table in self.tables}
         files = github_rows.write(wanted, self.folder, name)

@@ -92,6 +92,17 @@ def _busy(client: Client, repos: Mapping[str, Mapping[str, Any]], days: tuple[da
     asked = [(name, kind, *window) for name in repos for kind in ("pr", "issue") for window in windows]
     asked = [ask for ask in asked if ask[1] == "pr" or repos[ask[0]]["hasIssuesEnabled"]]
     numbers = dict(zip(asked, _count(client, repos, asked), strict=True))
+    empty = [name for name in repos if not any(n for ask, n in numbers.items() if ask[0] == name)]
+    # Nothing is found under a name that was given up a moment ago.
+    renamed = {
+        name: repo
+        for name, repo, _ in look(client, [repos[name]["nameWithOwner"] for name in empty])
+        if repo is not None and repo["nameWithOwner"] != name
+    }
+    if renamed:
+        repos = {name: renamed.get(repo["nameWithOwner"], repo) for name, repo in repos.items()}
+        again = [ask for ask in asked if ask[0] in empty]
+        numbers |= dict(zip(again, _count(client, repos, again), strict=True))
     totals = {
         name: {k: sum(n for ask, n in numbers.items() if ask[:2] == (name, k)) for k in ("pr", "issue")}
         for name in repos

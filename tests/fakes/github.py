@@ -247,10 +247,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200 if found else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
+
+    def handle(self) -> None:
         try:
-            self.wfile.write(body)
+            super().handle()
         except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the client has read as much as it wanted
+            self.close_connection = True  # the client was killed, or has read as much as it wanted
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -19,4 +19,4 @@ COMMENT ON COLUMN raw.label_events.created_at IS 'When it happened (UTC)';
 COMMENT ON COLUMN raw.label_events.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.label_events.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.label_events.observed_at IS 'When the newest observation was made (UTC)';
-COMMENT ON COLUMN raw.label_events.partition_date IS 'Day of activity (UTC) of the newest observation';
+COMMENT ON COLUMN raw.label_events.partition_date IS 'Latest day of activity (UTC) on which it was observed';

@@ -65,4 +65,4 @@ COMMENT ON COLUMN raw.pull_requests.labels IS 'Labels when last observed';
 COMMENT ON COLUMN raw.pull_requests.unread_parts IS 'What of the item could not be read when last observed (ops.dead_letters says why)';
 COMMENT ON COLUMN raw.pull_requests.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.pull_requests.observed_at IS 'When the newest observation was made (UTC)';
-COMMENT ON COLUMN raw.pull_requests.partition_date IS 'Day of activity (UTC) of the newest observation';
+COMMENT ON COLUMN raw.pull_requests.partition_date IS 'Latest day of activity (UTC) on which it was observed';

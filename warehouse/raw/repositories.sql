@@ -24,4 +24,4 @@ COMMENT ON COLUMN raw.repositories.is_selected IS 'Whether discovery last chose 
 COMMENT ON COLUMN raw.repositories.selection_reason IS 'Why discovery chose it, or why not';
 COMMENT ON COLUMN raw.repositories.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.repositories.observed_at IS 'When the newest observation was made (UTC)';
-COMMENT ON COLUMN raw.repositories.partition_date IS 'Day of activity (UTC) of the newest observation';
+COMMENT ON COLUMN raw.repositories.partition_date IS 'Latest day of activity (UTC) on which it was observed';

@@ -30,4 +30,4 @@ COMMENT ON COLUMN raw.reviews.submitted_at IS 'When it was submitted (UTC)';
 COMMENT ON COLUMN raw.reviews.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.reviews.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.reviews.observed_at IS 'When the newest observation was made (UTC)';
-COMMENT ON COLUMN raw.reviews.partition_date IS 'Day of activity (UTC) of the newest observation';
+COMMENT ON COLUMN raw.reviews.partition_date IS 'Latest day of activity (UTC) on which it was observed';

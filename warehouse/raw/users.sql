@@ -14,4 +14,4 @@ COMMENT ON COLUMN raw.users.type IS 'User, Bot, Organization or Mannequin, where
 COMMENT ON COLUMN raw.users.is_bot IS 'By account type, [bot] suffix or a list of known service accounts';
 COMMENT ON COLUMN raw.users.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.users.observed_at IS 'When the newest observation was made (UTC)';
-COMMENT ON COLUMN raw.users.partition_date IS 'Day of activity (UTC) of the newest observation';
+COMMENT ON COLUMN raw.users.partition_date IS 'Latest day of activity (UTC) on which it was observed';
