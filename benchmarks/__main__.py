@@ -2,9 +2,15 @@
 
 import sys
 
-from benchmarks import archive, features, pipeline, startup
+from benchmarks import archive, features, github, pipeline, startup
 
-BENCHMARKS = {"startup": startup.main, "archive": archive.main, "features": features.main, "pipeline": pipeline.main}
+BENCHMARKS = {
+    "startup": startup.main,
+    "archive": archive.main,
+    "features": features.main,
+    "pipeline": pipeline.main,
+    "github": github.main,
+}
 
 
 def main() -> None:

@@ -16,6 +16,8 @@ from qc_assets.partitions import days_between
 from qc_assets.settings import SourceName, load_settings
 from qc_assets.warehouse import Warehouse
 
+COSTS = ("API requests", "API points", "seconds waiting for limits")
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -82,6 +84,7 @@ def backfill(
     config = {"raw_tables": {"config": {"refresh": refresh}}}
     checks: dict[str, tuple[bool, dict[str, Any]]] = {}
     counts: dict[str, int] = {}
+    costs: list[dict[str, Any]] = []
     step = settings.max_partitions_per_run
     with console.bar(f"backfill {days[0]} to {days[-1]}"):
         for start in range(0, len(days), step):
@@ -89,10 +92,16 @@ def backfill(
             for name, outcome in result.checks.items():
                 checks[name] = outcome if checks.get(name, (True,))[0] else checks[name]
             counts = {name: values["dagster/row_count"] for name, values in result.metadata.items()}
+            costs.append(result.metadata["raw/pull_requests"])
     failed = {name: found for name, (passed, found) in checks.items() if not passed}
     rows = [{"table": name.replace("/", "."), "rows": count} for name, count in counts.items()]
+    spent = {name: sum(cost.get(name, 0) for cost in costs) for name in COSTS} if COSTS[0] in costs[0] else {}
+    if spent:
+        spent["repositories read"] = "; ".join(cost["repositories read"] for cost in costs)
+    notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
     warnings = [f"[yellow]{name}[/yellow]: {found}" for name, found in failed.items()]
-    console.emit({"rows": counts, "failed_checks": failed}, console.table("In the warehouse now", rows), *warnings)
+    document = {"rows": counts, "failed_checks": failed, "spent": spent}
+    console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
     if any(name.endswith("few_bad_lines") for name in failed):
         raise QcError("too many lines could not be read: SELECT * FROM ops.dead_letters says which and why")
 

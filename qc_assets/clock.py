@@ -1,6 +1,6 @@
 """Time that can be replaced, so that hours of waiting can be tested."""
 
-import time
+import threading
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -12,8 +12,8 @@ class Clock(Protocol):
         """Naive UTC."""
         ...
 
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        """Wait, or until `stop` is set."""
         ...
 
 
@@ -23,8 +23,8 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC).replace(tzinfo=None)
 
-    def sleep(self, seconds: float) -> None:
-        time.sleep(max(0.0, seconds))
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
+        (stop or threading.Event()).wait(max(0.0, seconds))
 
 
 def parse_instant(text: str) -> datetime:

@@ -9,7 +9,7 @@ from qc_assets.settings import load_settings
 
 def test_a_bad_value_names_the_variable_and_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QC_SOURCE", "gitlab")
-    with pytest.raises(SettingsError, match=r"QC_SOURCE='gitlab'.*'demo' or 'gharchive'"):
+    with pytest.raises(SettingsError, match=r"QC_SOURCE='gitlab'.*'demo', 'gharchive' or 'github'"):
         load_settings()
 
 

@@ -157,6 +157,7 @@ class _Stage:
         for wish in wishes:
             if wish.repo not in planned:  # GitHub does not show it: trying again would not help
                 yield self.failure(wish)
+        self.client.pool.stop.clear()
         work = [package for package in plan if any(name in wanted for name in package.repos)]
         workers = max(1, len(self.client.pool.members))
         with ThreadPoolExecutor(workers, thread_name_prefix="github") as threads:
@@ -171,7 +172,9 @@ class _Stage:
                             fail(wanted.get(name) or Wish(name, jobs[job].days))
                     self.meter.done(len(jobs[job].repos))
             finally:
+                self.client.pool.stop.set()  # so that Ctrl-C need not wait until a limit is over
                 threads.shutdown(wait=True, cancel_futures=True)
+                self.client.pool.stop.clear()
         self.state.drop_plan(key)
 
     def failure(self, wish: Wish) -> Batch:

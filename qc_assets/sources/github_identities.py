@@ -89,6 +89,9 @@ class Pool:
         state: where budgets are kept.
         clock: tells the time and waits.
         waiting: called with a sentence and the seconds of each wait.
+
+    Attributes:
+        stop: set it to end the waiting of all threads.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Pool:
         self.state = state
         self.clock = clock
         self.waiting = waiting
+        self.stop = threading.Event()
         self._turn = threading.Lock()
 
     @contextmanager
@@ -105,13 +109,14 @@ class Pool:
         """An identity that may ask now, and nobody else's meanwhile; waits while all are limited.
 
         Raises:
-            SourceError: if GitHub has refused every one of them.
+            SourceError: if GitHub has refused every one of them, or the run was stopped.
         """
         while True:
             ready = self._ready()
-            for identity in ready:
+            # Whoever is free is taken at once; if nobody is, the best of them is waited for a moment.
+            for identity, patience in [*((one, 0.0) for one in ready), (ready[0], 0.5)]:
                 try:
-                    identity.lock.acquire(timeout=0 if len(ready) > 1 else 1)
+                    identity.lock.acquire(timeout=patience)
                 except Timeout:
                     continue
                 try:
@@ -169,7 +174,9 @@ class Pool:
                 seconds = min(waits.values())
                 until = self.clock.now() + timedelta(seconds=seconds)
                 self.waiting(f"GitHub's limit is reached; going on at {until:%H:%M:%S} UTC", seconds)
-                self.clock.sleep(seconds)
+                self.clock.sleep(seconds, self.stop)
+                if self.stop.is_set():
+                    raise SourceError("stopped while waiting for GitHub's limit; run it again to go on")
 
     def _wait(self, identity: Identity) -> float:
         """Seconds until the identity may be used; 0 or less means now."""

@@ -90,7 +90,8 @@ def load(
                 report.loaded, repos=repos, tables=tables, folder=folder, progress=progress, held=held
             ):
                 rows = _commit(warehouse, source, batch, repos, tables, fingerprint, started)
-                left -= {(repo, day) for repo in (batch.repos or repos or ["*"]) for day in batch.days}
+                about = (repos or ["*"]) if batch.repos is None else batch.repos
+                left -= {(repo, day) for repo in about for day in batch.days}
                 if not source.states:
                     progress("loaded", total - len(left), total)
                 _add(report, batch, rows)

@@ -38,7 +38,7 @@ class VirtualClock:
     def now(self) -> datetime:
         return self._now
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
         with self._lock:
             self._now += timedelta(seconds=max(0.0, seconds))
             self.slept += max(0.0, seconds)
