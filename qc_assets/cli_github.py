@@ -86,11 +86,15 @@ def fake_github(
     fake = FakeGitHub(load_schema(file), world, fault_rate=faults, points=points, port=port)
     names = sorted({repo["nameWithOwner"] for repo in world.repos.values()})
     url = f"http://127.0.0.1:{fake.http.server_address[1]}"
-    command = (
-        f"QC_SOURCE=github QC_GITHUB_URL={url} QC_WAREHOUSE=/tmp/fake.duckdb QC_HOME=/tmp/fake-home "
-        f"QC_START_DATE={first} qc backfill --from {first} --to {_yesterday()} --repos {','.join(names[:3])}"
+    lines = (
+        f"export QC_SOURCE=github QC_GITHUB_URL={url} QC_START_DATE={first}",
+        "export QC_WAREHOUSE=/tmp/fake.duckdb QC_HOME=/tmp/fake-home",
+        "export QC_DISCOVERY_MIN_STARS=50 QC_DISCOVERY_MIN_MERGED=5",
+        ".venv/bin/qc discover",
+        f".venv/bin/qc backfill --from {first} --to {_yesterday()}",
     )
-    console.emit({"url": url, "repos": names, "first": first.isoformat()}, f"[bold]{url}[/bold]", "try:", command)
+    document = {"url": url, "repos": names, "first": first.isoformat()}
+    console.emit(document, f"[bold]{url}[/bold] serves {len(names)} repositories; in another terminal:\n", *lines, "")
     try:
         fake.http.serve_forever()
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from qc_assets.sources.source import Progress
+from qc_assets.sources.source import Note, Progress
 
 _listeners: list[Progress] = []
 
@@ -16,13 +16,13 @@ def report(what: str, done: float, total: float) -> None:
 
 
 def logged(log: Callable[[str], None], every_s: float = 30.0) -> Progress:
-    """`report`, which also hands a sentence to `log` once in `every_s` seconds, for the event log of a long run."""
+    """`report` for a long run: `log` is also handed every `Note`, and another sentence every `every_s` seconds."""
     last = time.monotonic()
 
     def tell(what: str, done: float, total: float) -> None:
         nonlocal last
         report(what, done, total)
-        if time.monotonic() - last >= every_s:
+        if isinstance(what, Note) or time.monotonic() - last >= every_s:
             last = time.monotonic()
             log(what)
 

@@ -49,6 +49,7 @@ def discover(
         SourceError: if nothing satisfies the rules.
     """
     started, now = datetime.now(UTC).replace(tzinfo=None), source.clock.now()
+    source.watch(progress)
     before = source.client.spent.requests, source.client.spent.points
     try:
         choices = list(_choose(source.client, settings, now.date(), progress))

@@ -23,7 +23,7 @@ from qc_assets.sources.github_plan import Package, Wish, from_document, look, pa
 from qc_assets.sources.github_progress import Meter
 from qc_assets.sources.github_reader import Harvest, Reader, Trouble, Unit
 from qc_assets.sources.github_state import State
-from qc_assets.sources.source import Batch, DeadLetter, Progress
+from qc_assets.sources.source import Batch, DeadLetter, Note, Progress
 
 _VERSION = 1  # raise it when more is read of an item, so that what is held is fetched again
 _PLAN_HOLDS = timedelta(hours=24)
@@ -83,6 +83,15 @@ class GitHubSource:
             batch=settings.batch_size,
             retry_s=settings.batch_retry_s,
         )
+
+    def watch(self, progress: Progress) -> None:
+        """Have `progress` told of every wait for a limit."""
+
+        def waiting(sentence: str, seconds: float) -> None:
+            self.client.spent.waited_s += seconds
+            progress(Note(sentence), 0, 1)
+
+        self.client.pool.waiting = waiting
 
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{_VERSION} {self.client.rest_url}".encode()).hexdigest()[:16]

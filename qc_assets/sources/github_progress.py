@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from qc_assets.clock import Clock
 from qc_assets.sources.github_client import Client
-from qc_assets.sources.source import Progress
+from qc_assets.sources.source import Note, Progress
 
 
 class Meter:
@@ -42,7 +42,7 @@ class Meter:
 
     def note(self, sentence: str) -> None:
         """Something that a person should see."""
-        self.progress(sentence, self.repos, self.total)
+        self.progress(Note(sentence), self.repos, self.total)
 
     def waiting(self, sentence: str, seconds: float) -> None:
         """All identities are limited."""

@@ -49,6 +49,7 @@ def revisit(
         section="due_for_revisit",
     )
     rows = due.select("name", "number").rows()
+    source.watch(progress)
     reader = Reader(source.client, source.state, source.clock, page=source.page)
     read = 0
     try:

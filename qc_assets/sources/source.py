@@ -10,6 +10,10 @@ Progress = Callable[[str, float, float], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
+class Note(str):
+    """What is being done, and a person should see it at once: a wait, a failure."""
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """Something that could not be read, and where it came from.
