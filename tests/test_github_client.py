@@ -9,7 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from qc_assets.clock import SystemClock
 from qc_assets.errors import SettingsError, SourceError
 from qc_assets.settings import load_settings
 from qc_assets.sources import github_rows
@@ -21,7 +24,7 @@ from qc_assets.sources.github_identities import identities
 from qc_assets.warehouse import Warehouse
 from tests.fakes.github import FakeGitHub, VirtualClock
 from tests.fakes.github_world import World, stamp
-from tests.github_runs import public_schema, source
+from tests.github_runs import public_schema, run, source
 
 NOW = datetime(2024, 6, 1, 12)
 SECRET = "ghp_" + "S3cr3tS3cr3tS3cr3tS3cr3t"
@@ -86,10 +89,29 @@ def test_identities_are_tokens_an_app_or_an_error_that_says_what_to_set(tmp_path
         identities(load_settings(source="github", home=tmp_path), tmp_path)
     with pytest.raises(SourceError, match="all three"):
         identities(load_settings(source="github", home=tmp_path, github_app_id="1"), tmp_path)
-    app = {"github_app_id": "1", "github_app_private_key": "PEM", "github_app_installation_id": 5}
-    found = identities(load_settings(home=tmp_path, github_tokens="a, b,a", **app), tmp_path)
+    app: dict[str, Any] = {"github_app_id": "1", "github_app_private_key": "PEM", "github_app_installation_id": 5}
+    with pytest.raises(SourceError, match=r"is not a private key: give the text of the \.pem file") as error:
+        identities(load_settings(home=tmp_path, **app), tmp_path)
+    assert "PEM" not in str(error.value)
+    found = identities(load_settings(home=tmp_path, github_tokens="a, b,a", **app | _app_key()), tmp_path)
     assert len(found) == 3
     assert all(set(identity.name) <= set("0123456789abcdef") and len(identity.name) == 12 for identity in found)
+
+
+def _app_key() -> dict[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {"github_app_private_key": pem.decode().replace("\n", "\\n")}
+
+
+def test_a_github_app_reads_with_its_installation_token(tmp_path: Path, warehouse: Warehouse) -> None:
+    world = World()
+    world.add_item(world.add_repo("o/r"), "PullRequest", 1, NOW, NOW)
+    app: dict[str, Any] = {"github_app_id": "1", "github_app_installation_id": 5} | _app_key()
+    with FakeGitHub(public_schema(), world, tokens={"installation"}) as fake:
+        github = source(fake.url, tmp_path, SystemClock(), github_tokens="", **app)
+        report = run(warehouse, github, [NOW.date()], ["o/r"])
+    assert report.rows["pull_requests"] == 1
 
 
 def test_a_bad_setting_beside_a_token_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:

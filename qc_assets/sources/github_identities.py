@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+from cryptography.hazmat.primitives import serialization
 from filelock import FileLock, Timeout
 from githubkit import AppInstallationAuthStrategy, GitHub, TokenAuthStrategy
 
@@ -51,7 +52,7 @@ def identities(settings: Settings, folder: Path) -> list[Identity]:
     ]
     app = (settings.github_app_id, settings.github_app_private_key, settings.github_app_installation_id)
     if all(app):
-        key = settings.github_app_private_key.get_secret_value().replace("\\n", "\n")  # type: ignore[union-attr]
+        key = _private_key(settings)
         strategy = AppInstallationAuthStrategy(app[0], key, int(app[2]))  # type: ignore[arg-type]
         auths.append((f"{app[0]}/{app[2]}", strategy))
     elif any(app):
@@ -79,6 +80,20 @@ def identities(settings: Settings, folder: Path) -> list[Identity]:
         )
         found.append(Identity(name, github, FileLock(folder / f"{name}.lock")))
     return found
+
+
+def _private_key(settings: Settings) -> str:
+    """The App's key; in a variable its lines may be joined by a literal backslash and n."""
+    assert settings.github_app_private_key is not None
+    key = settings.github_app_private_key.get_secret_value().replace("\\n", "\n")
+    try:
+        serialization.load_pem_private_key(key.encode(), password=None)
+    except (ValueError, TypeError) as error:
+        raise SourceError(
+            "QC_GITHUB_APP_PRIVATE_KEY is not a private key: give the text of the .pem file that GitHub made for the "
+            "App, from -----BEGIN to END-----"
+        ) from error
+    return key
 
 
 class Pool:

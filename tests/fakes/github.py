@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -213,6 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def do_POST(self) -> None:
+        if self.path.endswith("/access_tokens"):
+            return self._installation_token()
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         token = self.headers.get("Authorization", "").partition(" ")[2]
         status, headers, body, fault = self.fake.answer(token, asked["query"], asked.get("variables") or {})
@@ -234,6 +236,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        self.wfile.write(body)
+
+    def _installation_token(self) -> None:
+        """What GitHub answers an App that proves with a signed JWT who it is."""
+        signed = self.headers.get("Authorization", "").count(".") == 2
+        expires = datetime.now(UTC) + timedelta(hours=1)
+        body = _json(
+            {
+                "token": "installation",
+                "expires_at": stamp(expires),
+                "permissions": {},
+                "repository_selection": "all",
+            }
+            if signed
+            else {"message": "Bad credentials"}
+        )
+        self.send_response(201 if signed else 401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
         self.wfile.write(body)
 
     def do_GET(self) -> None:
