@@ -129,6 +129,8 @@ def _failure(result: "dg.ExecuteInProcessResult") -> str:
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
+            if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+                return f"stopped in step {event.step_key}; run the same command again to go on (run {result.run_id})"
             reason = error.message.strip() if error is not None else "unknown"
             return f"step {event.step_key} failed: {_without_class(reason)} (run {result.run_id})"
     return f"run {result.run_id} failed before its first step"
