@@ -46,12 +46,13 @@ def demo(
 ) -> None:
     """Generate the synthetic GitHub, run the whole graph on it, and show what came of it."""
     from qc_assets import overview
+    from qc_assets.assets.models import training_config
     from qc_assets.instance import run_job
 
     settings = load_settings(source="demo")
     days = days_between(settings.first_date, settings.last_date)
     with console.bar(f"demo, {settings.demo_prs:,} synthetic pull requests"):
-        result = run_job(settings, "main", days=days, ops={"train_p0": {"config": {"quick": not full}}})
+        result = run_job(settings, "main", days=days, ops=training_config(quick=not full))
     document, tables = overview.after_run(Warehouse.from_settings(settings), result)
     console.emit(
         document,
@@ -108,21 +109,23 @@ def backfill(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="Name of the model.")] = "p0",
+    model: Annotated[str | None, typer.Argument(help="Name of the model; all if not given.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Defaults of each candidate, without a search.")] = False,
 ) -> None:
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
     from qc_assets import overview
-    from qc_assets.assets.models import SPECS
+    from qc_assets.assets.models import SPECS, training_config
     from qc_assets.instance import run_job
 
     names = [spec.name for spec in SPECS]
-    if model not in names:
+    if model is not None and model not in names:
         raise QcError(f"no model {model}; there is {', '.join(names)}")
     settings = load_settings()
-    with console.bar(f"training {model}"):
-        result = run_job(settings, "training", ops={f"train_{model}": {"config": {"quick": quick}}})
-    document, tables = overview.after_run(Warehouse.from_settings(settings), result)
+    chosen = [model] if model else names
+    config = {name: value for name, value in training_config(quick=quick).items() if name[6:] in chosen}
+    with console.bar(f"training {' and '.join(chosen)}"):
+        result = run_job(settings, "training", ops=config, without=[f"models/{n}" for n in names if n not in chosen])
+    document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
     console.emit(document, *tables)
 
 

@@ -82,7 +82,8 @@ def run_job(
     *,
     days: Sequence[date] = (),
     ops: Mapping[str, Any] | None = None,
-    selection: Sequence[str] | None = None,
+    selection: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> JobResult:
     """Run a job here and now, recorded in Dagster's storage as any other run.
 
@@ -92,6 +93,7 @@ def run_job(
         days: consecutive partitions to load, for jobs with the raw tables.
         ops: configuration by op name, each ``{"config": {...}}``.
         selection: only these assets, such as ``models/p0``.
+        without: all but these.
 
     Raises:
         RunFailedError: naming the step that failed and why.
@@ -116,11 +118,18 @@ def run_job(
                 "ops": dict(ops or {}),
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
-            asset_selection=[dg.AssetKey(name.split("/")) for name in selection] if selection else None,
+            asset_selection=[dg.AssetKey(name.split("/")) for name in selection] or _all_but(definition, without),
         )
         if not result.success:
             raise RunFailedError(_failure(result))
         return _summary(result)
+
+
+def _all_but(definition: "dg.JobDefinition", without: Sequence[str]) -> "list[dg.AssetKey] | None":
+    if not without:
+        return None
+    keys = definition.asset_layer.selected_asset_keys
+    return [key for key in keys if key.to_user_string() not in without]
 
 
 def _failure(result: "dg.ExecuteInProcessResult") -> str:

@@ -1,5 +1,6 @@
 """Summaries for the command line: what a run did, and where everything stands."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -14,11 +15,12 @@ _EDGES = ("covered_from", "covered_until")
 Summary = tuple[dict[str, Any], list[Table | str]]
 
 
-def after_run(warehouse: Warehouse, result: JobResult) -> Summary:
-    """Funnel, metrics with intervals, checks, and how long each step took."""
+def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = ()) -> Summary:
+    """Funnel, metrics with intervals, checks, and how long each step took; of `models`, or of all."""
     funnel = warehouse.sql_file("reports/overview", section="funnel").to_dicts()
-    metrics = warehouse.sql_file("reports/overview", section="latest_metrics").to_dicts()
-    versions = warehouse.sql_file("reports/overview", section="versions").to_dicts()[:1]
+    about = {"models": list(models)}
+    metrics = warehouse.sql_file("reports/overview", about, section="latest_metrics").to_dicts()
+    versions = warehouse.sql_file("reports/overview", about, section="newest_versions").to_dicts()
     steps = [{"step": name, "seconds": round(seconds, 2)} for name, seconds in result.seconds.items()]
     checks = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
     failed = [
@@ -32,7 +34,7 @@ def after_run(warehouse: Warehouse, result: JobResult) -> Summary:
         "synthetic": synthetic,
         "funnel": funnel,
         "metrics": metrics,
-        "version": versions[0] if versions else None,
+        "versions": versions,
         "checks": checks,
         "seconds": result.seconds,
     }
@@ -40,7 +42,13 @@ def after_run(warehouse: Warehouse, result: JobResult) -> Summary:
     note = ["[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"] if synthetic else []
     return document, [
         console.table("Pull requests on the way to p0", funnel),
-        console.table("p0 on its test window (95 % bootstrap intervals)", metrics),
+        *(
+            console.table(
+                f"{model} on its test window (95 % bootstrap intervals)",
+                [{k: v for k, v in row.items() if k != "model"} for row in metrics if row["model"] == model],
+            )
+            for model in dict.fromkeys(row["model"] for row in metrics)
+        ),
         console.table("Time of each step", steps),
         *verdict,
         *failed,

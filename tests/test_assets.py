@@ -16,6 +16,7 @@ import dagster as dg
 import pytest
 
 from qc_assets.assets import tables
+from qc_assets.assets.models import training_config
 from qc_assets.definitions import build_definitions
 from qc_assets.instance import RunFailedError, dagster_home, open_instance, run_job
 from qc_assets.partitions import days_between
@@ -24,7 +25,7 @@ from qc_assets.warehouse import RAW_TABLES, Warehouse
 from tests.fakes.archive import event, issue, running, write_hour
 
 FIRST = date(2024, 1, 1)
-QUICK = {"train_p0": {"config": {"quick": True}}}
+QUICK = training_config(quick=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_the_main_job_fills_every_table_and_every_check_has_an_answer(ran: Any) 
     settings, result = ran
     graph = build_definitions(settings).resolve_asset_graph()
     assert set(result.metadata) == {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert len(result.checks) == 10
+    assert len(result.checks) == 13
     assert all(passed for name, (passed, _) in result.checks.items() if not name.startswith("models/"))
     warehouse = Warehouse.from_settings(settings)
     for name, metadata in result.metadata.items():
@@ -54,7 +55,8 @@ def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(ran: Any) 
 
     settings, result = ran
     model = result.metadata["models/p0"]
-    mirrored = Warehouse.from_settings(settings).query("FROM ml.model_versions").row(0, named=True)
+    query = "FROM ml.model_versions WHERE model = 'p0'"
+    mirrored = Warehouse.from_settings(settings).query(query).row(0, named=True)
     client = mlflow.MlflowClient(settings.tracking_uri)
     run = client.get_run(mirrored["mlflow_run_id"])
     assert run.data.tags["dagster_run_id"] == result.run_id == mirrored["dagster_run_id"]
@@ -62,7 +64,7 @@ def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(ran: Any) 
     assert run.data.tags["snapshot"] == mirrored["snapshot"]
     assert run.data.tags["synthetic"] == "true" and mirrored["is_synthetic"]
     stored = Warehouse.from_settings(settings).query(
-        "SELECT value FROM ml.evaluations WHERE metric = 'brier' AND time_window = 'test'"
+        "SELECT value FROM ml.evaluations WHERE model = 'p0' AND metric = 'brier' AND time_window = 'test'"
     )
     assert stored.item() == pytest.approx(run.data.metrics["test_brier"])
     assert model["calibration"].startswith("![plot](data:image/png;base64,")

@@ -25,10 +25,11 @@ def test_a_fresh_clone_runs_the_readmes_main_command(tmp_path: Path) -> None:
         command[1].split(), cwd=clone, env=kept | {"COLUMNS": "120"}, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 of 10 checks passed" in done.stdout
+    assert "13 of 13 checks passed" in done.stdout
     assert "Synthetic data" in done.stdout
     assert re.search(r"all pull requests +│ +2,000 │", done.stdout)
     assert "p0 version 1 is champion" in done.stdout
+    assert "close_in_7_days version 1 is champion" in done.stdout
     status = subprocess.run([".venv/bin/qc", "status", "--json"], cwd=clone, env=kept, capture_output=True, check=True)
     assert json.loads(status.stdout)["loads"][0]["days"] == 240
     dirty = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)

@@ -1,11 +1,12 @@
 """What features and labels mean, on histories small enough to check by hand."""
 
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
 import pytest
 
-from qc_assets.warehouse import Warehouse
+from qc_assets.warehouse import Warehouse, sql_sections
 from tests import histories
 from tests.histories import issue, label, pull_request, review
 
@@ -161,6 +162,21 @@ def test_issues_younger_than_a_week_are_not_labelled_and_open_ones_are_censored(
     assert [row["closed_in_7_days"] for row in rows.values()] == [True, False, False, None, True, True]
     assert (rows[1]["resolution_hours"], rows[1]["censored_hours"]) == (24, None)
     assert (rows[4]["resolution_hours"], rows[4]["censored_hours"]) == (None, 72)
+
+
+def test_an_open_issue_is_a_label_once_its_week_is_over_and_known_only_then(warehouse: Warehouse) -> None:
+    rows = {
+        "issues": [issue(1, 0, closed=30), issue(2, 0), issue(3, 0, closed=24 * 8)],
+    }
+    with histories.memory(warehouse) as connection:
+        histories.put(connection, rows)
+        histories.features(connection, "issues").write_parquet(warehouse.path.with_suffix(".parquet"))
+        connection.execute(f"CREATE TABLE features.issues AS FROM '{warehouse.path.with_suffix('.parquet')}'")
+        found = connection.execute(sql_sections("features/issues")["training"], {"is_synthetic": False}).pl()
+    week = timedelta(days=7)
+    assert found.sort("number").select("number", "closed_in_7_days").rows() == [(1, True), (2, False), (3, False)]
+    waits = (found.sort("number")["known_at"] - found.sort("number")["opened_at"]).to_list()
+    assert waits == [timedelta(hours=30), week, week]
 
 
 def test_history_of_issues(compute: Any) -> None:

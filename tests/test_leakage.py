@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qc_assets.models.p0 import SPEC
+from qc_assets.assets.models import SPECS
+from qc_assets.models.spec import ModelSpec
 from qc_assets.warehouse import Warehouse
 from tests import histories
 from tests.histories import Rows
@@ -42,8 +43,9 @@ def _row(frame: pl.DataFrame, item: dict) -> dict:
     return frame.filter(repo_id=item["repo_id"], number=item["number"]).row(0, named=True)
 
 
-def test_no_outcome_is_among_the_features_of_p0() -> None:
-    assert not set(SPEC.features) & OUTCOMES["pull_requests"]
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_no_outcome_is_among_the_features_of_a_model(spec: ModelSpec) -> None:
+    assert not set(spec.features) & (OUTCOMES[spec.table.removeprefix("features.")] | {spec.known_at, spec.target})
 
 
 def test_the_test_would_see_a_leak(warehouse: Warehouse) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from qc_assets.assets.models import SPECS
 from qc_assets.errors import QcError, TrainingError
 from qc_assets.models import estimators, training
 from qc_assets.models.bundle import Bundle
@@ -107,7 +108,10 @@ def test_calibration_repairs_distorted_scores_and_survives_json(n: int) -> None:
     assert 0 < calibrator(grid).min() < calibrator(grid).max() < 1
 
 
-@pytest.mark.parametrize("candidate", SPEC.candidates, ids=lambda candidate: candidate.kind)
+CANDIDATES = {candidate.kind: candidate for spec in SPECS for candidate in spec.candidates}
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES.values(), ids=lambda candidate: candidate.kind)
 def test_bundles_predict_the_same_after_loading(candidate: Any, tmp_path: Path) -> None:
     data = dataset()
     parameters = candidate.defaults | {"n_estimators": 20}
@@ -119,6 +123,29 @@ def test_bundles_predict_the_same_after_loading(candidate: Any, tmp_path: Path) 
     loaded = Bundle.load(tmp_path)
     assert np.array_equal(loaded.predict(data.frame), bundle.predict(data.frame))
     assert loaded.is_synthetic is True
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES.values(), ids=lambda candidate: candidate.kind)
+def test_the_same_rows_and_seed_give_the_same_scores_to_the_last_digit(candidate: Any) -> None:
+    data = dataset(n=3_000)
+    first, second = (
+        estimators.fit(candidate.kind, candidate.defaults, data.x, data.y, seed=4, threads=2).score(data.x)
+        for _ in range(2)
+    )
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES.values(), ids=lambda candidate: candidate.kind)
+def test_a_search_space_draws_parameters_that_fit(candidate: Any) -> None:
+    import optuna
+
+    data = dataset(n=400)
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    parameters = candidate.space(trial)
+    assert parameters.keys() <= candidate.defaults.keys()
+    scores = estimators.fit(candidate.kind, parameters, data.x, data.y, seed=0, threads=1).score(data.x)
+    assert scores.shape == (400,)
+    assert 0 <= scores.min() < scores.max() <= 1
 
 
 def test_a_forest_file_that_holds_anything_else_is_not_loaded(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from qc_assets.assets.models import training_config
 from qc_assets.instance import run_job
 from qc_assets.partitions import days_between
 from qc_assets.settings import PROJECT_ROOT, Settings
@@ -20,7 +21,7 @@ def test_the_notebook_runs_and_draws_its_charts(tmp_path: Path, monkeypatch: pyt
         settings,
         "main",
         days=days_between(settings.first_date, settings.last_date),
-        ops={"train_p0": {"config": {"quick": True}}},
+        ops=training_config(quick=True),
     )
     monkeypatch.setenv("QC_HOME", str(settings.home))
     monkeypatch.setenv("QC_WAREHOUSE", str(settings.warehouse))

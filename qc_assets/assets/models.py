@@ -9,6 +9,7 @@ from pydantic import Field
 
 from qc_assets import progress
 from qc_assets.assets import tables
+from qc_assets.models.close_in_7_days import SPEC as CLOSE_IN_7_DAYS
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.spec import ModelSpec
 from qc_assets.resources import RegistryResource, WarehouseResource
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from qc_assets.models.lifecycle import Outcome
     from qc_assets.warehouse import Warehouse
 
-SPECS: tuple[ModelSpec, ...] = (P0,)
+SPECS: tuple[ModelSpec, ...] = (P0, CLOSE_IN_7_DAYS)
+_KINDS = {"lightgbm": "lightgbm", "random_forest": "scikitlearn", "xgboost": "xgboost"}
 _GATES = {
     "enough_labelled_rows": "There are enough labelled rows, over enough time, to train and test on.",
     "auc_above_threshold": "ROC AUC on the test window reaches the model's threshold.",
@@ -31,6 +33,12 @@ class TrainingConfig(dg.Config):
 
     quick: bool = Field(False, description="Use each candidate's defaults instead of searching with Optuna.")
     n_trials: int | None = Field(None, description="Optuna trials per candidate; QC_N_TRIALS if not given.")
+
+
+def training_config(*, quick: bool, n_trials: int | None = None) -> dict[str, Any]:
+    """Run configuration that trains every model in the same way."""
+    config = {"quick": quick, "n_trials": n_trials}
+    return {f"train_{spec.name}": {"config": config} for spec in SPECS}
 
 
 def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -49,7 +57,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                 description=f"{spec.question} A calibrated probability, versioned in MLflow.",
                 group_name="models",
                 owners=tables.OWNERS,
-                kinds={"mlflow", "lightgbm", "scikitlearn"},
+                kinds={"mlflow", *(_KINDS[candidate.kind] for candidate in spec.candidates)},
                 deps=[tables.key(spec.table)],
             )
         ],

@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from qc_assets.assets import tables
+from qc_assets.assets.models import SPECS
 from qc_assets.resources import WarehouseResource
 
 
@@ -22,7 +23,11 @@ def report_assets() -> list[dg.AssetsDefinition]:
             "Volume and pass rate by week: where drift shows first.",
             ["features.pull_requests", "raw.pull_requests", "raw.reviews", "raw.issues"],
         ),
-        _report("calibration", "The champions' predictions against what happened.", ["models.p0"]),
+        _report(
+            "calibration",
+            "The champions' predictions against what happened.",
+            [f"models.{spec.name}" for spec in SPECS],
+        ),
     ]
 
 

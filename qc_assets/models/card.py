@@ -31,7 +31,7 @@ def metrics_table(trained: Trained) -> str:
 
 def windows_table(trained: Trained) -> str:
     """Markdown table of the three windows."""
-    lines = ["| window | rows | opened from | to | passed |", "|---|---|---|---|---|"]
+    lines = [f"| window | rows | opened from | to | {trained.spec.outcome} |", "|---|---|---|---|---|"]
     for name, rows in trained.split.windows.items():
         opened = trained.data.opened_at[rows]
         first, last = (
@@ -89,9 +89,7 @@ fall in the gaps and are left out. The base rate is that of the calibration wind
 
 ## Limits
 
-- It says how first reviews ended in these repositories, not whether the code is good.
-- It knows only what was in the warehouse: an author without history here may be experienced elsewhere.
-- Bots, drafts and very small pull requests were left out of the training; predictions for them are extrapolation.
+{chr(10).join(f"- {limit}" for limit in spec.limits)}
 - Fairness between groups has to be judged from the bias report, not from these averages.
 
 ## Origin

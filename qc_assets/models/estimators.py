@@ -57,6 +57,8 @@ class ForestEstimator:
 
     def __init__(self, forest: Any) -> None:
         self.forest = forest
+        # Threads would add up the trees in whatever order they finish, and the last digit would differ.
+        self.forest.n_jobs = 1
 
     def score(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self.forest.predict_proba(x)[:, 1])
@@ -79,13 +81,38 @@ class ForestEstimator:
         return cls(skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file)))
 
 
+class XGBoostEstimator:
+    """Gradient-boosted trees, kept in XGBoost's own JSON format.
+
+    Args:
+        booster: an ``xgboost.Booster``.
+    """
+
+    file = "model.xgboost.json"
+
+    def __init__(self, booster: Any) -> None:
+        self.booster = booster
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.booster.inplace_predict(x)).astype(np.float64)
+
+    def save(self, folder: Path) -> None:
+        self.booster.save_model(str(folder / self.file))
+
+    @classmethod
+    def load(cls, folder: Path) -> "XGBoostEstimator":
+        import xgboost
+
+        return cls(xgboost.Booster(model_file=str(folder / cls.file)))
+
+
 def fit(
     kind: str, parameters: Parameters, x: np.ndarray, y: np.ndarray, *, seed: int, threads: int | None
 ) -> Estimator:
     """Fit one estimator with balanced classes; calibration undoes what the balancing does to the probabilities.
 
     Args:
-        kind: ``random_forest`` or ``lightgbm``.
+        kind: ``random_forest``, ``lightgbm`` or ``xgboost``.
         parameters: the estimator's parameters.
         x: features, (rows, features) with NaN.
         y: labels 0 or 1, (rows,).
@@ -107,6 +134,14 @@ def fit(
             verbosity=-1, **parameters,
         )  # fmt: skip
         return LightGBMEstimator(classifier.fit(x, y).booster_)
+    if kind == "xgboost":
+        import xgboost
+
+        weight = {"scale_pos_weight": float((y == 0).sum() / max(1, (y == 1).sum()))}
+        boosted = xgboost.XGBClassifier(
+            tree_method="hist", n_jobs=threads or 0, random_state=seed, verbosity=0, **weight, **parameters
+        )
+        return XGBoostEstimator(boosted.fit(x, y).get_booster())
     raise QcError(f"no estimator called {kind}")
 
 
@@ -116,7 +151,7 @@ def load(folder: Path) -> Estimator:
     Raises:
         QcError: if there is none.
     """
-    for kind in (LightGBMEstimator, ForestEstimator):
+    for kind in (LightGBMEstimator, ForestEstimator, XGBoostEstimator):
         if (folder / kind.file).exists():
             return kind.load(folder)
     raise QcError(f"no estimator in {folder}")

@@ -1,33 +1,9 @@
 """p0: will this pull request pass its first review?"""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from qc_assets.models.spec import ASSOCIATIONS, Candidate, ModelSpec, Parameters
-
-if TYPE_CHECKING:
-    import optuna
-
-
-def _forest_space(trial: "optuna.Trial") -> Parameters:
-    return {
-        "n_estimators": 150,
-        "max_depth": trial.suggest_int("max_depth", 4, 16),
-        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 100, log=True),
-        "max_features": trial.suggest_float("max_features", 0.15, 0.8),
-    }
-
-
-def _lightgbm_space(trial: "optuna.Trial") -> Parameters:
-    return {
-        "n_estimators": trial.suggest_int("n_estimators", 50, 600, log=True),
-        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
-        "num_leaves": trial.suggest_int("num_leaves", 4, 63, log=True),
-        "min_child_samples": trial.suggest_int("min_child_samples", 10, 200, log=True),
-        "reg_lambda": trial.suggest_float("reg_lambda", 1e-2, 100, log=True),
-        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
-    }
-
+from qc_assets.models import spaces
+from qc_assets.models.spec import ASSOCIATIONS, Candidate, ModelSpec
 
 SPEC = ModelSpec(
     name="p0",
@@ -72,11 +48,18 @@ SPEC = ModelSpec(
     categories={"author_association": ASSOCIATIONS},
     # In two weeks most first reviews are in; a row younger than that would be there only if it was quick.
     maturity=timedelta(days=14),
+    outcome="passed",
+    limits=(
+        "It says how first reviews ended in these repositories, not whether the code is good.",
+        "It knows only what was in the warehouse: an author without history here may be experienced elsewhere.",
+        "Bots, drafts and very small pull requests were left out of the training; predictions for them are "
+        "extrapolation.",
+    ),
     candidates=(
         Candidate(
             "random_forest",
             {"n_estimators": 150, "max_depth": 12, "min_samples_leaf": 40, "max_features": 0.35},
-            _forest_space,
+            spaces.random_forest,
         ),
         Candidate(
             "lightgbm",
@@ -88,7 +71,7 @@ SPEC = ModelSpec(
                 "reg_lambda": 10.0,
                 "colsample_bytree": 0.5,
             },
-            _lightgbm_space,
+            spaces.lightgbm,
         ),
     ),
 )

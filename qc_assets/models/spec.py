@@ -21,7 +21,7 @@ class Candidate:
     """One kind of estimator that competes for a model.
 
     Attributes:
-        kind: ``random_forest`` or ``lightgbm`` (`estimators.build`).
+        kind: ``random_forest``, ``lightgbm`` or ``xgboost`` (`estimators.fit`).
         defaults: parameters without a search.
         space: draws parameters from an Optuna trial.
     """
@@ -48,6 +48,8 @@ class ModelSpec:
         candidates: estimators that compete.
         min_rows: fewer labelled rows fail the gate.
         min_auc: a lower ROC AUC on the test window fails the gate.
+        outcome: what a positive label means, in a word or two.
+        limits: sentences for the model card that say what the model does not know.
     """
 
     name: str
@@ -62,3 +64,5 @@ class ModelSpec:
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     min_rows: int = 50
     min_auc: float = 0.55
+    outcome: str = "positive"
+    limits: tuple[str, ...] = ()

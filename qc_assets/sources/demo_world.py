@@ -263,7 +263,7 @@ def issues(
         - 0.6 * is_core
         - 0.1 * np.log1p(prior)
     )
-    hours = np.where(rng.random(count) < 0.12, np.inf, rng.lognormal(centre, 1.3))
+    hours = np.where(rng.random(count) < 0.12, np.inf, rng.lognormal(centre, 0.9))
     return pl.DataFrame(
         {
             "item": np.arange(count),

@@ -4,17 +4,27 @@
 SELECT step, pull_requests, dropped FROM reports.funnel ORDER BY position;
 
 -- name: latest_metrics
-SELECT evaluations.metric, evaluations.time_window, evaluations.value, evaluations.lower, evaluations.upper,
-    evaluations.baseline
+-- Of the newest version of each model.
+SELECT evaluations.model, evaluations.metric, evaluations.time_window, evaluations.value, evaluations.lower,
+    evaluations.upper, evaluations.baseline
 FROM ml.evaluations AS evaluations
-WHERE evaluations.model = 'p0' AND evaluations.version = (SELECT max(version) FROM ml.model_versions WHERE model = 'p0')
-ORDER BY evaluations.time_window DESC, evaluations.metric;
+SEMI JOIN (SELECT model, max(version) AS version FROM ml.model_versions GROUP BY model) AS newest
+    ON evaluations.model = newest.model AND evaluations.version = newest.version
+WHERE len($models::VARCHAR[]) = 0 OR list_contains($models::VARCHAR[], evaluations.model)
+ORDER BY evaluations.model DESC, evaluations.time_window DESC, evaluations.metric;
+
+-- name: newest_versions
+SELECT model, version, status, reason, is_synthetic
+FROM ml.model_versions
+WHERE len($models::VARCHAR[]) = 0 OR list_contains($models::VARCHAR[], model)
+QUALIFY row_number() OVER (PARTITION BY model ORDER BY version DESC) = 1
+ORDER BY model DESC;
 
 -- name: versions
 SELECT model, version, status, candidate, trained_at, is_synthetic, test_rows, reason
 FROM ml.model_versions
 ORDER BY trained_at DESC
-LIMIT 5;
+LIMIT 8;
 
 -- name: coverage
 SELECT

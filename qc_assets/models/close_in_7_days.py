@@ -1,0 +1,79 @@
+"""close_in_7_days: will this issue be closed within seven days of being opened?"""
+
+from datetime import timedelta
+
+from qc_assets.models import spaces
+from qc_assets.models.spec import ASSOCIATIONS, Candidate, ModelSpec
+
+SPEC = ModelSpec(
+    name="close_in_7_days",
+    question="Will this issue be closed within 7 days of being opened?",
+    table="features.issues",
+    target="closed_in_7_days",
+    known_at="known_at",
+    opened_at="opened_at",
+    features=(
+        "author_prior_issues",
+        "author_prior_issues_in_repo",
+        "author_prior_prs_in_repo",
+        "author_prior_closed",
+        "author_average_hours",
+        "author_days_since_last_issue",
+        "author_tenure_days",
+        "author_is_newcomer",
+        "author_association",
+        "repo_closed_recently",
+        "repo_open_issues",
+        "repo_median_hours",
+        "repo_open_prs",
+        "title_length",
+        "body_length",
+        "link_count",
+        "checklist_items",
+        "code_blocks",
+        "label_count",
+        "is_bug",
+        "is_feature",
+        "is_documentation",
+        "is_refactor",
+        "hour",
+        "weekday",
+        "is_weekend",
+    ),
+    categories={"author_association": ASSOCIATIONS},
+    # After seven days every issue has its label: closed by then, or not.
+    maturity=timedelta(days=7),
+    outcome="closed in 7 days",
+    limits=(
+        "It says how soon issues were closed in these repositories, not whether they were solved.",
+        "An issue may be closed as a duplicate, or reopened; only its last closing is known.",
+        "Issues opened by bots were left out of the training; predictions for them are extrapolation.",
+    ),
+    min_auc=0.60,
+    candidates=(
+        Candidate(
+            "lightgbm",
+            {
+                "n_estimators": 150,
+                "learning_rate": 0.04,
+                "num_leaves": 3,
+                "min_child_samples": 60,
+                "reg_lambda": 10.0,
+                "colsample_bytree": 0.5,
+            },
+            spaces.lightgbm,
+        ),
+        Candidate(
+            "xgboost",
+            {
+                "n_estimators": 150,
+                "learning_rate": 0.04,
+                "max_depth": 2,
+                "min_child_weight": 10.0,
+                "reg_lambda": 10.0,
+                "colsample_bytree": 0.5,
+            },
+            spaces.xgboost,
+        ),
+    ),
+)
