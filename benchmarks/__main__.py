@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import archive, features, github, pipeline, startup
+from benchmarks import archive, features, github, merge, pipeline, startup
 
 BENCHMARKS = {
     "startup": startup.main,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "features": features.main,
     "pipeline": pipeline.main,
     "github": github.main,
+    "merge": merge.main,
 }
 
 

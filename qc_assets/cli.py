@@ -10,7 +10,7 @@ import click
 import duckdb
 import typer
 
-from qc_assets import cli_github, console
+from qc_assets import cli_github, cli_models, console
 from qc_assets.errors import QcError
 from qc_assets.partitions import days_between
 from qc_assets.settings import SourceName, load_settings
@@ -108,28 +108,6 @@ def backfill(
 
 
 @app.command()
-def train(
-    model: Annotated[str | None, typer.Argument(help="Name of the model; all if not given.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Defaults of each candidate, without a search.")] = False,
-) -> None:
-    """Compute features on all that has been loaded, train, judge against the champion, and report."""
-    from qc_assets import overview
-    from qc_assets.assets.models import SPECS, training_config
-    from qc_assets.instance import run_job
-
-    names = [spec.name for spec in SPECS]
-    if model is not None and model not in names:
-        raise QcError(f"no model {model}; there is {', '.join(names)}")
-    settings = load_settings()
-    chosen = [model] if model else names
-    config = {name: value for name, value in training_config(quick=quick).items() if name[6:] in chosen}
-    with console.bar(f"training {' and '.join(chosen)}"):
-        result = run_job(settings, "training", ops=config, without=[f"models/{n}" for n in names if n not in chosen])
-    document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
-    console.emit(document, *tables)
-
-
-@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT, FROM, DESCRIBE or SUMMARIZE.")],
     limit: Annotated[int, typer.Option(help="Rows to show at most.")] = 100,
@@ -221,6 +199,7 @@ def up() -> None:
 
 
 cli_github.register(app)
+cli_models.register(app)
 
 
 def _days(first: date, last: date) -> list[date]:

@@ -45,7 +45,8 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
         *(
             console.table(
                 f"{model} on its test window (95 % bootstrap intervals)",
-                [{k: v for k, v in row.items() if k != "model"} for row in metrics if row["model"] == model],
+                [row for row in metrics if row["model"] == model and row["time_window"] == "test"],
+                ["metric", "value", "lower", "upper", "baseline"],
             )
             for model in dict.fromkeys(row["model"] for row in metrics)
         ),

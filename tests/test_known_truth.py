@@ -3,13 +3,17 @@
 from datetime import date
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from qc_assets.models import training
 from qc_assets.models.dataset import Dataset
+from qc_assets.models.duration_metrics import DurationMetrics
 from qc_assets.models.metrics import expected_calibration_error
 from qc_assets.models.p0 import SPEC
+from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.partitions import days_between
 from qc_assets.sources.demo import DemoSource
 from qc_assets.sources.loading import load
@@ -30,7 +34,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     trained = training.train(SPEC, Dataset.from_frame(SPEC, rows), training.Options(quick=True, resamples=100))
     test = trained.data.frame[trained.split.test]
     truth = test.join(source.truth(), on=["repo_id", "number"], how="left", maintain_order="left")
-    return {"trained": trained, "p0": truth["p0"].to_numpy(), "labels": trained.data.y[trained.split.test]}
+    places = {"warehouse": warehouse, "source": source}
+    return places | {"trained": trained, "p0": truth["p0"].to_numpy(), "labels": trained.data.y[trained.split.test]}
 
 
 def test_calibration_error_against_the_true_probabilities(known: dict[str, Any]) -> None:
@@ -49,3 +54,44 @@ def test_an_uncalibrated_score_would_not_have_passed(known: dict[str, Any]) -> N
     trained = known["trained"]
     scores = trained.best.estimator.score(trained.data.x[trained.split.test])
     assert expected_calibration_error(known["p0"], scores) > 0.03
+
+
+@pytest.fixture(scope="module")
+def durations(known: dict[str, Any]) -> dict[str, Any]:
+    """The same world's issues: trained as they are, and trained on closed issues only."""
+    warehouse, source = known["warehouse"], known["source"]
+    warehouse.rebuild("features/issues")
+    rows = warehouse.sql_file("features/issues", {"is_synthetic": True}, section="training")
+    options = training.Options(quick=True, resamples=100, candidates=("lightgbm",))
+    truth = source.truth("truth_issues")
+    found = {}
+    for name, chosen in (("all", rows), ("closed only", rows.filter(pl.col("closed_at").is_not_null()))):
+        trained = training.train(RESOLUTION_TIME, Dataset.from_frame(RESOLUTION_TIME, chosen), options)
+        test = trained.data.frame[trained.split.test].join(truth, on=["repo_id", "number"], maintain_order="left")
+        predicted = trained.best.predictions[:, 1]
+        # What lies beyond the horizon is counted as the horizon, in both.
+        true = np.minimum(test["median_hours"].to_numpy(), trained.context["horizon_hours"])
+        found[name] = {"bias": float(np.mean(np.log(predicted / true))), "trained": trained, "true": true}
+    return found
+
+
+def test_medians_are_unbiased_though_many_issues_are_open_and_dropping_those_would_bias_them(
+    durations: dict[str, Any],
+) -> None:
+    assert abs(durations["all"]["bias"]) < 0.05
+    assert durations["closed only"]["bias"] < -0.12, "without open issues everything looks quicker than it is"
+
+
+def test_intervals_cover_what_they_promise(durations: dict[str, Any]) -> None:
+    coverage = durations["all"]["trained"].best.evaluations["test"]["coverage"]
+    assert abs(coverage.value - 0.8) < 0.03
+
+
+def test_durations_are_ranked_almost_as_well_as_by_the_true_medians(durations: dict[str, Any]) -> None:
+    trained, true = durations["all"]["trained"], durations["all"]["true"]
+    known_labels = trained.known["test"]
+    hours, weights = np.expm1(known_labels.y), known_labels.weights[None, :]
+    ideal = DurationMetrics(hours, np.stack([true, true, true], axis=1))(weights)["concordance"][0]
+    reached = trained.best.evaluations["test"]["concordance"].value
+    assert ideal > 0.68
+    assert (reached - 0.5) / (ideal - 0.5) > 0.75

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qc_assets.assets.models import SPECS
-from qc_assets.errors import QcError, TrainingError
-from qc_assets.models import estimators, training
+from qc_assets.errors import TrainingError
+from qc_assets.models import training
 from qc_assets.models.bundle import Bundle
 from qc_assets.models.calibration import Calibrator
 from qc_assets.models.dataset import Dataset, matrix
 from qc_assets.models.p0 import SPEC
-from qc_assets.models.promotion import decide, gates
+from qc_assets.models.promotion import compare, decide, gates
 from qc_assets.models.spec import ModelSpec
 from qc_assets.models.splits import time_folds, time_split
 
@@ -73,7 +71,7 @@ def test_windows_are_in_order_apart_and_hold_only_what_was_known(n: int, days: i
         assert data.opened_at[later].min() >= boundary
     assert (data.opened_at[split.test] < data.observed_until[split.test] - gap).all()
     assert sum(map(len, parts)) + split.immature == n
-    for fit, validate in time_folds(data, split.train, SMALL.maturity, 3):
+    for fit, validate, _ in time_folds(data, split.train, SMALL.maturity, 3):
         assert data.known_at[fit].max() < data.opened_at[validate].min()
 
 
@@ -108,56 +106,6 @@ def test_calibration_repairs_distorted_scores_and_survives_json(n: int) -> None:
     assert 0 < calibrator(grid).min() < calibrator(grid).max() < 1
 
 
-CANDIDATES = {candidate.kind: candidate for spec in SPECS for candidate in spec.candidates}
-
-
-@pytest.mark.parametrize("candidate", CANDIDATES.values(), ids=lambda candidate: candidate.kind)
-def test_bundles_predict_the_same_after_loading(candidate: Any, tmp_path: Path) -> None:
-    data = dataset()
-    parameters = candidate.defaults | {"n_estimators": 20}
-    estimator = estimators.fit(candidate.kind, parameters, data.x, data.y, seed=0, threads=1)
-    calibrator = Calibrator.fit(estimator.score(data.x), data.y)
-    bundle = Bundle("p0", SMALL.features, SMALL.categories, estimator, calibrator, 0.6, is_synthetic=True)
-    bundle.save(tmp_path)
-    assert not [path for path in tmp_path.iterdir() if path.suffix in (".pkl", ".pickle", ".joblib")]
-    loaded = Bundle.load(tmp_path)
-    assert np.array_equal(loaded.predict(data.frame), bundle.predict(data.frame))
-    assert loaded.is_synthetic is True
-
-
-@pytest.mark.parametrize("candidate", CANDIDATES.values(), ids=lambda candidate: candidate.kind)
-def test_the_same_rows_and_seed_give_the_same_scores_to_the_last_digit(candidate: Any) -> None:
-    data = dataset(n=3_000)
-    first, second = (
-        estimators.fit(candidate.kind, candidate.defaults, data.x, data.y, seed=4, threads=2).score(data.x)
-        for _ in range(2)
-    )
-    assert np.array_equal(first, second)
-
-
-@pytest.mark.parametrize("candidate", CANDIDATES.values(), ids=lambda candidate: candidate.kind)
-def test_a_search_space_draws_parameters_that_fit(candidate: Any) -> None:
-    import optuna
-
-    data = dataset(n=400)
-    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-    parameters = candidate.space(trial)
-    assert parameters.keys() <= candidate.defaults.keys()
-    scores = estimators.fit(candidate.kind, parameters, data.x, data.y, seed=0, threads=1).score(data.x)
-    assert scores.shape == (400,)
-    assert 0 <= scores.min() < scores.max() <= 1
-
-
-def test_a_forest_file_that_holds_anything_else_is_not_loaded(tmp_path: Path) -> None:
-    import skops.io
-
-    skops.io.dump({"run": Path("/etc/passwd")}, tmp_path / "model.skops")
-    with pytest.raises(QcError, match="a forest has no such thing"):
-        estimators.load(tmp_path)
-    with pytest.raises(QcError, match="no estimator in"):
-        estimators.load(tmp_path / "empty")
-
-
 @pytest.fixture(scope="module")
 def trained() -> training.Trained:
     return training.train(SMALL, dataset(n=2_000), OPTIONS)
@@ -165,7 +113,7 @@ def trained() -> training.Trained:
 
 def as_bundle(trained: training.Trained, *, is_synthetic: bool = False) -> Bundle:
     best = trained.best
-    return Bundle("p0", SMALL.features, SMALL.categories, best.estimator, best.calibrator, 0.6, is_synthetic)
+    return Bundle.of(SMALL, best.estimator, best.calibrator, trivial=(0.6,), context={}, is_synthetic=is_synthetic)
 
 
 def test_training_finds_the_signal_and_says_what_mattered(trained: training.Trained) -> None:
@@ -173,7 +121,24 @@ def test_training_finds_the_signal_and_says_what_mattered(trained: training.Trai
     found = trained.best.evaluations["test"]["roc_auc"]
     assert found.lower > 0.7
     assert next(iter(trained.importance)) == "log_lines"
-    assert all(gate.passed for gate in gates(trained))
+    assert all(gate.passed for gate in gates(trained) if gate.blocks)
+
+
+def test_a_feature_that_explains_everything_names_itself_and_only_warns(trained: training.Trained) -> None:
+    (gate,) = [gate for gate in gates(trained) if not gate.passed]
+    assert (gate.name, gate.blocks) == ("no_single_feature_explains_it", False)
+    assert gate.detail.startswith("log_lines alone reaches ROC AUC 0.")
+    assert decide(trained, gates(trained), None, is_synthetic=False, options=OPTIONS).promote
+
+
+def test_features_that_share_the_signal_raise_no_suspicion() -> None:
+    frame = rows(n=3_000)
+    rng = np.random.default_rng(5)
+    parts = rng.normal(0, 1, (2, 3_000))
+    passed = rng.random(3_000) < 1 / (1 + np.exp(-1.5 * parts.sum(axis=0)))
+    frame = frame.with_columns(log_lines=parts[0], author_prior_prs=parts[1], passed=passed)
+    shared = training.train(SMALL, Dataset.from_frame(SMALL, frame), OPTIONS)
+    assert shared.dominance is not None and not shared.dominance.suspicious
 
 
 def test_training_twice_gives_the_same_predictions(trained: training.Trained) -> None:
@@ -216,3 +181,45 @@ def test_made_up_data_never_replaces_real_data_and_gives_way_to_it(trained: trai
     from_demo, from_life = as_bundle(trained, is_synthetic=True), as_bundle(trained)
     assert not decide(trained, passed, from_life, is_synthetic=True, options=OPTIONS).promote
     assert decide(trained, passed, from_demo, is_synthetic=False, options=OPTIONS).promote
+
+
+def test_a_challenger_may_be_a_little_worse_but_not_by_more_than_the_margin(trained: training.Trained) -> None:
+    rng = np.random.default_rng(0)
+    noisy = np.clip(trained.best.predictions + rng.normal(0, 0.05, len(trained.split.test)), 0.01, 0.99)
+    slightly = replace(trained, best=replace(trained.best, predictions=noisy))
+    champion = as_bundle(trained)
+    for margin in (1e-9, 0.5):
+        spec = replace(SMALL, margins={"log_loss": margin})
+        compared = compare(replace(slightly, spec=spec), champion, OPTIONS)
+        assert [one.time_window for one in compared] == ["test", "last_30_days"]
+        worse = [one.difference > margin or one.lower > 0 for one in compared]
+        assert [one.regression for one in compared] == worse
+    assert compared[0].difference > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.with_columns(passed=pl.lit(True)), "have the same label in the train window"),
+        (
+            lambda frame: frame.with_columns(
+                log_lines=pl.lit(None, dtype=pl.Float64),
+                author_prior_prs=pl.lit(None, dtype=pl.Int64),
+                author_association=pl.lit(None, dtype=pl.String),
+            ),
+            "every feature is NULL",
+        ),
+        (lambda frame: frame.head(0), "there are no labelled rows"),
+        (lambda frame: frame.drop("log_lines"), "lack the feature columns log_lines"),
+    ],
+)
+def test_what_cannot_be_trained_says_why(change: Any, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        training.train(SMALL, Dataset.from_frame(SMALL, change(rows())), OPTIONS)
+
+
+def test_only_the_candidates_that_were_asked_for_compete() -> None:
+    only = training.train(SMALL, dataset(), replace(OPTIONS, candidates=("lightgbm",)))
+    assert [one.kind for one in only.candidates] == ["lightgbm"]
+    with pytest.raises(TrainingError, match="none of the candidates is left to train; p0 has random_forest, lightgbm"):
+        training.train(SMALL, dataset(), replace(OPTIONS, candidates=("svm",)))

@@ -4,14 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from qc_assets.models import estimators
-from qc_assets.models.calibration import Calibrator
 from qc_assets.models.dataset import matrix
-from qc_assets.models.estimators import Estimator
+from qc_assets.models.spec import ModelSpec
+from qc_assets.models.tasks import TASKS
+from qc_assets.models.tasks.task import Calibrator, Estimator
 
 _FILE = "bundle.json"
 
@@ -22,28 +23,43 @@ class Bundle:
 
     Attributes:
         model: name of the model.
+        task: kind of its answers.
         features: feature names in the order of the estimator's matrix.
-        categories: ordered levels of the text features.
+        categories: ordered levels of features that are levels.
+        classes: the categories that it answers with.
         estimator: gives scores.
-        calibrator: makes probabilities of them.
-        base_rate: share of positive labels in the calibration window.
+        calibrator: makes answers of them.
+        trivial: the answer that knows only the labels of the calibration window, such as the base rate.
+        context: what was settled before fitting, such as a horizon.
         is_synthetic: trained on made-up data.
     """
 
     model: str
+    task: str
     features: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
+    classes: tuple[str, ...]
     estimator: Estimator
     calibrator: Calibrator
-    base_rate: float
+    trivial: tuple[Any, ...]
+    context: Mapping[str, Any]
     is_synthetic: bool
 
+    @classmethod
+    def of(cls, spec: ModelSpec, estimator: Estimator, calibrator: Calibrator, **others: Any) -> "Bundle":
+        """The bundle of a spec's model."""
+        return cls(spec.name, spec.task, spec.features, spec.categories, spec.classes, estimator, calibrator, **others)
+
     def predict_matrix(self, x: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities for a matrix in the order of `features`, (rows,)."""
+        """Answers for a matrix in the order of `features`; the first dimension is that of `x`."""
         return self.calibrator(self.estimator.score(x))
 
     def predict(self, frame: pl.DataFrame) -> np.ndarray:
-        """Calibrated probabilities for a frame with the feature columns, (rows,).
+        """Answers for a frame with the feature columns.
+
+        Returns:
+            Probabilities (rows,); lower end, median and upper end in hours (rows, 3); or probabilities of the
+            categories (rows, classes).
 
         Raises:
             TrainingError: if a feature column is missing.
@@ -55,10 +71,13 @@ class Bundle:
         self.estimator.save(folder)
         document = {
             "model": self.model,
+            "task": self.task,
             "features": list(self.features),
             "categories": {name: list(levels) for name, levels in self.categories.items()},
+            "classes": list(self.classes),
             "calibrator": self.calibrator.to_json(),
-            "base_rate": self.base_rate,
+            "trivial": list(self.trivial),
+            "context": dict(self.context),
             "is_synthetic": self.is_synthetic,
         }
         (folder / _FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -67,12 +86,23 @@ class Bundle:
     def load(cls, folder: Path) -> "Bundle":
         """Read what `save` wrote; runs no code from the files."""
         document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        task = TASKS[document["task"]]
         return cls(
             model=document["model"],
+            task=task.name,
             features=tuple(document["features"]),
             categories={name: tuple(levels) for name, levels in document["categories"].items()},
-            estimator=estimators.load(folder),
-            calibrator=Calibrator.from_json(document["calibrator"]),
-            base_rate=document["base_rate"],
+            classes=tuple(document["classes"]),
+            estimator=task.load(folder),
+            calibrator=task.calibrator_from_json(document["calibrator"]),
+            trivial=tuple(document["trivial"]),
+            context=document["context"],
             is_synthetic=document["is_synthetic"],
         )
+
+
+def answer_frame(bundle: Bundle, answers: np.ndarray) -> Any:
+    """Answers as MLflow returns them: an array of probabilities, or a pandas frame with named columns."""
+    if bundle.task == "probability":
+        return answers
+    return TASKS[bundle.task].table(bundle.classes, answers).to_pandas()

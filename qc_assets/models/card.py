@@ -3,41 +3,54 @@
 from datetime import datetime
 from typing import Any
 
-from qc_assets.models.metrics import METRICS
-from qc_assets.models.promotion import Decision, Gate
+from qc_assets.models.promotion import Decision
+from qc_assets.models.tasks import task_of
+from qc_assets.models.tasks.task import Gate
 from qc_assets.models.training import WINDOWS, Trained
-
-_NAMES = {
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "ece": "calibration error (ECE)",
-}
 
 
 def metrics_table(trained: Trained) -> str:
     """Markdown table of the best candidate's metrics with intervals and baselines."""
-    lines = ["| metric | window | value | 95 % interval | base rate alone |", "|---|---|---|---|---|"]
-    for metric in METRICS:
+    task = task_of(trained.spec)
+    lines = [f"| metric | window | value | 95 % interval | {task.trivial_name} |", "|---|---|---|---|---|"]
+    for metric, about in task.metrics.items():
         for window in WINDOWS:
             one = trained.best.evaluations[window][metric]
             lines.append(
-                f"| {_NAMES[metric]} | {window.replace('_', ' ')} | {one.value:.4f} "
+                f"| {about.label} | {window.replace('_', ' ')} | {one.value:.4f} "
                 f"| {one.lower:.4f} to {one.upper:.4f} | {one.baseline:.4f} |"
             )
     return "\n".join(lines)
 
 
+def candidates_table(trained: Trained) -> str:
+    """Markdown table of all candidates: what decided, and how they did on the test window."""
+    task = task_of(trained.spec)
+    metrics = list(trained.spec.margins)
+    names = " | ".join(f"test {task.metrics[name].label}" for name in metrics)
+    lines = [
+        f"| candidate | validation {task.metrics[task.selection].label} | {names} |",
+        "|---|---|" + "---|" * len(metrics),
+    ]
+    for one in trained.candidates:
+        values = " | ".join(f"{one.evaluations['test'][name].value:.4f}" for name in metrics)
+        mark = " (chosen)" if one is trained.best else ""
+        lines.append(f"| {one.kind.replace('_', ' ')}{mark} | {one.validation:.4f} | {values} |")
+    lines += [f"| {kind.replace('_', ' ')} | {why} |{' |' * len(metrics)}" for kind, why in trained.skipped.items()]
+    return "\n".join(lines)
+
+
 def windows_table(trained: Trained) -> str:
     """Markdown table of the three windows."""
-    lines = [f"| window | rows | opened from | to | {trained.spec.outcome} |", "|---|---|---|---|---|"]
+    task = task_of(trained.spec)
+    lines = ["| window | rows | opened from | to | labels |", "|---|---|---|---|---|"]
     for name, rows in trained.split.windows.items():
         opened = trained.data.opened_at[rows]
         first, last = (
             moment.astype("datetime64[D]").astype(datetime).isoformat() for moment in (opened[0], opened[-1])
         )
-        lines.append(f"| {name} | {len(rows):,} | {first} | {last} | {trained.data.y[rows].mean():.1%} |")
+        labels = task.summary(trained.spec, trained.known[name], trained.context)
+        lines.append(f"| {name} | {len(rows):,} | {first} | {last} | {labels} |")
     return "\n".join(lines)
 
 
@@ -50,7 +63,8 @@ def model_card(trained: Trained, gates: list[Gate], decision: Decision, context:
         decision: whether it became champion.
         context: where it came from; each entry becomes a line.
     """
-    spec, best = trained.spec, trained.best
+    spec, best, task = trained.spec, trained.best, task_of(trained.spec)
+    measure = task.metrics[task.selection].label
     synthetic = (
         "\n> **Synthetic.** Trained on the demo source: never use it for real decisions.\n"
         if context["synthetic"] == "true"
@@ -59,8 +73,8 @@ def model_card(trained: Trained, gates: list[Gate], decision: Decision, context:
     importance = "\n".join(f"| {name} | {drop:+.4f} |" for name, drop in list(trained.importance.items())[:10])
     return f"""# {spec.name}: {spec.question}
 {synthetic}
-A {best.kind.replace("_", " ")}, selected by ROC AUC on time-ordered folds ({best.validation_auc:.3f}), with balanced
-classes and {best.calibrator.method} calibration.
+A {best.kind.replace("_", " ")}, selected by {measure} on time-ordered folds ({best.validation:.3f}), {task.method},
+with {best.calibrator.method} calibration.
 
 ## Metrics
 
@@ -68,22 +82,26 @@ classes and {best.calibrator.method} calibration.
 
 Every row of the test window was opened after all that the model was fitted and calibrated on.
 
+## Candidates
+
+{candidates_table(trained)}
+
 ## Data
 
 {windows_table(trained)}
 
 Windows are {spec.maturity.days} days apart, so that labels have matured; {trained.split.immature:,} labelled rows
-fall in the gaps and are left out. The base rate is that of the calibration window, {trained.base_rate:.1%}.
+fall in the gaps and are left out. What a prediction that knows nothing says comes from the calibration window.
 
 ## What matters most
 
-| feature | drop of ROC AUC when shuffled |
+| feature | loss of {measure} when shuffled |
 |---|---|
 {importance}
 
 ## Gates
 
-{chr(10).join(f"- {'passed' if gate.passed else 'FAILED'}: {gate.name}, {gate.detail}" for gate in gates)}
+{chr(10).join(f"- {_verdict(gate)}: {gate.name}, {gate.detail}" for gate in gates)}
 
 {"Promoted" if decision.promote else "Not promoted"}: {decision.reason}.
 
@@ -96,3 +114,7 @@ fall in the gaps and are left out. The base rate is that of the calibration wind
 
 {chr(10).join(f"- {name}: {value}" for name, value in context.items())}
 """
+
+
+def _verdict(gate: Gate) -> str:
+    return "passed" if gate.passed else "FAILED" if gate.blocks else "WARNING"

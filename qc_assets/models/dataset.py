@@ -11,10 +11,12 @@ from qc_assets.models.spec import ModelSpec
 
 
 def matrix(frame: pl.DataFrame, features: Sequence[str], categories: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """Feature columns as numbers: booleans 0/1, ordered categories their rank, NULL and unseen levels NaN.
+    """Feature columns as one array.
+
+    Numbers: booleans 0/1, ordered levels their rank, NULL and unseen levels NaN. Texts: as they are, NULL empty.
 
     Returns:
-        float64 array of shape (rows, features).
+        Array of shape (rows, features): objects if the features are texts, else float64.
 
     Raises:
         TrainingError: if a column is missing.
@@ -22,6 +24,8 @@ def matrix(frame: pl.DataFrame, features: Sequence[str], categories: Mapping[str
     missing = [name for name in features if name not in frame.columns]
     if missing:
         raise TrainingError(f"the rows lack the feature columns {', '.join(missing)}: materialize the features anew")
+    if all(frame.schema[name] == pl.String and name not in categories for name in features):
+        return frame.select(pl.col(features).fill_null("")).to_numpy().astype(object)
     columns = [
         pl.col(name).replace_strict({level: rank for rank, level in enumerate(categories[name])}, default=None)
         if name in categories
@@ -37,15 +41,13 @@ class Dataset:
     """Labelled rows in order of opening; n rows, k features.
 
     Attributes:
-        keys: repo_id and number, (n, 2) integers.
-        x: features, (n, k) float64 with NaN for unknown.
-        y: labels 0 or 1, (n,) float64.
+        x: features, (n, k); see `matrix`.
+        y: 0 or 1; hours, infinite while it lasts; or the index of the category; (n,) float64.
         opened_at, known_at: instants, (n,) datetime64[us], UTC.
         observed_until: end of the covered time of each row's repository, (n,) datetime64[us], UTC.
         frame: the rows that all this came from.
     """
 
-    keys: np.ndarray
     x: np.ndarray
     y: np.ndarray
     opened_at: np.ndarray
@@ -55,12 +57,15 @@ class Dataset:
 
     @classmethod
     def from_frame(cls, spec: ModelSpec, frame: pl.DataFrame) -> "Dataset":
-        """Build from rows of `spec.table` that have a label; ties in time are ordered by key."""
-        frame = frame.sort(spec.opened_at, "repo_id", "number")
+        """Build from rows of the section ``training`` of `spec.table`; ties in time are ordered by key.
+
+        Raises:
+            TrainingError: if a column is missing, or a category is none of the spec's.
+        """
+        frame = frame.sort(spec.opened_at, *spec.key)
         return cls(
-            keys=frame.select("repo_id", "number").to_numpy(),
             x=matrix(frame, spec.features, spec.categories),
-            y=frame[spec.target].cast(pl.Float64).to_numpy(),
+            y=_labels(spec, frame),
             opened_at=frame[spec.opened_at].to_numpy(),
             known_at=frame[spec.known_at].to_numpy(),
             observed_until=frame["observed_until"].to_numpy(),
@@ -69,3 +74,16 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.y)
+
+
+def _labels(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
+    target = frame[spec.target]
+    if spec.task == "duration":
+        return target.cast(pl.Float64).fill_null(np.inf).to_numpy()
+    if spec.task == "category":
+        unknown = sorted(set(target.drop_nulls()) - set(spec.classes))
+        if unknown:
+            raise TrainingError(f"unknown categories {', '.join(unknown)}; there are {', '.join(spec.classes)}")
+        ranks = {name: float(rank) for rank, name in enumerate(spec.classes)}
+        return target.replace_strict(ranks, return_dtype=pl.Float64).to_numpy()
+    return target.cast(pl.Float64).to_numpy()

@@ -1,24 +1,12 @@
 """The estimators that compete for a model, and formats that are safe to load."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from qc_assets.errors import QcError
 from qc_assets.models.spec import Parameters
-
-
-class Estimator(Protocol):
-    """A fitted binary classifier on a float matrix with NaN."""
-
-    def score(self, x: np.ndarray) -> np.ndarray:
-        """Uncalibrated probability of the label, (rows,)."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write the one file of this estimator."""
-        ...
 
 
 class LightGBMEstimator:
@@ -46,30 +34,33 @@ class LightGBMEstimator:
         return cls(lightgbm.Booster(model_file=str(folder / cls.file)))
 
 
-class ForestEstimator:
-    """A random forest, kept in the skops format, which runs no code when loaded.
+class SklearnEstimator:
+    """A scikit-learn model, kept in the skops format, which runs no code when loaded.
 
     Args:
-        forest: a fitted ``sklearn.ensemble.RandomForestClassifier``.
+        model: a fitted classifier of two classes, or a regressor.
     """
 
     file = "model.skops"
 
-    def __init__(self, forest: Any) -> None:
-        self.forest = forest
-        # Threads would add up the trees in whatever order they finish, and the last digit would differ.
-        self.forest.n_jobs = 1
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        if hasattr(model, "n_jobs"):
+            # Threads would add up the trees in whatever order they finish, and the last digit would differ.
+            self.model.n_jobs = 1
 
     def score(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.forest.predict_proba(x)[:, 1])
+        if hasattr(self.model, "predict_proba"):
+            return np.asarray(self.model.predict_proba(x)[:, 1])
+        return np.asarray(self.model.predict(x))
 
     def save(self, folder: Path) -> None:
         import skops.io
 
-        skops.io.dump(self.forest, folder / self.file)
+        skops.io.dump(self.model, folder / self.file)
 
     @classmethod
-    def load(cls, folder: Path) -> "ForestEstimator":
+    def load(cls, folder: Path) -> "SklearnEstimator":
         import skops.io
 
         file = folder / cls.file
@@ -77,7 +68,9 @@ class ForestEstimator:
             name for name in skops.io.get_untrusted_types(file=file) if not name.startswith(("sklearn.", "numpy."))
         ]
         if foreign:
-            raise QcError(f"{file} holds {', '.join(foreign)}: a forest has no such thing, so it is not loaded")
+            raise QcError(
+                f"{file} holds {', '.join(foreign)}: a model of scikit-learn has no such thing, so it is not loaded"
+            )
         return cls(skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file)))
 
 
@@ -106,16 +99,27 @@ class XGBoostEstimator:
         return cls(xgboost.Booster(model_file=str(folder / cls.file)))
 
 
-def fit(
-    kind: str, parameters: Parameters, x: np.ndarray, y: np.ndarray, *, seed: int, threads: int | None
-) -> Estimator:
-    """Fit one estimator with balanced classes; calibration undoes what the balancing does to the probabilities.
+AnyEstimator = LightGBMEstimator | SklearnEstimator | XGBoostEstimator
+
+
+def fit_classifier(
+    kind: str,
+    parameters: Parameters,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    *,
+    seed: int,
+    threads: int | None,
+) -> AnyEstimator:
+    """Fit one classifier with balanced classes; calibration undoes what the balancing does to the probabilities.
 
     Args:
         kind: ``random_forest``, ``lightgbm`` or ``xgboost``.
         parameters: the estimator's parameters.
         x: features, (rows, features) with NaN.
         y: labels 0 or 1, (rows,).
+        weights: of the rows, (rows,).
         seed: the same seed, rows and threads give the same estimator.
         threads: None means all cores.
     """
@@ -123,35 +127,118 @@ def fit(
     if kind == "random_forest":
         from sklearn.ensemble import RandomForestClassifier
 
-        sample = {"max_samples": 40_000} if len(y) > 40_000 else {}
-        forest = RandomForestClassifier(class_weight="balanced", n_jobs=jobs, random_state=seed, **sample, **parameters)
-        return ForestEstimator(forest.fit(x, y))
+        forest = RandomForestClassifier(
+            class_weight="balanced", n_jobs=jobs, random_state=seed, **_tree_sample(len(y)), **parameters
+        )
+        return SklearnEstimator(forest.fit(x, y, sample_weight=weights))
     if kind == "lightgbm":
         import lightgbm
 
-        classifier = lightgbm.LGBMClassifier(
-            class_weight="balanced", n_jobs=jobs, random_state=seed, deterministic=True, force_col_wise=True,
-            verbosity=-1, **parameters,
-        )  # fmt: skip
-        return LightGBMEstimator(classifier.fit(x, y).booster_)
+        classifier = lightgbm.LGBMClassifier(class_weight="balanced", **_lightgbm(seed, jobs), **parameters)
+        return LightGBMEstimator(classifier.fit(x, y, sample_weight=weights).booster_)
     if kind == "xgboost":
         import xgboost
 
-        weight = {"scale_pos_weight": float((y == 0).sum() / max(1, (y == 1).sum()))}
-        boosted = xgboost.XGBClassifier(
-            tree_method="hist", n_jobs=threads or 0, random_state=seed, verbosity=0, **weight, **parameters
-        )
-        return XGBoostEstimator(boosted.fit(x, y).get_booster())
-    raise QcError(f"no estimator called {kind}")
+        balance = {"scale_pos_weight": float((y == 0).sum() / max(1, (y == 1).sum()))}
+        boosted = xgboost.XGBClassifier(**_xgboost(seed, threads), **balance, **parameters)
+        return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
+    raise QcError(f"no classifier called {kind}")
 
 
-def load(folder: Path) -> Estimator:
+def fit_regressor(
+    kind: str,
+    parameters: Parameters,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    *,
+    seed: int,
+    threads: int | None,
+) -> AnyEstimator:
+    """Fit one regressor of a typical value: boosted trees of the median, the others of what they can.
+
+    Args:
+        kind: ``linear``, ``random_forest``, ``svm``, ``lightgbm`` or ``xgboost``.
+        parameters: the estimator's parameters.
+        x: features, (rows, features) with NaN.
+        y: target, (rows,).
+        weights: of the rows, (rows,).
+        seed: the same seed, rows and threads give the same estimator.
+        threads: None means all cores.
+    """
+    jobs = threads or -1
+    if kind == "linear":
+        from sklearn.linear_model import Ridge
+
+        model = _scaled(Ridge(**parameters), len(y), seed)
+        return SklearnEstimator(model.fit(x, y, ridge__sample_weight=weights))
+    if kind == "svm":
+        from sklearn.kernel_approximation import Nystroem
+        from sklearn.linear_model import SGDRegressor
+
+        # A support vector regression in the primal: epsilon-insensitive loss on an approximated kernel
+        # (Williams and Seeger, 2001), whose cost grows with the rows and not with their square.
+        names = ("gamma", "n_components")
+        kernel = Nystroem(random_state=seed, **{name: parameters[name] for name in names})
+        loss = {"loss": "epsilon_insensitive", "learning_rate": "adaptive", "eta0": 0.05, "max_iter": 30, "tol": None}
+        others = {name: value for name, value in parameters.items() if name not in names}
+        model = _scaled(SGDRegressor(random_state=seed, **loss, **others), len(y), seed, kernel)
+        # Weights scale the steps: a mean of 1 keeps these as long as they are meant to be.
+        return SklearnEstimator(model.fit(x, y, sgdregressor__sample_weight=weights / weights.mean()))
+    if kind == "random_forest":
+        from sklearn.ensemble import RandomForestRegressor
+
+        forest = RandomForestRegressor(n_jobs=jobs, random_state=seed, **_tree_sample(len(y)), **parameters)
+        return SklearnEstimator(forest.fit(x, y, sample_weight=weights))
+    if kind == "lightgbm":
+        import lightgbm
+
+        regressor = lightgbm.LGBMRegressor(objective="quantile", alpha=0.5, **_lightgbm(seed, jobs), **parameters)
+        return LightGBMEstimator(regressor.fit(x, y, sample_weight=weights).booster_)
+    if kind == "xgboost":
+        import xgboost
+
+        median = {"objective": "reg:quantileerror", "quantile_alpha": 0.5}
+        boosted = xgboost.XGBRegressor(**_xgboost(seed, threads), **median, **parameters)
+        return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
+    raise QcError(f"no regressor called {kind}")
+
+
+def _tree_sample(rows: int) -> dict[str, Any]:
+    """Each tree of a forest sees at most so many rows: more cost time and say nothing new."""
+    return {"max_samples": 40_000} if rows > 40_000 else {}
+
+
+def _lightgbm(seed: int, jobs: int) -> dict[str, Any]:
+    return {"n_jobs": jobs, "random_state": seed, "deterministic": True, "force_col_wise": True, "verbosity": -1}
+
+
+def _xgboost(seed: int, threads: int | None) -> dict[str, Any]:
+    return {"tree_method": "hist", "n_jobs": threads or 0, "random_state": seed, "verbosity": 0}
+
+
+def _scaled(model: Any, rows: int, seed: int, *steps: Any) -> Any:
+    """Unknown values become medians with a flag, and every feature a normal variable, whatever its tails."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import QuantileTransformer
+
+    normal = QuantileTransformer(
+        n_quantiles=min(200, rows), output_distribution="normal", subsample=20_000, random_state=seed
+    )
+    # A feature that is unknown throughout would otherwise be dropped here and missed there.
+    return make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), normal, *steps, model
+    )
+
+
+def load(folder: Path) -> AnyEstimator:
     """Load whichever estimator lies in `folder`.
 
     Raises:
         QcError: if there is none.
     """
-    for kind in (LightGBMEstimator, ForestEstimator, XGBoostEstimator):
+    for kind in (LightGBMEstimator, SklearnEstimator, XGBoostEstimator):
         if (folder / kind.file).exists():
             return kind.load(folder)
     raise QcError(f"no estimator in {folder}")

@@ -10,9 +10,10 @@ from qc_assets.errors import TrainingError
 from qc_assets.models.bundle import Bundle
 from qc_assets.models.card import model_card
 from qc_assets.models.dataset import Dataset
-from qc_assets.models.promotion import Decision, Gate, decide, gates
+from qc_assets.models.promotion import Decision, decide, gates
 from qc_assets.models.registry import Logged, Registry
 from qc_assets.models.spec import ModelSpec
+from qc_assets.models.tasks.task import Gate
 from qc_assets.models.training import Options, Trained, train
 
 
@@ -44,6 +45,7 @@ def run(
     *,
     is_synthetic: bool,
     origin: dict[str, str],
+    run_name: str | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Take a spec from rows to a registered, judged version.
@@ -57,8 +59,11 @@ def run(
         options: how to train.
         is_synthetic: whether the rows are made up.
         origin: where the rows come from (snapshot, Dagster run, commit); tags of run and version.
+        run_name: name of the MLflow run; default: model and winning candidate.
         progress: called with a sentence now and then.
     """
+    if spec.task != "duration":  # what still lasts is a label of its own there
+        rows = rows.filter(pl.col(spec.target).is_not_null())
     enough = Gate(
         "enough_labelled_rows",
         len(rows) >= spec.min_rows,
@@ -70,21 +75,20 @@ def run(
         trained = train(spec, Dataset.from_frame(spec, rows), options, progress)
     except TrainingError as error:
         return Outcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
-    bundle = Bundle(
-        spec.name,
-        spec.features,
-        spec.categories,
+    bundle = Bundle.of(
+        spec,
         trained.best.estimator,
         trained.best.calibrator,
-        trained.base_rate,
-        is_synthetic,
+        trivial=tuple(trained.trivial[0].tolist() if trained.trivial.ndim > 1 else trained.trivial.tolist()),
+        context=trained.context,
+        is_synthetic=is_synthetic,
     )
     checked = gates(trained)
     champion = registry.champion(spec.name)
     decision = decide(trained, checked, champion[1] if champion else None, is_synthetic=is_synthetic, options=options)
     progress(f"registering with MLflow at {registry.tracking_uri}")
     tags = {**origin, "synthetic": str(is_synthetic).lower()}
-    logged = registry.log(trained, bundle, tags)
+    logged = registry.log(trained, bundle, tags, run_name)
     card = model_card(trained, checked, decision, {**tags, "mlflow_run_id": logged.run_id, "version": logged.version})
     registry.conclude(spec.name, logged, promote=decision.promote, reason=decision.reason, card=card)
     return Outcome(

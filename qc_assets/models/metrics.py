@@ -1,25 +1,9 @@
-"""Metrics of probabilities, each with a bootstrap interval."""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
+"""Metrics of probabilities."""
 
 import numpy as np
 
 N_BINS = 15
-METRICS = ("roc_auc", "pr_auc", "brier", "log_loss", "ece")
-HIGHER_IS_BETTER = {"roc_auc": True, "pr_auc": True, "brier": False, "log_loss": False, "ece": False}
 _CLIP = 1e-12
-_CELLS = 4_000_000  # numbers held at once while resampling
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A metric's value, its 95 % interval, and the value of a trivial prediction."""
-
-    value: float
-    lower: float
-    upper: float
-    baseline: float
 
 
 class WeightedMetrics:
@@ -69,60 +53,6 @@ class WeightedMetrics:
                 "log_loss": w @ losses / total,
                 "ece": np.abs(np.add.reduceat(w * (self.p - self.y), self.bins, axis=1)).sum(axis=1) / total,
             }
-
-
-def evaluate(
-    labels: np.ndarray, predictions: np.ndarray, *, base_rate: float, resamples: int, seed: int
-) -> dict[str, Estimate]:
-    """Every metric with a 95 % percentile interval of the Poisson bootstrap (Chamandy et al., 2012).
-
-    Args:
-        labels: 0 or 1, (n,), both present.
-        predictions: probabilities, (n,).
-        base_rate: what a prediction that knows nothing would say; its metrics are the baselines.
-        resamples: number of bootstrap weightings.
-        seed: seed of the weightings.
-    """
-    everyone = np.ones((1, len(labels)))
-    metrics = WeightedMetrics(labels, predictions)
-    value = metrics(everyone)
-    trivial = WeightedMetrics(labels, np.full(len(labels), base_rate))(everyone)
-    # A constant prediction has one bin, not fifteen slices of equal predictions in arbitrary order.
-    trivial["ece"] = np.array([abs(base_rate - labels.mean())])
-    draws = [metrics(weights) for weights in _weights(len(labels), resamples, seed)]
-    return {name: _estimate(name, value, trivial, draws) for name in METRICS}
-
-
-def _estimate(name: str, value: dict, trivial: dict, draws: list[dict]) -> Estimate:
-    drawn = np.concatenate([draw[name] for draw in draws])
-    lower, upper = np.nanpercentile(drawn, [2.5, 97.5])
-    return Estimate(float(value[name][0]), float(lower), float(upper), float(trivial[name][0]))
-
-
-def paired_differences(
-    labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, *, resamples: int, seed: int
-) -> dict[str, tuple[float, float, float]]:
-    """Difference of each metric, ours minus theirs, under the same resamples of the same rows.
-
-    Returns:
-        By metric: difference, lower and upper end of its 95 % interval.
-    """
-    mine, other = WeightedMetrics(labels, ours), WeightedMetrics(labels, theirs)
-    everyone = np.ones((1, len(labels)))
-    draws = [(mine(weights), other(weights)) for weights in _weights(len(labels), resamples, seed)]
-    found = {}
-    for name in METRICS:
-        drawn = np.concatenate([a[name] - b[name] for a, b in draws])
-        lower, upper = np.nanpercentile(drawn, [2.5, 97.5])
-        found[name] = (float((mine(everyone)[name] - other(everyone)[name])[0]), float(lower), float(upper))
-    return found
-
-
-def _weights(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    step = max(1, _CELLS // n)
-    for start in range(0, resamples, step):
-        yield rng.poisson(1.0, (min(step, resamples - start), n)).astype(np.float64)
 
 
 def expected_calibration_error(reference: np.ndarray, predictions: np.ndarray) -> float:

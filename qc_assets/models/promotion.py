@@ -2,58 +2,76 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from qc_assets.models.bootstrap import paired_differences
 from qc_assets.models.bundle import Bundle
-from qc_assets.models.metrics import HIGHER_IS_BETTER, paired_differences
-from qc_assets.models.training import Options, Trained, recent_rows
+from qc_assets.models.tasks import task_of
+from qc_assets.models.tasks.task import Gate
+from qc_assets.models.training import Options, Trained, evaluation_windows
 
-# Ranking and calibrated accuracy; Brier says the same as log loss, and ECE alone rewards a constant.
-JUDGED = ("roc_auc", "log_loss")
+COMMON_GATES = {
+    "enough_labelled_rows": "There are enough labelled rows, over enough time, to train and test on.",
+    "no_single_feature_explains_it": "No feature alone explains almost all of what the model knows, as a leak would. "
+    "Only warns.",
+}
+_NAMES = {"test": "the test window", "last_30_days": "its last 30 days"}
 
 
 @dataclass(frozen=True)
-class Gate:
-    """A promise that a trained model keeps or breaks."""
+class Comparison:
+    """One metric of challenger and champion on the same rows.
 
-    name: str
-    passed: bool
-    detail: str
+    Attributes:
+        difference, lower, upper: challenger minus champion, with its 95 % interval.
+        margin: how much worse it may be at most.
+    """
+
+    time_window: str
+    metric: str
+    difference: float
+    lower: float
+    upper: float
+    margin: float
+    regression: bool
+
+    def __str__(self) -> str:
+        return (
+            f"{self.metric} {self.difference:+.4f} ({self.lower:+.4f} to {self.upper:+.4f}) "
+            f"on {_NAMES[self.time_window]}"
+        )
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a challenger becomes champion, and why."""
+    """Whether a challenger becomes champion, why, and the numbers behind it."""
 
     promote: bool
     reason: str
+    comparisons: tuple[Comparison, ...] = ()
+
+
+def gate_names(task: str) -> dict[str, str]:
+    """What is promised of every model of a task, by name."""
+    from qc_assets.models.tasks import TASKS
+
+    return COMMON_GATES | dict(TASKS[task].gates)
 
 
 def gates(trained: Trained) -> list[Gate]:
-    """Check the trained model against its spec.
-
-    `beats_base_rate` asks that the calibrated probabilities carry information: a lower log loss than always
-    predicting the base rate.
-    """
-    spec = trained.spec
-    test = trained.best.evaluations["test"]
-    rows, auc, loss = len(trained.data), test["roc_auc"], test["log_loss"]
+    """Check the trained model against its spec."""
+    spec, rows = trained.spec, len(trained.data)
+    dominance = trained.dominance
     return [
         Gate(
             "enough_labelled_rows",
             rows >= spec.min_rows,
             f"{rows} labelled rows, at least {spec.min_rows} needed",
         ),
+        *task_of(spec).check(spec, trained.best.evaluations["test"]),
         Gate(
-            "auc_above_threshold",
-            auc.value >= spec.min_auc,
-            f"ROC AUC {auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f}) on the test window, "
-            f"threshold {spec.min_auc:.2f}",
-        ),
-        Gate(
-            "beats_base_rate",
-            loss.value < loss.baseline,
-            f"log loss {loss.value:.4f} against {loss.baseline:.4f} for the base rate",
+            "no_single_feature_explains_it",
+            dominance is None or not dominance.suspicious,
+            "not measured for this kind of answer" if dominance is None else str(dominance),
+            blocks=False,
         ),
     ]
 
@@ -63,12 +81,13 @@ def decide(
 ) -> Decision:
     """Promote unless a gate failed or a paired bootstrap finds a regression against the champion.
 
-    Both models predict the same rows of the challenger's test window. A regression is a difference in ROC AUC or
-    log loss whose 95 % interval lies wholly on the bad side, on the whole window or on its last 30 days.
+    Both models predict the same rows of the challenger's test window. A regression is a judged metric that is
+    worse by more than the spec's margin, or whose 95 % interval lies wholly on the bad side, on the whole window or
+    on its last 30 days.
 
     A model trained on made-up data never replaces one trained on real data, and always gives way to one.
     """
-    failed = [gate for gate in passed if not gate.passed]
+    failed = [gate for gate in passed if gate.blocks and not gate.passed]
     if failed:
         return Decision(False, "; ".join(f"{gate.name} failed: {gate.detail}" for gate in failed))
     if champion is None:
@@ -80,25 +99,32 @@ def decide(
     missing = [name for name in champion.features if name not in trained.data.frame.columns]
     if missing:
         return Decision(True, f"the champion needs features that are no more: {', '.join(missing)}")
-    rows = trained.split.test
-    theirs = champion.predict(trained.data.frame[rows])
-    recent = recent_rows(trained.data, rows)
-    regressions: list[str] = []
-    gains: list[str] = []
-    for window, mask in (("the test window", np.ones_like(recent)), ("its last 30 days", recent)):
-        labels = trained.data.y[rows][mask]
+    compared = compare(trained, champion, options)
+    worse = [str(one) for one in compared if one.regression]
+    if worse:
+        return Decision(False, f"worse than the champion: {'; '.join(worse)}", compared)
+    return Decision(True, f"no regression against the champion: {'; '.join(map(str, compared))}", compared)
+
+
+def compare(trained: Trained, champion: Bundle, options: Options) -> tuple[Comparison, ...]:
+    """The judged metrics of challenger and champion on the same rows, by window."""
+    task = task_of(trained.spec)
+    theirs = champion.predict(trained.data.frame[trained.split.test])
+    known = trained.known["test"]
+    found = []
+    for window, mask in evaluation_windows(trained.data, trained.split).items():
+        y = known.y[mask]
         differences = paired_differences(
-            labels,
-            trained.best.predictions[mask],
-            theirs[mask],
+            task.statistics(y, trained.best.predictions[mask]),
+            task.statistics(y, theirs[mask]),
+            known.weights[mask],
             resamples=options.resamples,
             seed=options.seed,
         )
-        for metric in JUDGED:
+        for metric, margin in trained.spec.margins.items():
             difference, lower, upper = differences[metric]
-            worse = upper < 0 if HIGHER_IS_BETTER[metric] else lower > 0
-            sentence = f"{metric} {difference:+.4f} ({lower:+.4f} to {upper:+.4f}) on {window}"
-            (regressions if worse else gains).append(sentence)
-    if regressions:
-        return Decision(False, f"worse than the champion: {'; '.join(regressions)}")
-    return Decision(True, f"no regression against the champion: {'; '.join(gains)}")
+            good = 1 if task.metrics[metric].higher_is_better else -1
+            surely_worse = max(good * lower, good * upper) < 0
+            regression = surely_worse or good * difference < -margin
+            found.append(Comparison(window, metric, difference, lower, upper, margin, regression))
+    return tuple(found)

@@ -5,16 +5,17 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars
 import polars.selectors
 
-from qc_assets.models import plots
-from qc_assets.models.bundle import Bundle
-from qc_assets.models.training import FittedCandidate, Trained
+from qc_assets.errors import QcError
+from qc_assets.models import tracking
+from qc_assets.models.bundle import Bundle, answer_frame
+from qc_assets.models.training import Trained
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -61,48 +62,23 @@ class Registry:
             path = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/artifacts/bundle", dst_path=folder)
             return version, Bundle.load(Path(path))
 
-    def log(self, trained: Trained, bundle: Bundle, tags: Mapping[str, str]) -> Logged:
-        """Log a training with all its candidates, and register the best as a new version.
+    def log(self, trained: Trained, bundle: Bundle, tags: Mapping[str, str], run_name: str | None = None) -> Logged:
+        """Log a training with all its candidates and trials, and register the best as a new version.
 
         Args:
             trained: the training.
             bundle: what the version will hold.
-            tags: put on the run and on the version, such as ``dagster_run_id`` and ``snapshot``.
+            tags: put on every run and on the version, such as ``dagster_run_id`` and ``snapshot``.
+            run_name: name of the parent run; default: model and winning candidate.
         """
         import mlflow
 
         client = self._client()
         spec = trained.spec
         experiment = self._experiment(client, spec.name)
-        with (
-            _quiet(),
-            mlflow.start_run(experiment_id=experiment, run_name=f"{spec.name} {trained.best.kind}") as run,
-        ):
-            mlflow.set_tags({**tags, "candidate": trained.best.kind})
-            self._log_candidate(trained.best)
-            mlflow.log_params({f"rows_{name}": len(rows) for name, rows in trained.split.windows.items()})
-            mlflow.log_metric("base_rate", trained.base_rate)
-            for candidate in trained.candidates:
-                with mlflow.start_run(experiment_id=experiment, run_name=candidate.kind, nested=True):
-                    mlflow.set_tags({**tags, "candidate": candidate.kind})
-                    self._log_candidate(candidate)
-            labels = trained.data.y[trained.split.test]
-            for name, image in (
-                ("calibration", plots.calibration_curve(labels, trained.best.predictions)),
-                ("roc", plots.roc_curve(labels, trained.best.predictions)),
-                ("importance", plots.importance(trained)),
-            ):
-                with tempfile.TemporaryDirectory() as folder:
-                    path = Path(folder) / f"{name}.png"
-                    path.write_bytes(image)
-                    mlflow.log_artifact(str(path), "plots")
-            mlflow.log_dict(
-                {
-                    window: {name: asdict(one) for name, one in found.items()}
-                    for window, found in trained.best.evaluations.items()
-                },
-                "evaluation.json",
-            )
+        name = run_name or f"{spec.name} {trained.best.kind}"
+        with _quiet(), mlflow.start_run(experiment_id=experiment, run_name=name) as run:
+            tracking.log_training(trained, tags)
             version = self._register(client, run.info.run_id, bundle, trained)
             for key, value in tags.items():
                 client.set_model_version_tag(spec.name, str(version), key, value)
@@ -119,6 +95,30 @@ class Registry:
         client.set_registered_model_alias(model, CHAMPION if promote else CHALLENGER, version)
         if promote and self._version_with(client, model, CHALLENGER) is not None:
             client.delete_registered_model_alias(model, CHALLENGER)
+
+    def version_of(self, model: str, alias: str) -> int | None:
+        """The version with an alias, or None."""
+        with _quiet():
+            return self._version_with(self._client(), model, alias)
+
+    def roll_back(self, model: str, version: int) -> None:
+        """Make a version champion; if it was the challenger, there is none then.
+
+        Raises:
+            QcError: if there is no such version.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with _quiet():
+            client = self._client()
+            try:
+                client.get_model_version(model, str(version))
+            except MlflowException as error:
+                versions = sorted(int(one.version) for one in client.search_model_versions(f"name = '{model}'"))
+                raise QcError(f"{model} has no version {version}; there are {', '.join(map(str, versions))}") from error
+            client.set_registered_model_alias(model, CHAMPION, str(version))
+            if self._version_with(client, model, CHALLENGER) == version:
+                client.delete_registered_model_alias(model, CHALLENGER)
 
     def _version_with(self, client: Any, model: str, alias: str) -> int | None:
         from mlflow.exceptions import MlflowException
@@ -146,18 +146,6 @@ class Registry:
                 raise
             return found.experiment_id
 
-    def _log_candidate(self, candidate: FittedCandidate) -> None:
-        import mlflow
-
-        mlflow.log_params(candidate.parameters)
-        metrics = {"validation_roc_auc": candidate.validation_auc}
-        for window, found in candidate.evaluations.items():
-            for name, one in found.items():
-                metrics |= {f"{window}_{name}": one.value, f"{window}_{name}_lower": one.lower}
-                metrics |= {f"{window}_{name}_upper": one.upper, f"{window}_{name}_baseline": one.baseline}
-        mlflow.log_metrics(metrics)
-        mlflow.set_tag("calibration", candidate.calibrator.method)
-
     def _register(self, client: Any, run_id: str, bundle: Bundle, trained: Trained) -> int:
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -176,9 +164,9 @@ class Registry:
                 name="model",
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"bundle": str(folder)},
-                signature=infer_signature(example, trained.best.predictions[:3]),
+                signature=infer_signature(example, answer_frame(bundle, trained.best.predictions[:3])),
                 # Named, not inferred: MLflow would load the model in another process to find them.
-                pip_requirements=["qc-assets", "lightgbm", "scikit-learn", "skops", "polars", "pandas"],
+                pip_requirements=["qc-assets"],
             )
         with suppress(MlflowException):  # it exists already
             client.create_registered_model(name, description=trained.spec.question)

@@ -4,21 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
 import polars as pl
 
-from qc_assets.models.bundle import Bundle
+from qc_assets.models.bundle import Bundle, answer_frame
 
 
 class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow has no types
-    """Answers a frame of feature columns with calibrated probabilities."""
+    """Answers a frame of feature columns with calibrated probabilities, or a frame of other answers."""
 
     def load_context(self, context: Any) -> None:
         self.bundle = Bundle.load(Path(context.artifacts["bundle"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> np.ndarray:
-        return self.bundle.predict(pl.from_pandas(model_input))
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
+        return answer_frame(self.bundle, self.bundle.predict(pl.from_pandas(model_input)))
 
 
 mlflow.models.set_model(BundleModel())

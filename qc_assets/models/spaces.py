@@ -18,6 +18,31 @@ def random_forest(trial: "optuna.Trial") -> Parameters:
     }
 
 
+def forest_of_medians(trial: "optuna.Trial") -> Parameters:
+    """A random forest for regression, which costs more a tree."""
+    return {
+        "n_estimators": 80,
+        "max_depth": trial.suggest_int("max_depth", 4, 14),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 10, 100, log=True),
+        "max_features": trial.suggest_float("max_features", 0.15, 0.5),
+    }
+
+
+def linear(trial: "optuna.Trial") -> Parameters:
+    """Ridge regression."""
+    return {"alpha": trial.suggest_float("alpha", 0.1, 1e4, log=True)}
+
+
+def svm(trial: "optuna.Trial") -> Parameters:
+    """Support vector regression on a Nystroem kernel."""
+    return {
+        "n_components": 100,
+        "gamma": trial.suggest_float("gamma", 1e-3, 0.1, log=True),
+        "alpha": trial.suggest_float("alpha", 1e-6, 1e-2, log=True),
+        "epsilon": trial.suggest_float("epsilon", 0.01, 0.5, log=True),
+    }
+
+
 def lightgbm(trial: "optuna.Trial") -> Parameters:
     """Gradient-boosted trees that grow by leaves."""
     return {

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import optuna
@@ -21,14 +21,16 @@ class Candidate:
     """One kind of estimator that competes for a model.
 
     Attributes:
-        kind: ``random_forest``, ``lightgbm`` or ``xgboost`` (`estimators.fit`).
+        kind: one that the model's task can fit, such as ``lightgbm``.
         defaults: parameters without a search.
-        space: draws parameters from an Optuna trial.
+        space: draws parameters from an Optuna trial; None if there is nothing to search.
+        is_slow: left out of quick trainings.
     """
 
     kind: str
     defaults: Parameters
-    space: "Callable[[optuna.Trial], Parameters]"
+    space: "Callable[[optuna.Trial], Parameters] | None" = None
+    is_slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,24 @@ class ModelSpec:
     Attributes:
         name: name in Dagster, MLflow and SQL.
         question: the question that it answers, in words.
-        table: feature table, one row an item.
-        target: Boolean label column.
+        task: ``probability`` (of a Boolean target), ``duration`` (target in hours, NULL while it lasts) or
+            ``category`` (target is one of `classes`).
+        table: feature table, one row an item; its SQL has the sections ``training`` and ``open``.
+        target: label column.
         known_at: column with the instant at which the label became known.
         opened_at: column with the instant that features are computed for.
-        features: feature columns, in the order of the matrix.
-        categories: ordered levels of the text features.
+        features: feature columns, in the order of the matrix; texts for a category, numbers otherwise.
+        categories: ordered levels of features that are levels.
         maturity: how long a label needs; windows are this far apart.
         candidates: estimators that compete.
+        key: columns that identify an item.
+        classes: the categories.
+        max_horizon: durations are counted up to here at most.
         min_rows: fewer labelled rows fail the gate.
-        min_auc: a lower ROC AUC on the test window fails the gate.
+        min_auc: a lower ROC AUC on the test window fails the gate (probability).
+        margins: by metric, how much worse than the champion a challenger may be at most; these metrics are judged.
         outcome: what a positive label means, in a word or two.
+        sensitive: columns whose groups the bias report compares.
         limits: sentences for the model card that say what the model does not know.
     """
 
@@ -61,8 +70,14 @@ class ModelSpec:
     features: tuple[str, ...]
     maturity: timedelta
     candidates: tuple[Candidate, ...]
+    margins: Mapping[str, float]
+    task: Literal["probability", "duration", "category"] = "probability"
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    key: tuple[str, ...] = ("repo_id", "number")
+    classes: tuple[str, ...] = ()
+    max_horizon: timedelta = timedelta(days=90)
     min_rows: int = 50
     min_auc: float = 0.55
     outcome: str = "positive"
+    sensitive: tuple[str, ...] = ("repo_id",)
     limits: tuple[str, ...] = ()

@@ -17,12 +17,14 @@ class TimeSplit:
 
     Attributes:
         train, calibration, test: integer indices into the data set.
+        as_of: by window, the instant at which its labels are read: the next boundary, or the end of time.
         immature: rows left out because they lie in the gaps, or their label came after their window's gap.
     """
 
     train: np.ndarray
     calibration: np.ndarray
     test: np.ndarray
+    as_of: dict[str, np.datetime64]
     immature: int
 
     @property
@@ -54,7 +56,8 @@ def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] =
     train = (opened < first - gap) & (known < first)
     calibration = (opened >= first) & (opened < second - gap) & (known < second)
     test = (opened >= second) & (opened < data.observed_until - gap)
-    split = TimeSplit(np.flatnonzero(train), np.flatnonzero(calibration), np.flatnonzero(test), immature=0)
+    as_of = {"train": first, "calibration": second, "test": np.datetime64("9999-01-01", "us")}
+    split = TimeSplit(np.flatnonzero(train), np.flatnonzero(calibration), np.flatnonzero(test), as_of, immature=0)
     for name, rows in split.windows.items():
         if len(rows) == 0:
             span = (opened[-1] - opened[0]) / np.timedelta64(1, "D")
@@ -67,11 +70,12 @@ def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] =
 
 def time_folds(
     data: Dataset, rows: np.ndarray, maturity: timedelta, n_folds: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.datetime64]]:
     """Expanding folds within `rows`: fit on what was known, validate on the next stretch of openings.
 
     Yields:
-        Row indices to fit and to validate on; folds in which either is empty are skipped.
+        Row indices to fit and to validate on, and the instant between them; folds in which either is empty are
+        skipped.
     """
     gap = np.timedelta64(int(maturity.total_seconds() * 1e6), "us")
     edges = [
@@ -82,4 +86,4 @@ def time_folds(
         fit = rows[(opened < start - gap) & (known < start)]
         validate = rows[(opened >= start) & (opened < end)]
         if len(fit) and len(validate):
-            yield fit, validate
+            yield fit, validate, start

@@ -1,18 +1,20 @@
 """Selecting, fitting, calibrating and evaluating the candidates of a spec."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from qc_assets.errors import TrainingError
-from qc_assets.models import estimators
-from qc_assets.models.calibration import Calibrator
+from qc_assets.models.bootstrap import Estimate, evaluate
 from qc_assets.models.dataset import Dataset
-from qc_assets.models.metrics import Estimate, evaluate
-from qc_assets.models.spec import Candidate, ModelSpec, Parameters
-from qc_assets.models.splits import TimeSplit, time_folds, time_split
+from qc_assets.models.leaks import Dominance, dominant_feature
+from qc_assets.models.search import Trial, choose, usable_folds
+from qc_assets.models.spec import ModelSpec, Parameters
+from qc_assets.models.splits import TimeSplit, time_split
+from qc_assets.models.tasks import task_of
+from qc_assets.models.tasks.task import Calibrator, Estimator, Known
 
 WINDOWS = ("test", "last_30_days")
 _IMPORTANCE_ROWS = 2_000
@@ -26,17 +28,21 @@ class Options:
         quick: the defaults of each candidate, without a search.
         n_trials: Optuna trials for each candidate otherwise.
         n_folds: time-ordered folds of each trial.
+        search_rows: rows that a fold is fitted to at most while searching.
         resamples: bootstrap resamples behind every interval.
         seed: seed of search, estimators and bootstrap.
         threads: None means all cores.
+        candidates: only these kinds; empty means all of the spec.
     """
 
     quick: bool = False
     n_trials: int = 30
     n_folds: int = 3
+    search_rows: int = 20_000
     resamples: int = 500
     seed: int = 0
     threads: int | None = None
+    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,18 +50,20 @@ class FittedCandidate:
     """A candidate that was fitted on the train window and calibrated on the calibration window.
 
     Attributes:
-        validation_auc: mean ROC AUC over the time-ordered folds of the train window; decides the selection.
-        predictions: calibrated probabilities of the test window, (rows,).
+        validation: mean of the task's selection metric over the folds of the train window; decides the selection.
+        predictions: answers for the test window, (rows, …).
         evaluations: metrics by window (``test``, ``last_30_days``).
+        trials: what the search tried.
     """
 
     kind: str
     parameters: Parameters
-    validation_auc: float
-    estimator: estimators.Estimator
+    validation: float
+    estimator: Estimator
     calibrator: Calibrator
     predictions: np.ndarray
     evaluations: dict[str, dict[str, Estimate]]
+    trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,14 @@ class Trained:
     """The outcome of a training.
 
     Attributes:
-        best: the candidate with the highest validation AUC.
+        best: the candidate with the best validation.
         candidates: all of them.
-        base_rate: share of positive labels in the calibration window.
-        importance: mean drop of the test window's ROC AUC when a feature is shuffled, by feature, largest first.
+        skipped: candidates that were left out, and why.
+        known: labels of each window as they were known at its end.
+        context: what was settled before fitting.
+        trivial: the answer that knows only the labels of the calibration window.
+        importance: mean loss of the selection metric when a feature is shuffled, by feature, largest first.
+        dominance: the feature that says most by itself; None where that cannot be told.
     """
 
     spec: ModelSpec
@@ -74,8 +86,12 @@ class Trained:
     split: TimeSplit
     best: FittedCandidate
     candidates: tuple[FittedCandidate, ...]
-    base_rate: float
+    known: Mapping[str, Known]
+    context: Mapping[str, Any]
+    trivial: np.ndarray
     importance: dict[str, float]
+    dominance: Dominance | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 def recent_rows(data: Dataset, rows: np.ndarray, days: int = 30) -> np.ndarray:
@@ -96,120 +112,99 @@ def train(
         progress: called with a sentence now and then.
 
     Raises:
-        TrainingError: if a window is empty or holds only one class.
+        TrainingError: if a window is empty or holds nothing to learn, or no feature is known at all.
     """
+    task = task_of(spec)
     split = time_split(data, spec.maturity)
-    for name, rows in split.windows.items():
-        if len(np.unique(data.y[rows])) < 2:
-            raise TrainingError(f"all {len(rows)} rows of the {name} window have the same label; backfill more days")
-    base_rate = float(data.y[split.calibration].mean())
-    fitted = []
-    for candidate in spec.candidates:
-        parameters, auc = _select(spec, candidate, data, split.train, options)
-        progress(f"{candidate.kind}: validation ROC AUC {auc:.3f}")
-        fitted.append(_fit(candidate.kind, parameters, auc, data, split, base_rate, options))
-    best = max(fitted, key=lambda one: one.validation_auc)
-    progress(f"{best.kind} wins")
-    importance = _importance(spec, best, data, split.test, options.seed)
-    return Trained(spec, data, split, best, tuple(fitted), base_rate, importance)
-
-
-def _select(
-    spec: ModelSpec, candidate: Candidate, data: Dataset, rows: np.ndarray, options: Options
-) -> tuple[Parameters, float]:
-    """Search parameters with Optuna over time-ordered folds; quick: score the defaults on the last fold."""
-    folds = _usable_folds(data, rows, spec.maturity, options.n_folds)
-    if options.quick:
-        return candidate.defaults, _validate(candidate.kind, candidate.defaults, data, folds[-1:], options)
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=options.seed))
-    study.optimize(
-        lambda trial: _validate(candidate.kind, candidate.space(trial), data, folds, options),
-        n_trials=options.n_trials,
-    )
-    return candidate.space(optuna.trial.FixedTrial(study.best_params)), float(study.best_value)
-
-
-def _usable_folds(
-    data: Dataset, rows: np.ndarray, maturity: timedelta, n_folds: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    folds = list(time_folds(data, rows, maturity, n_folds))
-    usable = [pair for pair in folds if all(len(np.unique(data.y[part])) == 2 for part in pair)]
-    if not usable:
+    context = task.context(spec, data, split)
+    known = {name: task.known(data, rows, split.as_of[name], context) for name, rows in split.windows.items()}
+    for name, labels in known.items():
+        reason = task.why_not(labels)
+        if reason:
+            raise TrainingError(f"{reason} in the {name} window; backfill more days")
+    if data.x.dtype == np.float64 and np.isnan(data.x[split.train]).all():
+        raise TrainingError("every feature is NULL in the train window: materialize the features anew")
+    folds = usable_folds(spec, data, split, context, options.n_folds)
+    skipped = {one.kind: "too slow for a quick training" for one in spec.candidates if options.quick and one.is_slow}
+    competing = [
+        one
+        for one in spec.candidates
+        if (not options.candidates or one.kind in options.candidates) and one.kind not in skipped
+    ]
+    if not competing:
         raise TrainingError(
-            f"the train window ({len(rows)} rows) cannot be split into folds with both labels; backfill more days"
+            f"none of the candidates is left to train; {spec.name} has {', '.join(c.kind for c in spec.candidates)}"
         )
-    return usable
-
-
-def _validate(
-    kind: str,
-    parameters: Parameters,
-    data: Dataset,
-    folds: list[tuple[np.ndarray, np.ndarray]],
-    options: Options,
-) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    scores = []
-    for fit, validate in folds:
-        estimator = estimators.fit(
-            kind, parameters, data.x[fit], data.y[fit], seed=options.seed, threads=options.threads
+    trivial = task.trivial(known["calibration"], context)
+    fitted = []
+    for candidate in competing:
+        parameters, validation, trials = choose(spec, candidate, data, folds, context, options)
+        progress(f"{candidate.kind}: validation {task.metrics[task.selection].label} {validation:.3f}")
+        x = data.x
+        estimator = task.fit(
+            candidate.kind, parameters, x[split.train], known["train"], seed=options.seed, threads=options.threads
         )
-        scores.append(roc_auc_score(data.y[validate], estimator.score(data.x[validate])))
-    return float(np.mean(scores))
+        calibrator = task.calibrate(estimator.score(x[split.calibration]), known["calibration"], context)
+        answers = calibrator(estimator.score(x[split.test]))
+        evaluations = {
+            window: _evaluate(spec, known["test"], answers, trivial, mask, options)
+            for window, mask in evaluation_windows(data, split).items()
+        }
+        fitted.append(
+            FittedCandidate(candidate.kind, parameters, validation, estimator, calibrator, answers, evaluations, trials)
+        )
+    sign = 1 if task.metrics[task.selection].higher_is_better else -1
+    best = max(fitted, key=lambda one: sign * one.validation)
+    progress(f"{best.kind} wins")
+    trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped)
+    importance = permutation_importance(trained, options.seed)
+    return Trained(**vars(trained) | {"importance": importance, "dominance": dominant_feature(trained, importance)})
 
 
-def _fit(
-    kind: str,
-    parameters: Parameters,
-    auc: float,
-    data: Dataset,
-    split: TimeSplit,
-    base_rate: float,
-    options: Options,
-) -> FittedCandidate:
-    x, y = data.x, data.y
-    estimator = estimators.fit(
-        kind, parameters, x[split.train], y[split.train], seed=options.seed, threads=options.threads
-    )
-    calibrator = Calibrator.fit(estimator.score(x[split.calibration]), y[split.calibration])
-    predictions = calibrator(estimator.score(x[split.test]))
+def evaluation_windows(data: Dataset, split: TimeSplit) -> dict[str, np.ndarray]:
+    """Masks of the test window's rows: all of it, and its last 30 days."""
     recent = recent_rows(data, split.test)
-    evaluations = {
-        window: evaluate(
-            y[split.test][mask],
-            predictions[mask],
-            base_rate=base_rate,
-            resamples=options.resamples,
-            seed=options.seed,
-        )
-        for window, mask in (("test", np.ones_like(recent)), ("last_30_days", recent))
-    }
-    return FittedCandidate(kind, parameters, auc, estimator, calibrator, predictions, evaluations)
+    return dict(zip(WINDOWS, (np.ones_like(recent), recent), strict=True))
 
 
-def _importance(spec: ModelSpec, best: FittedCandidate, data: Dataset, rows: np.ndarray, seed: int) -> dict[str, float]:
-    """Permutation importance (Breiman, 2001) on the newest rows of the test window."""
-    from sklearn.inspection import permutation_importance
-    from sklearn.metrics import roc_auc_score
-
-    class _Scorer:
-        def fit(self, x: np.ndarray, y: np.ndarray) -> "_Scorer":
-            return self
-
-    rows = rows[-_IMPORTANCE_ROWS:]
-    if len(np.unique(data.y[rows])) < 2:
-        return {}
-    found = permutation_importance(
-        _Scorer(),
-        data.x[rows],
-        data.y[rows],
-        scoring=lambda _, x, y: roc_auc_score(y, best.estimator.score(x)),
-        n_repeats=3,
-        random_state=seed,
+def _evaluate(
+    spec: ModelSpec, known: Known, answers: np.ndarray, trivial: np.ndarray, mask: np.ndarray, options: Options
+) -> dict[str, Estimate]:
+    task = task_of(spec)
+    y = known.y[mask]
+    constant = np.repeat(trivial, len(y), axis=0)
+    return evaluate(
+        task.statistics(y, answers[mask]),
+        task.statistics(y, constant),
+        known.weights[mask],
+        resamples=options.resamples,
+        seed=options.seed,
     )
-    order = np.argsort(-found.importances_mean)
-    return {spec.features[index]: float(found.importances_mean[index]) for index in order}
+
+
+def permutation_importance(trained: Trained, seed: int, repeats: int = 3) -> dict[str, float]:
+    """Loss of the selection metric when a feature is shuffled (Breiman, 2001), on the newest rows tested."""
+    task, data = task_of(trained.spec), trained.data
+    newest = slice(-_IMPORTANCE_ROWS, None)
+    rows = trained.split.test[newest]
+    known = Known(trained.known["test"].y[newest], trained.known["test"].weights[newest])
+    if task.why_not(known):
+        return {}
+    sign = 1 if task.metrics[task.selection].higher_is_better else -1
+
+    def metric(x: np.ndarray) -> float:
+        answers = trained.best.calibrator(trained.best.estimator.score(x))
+        return sign * float(task.statistics(known.y, answers)(known.weights[None, :])[task.selection][0])
+
+    x = data.x[rows].copy()
+    whole, rng = metric(x), np.random.default_rng(seed)
+    drops = {}
+    for index, feature in enumerate(trained.spec.features):
+        column = x[:, index].copy()
+        shuffled = []
+        for _ in range(repeats):
+            x[:, index] = rng.permutation(column)
+            shuffled.append(metric(x))
+        x[:, index] = column
+        drops[feature] = whole - float(np.mean(shuffled))
+    return dict(sorted(drops.items(), key=lambda item: -item[1]))

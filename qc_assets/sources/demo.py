@@ -21,7 +21,7 @@ from qc_assets.settings import Settings
 from qc_assets.sources.demo_tables import generate
 from qc_assets.sources.source import Batch, Progress
 
-_VERSION = 2  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
+_VERSION = 3  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
 
 
 class DemoSource:
@@ -81,9 +81,9 @@ class DemoSource:
             shutil.rmtree(draft, ignore_errors=True)
         return folder
 
-    def truth(self) -> pl.DataFrame:
-        """repo_id, number, p0, passed of every pull request: what no model may see."""
-        return pl.read_parquet(self.folder() / "truth.parquet")
+    def truth(self, name: str = "truth") -> pl.DataFrame:
+        """What no model may see: ``truth``, ``truth_issues`` or ``truth_comments`` as `generate` returns them."""
+        return pl.read_parquet(self.folder() / f"{name}.parquet")
 
     def fetch(
         self,

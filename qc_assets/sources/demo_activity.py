@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.sources import demo_text as text
+from qc_assets.sources.demo_comments import review_comments
 from qc_assets.sources.demo_world import DAY, People, Repositories
 
 _HOUR = 3600.0
@@ -99,7 +100,11 @@ def _reviewers(rng: np.random.Generator, repos: Repositories, prs: pl.DataFrame,
 
 
 def comments_on_reviews(rng: np.random.Generator, people: People, reviews: pl.DataFrame) -> pl.DataFrame:
-    """Line comments: about two on each request for changes, few elsewhere. Columns: review, item, user, time, body."""
+    """Line comments: about two on each request for changes, few elsewhere.
+
+    Returns:
+        Columns comment_id, review_id, item, user, time, body, category (the truth) and path; by time.
+    """
     mean = reviews.select(
         pl.when(pl.col("state") == "CHANGES_REQUESTED")
         .then(2.0)
@@ -109,15 +114,19 @@ def comments_on_reviews(rng: np.random.Generator, people: People, reviews: pl.Da
     )
     count = np.where(people.is_bot[reviews["user"].to_numpy()], 0, rng.poisson(mean.to_series().to_numpy()))
     index = np.repeat(np.arange(reviews.height), count)
+    bodies, categories = review_comments(rng, len(index))
     return (
         reviews[index]
         .select("review_id", "item", "user", "time")
         .with_columns(
-            body=pl.Series(text.review_comments(rng, len(index)).tolist(), dtype=pl.String),
+            body=pl.Series(bodies.tolist(), dtype=pl.String),
+            category=pl.Series(categories.tolist(), dtype=pl.String),
             path=pl.concat_str(
                 pl.lit("src/module_"), pl.Series(rng.integers(0, 40, len(index)).astype(str)), pl.lit(".py")
             ),
         )
+        .sort("time", maintain_order=True)
+        .with_row_index("comment_id", 1)
     )
 
 

@@ -22,7 +22,8 @@ def generate(n_prs: int, days: int, first_day: date, seed: int) -> dict[str, pl.
         seed: the same arguments give the same world.
 
     Returns:
-        The raw tables' rows by table, and ``truth``: repo_id, number, p0, passed.
+        The raw tables' rows by table, and the truth that no model may see: ``truth`` (repo_id, number, p0, passed),
+        ``truth_issues`` (repo_id, number, median_hours) and ``truth_comments`` (comment_id, category).
     """
     rng = np.random.default_rng(seed)
     people, repos = world.populate(rng, n_prs, days, first_day)
@@ -79,6 +80,8 @@ def generate(n_prs: int, days: int, first_day: date, seed: int) -> dict[str, pl.
             pl.concat([pr_labels.join(keys["pr"], on="item"), issue_labels.join(keys["issue"], on="item")])
         ),
         "truth": prs.select("repo_id", "number", "p0", "passed"),
+        "truth_issues": issues.select("repo_id", "number", "median_hours"),
+        "truth_comments": on_lines.select("category", comment_id=-pl.col("comment_id").cast(pl.Int64)),
     }
 
 
@@ -241,7 +244,7 @@ class _Dress:
         return self.dated(rows).drop("day")
 
     def review_comments(self, comments: pl.DataFrame) -> pl.DataFrame:
-        rows = self.author(self.by_time(comments.sort("time").with_row_index("comment_id", 1))).select(
+        rows = self.author(self.by_time(comments)).select(
             "repo_id",
             "number",
             "author_id",

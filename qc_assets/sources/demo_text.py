@@ -43,33 +43,6 @@ _SENTENCES = (
     "We discussed this last week and agreed to try it.",
     "The documentation has been updated as well.",
 )
-_COMMENTS = {
-    "functional": (
-        "This will raise if `items` is empty; please guard against it.",
-        "The lock is released before the write is flushed, so a reader can see half of it.",
-        "Off by one: the last page is never fetched.",
-        "What happens when the timeout is zero?",
-    ),
-    "refactoring": (
-        "Could this be a helper? The same four lines appear above.",
-        "I would rename `tmp` to what it holds.",
-        "This nesting is hard to follow; an early return would help.",
-    ),
-    "documentation": (
-        "Please document the unit of this parameter.",
-        "The docstring still describes the old return value.",
-        "A sentence in the changelog, please.",
-    ),
-    "discussion": (
-        "Why not use the existing client here?",
-        "I am not sure that we want this in the core. Thoughts?",
-        "Nice, thank you for looking into it.",
-    ),
-    "false_positive": (
-        "Isn't this already handled upstream? Ah, no, I see it now. Ignore me.",
-        "This looks unused, but it is called through the registry, so never mind.",
-    ),
-}
 _REPLIES = (
     "Thanks for the report, I can reproduce it.",
     "Could you share the version that you are using?",
@@ -108,16 +81,6 @@ def _body(rng: np.random.Generator, careful: bool) -> str:
     if rng.random() < (0.4 if careful else 0.05):
         parts.append("```python\nclient.get(timeout=5)\n```")
     return "\n\n".join(parts)
-
-
-def review_comments(rng: np.random.Generator, count: int) -> np.ndarray:
-    """`count` comments on code, of the categories of Turzo et al. (2023) in about their published shares."""
-    categories = rng.choice(list(_COMMENTS), count, p=[0.2, 0.25, 0.2, 0.25, 0.1])
-    texts = np.empty(count, dtype=object)
-    for category, pool in _COMMENTS.items():
-        chosen = categories == category
-        texts[chosen] = rng.choice(pool, int(chosen.sum()))
-    return texts
 
 
 def replies(rng: np.random.Generator, count: int) -> np.ndarray:

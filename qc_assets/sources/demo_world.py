@@ -17,6 +17,7 @@ so p0 is the best that any model of what is known at the opening could say.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,8 @@ import polars as pl
 from qc_assets.sources import demo_text as text
 
 DAY = 86_400.0
+NEVER_CLOSED = 0.12
+CLOSING_SCATTER = 0.9
 _KIND_SHARES = (0.33, 0.30, 0.13, 0.13, 0.11)
 _KIND_EFFECTS = np.array([-0.2, 0.1, 0.5, -0.1, 0.3])
 _LANGUAGES = ("Python", "TypeScript", "Go", "Rust", "Java", "C++")
@@ -248,7 +251,8 @@ def issues(
     """Draw `count` issues; hours to the closing are log-normal around effects of repository, kind, text and author.
 
     Returns:
-        One row an issue, by opening time; `hours` is infinite for those that are never closed.
+        One row an issue, by opening time; `hours` is infinite for those that are never closed, `median_hours` the
+        true median.
     """
     opened = openings(rng, count, days, first_day)
     repo = rng.choice(len(repos.share), count, p=repos.share)
@@ -263,7 +267,9 @@ def issues(
         - 0.6 * is_core
         - 0.1 * np.log1p(prior)
     )
-    hours = np.where(rng.random(count) < 0.12, np.inf, rng.lognormal(centre, 0.9))
+    hours = np.where(rng.random(count) < NEVER_CLOSED, np.inf, rng.lognormal(centre, CLOSING_SCATTER))
+    # Half of all are closed by then, counting those that never are.
+    middle = NormalDist().inv_cdf(0.5 / (1 - NEVER_CLOSED))
     return pl.DataFrame(
         {
             "item": np.arange(count),
@@ -277,5 +283,6 @@ def issues(
             "body": _bodies(rng, careful),
             "labelled": rng.random(count) < repos.label_habit[repo],
             "hours": hours,
+            "median_hours": np.exp(centre + CLOSING_SCATTER * middle),
         }
     )

@@ -316,12 +316,12 @@ LEFT JOIN covered ON issues.repo_id = covered.repo_id
 LEFT JOIN speed_at_opening AS speed ON issues.repo_id = speed.repo_id AND issues.number = speed.number;
 
 -- name: training
--- The label of an issue that is not closed in time is known when the seven days are over.
+-- The label of an issue that is not closed in time is known when the seven days are over; until then it is NULL.
 SELECT
     *,
     CASE WHEN closed_in_7_days THEN closed_at ELSE opened_at + INTERVAL 7 DAY END AS known_at
 FROM features.issues
-WHERE exclusion IS NULL AND closed_in_7_days IS NOT NULL AND (source = 'demo') = $is_synthetic;
+WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
 
 -- name: exclusions
 SELECT coalesce(exclusion, 'none: models may train on it') AS exclusion, count(*) AS issues, avg(closed_in_7_days::INTEGER) AS closed_in_7_days

@@ -1,6 +1,7 @@
 CREATE TABLE IF NOT EXISTS ml.model_versions (
     model VARCHAR,
     version INTEGER,
+    task VARCHAR NOT NULL,
     status VARCHAR NOT NULL CHECK (status IN ('champion', 'challenger', 'retired', 'rejected')),
     candidate VARCHAR NOT NULL,
     trained_at TIMESTAMP NOT NULL,
@@ -18,6 +19,7 @@ CREATE TABLE IF NOT EXISTS ml.model_versions (
 COMMENT ON TABLE ml.model_versions IS 'The MLflow registry as a table: one row a registered version';
 COMMENT ON COLUMN ml.model_versions.model IS 'Name of the model';
 COMMENT ON COLUMN ml.model_versions.version IS 'Version in the MLflow registry';
+COMMENT ON COLUMN ml.model_versions.task IS 'Kind of its answers: probability, duration or category';
 COMMENT ON COLUMN ml.model_versions.status IS 'champion: the one that is served; challenger: the newest that is not; retired: an earlier champion; rejected: lost';
 COMMENT ON COLUMN ml.model_versions.candidate IS 'Kind of estimator that won the selection';
 COMMENT ON COLUMN ml.model_versions.trained_at IS 'End of the training (UTC)';
@@ -39,7 +41,12 @@ WHERE model = $model AND (($promoted AND status = 'champion') OR status = 'chall
 -- name: record
 INSERT OR REPLACE INTO ml.model_versions BY NAME
 SELECT
-    $model AS model, $version AS version, $status AS status, $candidate AS candidate, $trained_at AS trained_at,
+    $model AS model, $version AS version, $task AS task, $status AS status, $candidate AS candidate, $trained_at AS trained_at,
     $snapshot AS snapshot, $is_synthetic AS is_synthetic, $train_rows AS train_rows,
     $calibration_rows AS calibration_rows, $test_rows AS test_rows, $reason AS reason,
     $mlflow_run_id AS mlflow_run_id, $dagster_run_id AS dagster_run_id, $git_commit AS git_commit;
+
+-- name: roll_back
+UPDATE ml.model_versions
+SET status = CASE WHEN version = $version THEN 'champion' ELSE 'retired' END
+WHERE model = $model AND (version = $version OR status = 'champion');

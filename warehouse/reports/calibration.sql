@@ -8,7 +8,7 @@ CREATE TABLE reports.calibration (
     observed DOUBLE NOT NULL,
     PRIMARY KEY (model, version, bin)
 );
-COMMENT ON TABLE reports.calibration IS 'Champions only: what was predicted against what happened, in 15 bins of equal mass of the test window';
+COMMENT ON TABLE reports.calibration IS 'Champions that answer with a probability: what was predicted against what happened, in 15 bins of equal mass of the test window';
 COMMENT ON COLUMN reports.calibration.model IS 'Name of the model';
 COMMENT ON COLUMN reports.calibration.version IS 'Version that is champion';
 COMMENT ON COLUMN reports.calibration.bin IS 'Bin by prediction, 1 the lowest';
@@ -30,7 +30,7 @@ WITH binned AS (
     FROM ml.test_predictions AS predictions
     INNER JOIN ml.model_versions AS versions
         ON predictions.model = versions.model AND predictions.version = versions.version
-    WHERE versions.status = 'champion'
+    WHERE versions.status = 'champion' AND versions.task = 'probability'
 )
 SELECT model, version, bin, count(*) AS items, avg(prediction) AS predicted, avg(label) AS observed
 FROM binned

@@ -1,0 +1,102 @@
+"""The commands of `qc` about models."""
+
+from typing import Annotated
+
+import typer
+
+from qc_assets import console
+from qc_assets.errors import QcError
+from qc_assets.settings import load_settings
+from qc_assets.warehouse import Warehouse
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(train)
+    app.command()(rollback)
+
+
+def train(
+    model: Annotated[str | None, typer.Argument(help="Name of the model; all if not given.")] = None,
+    model_name: Annotated[str | None, typer.Option("--model-name", help="The same as MODEL.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Defaults of each candidate, without a search.")] = False,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Optuna trials; else QC_N_TRIALS.")] = None,
+    candidates: Annotated[
+        str | None, typer.Option("--candidates", help="Only these, comma-separated, such as linear,lightgbm.")
+    ] = None,
+    run_name: Annotated[str | None, typer.Option("--run-name", help="Name of the MLflow run.")] = None,
+) -> None:
+    """Compute features on all that has been loaded, train, judge against the champion, and report."""
+    from qc_assets import overview
+    from qc_assets.assets.models import training_config
+    from qc_assets.instance import run_job
+
+    names = model_names()
+    if model and model_name and model != model_name:
+        raise QcError(f"MODEL is {model} and --model-name {model_name}: name one")
+    model = model or model_name
+    chosen = [_known(model)] if model else names
+    kinds = _candidates(chosen, candidates)
+    settings = load_settings()
+    options = {"n_trials": trials, "candidates": kinds, "run_name": run_name}
+    config = {
+        name: value
+        for name, value in training_config(quick=quick, **options).items()
+        if name.removeprefix("train_") in chosen
+    }
+    with console.bar(f"training {' and '.join(chosen)}"):
+        result = run_job(settings, "training", ops=config, without=[f"models/{n}" for n in names if n not in chosen])
+    document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
+    console.emit(document, *tables)
+
+
+def rollback(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    to: Annotated[int | None, typer.Option("--to", help="Default: the version that the champion replaced.")] = None,
+) -> None:
+    """Make an earlier version of a model champion again; the alias moves, nothing is trained."""
+    from qc_assets import mirror
+    from qc_assets.resources import RegistryResource
+
+    settings = load_settings()
+    registry = RegistryResource.from_settings(settings).open()
+    before, after = mirror.roll_back(Warehouse.from_settings(settings), registry, _known(model), to)
+    document = {"model": model, "champion_before": before, "champion": after}
+    console.emit(document, f"version {after} of {model} is champion again; it was version {before}")
+
+
+def model_names() -> list[str]:
+    """Names of all models."""
+    from qc_assets.assets.models import SPECS
+
+    return [spec.name for spec in SPECS]
+
+
+def _known(model: str) -> str:
+    names = model_names()
+    if model not in names:
+        raise QcError(f"no model {model}; there is {', '.join(names)}")
+    return model
+
+
+def _candidates(models: list[str], given: str | None) -> list[str]:
+    """Full names of candidates; people abbreviate: forest, boost.
+
+    Raises:
+        QcError: if a model has none that a name could mean, or several.
+    """
+    from qc_assets.assets.models import SPECS
+
+    chosen = []
+    for spec in SPECS:
+        for name in (given or "").split(","):
+            wanted = name.strip()
+            if spec.name not in models or not wanted:
+                continue
+            kinds = [one.kind for one in spec.candidates]
+            found = [kind for kind in kinds if kind == wanted] or [kind for kind in kinds if wanted in kind]
+            if len(found) != 1:
+                why = f"could be {' or '.join(found)}" if found else f"is none of {', '.join(kinds)}"
+                raise QcError(f"--candidates: {wanted} {why} (candidates of {spec.name})")
+            chosen += found
+    return list(dict.fromkeys(chosen))

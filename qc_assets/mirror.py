@@ -1,0 +1,153 @@
+"""The model registry as tables of the warehouse, and moving its aliases back."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from qc_assets.errors import QcError
+from qc_assets.warehouse import Warehouse, sql_sections
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from qc_assets.models.lifecycle import Outcome
+    from qc_assets.models.registry import Registry
+    from qc_assets.models.spec import ModelSpec
+
+_COMPARISONS = pl.List(
+    pl.Struct(
+        {"time_window": pl.String, "metric": pl.String}
+        | dict.fromkeys(("difference", "lower", "upper", "margin"), pl.Float64)
+        | {"regression": pl.Boolean}
+    )
+)
+
+
+def record(
+    store: Warehouse, spec: "ModelSpec", outcome: "Outcome", origin: Mapping[str, str], *, is_synthetic: bool
+) -> None:
+    """Mirror a registered version, its metrics, test predictions and the decision, in one transaction."""
+    from qc_assets.models.tasks import task_of
+
+    trained, logged = outcome.trained, outcome.logged
+    assert trained is not None and logged is not None and outcome.finished_at is not None
+    task, version = task_of(spec), {"model": spec.name, "version": logged.version}
+    evaluations = pl.DataFrame(
+        [
+            version | {"time_window": window, "metric": metric} | vars(one)
+            for window, found in trained.best.evaluations.items()
+            for metric, one in found.items()
+        ]
+    )
+    rows = trained.data.frame[trained.split.test]
+    predictions = pl.concat(
+        [
+            rows.select(*spec.key, pl.col(spec.opened_at).alias("opened_at")),
+            task.table(spec.classes, trained.best.predictions),
+            task.outcomes(spec.classes, trained.known["test"], trained.best.predictions),
+        ],
+        how="horizontal",
+    ).with_columns(model=pl.lit(spec.name), version=pl.lit(logged.version))
+    if "comment_id" not in predictions.columns:
+        predictions = predictions.with_columns(comment_id=pl.lit(0))
+    sections = sql_sections("ml/model_versions")
+    with store.write() as connection:
+        connection.execute(sections["retire"], {"model": spec.name, "promoted": outcome.decision.promote})
+        connection.execute(
+            sections["record"],
+            version
+            | {
+                "task": spec.task,
+                "status": "champion" if outcome.decision.promote else "challenger",
+                "candidate": trained.best.kind,
+                "trained_at": outcome.finished_at,
+                "snapshot": origin["snapshot"],
+                "is_synthetic": is_synthetic,
+                **{f"{name}_rows": len(part) for name, part in trained.split.windows.items()},
+                "reason": outcome.decision.reason,
+                "mlflow_run_id": logged.run_id,
+                "dagster_run_id": origin["dagster_run_id"],
+                "git_commit": origin["git_commit"] or None,
+            },
+        )
+        _insert(connection, "ml.evaluations", evaluations.fill_nan(None))
+        _insert(connection, "ml.test_predictions", predictions)
+        decision = outcome.decision
+        _insert(
+            connection,
+            "ml.promotions",
+            _decision(
+                version,
+                outcome.finished_at,
+                "training",
+                decision.promote,
+                outcome.replaced,
+                decision.reason,
+                [vars(one) for one in decision.comparisons],
+            ),
+        )
+
+
+def roll_back(store: Warehouse, registry: "Registry", model: str, to: int | None = None) -> tuple[int, int]:
+    """Make an earlier version champion again.
+
+    Args:
+        store: the warehouse.
+        registry: MLflow.
+        model: name of the model.
+        to: version; default: the one that the present champion replaced.
+
+    Returns:
+        The champion before and after.
+
+    Raises:
+        QcError: if there is no champion, no earlier one, or no such version.
+    """
+    champion = registry.version_of(model, "champion")
+    if champion is None:
+        raise QcError(f"{model} has no champion to roll back from: train it first")
+    if to is None:
+        found = store.sql_file("ml/promotions", {"model": model, "champion": champion}, section="previous")
+        if found.is_empty():
+            raise QcError(f"version {champion} of {model} replaced no other: name a version with --to")
+        to = int(found.item())
+    if to == champion:
+        raise QcError(f"version {to} of {model} is the champion already")
+    registry.roll_back(model, to)
+    reason = f"rolled back from version {champion}"
+    version = {"model": model, "version": to}
+    with store.write() as connection:
+        connection.execute(sql_sections("ml/model_versions")["roll_back"], version)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        _insert(connection, "ml.promotions", _decision(version, now, "rollback", True, champion, reason, []))
+    return champion, to
+
+
+def _decision(
+    version: Mapping[str, Any],
+    decided_at: datetime,
+    kind: str,
+    promoted: bool,
+    champion_before: int | None,
+    reason: str,
+    comparisons: list[dict[str, Any]],
+) -> pl.DataFrame:
+    row = {
+        "decided_at": decided_at,
+        "kind": kind,
+        "promoted": promoted,
+        "champion_before": champion_before,
+        "reason": reason,
+        "comparisons": comparisons,
+    }
+    return pl.DataFrame(
+        [dict(version) | row], schema_overrides={"comparisons": _COMPARISONS, "champion_before": pl.Int32}
+    )
+
+
+def _insert(connection: "duckdb.DuckDBPyConnection", table: str, frame: pl.DataFrame) -> None:
+    connection.register("rows_to_add", frame.to_arrow())
+    connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME SELECT * FROM rows_to_add")
+    connection.unregister("rows_to_add")

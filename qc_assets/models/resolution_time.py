@@ -1,0 +1,92 @@
+"""resolution_time: how many hours until this issue is closed?"""
+
+from datetime import timedelta
+
+from qc_assets.models import spaces
+from qc_assets.models.spec import ASSOCIATIONS, Candidate, ModelSpec
+
+# What is known of an issue when it is opened.
+FEATURES = (
+    "author_prior_issues",
+    "author_prior_issues_in_repo",
+    "author_prior_prs_in_repo",
+    "author_prior_closed",
+    "author_average_hours",
+    "author_days_since_last_issue",
+    "author_tenure_days",
+    "author_is_newcomer",
+    "author_association",
+    "repo_closed_recently",
+    "repo_open_issues",
+    "repo_median_hours",
+    "repo_open_prs",
+    "title_length",
+    "body_length",
+    "link_count",
+    "checklist_items",
+    "code_blocks",
+    "label_count",
+    "is_bug",
+    "is_feature",
+    "is_documentation",
+    "is_refactor",
+    "hour",
+    "weekday",
+    "is_weekend",
+)
+
+SPEC = ModelSpec(
+    name="resolution_time",
+    question="How many hours until this issue is closed?",
+    task="duration",
+    table="features.issues",
+    target="resolution_hours",
+    # An issue that is still open says something, too: labels are read at each boundary as they were then.
+    known_at="opened_at",
+    opened_at="opened_at",
+    features=FEATURES,
+    categories={"author_association": ASSOCIATIONS},
+    maturity=timedelta(days=7),
+    max_horizon=timedelta(days=90),
+    # Ranking and typical error; a millionth of a log hour would be noise, a twentieth is 5 % of the time.
+    margins={"concordance": 0.02, "log_mae": 0.05},
+    limits=(
+        "It says how soon issues were closed in these repositories, not whether they were solved.",
+        "Durations are counted up to the horizon; an upper end that reaches it means: or longer.",
+        "Only the last closing of a reopened issue is known.",
+        "Issues opened by bots were left out of the training; predictions for them are extrapolation.",
+    ),
+    candidates=(
+        Candidate("linear", {"alpha": 10.0}, spaces.linear),
+        Candidate(
+            "random_forest",
+            {"n_estimators": 100, "max_depth": 12, "min_samples_leaf": 30, "max_features": 0.35},
+            spaces.forest_of_medians,
+        ),
+        Candidate("svm", {"gamma": 0.01, "n_components": 100, "alpha": 1e-4, "epsilon": 0.1}, spaces.svm),
+        Candidate(
+            "xgboost",
+            {
+                "n_estimators": 200,
+                "learning_rate": 0.06,
+                "max_depth": 3,
+                "min_child_weight": 10.0,
+                "reg_lambda": 10.0,
+                "colsample_bytree": 0.5,
+            },
+            spaces.xgboost,
+        ),
+        Candidate(
+            "lightgbm",
+            {
+                "n_estimators": 200,
+                "learning_rate": 0.06,
+                "num_leaves": 6,
+                "min_child_samples": 60,
+                "reg_lambda": 10.0,
+                "colsample_bytree": 0.5,
+            },
+            spaces.lightgbm,
+        ),
+    ),
+)
