@@ -1,5 +1,6 @@
 """The commands of `qc` about models."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,11 +10,14 @@ from qc_assets.errors import QcError
 from qc_assets.settings import load_settings
 from qc_assets.warehouse import Warehouse
 
+labels = typer.Typer(name="labels", no_args_is_help=True, help="Labelled review comments, for comment_category.")
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(train)
     app.command()(rollback)
+    app.add_typer(labels)
 
 
 def train(
@@ -100,3 +104,27 @@ def _candidates(models: list[str], given: str | None) -> list[str]:
                 raise QcError(f"--candidates: {wanted} {why} (candidates of {spec.name})")
             chosen += found
     return list(dict.fromkeys(chosen))
+
+
+@labels.command("import")
+def import_labels(
+    file: Annotated[Path, typer.Argument(help="CSV with a text and a category column.")],
+    text_column: Annotated[str | None, typer.Option("--text-column", help="Default: body, message, …")] = None,
+    label_column: Annotated[str | None, typer.Option("--label-column", help="Default: category, label, …")] = None,
+) -> None:
+    """Read labelled comments; rows that cannot be used are reported, the others kept."""
+    from qc_assets.labels import import_file
+
+    store = Warehouse.from_settings(load_settings())
+    report = import_file(store, file, text_column=text_column, label_column=label_column)
+    rows = [{"category": name, "comments": count} for name, count in report.by_category.items()]
+    bad = [f"[yellow]row {number}[/yellow]: {why}" for number, why in report.bad[:20]]
+    more = [f"… and {len(report.bad) - 20} more (--json has all)"] if len(report.bad) > 20 else []
+    console.emit(
+        vars(report),
+        console.table(f"Imported from {file.name}", rows, ["category", "comments"]),
+        f"{report.imported:,} imported, {report.known:,} were known already, {len(report.bad):,} left out",
+        *bad,
+        *more,
+        "[cyan]qc train comment_category[/cyan] trains on them.",
+    )

@@ -6,6 +6,7 @@ from qc_assets import automation
 from qc_assets.assets.features import feature_assets
 from qc_assets.assets.github import github_assets
 from qc_assets.assets.ingest import ingest_assets
+from qc_assets.assets.labels import label_assets
 from qc_assets.assets.models import model_assets
 from qc_assets.assets.reports import report_assets
 from qc_assets.resources import RegistryResource, WarehouseResource
@@ -18,6 +19,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=[
             *ingest_assets(settings),
             *github_assets(settings),
+            *label_assets(settings),
             *feature_assets(settings),
             *model_assets(settings),
             *report_assets(),

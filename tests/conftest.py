@@ -12,13 +12,20 @@ from qc_assets.warehouse import Warehouse
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.fixture(scope="session")
+def embeddings_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all tests of a process keep embeddings: each text is embedded once."""
+    return tmp_path_factory.mktemp("embeddings")
+
+
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, embeddings_home: Path) -> None:
     """The tests mean what they say, whatever QC_* variables and .env the developer has."""
     import os
 
     for name in [name for name in os.environ if name.startswith("QC_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("QC_HOME", str(embeddings_home))
     monkeypatch.setitem(Settings.model_config, "env_file", None)
 
 

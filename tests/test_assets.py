@@ -42,7 +42,7 @@ def test_the_main_job_fills_every_table_and_every_check_has_an_answer(ran: Any) 
     settings, result = ran
     graph = build_definitions(settings).resolve_asset_graph()
     assert set(result.metadata) == {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert len(result.checks) == 7 + sum(len(gate_names(spec.task)) for spec in SPECS)
+    assert len(result.checks) == 9 + sum(len(gate_names(spec.task)) for spec in SPECS)
     assert all(passed for name, (passed, _) in result.checks.items() if not name.startswith("models/"))
     warehouse = Warehouse.from_settings(settings)
     for name, metadata in result.metadata.items():

@@ -13,7 +13,7 @@ _RAW = ("raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "o
 
 
 def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """features/pull_requests and features/issues."""
+    """features/pull_requests, features/issues and features/comments."""
     return [
         _feature_asset(
             "pull_requests",
@@ -27,7 +27,21 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             [name for name in _RAW if name != "raw.reviews"],
             {},
         ),
+        _feature_asset(
+            "comments",
+            "Every review comment, with its category where a person gave one.",
+            ["raw.review_comments", "ml.imported_labels"],
+            {},
+        ),
     ]
+
+
+def _promises(name: str) -> dict[str, str]:
+    raw = "review_comments" if name == "comments" else name
+    always = {f"same_rows_as_raw_{raw}": "Every item of the raw table has exactly one row."}
+    if name == "comments":
+        return always | {"labels_have_an_origin": "Every category was given by a person, and it is known where."}
+    return always | {"nothing_before_its_opening": "No outcome is older than the opening, and no history is negative."}
 
 
 def _feature_asset(name: str, description: str, deps: list[str], parameters: dict[str, object]) -> dg.AssetsDefinition:
@@ -37,16 +51,8 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
         name=f"features_{name}",
         specs=[tables.spec(table, description, group="features", deps=deps)],
         check_specs=[
-            dg.AssetCheckSpec(
-                f"same_rows_as_raw_{name}",
-                asset=tables.key(table),
-                description="Every item of the raw table has exactly one row.",
-            ),
-            dg.AssetCheckSpec(
-                "nothing_before_its_opening",
-                asset=tables.key(table),
-                description="No outcome is older than the opening, and no history is negative.",
-            ),
+            dg.AssetCheckSpec(check, asset=tables.key(table), description=text)
+            for check, text in _promises(name).items()
         ],
     )
     def compute(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
@@ -64,14 +70,15 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
 
 def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
     found = store.sql_file(f"features/{name}", section="checks").row(0, named=True)
+    same_rows, possible = _promises(name)
     return [
         dg.AssetCheckResult(
-            check_name=f"same_rows_as_raw_{name}",
+            check_name=same_rows,
             passed=found["rows"] == found["raw_rows"],
             metadata={"rows": found["rows"], "rows of the raw table": found["raw_rows"]},
         ),
         dg.AssetCheckResult(
-            check_name="nothing_before_its_opening",
+            check_name=possible,
             passed=found["impossible"] == 0,
             metadata={"impossible rows": found["impossible"]},
         ),

