@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from qc_assets.assets import tables
 from qc_assets.assets.models import SPECS
+from qc_assets.assets.monitoring import MONITORING
 from qc_assets.partitions import daily_partitions
 from qc_assets.settings import Settings
 from qc_assets.warehouse import RAW_TABLES
@@ -14,11 +16,13 @@ WATCHED = tables.key("raw.pull_requests")
 
 
 def jobs(settings: Settings) -> list:
-    """main (everything), ingest, features and training."""
+    """main (everything), ingest, features, training and scoring."""
     partitions = daily_partitions(settings)
     ingest = dg.AssetSelection.assets(*(tables.key(f"raw.{table}") for table in RAW_TABLES))
     coverage = dg.AssetSelection.assets(tables.key("ops.coverage"))
-    features, models, reports = (dg.AssetSelection.groups(name) for name in ("features", "models", "reports"))
+    features, models, reports, monitoring = (
+        dg.AssetSelection.groups(name) for name in ("features", "models", "reports", "monitoring")
+    )
     github = dg.AssetSelection.groups("github")
     only_github = [
         dg.define_asset_job(name, dg.AssetSelection.assets(["ops", asset]), description=description)
@@ -40,15 +44,29 @@ def jobs(settings: Settings) -> list:
         dg.define_asset_job("features", coverage | features, description="Recompute coverage and features."),
         dg.define_asset_job(
             "training",
-            coverage | features | models | reports,
+            coverage | features | models | monitoring | reports,
             description="Recompute features on all that has been loaded, then train, judge and report.",
+        ),
+        dg.define_asset_job(
+            "scoring",
+            coverage | features | monitoring,
+            description="Recompute features, predict what is open, and see whether the champions still hold.",
         ),
     ]
 
 
 def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Yesterday's activity every morning; against GitHub also revisits every day. Off until turned on."""
-    found = [daily_schedule(settings)]
+    """Yesterday's activity and then scoring every morning; against GitHub also revisits. Off until turned on."""
+    found = [
+        daily_schedule(settings),
+        dg.ScheduleDefinition(
+            name="daily_scoring",
+            job_name="scoring",
+            cron_schedule="0 6 * * *",
+            execution_timezone="UTC",
+            description="Predicts what is open and checks the champions, at 06:00 UTC.",
+        ),
+    ]
     if settings.source == "github":
         found.append(
             dg.ScheduleDefinition(
@@ -90,7 +108,7 @@ def retraining_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Retrains after {settings.retrain_after_partitions} new partitions, or "
-        f"{settings.retrain_after_days} days after the last training.",
+        f"{settings.retrain_after_days} days after the last training, or when monitoring turns red.",
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         trained = [_latest(context.instance, tables.key(f"models.{spec.name}")) for spec in SPECS]
@@ -100,15 +118,19 @@ def retraining_sensor(settings: Settings) -> dg.SensorDefinition:
         last_time = max([float(asked_at), *(timestamp for _, timestamp in trained)])
         landed, newest = _partitions_since(context.instance, since)
         now = datetime.now(UTC).timestamp()
+        failed = _failed_since(context.instance, since) if landed else []
         overdue = last_time > 0 and now - last_time > timedelta(days=settings.retrain_after_days).total_seconds()
         enough = len(landed) >= settings.retrain_after_partitions
-        if not enough and not overdue:
+        if not enough and not overdue and not failed:
             return dg.SkipReason(
                 f"{len(landed)} new days since the last training; {settings.retrain_after_partitions} start the next"
             )
-        reason = (
-            f"{len(landed)} new days" if enough else f"the last training is over {settings.retrain_after_days} days ago"
-        )
+        if enough:
+            reason = f"{len(landed)} new days"
+        elif failed:
+            reason = f"red: {', '.join(failed)}"
+        else:
+            reason = f"the last training is over {settings.retrain_after_days} days ago"
         cursor = f"{max(newest, since)}@{now:.0f}"
         context.update_cursor(cursor)
         return dg.RunRequest(run_key=cursor, tags={"qc/retraining": reason})
@@ -139,6 +161,23 @@ def _partitions_since(instance: dg.DagsterInstance, storage_id: int) -> tuple[se
         if not page.has_more:
             return landed, newest
         cursor = page.cursor
+
+
+def _failed_since(instance: dg.DagsterInstance, storage_id: int) -> list[str]:
+    """Monitoring checks whose last answer is red and came after the event `storage_id`.
+
+    Without days that have landed since, a training would learn nothing new, and the next check would be red again.
+    """
+    names = [f"{spec.name}_holds" for spec in SPECS]
+    keys = {dg.AssetCheckKey(MONITORING, name): name for name in names}
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+    return [
+        keys[key]
+        for key, record in found.items()
+        if record.event is not None
+        and record.status == AssetCheckExecutionRecordStatus.FAILED
+        and (_storage_id(instance, MONITORING) > storage_id)
+    ]
 
 
 def failure_sensor(settings: Settings) -> dg.SensorDefinition:

@@ -8,6 +8,7 @@ from qc_assets.assets.github import github_assets
 from qc_assets.assets.ingest import ingest_assets
 from qc_assets.assets.labels import label_assets
 from qc_assets.assets.models import model_assets
+from qc_assets.assets.monitoring import monitoring_assets
 from qc_assets.assets.reports import report_assets
 from qc_assets.resources import RegistryResource, WarehouseResource
 from qc_assets.settings import Settings, load_settings
@@ -22,6 +23,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *label_assets(settings),
             *feature_assets(settings),
             *model_assets(settings),
+            *monitoring_assets(settings),
             *report_assets(),
         ],
         jobs=automation.jobs(settings),

@@ -65,6 +65,8 @@ def record(
                 "trained_at": outcome.finished_at,
                 "snapshot": origin["snapshot"],
                 "is_synthetic": is_synthetic,
+                "train_from": trained.data.frame[spec.opened_at][int(trained.split.train[0])],
+                "train_until": trained.data.frame[spec.opened_at][int(trained.split.train[-1])],
                 **{f"{name}_rows": len(part) for name, part in trained.split.windows.items()},
                 "reason": outcome.decision.reason,
                 "mlflow_run_id": logged.run_id,

@@ -187,17 +187,27 @@ class Warehouse:
         Returns:
             The number of rows.
         """
-        sections = sql_sections(name)
-        table = name.replace("/", ".")
         with self.staging() as folder:
-            staged = str(folder / "rows.parquet")
+            staged = folder / "rows.parquet"
             with self.read() as connection:
-                connection.execute(f"COPY ({sections['rows'].rstrip(';')}) TO '{staged}'", parameters)
-            with self.write() as connection:
-                connection.execute(f"DROP TABLE IF EXISTS {table}")
-                connection.execute(sections["table"])
-                connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": staged})
-                return _count(connection, table)
+                connection.execute(f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO '{staged}'", parameters)
+            return self._replace_rows(name, staged)
+
+    def replace(self, name: str, rows: pl.DataFrame) -> int:
+        """Replace what was in the table of `warehouse/<name>.sql` by `rows`, matched by column name."""
+        with self.staging() as folder:
+            if not rows.columns:  # no rows, and so no columns either
+                rows = pl.DataFrame(schema={column: pl.Null for column, _, _ in self.columns(name.replace("/", "."))})
+            rows.write_parquet(folder / "rows.parquet")
+            return self._replace_rows(name, folder / "rows.parquet")
+
+    def _replace_rows(self, name: str, staged: Path) -> int:
+        table = name.replace("/", ".")
+        with self.write() as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+            connection.execute(sql_sections(name)["table"])
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": str(staged)})
+            return _count(connection, table)
 
     @staticmethod
     @cache

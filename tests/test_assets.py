@@ -17,6 +17,7 @@ import pytest
 
 from qc_assets.assets import tables
 from qc_assets.assets.models import SPECS, training_config
+from qc_assets.assets.monitoring import check_names
 from qc_assets.definitions import build_definitions
 from qc_assets.instance import RunFailedError, dagster_home, open_instance, run_job
 from qc_assets.models.promotion import gate_names
@@ -42,13 +43,15 @@ def test_the_main_job_fills_every_table_and_every_check_has_an_answer(ran: Any) 
     settings, result = ran
     graph = build_definitions(settings).resolve_asset_graph()
     assert set(result.metadata) == {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert len(result.checks) == 9 + sum(len(gate_names(spec.task)) for spec in SPECS)
-    assert all(passed for name, (passed, _) in result.checks.items() if not name.startswith("models/"))
+    assert len(result.checks) == 9 + len(check_names()) + sum(len(gate_names(spec.task)) for spec in SPECS)
+    judged = ("models/", "reports/monitoring", "reports/drift")
+    assert all(passed for name, (passed, _) in result.checks.items() if not name.startswith(judged))
     warehouse = Warehouse.from_settings(settings)
     for name, metadata in result.metadata.items():
         if "dagster/row_count" in metadata:
             rows = warehouse.query(f"SELECT count(*) FROM {name.replace('/', '.')}").item()
-            assert metadata["dagster/row_count"] == rows > 0, name
+            assert metadata["dagster/row_count"] == rows, name
+            assert rows > 0 or name == "reports/champion_challenger", name
 
 
 def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(ran: Any) -> None:
@@ -83,7 +86,7 @@ def test_the_funnel_adds_up(ran: Any) -> None:
 
 def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settings: Any) -> None:
     specs = build_definitions(make_settings()).resolve_all_asset_specs()
-    assert {spec.group_name for spec in specs} == {"ingest", "features", "models", "reports"}
+    assert {spec.group_name for spec in specs} == {"ingest", "features", "models", "monitoring", "reports"}
     for spec in specs:
         assert spec.description and spec.owners and spec.kinds, spec.key
         if spec.group_name != "models":

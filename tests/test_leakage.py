@@ -16,6 +16,7 @@ from tests.histories import Rows
 # What happened after the opening: labels, and what is said about them.
 OUTCOMES = {
     "pull_requests": {"passed", "decided_at", "review_cycles", "exclusion", "observed_until"},
+    "comments": {"category", "label_origin", "exclusion", "observed_until"},
     "issues": {"closed_at", "resolution_hours", "censored_hours", "closed_in_7_days", "exclusion", "observed_until"},
 }
 

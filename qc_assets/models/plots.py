@@ -1,7 +1,7 @@
 """Figures as PNG bytes, drawn without a display."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -224,7 +224,7 @@ def funnel(steps: Sequence[str], counts: Sequence[int]) -> bytes:
     return _png(draw, (7.0, 3.2))
 
 
-def weekly(weeks: Sequence[Any], series: dict[str, Sequence[float]], title: str = "Activity by week") -> bytes:
+def weekly(weeks: Sequence[Any], series: Mapping[str, Sequence[float]], title: str = "Activity by week") -> bytes:
     """Lines by week, one a series."""
 
     def draw(axes: Any) -> None:

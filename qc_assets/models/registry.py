@@ -51,11 +51,15 @@ class Registry:
 
     def champion(self, model: str) -> tuple[int, Bundle] | None:
         """Version and bundle of the champion, or None if there is none."""
+        return self.bundle_of(model, CHAMPION)
+
+    def bundle_of(self, model: str, alias: str) -> tuple[int, Bundle] | None:
+        """Version and bundle with an alias, or None if there is none."""
         import mlflow
 
         with _quiet(), tempfile.TemporaryDirectory() as folder:
             client = self._client()
-            version = self._version_with(client, model, CHAMPION)
+            version = self._version_with(client, model, alias)
             if version is None:
                 return None
             source = client.get_model_version_download_uri(model, str(version))
@@ -95,6 +99,16 @@ class Registry:
         client.set_registered_model_alias(model, CHAMPION if promote else CHALLENGER, version)
         if promote and self._version_with(client, model, CHALLENGER) is not None:
             client.delete_registered_model_alias(model, CHALLENGER)
+
+    def publish(self, experiment: str, name: str, page: str, tags: Mapping[str, str]) -> tuple[str, str]:
+        """Keep an HTML page as the artifact of a run; returns experiment and run."""
+        with _quiet():
+            client = self._client()
+            identity = self._experiment(client, experiment)
+            run = client.create_run(identity, run_name=name, tags=dict(tags))
+            client.log_text(run.info.run_id, page, f"{name}.html")
+            client.set_terminated(run.info.run_id)
+        return identity, run.info.run_id
 
     def version_of(self, model: str, alias: str) -> int | None:
         """The version with an alias, or None."""

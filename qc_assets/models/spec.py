@@ -42,7 +42,8 @@ class ModelSpec:
         question: the question that it answers, in words.
         task: ``probability`` (of a Boolean target), ``duration`` (target in hours, NULL while it lasts) or
             ``category`` (target is one of `classes`).
-        table: feature table, one row an item; its SQL has the sections ``training`` and ``open``.
+        table: feature table, one row an item; its SQL has the sections ``training`` and
+            ``usable`` (those without a label as well).
         target: label column.
         known_at: column with the instant at which the label became known.
         opened_at: column with the instant that features are computed for.

@@ -78,6 +78,9 @@ SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_files;
 SELECT * FROM features.comments
 WHERE exclusion IS NULL AND category IS NOT NULL AND (source = 'demo') = $is_synthetic;
 
+-- name: usable
+SELECT * FROM features.comments WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
+
 -- name: exclusions
 SELECT coalesce(exclusion, 'none') AS exclusion, count(*) AS comments, count(category) AS labelled
 FROM features.comments

@@ -323,6 +323,14 @@ SELECT
 FROM features.issues
 WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
 
+-- name: usable
+-- Open issues are labels, too.
+SELECT
+    *,
+    CASE WHEN closed_in_7_days THEN closed_at ELSE opened_at + INTERVAL 7 DAY END AS known_at
+FROM features.issues
+WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
+
 -- name: exclusions
 SELECT coalesce(exclusion, 'none: models may train on it') AS exclusion, count(*) AS issues, avg(closed_in_7_days::INTEGER) AS closed_in_7_days
 FROM features.issues

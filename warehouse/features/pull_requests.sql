@@ -410,6 +410,11 @@ SELECT * FROM features;
 SELECT * FROM features.pull_requests
 WHERE exclusion IS NULL AND passed IS NOT NULL AND (source = 'demo') = $is_synthetic;
 
+-- name: usable
+-- Those with a label, and those that wait for one.
+SELECT * FROM features.pull_requests
+WHERE coalesce(exclusion, 'undecided') = 'undecided' AND (source = 'demo') = $is_synthetic;
+
 -- name: exclusions
 SELECT coalesce(exclusion, 'none: p0 may train on it') AS exclusion, count(*) AS pull_requests, avg(passed::INTEGER) AS pass_rate
 FROM features.pull_requests

@@ -7,6 +7,8 @@ CREATE TABLE IF NOT EXISTS ml.model_versions (
     trained_at TIMESTAMP NOT NULL,
     snapshot VARCHAR NOT NULL,
     is_synthetic BOOLEAN NOT NULL,
+    train_from TIMESTAMP NOT NULL,
+    train_until TIMESTAMP NOT NULL,
     train_rows BIGINT NOT NULL,
     calibration_rows BIGINT NOT NULL,
     test_rows BIGINT NOT NULL,
@@ -25,6 +27,8 @@ COMMENT ON COLUMN ml.model_versions.candidate IS 'Kind of estimator that won the
 COMMENT ON COLUMN ml.model_versions.trained_at IS 'End of the training (UTC)';
 COMMENT ON COLUMN ml.model_versions.snapshot IS 'Identity of the contents of the tables that it was trained on';
 COMMENT ON COLUMN ml.model_versions.is_synthetic IS 'Trained on the demo source: never to be used for real decisions';
+COMMENT ON COLUMN ml.model_versions.train_from IS 'Opening of the first row that the estimator was fitted to';
+COMMENT ON COLUMN ml.model_versions.train_until IS 'Opening of the last one';
 COMMENT ON COLUMN ml.model_versions.train_rows IS 'Rows that the estimator was fitted to';
 COMMENT ON COLUMN ml.model_versions.calibration_rows IS 'Rows that the calibrator was fitted to';
 COMMENT ON COLUMN ml.model_versions.test_rows IS 'Rows that it was evaluated on';
@@ -42,7 +46,8 @@ WHERE model = $model AND (($promoted AND status = 'champion') OR status = 'chall
 INSERT OR REPLACE INTO ml.model_versions BY NAME
 SELECT
     $model AS model, $version AS version, $task AS task, $status AS status, $candidate AS candidate, $trained_at AS trained_at,
-    $snapshot AS snapshot, $is_synthetic AS is_synthetic, $train_rows AS train_rows,
+    $snapshot AS snapshot, $is_synthetic AS is_synthetic,
+    $train_from AS train_from, $train_until AS train_until, $train_rows AS train_rows,
     $calibration_rows AS calibration_rows, $test_rows AS test_rows, $reason AS reason,
     $mlflow_run_id AS mlflow_run_id, $dagster_run_id AS dagster_run_id, $git_commit AS git_commit;
 

@@ -1,0 +1,72 @@
+"""Batch scoring: champion and challenger on every item that waits for its outcome."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from qc_assets.models.spec import ModelSpec
+from qc_assets.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.models.bundle import Bundle
+    from qc_assets.models.registry import Registry
+
+ROLES = ("champion", "challenger")
+
+
+def usable_rows(store: Warehouse, spec: ModelSpec, *, is_synthetic: bool) -> pl.DataFrame:
+    """Rows of the spec's table, labelled or waiting for a label."""
+    return store.sql_file(spec.table.replace(".", "/"), {"is_synthetic": is_synthetic}, section="usable")
+
+
+def answers(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFrame:
+    """What a bundle says of rows: the spec's key, prediction, lower, upper and answer.
+
+    Raises:
+        TrainingError: if it needs a feature that the rows do not have.
+    """
+    from qc_assets.models.tasks import task_of
+
+    if rows.is_empty():
+        found = pl.DataFrame(schema=dict.fromkeys(("prediction", "lower", "upper"), pl.Float64) | {"answer": pl.String})
+    else:
+        found = task_of(spec).table(bundle.classes, bundle.predict(rows))
+    return pl.concat([rows.select(spec.key), found], how="horizontal")
+
+
+def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool) -> dict[str, int]:
+    """Write ml.predictions for the items of a model that have no outcome yet; earlier ones of these are replaced.
+
+    Returns:
+        Items scored, by role; a role that no version has is left out.
+
+    Raises:
+        TrainingError: if a version needs a feature that the table has no more.
+    """
+    waiting = usable_rows(store, spec, is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
+    now = datetime.now(UTC).replace(tzinfo=None)
+    parts, counts = [], {}
+    for role in ROLES:
+        found = registry.bundle_of(spec.name, role)
+        if found is None or found[1].is_synthetic != is_synthetic:
+            continue
+        version, bundle = found
+        counts[role] = len(waiting)
+        if waiting.is_empty():
+            continue
+        about = waiting.select(pl.col(spec.opened_at).alias("opened_at"), pl.col("observed_until").alias("as_of"))
+        parts.append(
+            pl.concat([answers(spec, bundle, waiting), about], how="horizontal").with_columns(
+                model=pl.lit(spec.name), version=pl.lit(version), role=pl.lit(role), predicted_at=pl.lit(now)
+            )
+        )
+    if parts:
+        rows = pl.concat(parts)
+        if "comment_id" not in rows.columns:
+            rows = rows.with_columns(comment_id=pl.lit(0))
+        with store.write() as connection:
+            connection.register("rows_to_add", rows.to_arrow())
+            connection.execute("INSERT OR REPLACE INTO ml.predictions BY NAME FROM rows_to_add")
+            connection.unregister("rows_to_add")
+    return counts
