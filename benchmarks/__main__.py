@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import archive, features, github, merge, pipeline, startup
+from benchmarks import archive, embeddings, features, github, merge, pipeline, startup, texts, training
 
 BENCHMARKS = {
     "startup": startup.main,
@@ -11,6 +11,9 @@ BENCHMARKS = {
     "pipeline": pipeline.main,
     "github": github.main,
     "merge": merge.main,
+    "training": training.main,
+    "embeddings": embeddings.main,
+    "texts": texts.main,
 }
 
 

@@ -49,7 +49,7 @@ def examine(settings: Settings, store: Warehouse, registry: "Registry", spec: Mo
         return None
     version, bundle = champion
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
-    rows = scoring.usable_rows(store, spec, is_synthetic=settings.is_synthetic)
+    rows = scoring.rows_of(store, spec, "usable", is_synthetic=settings.is_synthetic)
     first, last = _tested_on(store, spec, version)
     live = _live(spec, bundle, rows, first, last)
     sampling = {"resamples": settings.bootstrap_resamples, "seed": settings.seed}

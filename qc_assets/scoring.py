@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 ROLES = ("champion", "challenger")
 
 
-def usable_rows(store: Warehouse, spec: ModelSpec, *, is_synthetic: bool) -> pl.DataFrame:
-    """Rows of the spec's table, labelled or waiting for a label."""
-    return store.sql_file(spec.table.replace(".", "/"), {"is_synthetic": is_synthetic}, section="usable")
+def rows_of(store: Warehouse, spec: ModelSpec, section: str, *, is_synthetic: bool) -> pl.DataFrame:
+    """Rows of a section of the spec's table, ``training`` or ``usable``, with the spec's texts."""
+    name, parameters = spec.table.replace(".", "/"), {"is_synthetic": is_synthetic}
+    rows = store.sql_file(name, parameters, section=section)
+    if spec.texts:
+        rows = rows.join(store.sql_file(name, parameters, section="texts"), on=spec.key, how="left")
+    return rows
 
 
 def answers(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFrame:
@@ -44,7 +48,7 @@ def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthet
     Raises:
         TrainingError: if a version needs a feature that the table has no more.
     """
-    waiting = usable_rows(store, spec, is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
+    waiting = rows_of(store, spec, "usable", is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
     now = datetime.now(UTC).replace(tzinfo=None)
     parts, counts = [], {}
     for role in ROLES:

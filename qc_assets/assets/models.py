@@ -17,6 +17,7 @@ from qc_assets.models.promotion import gate_names
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.models.spec import ModelSpec
 from qc_assets.resources import RegistryResource, WarehouseResource
+from qc_assets.scoring import rows_of
 from qc_assets.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             threads=settings.training_threads,
             candidates=tuple(config.candidates),
         )
-        rows = store.sql_file(spec.table.replace(".", "/"), {"is_synthetic": settings.is_synthetic}, section="training")
+        rows = rows_of(store, spec, "training", is_synthetic=settings.is_synthetic)
         origin = {
             "snapshot": store.snapshot([spec.table]),
             "dagster_run_id": context.run_id,

@@ -13,6 +13,7 @@ from qc_assets.models.dataset import matrix
 from qc_assets.models.spec import ModelSpec
 from qc_assets.models.tasks import TASKS
 from qc_assets.models.tasks.task import Calibrator, Estimator
+from qc_assets.models.text_features import TextReducer
 
 _FILE = "bundle.json"
 
@@ -32,6 +33,7 @@ class Bundle:
         trivial: the answer that knows only the labels of the calibration window, such as the base rate.
         context: what was settled before fitting, such as a horizon.
         is_synthetic: trained on made-up data.
+        texts: makes further numbers of texts; they follow the features in the matrix.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Bundle:
     trivial: tuple[Any, ...]
     context: Mapping[str, Any]
     is_synthetic: bool
+    texts: TextReducer | None = None
 
     @classmethod
     def of(cls, spec: ModelSpec, estimator: Estimator, calibrator: Calibrator, **others: Any) -> "Bundle":
@@ -62,9 +65,19 @@ class Bundle:
             categories (rows, classes).
 
         Raises:
-            TrainingError: if a feature column is missing.
+            TrainingError: if a feature column is missing. A text column may be: then its numbers are unknown.
         """
-        return self.predict_matrix(matrix(frame, self.features, self.categories))
+        return self.predict_matrix(self.matrix(frame))
+
+    def matrix(self, frame: pl.DataFrame) -> np.ndarray:
+        """What the estimator sees of a frame, (rows, inputs)."""
+        x = matrix(frame, self.features, self.categories)
+        return x if self.texts is None else np.hstack([x, self.texts(frame)])
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns of `matrix`."""
+        return self.features + (self.texts.names if self.texts else ())
 
     def save(self, folder: Path) -> None:
         """Write the bundle's files into `folder`, which must exist."""
@@ -79,6 +92,7 @@ class Bundle:
             "trivial": list(self.trivial),
             "context": dict(self.context),
             "is_synthetic": self.is_synthetic,
+            "texts": None if self.texts is None else self.texts.to_json(),
         }
         (folder / _FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -98,6 +112,7 @@ class Bundle:
             trivial=tuple(document["trivial"]),
             context=document["context"],
             is_synthetic=document["is_synthetic"],
+            texts=TextReducer.from_json(document["texts"]) if document["texts"] else None,
         )
 
 

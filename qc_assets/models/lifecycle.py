@@ -82,6 +82,7 @@ def run(
         trivial=tuple(trained.trivial[0].tolist() if trained.trivial.ndim > 1 else trained.trivial.tolist()),
         context=trained.context,
         is_synthetic=is_synthetic,
+        texts=trained.texts,
     )
     checked = gates(trained)
     champion = registry.champion(spec.name)

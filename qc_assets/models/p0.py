@@ -45,6 +45,7 @@ SPEC = ModelSpec(
         "weekday",
         "is_weekend",
     ),
+    texts=("opened_title", "opened_body"),
     categories={"author_association": ASSOCIATIONS},
     # In two weeks most first reviews are in; a row younger than that would be there only if it was quick.
     maturity=timedelta(days=14),

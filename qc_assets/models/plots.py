@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from qc_assets.models.explain import tree_contributions
 from qc_assets.models.metrics import N_BINS
 from qc_assets.models.tasks import task_of
 from qc_assets.models.training import Trained
@@ -44,6 +45,8 @@ def figures(trained: Trained) -> dict[str, bytes]:
         }
     if trained.importance:
         found["importance"] = importance(trained)
+    if (summary := shap_summary(trained)) is not None:
+        found["shap"] = summary
     return found
 
 
@@ -210,6 +213,27 @@ def importance(trained: Trained, top: int = 15) -> bytes:
         axes.set(xlabel=f"loss of {task.metrics[task.selection].label} when shuffled", title="Permutation importance")
 
     return _png(draw, (6.4, 4.2))
+
+
+def shap_summary(trained: Trained, top: int = 12, rows: int = 400) -> bytes | None:
+    """Shapley values of test rows for the strongest features, coloured by the feature's value; boosted trees only."""
+    x = trained.data.x[trained.split.test][:: max(1, len(trained.split.test) // rows)]
+    values = tree_contributions(trained.best.estimator, x) if x.dtype == np.float64 else None
+    if values is None:
+        return None
+    order = np.argsort(-np.abs(values).mean(axis=0))[:top][::-1]
+
+    def draw(axes: Any) -> None:
+        spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(x))
+        for place, index in enumerate(order):
+            ranks = np.argsort(np.argsort(x[:, index])) / len(x)
+            colour = np.where(np.isnan(x[:, index]), np.nan, ranks)
+            axes.scatter(values[:, index], place + spread, c=colour, cmap="coolwarm", s=5, plotnonfinite=False)
+        axes.axvline(0, color="0.6", linewidth=1)
+        axes.set_yticks(range(len(order)), [trained.spec.features[index] for index in order])
+        axes.set(xlabel="contribution to the score (blue: low value, red: high)", title="Shapley values, test window")
+
+    return _png(draw, (6.8, 4.6))
 
 
 def funnel(steps: Sequence[str], counts: Sequence[int]) -> bytes:

@@ -169,7 +169,8 @@ class Registry:
         rows = trained.split.test[:3]
         # Numbers are declared as doubles: any of them may be unknown, and an integer column cannot say so.
         numbers = polars.selectors.numeric().cast(polars.Float64)
-        example = trained.data.frame[rows].select(bundle.features).with_columns(numbers).to_pandas()
+        texts = bundle.texts.columns if bundle.texts else ()
+        example = trained.data.frame[rows].select(*bundle.features, *texts).with_columns(numbers).to_pandas()
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root) / "bundle"
             folder.mkdir()

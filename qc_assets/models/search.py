@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qc_assets.errors import TrainingError
+from qc_assets.models.bootstrap import paired_differences
 from qc_assets.models.dataset import Dataset
 from qc_assets.models.spec import Candidate, ModelSpec, Parameters
 from qc_assets.models.splits import TimeSplit, time_folds
 from qc_assets.models.tasks import task_of
 from qc_assets.models.tasks.task import Known
+from qc_assets.models.text_features import TextReducer
 
 if TYPE_CHECKING:
     from qc_assets.models.training import Options
@@ -114,3 +116,67 @@ def _validate(
         statistics = task.statistics(fold.validate_known.y, answers)
         found.append(statistics(fold.validate_known.weights[None, :])[task.selection][0])
     return float(np.mean(found))
+
+
+@dataclass(frozen=True)
+class TextGain:
+    """What texts add to the selection metric on a fold, with its 95 % interval.
+
+    Attributes:
+        without, with_texts: the metric.
+        gain, lower, upper: with texts minus without, positive if better.
+    """
+
+    metric: str
+    without: float
+    with_texts: float
+    gain: float
+    lower: float
+    upper: float
+
+    @property
+    def is_certain(self) -> bool:
+        return self.lower > 0
+
+    def __str__(self) -> str:
+        verdict = "taken" if self.is_certain else "not taken"
+        return (
+            f"texts change {self.metric} by {self.gain:+.4f} ({self.lower:+.4f} to {self.upper:+.4f}) "
+            f"on the last fold: {verdict}"
+        )
+
+
+def text_gain(
+    spec: ModelSpec,
+    kind: str,
+    parameters: Parameters,
+    data: Dataset,
+    fold: Fold,
+    context: Mapping[str, Any],
+    options: "Options",
+) -> TextGain:
+    """Fit a candidate on a fold with and without the numbers of its texts, which are fitted on the same rows.
+
+    Returns:
+        The gain on the fold's validation rows, by paired bootstrap.
+    """
+    task = task_of(spec)
+    reducer = TextReducer.fit(data.frame[fold.fit], spec.texts)
+    both = np.concatenate([fold.fit, fold.validate])
+    numbers = reducer(data.frame[both])
+    fit_numbers, validate_numbers = numbers[: len(fold.fit)], numbers[len(fold.fit) :]
+    found = []
+    for extra in (None, (fit_numbers, validate_numbers)):
+        x, x_new = data.x[fold.fit], data.x[fold.validate]
+        if extra is not None:
+            x, x_new = np.hstack([x, extra[0]]), np.hstack([x_new, extra[1]])
+        estimator = task.fit(kind, parameters, x, fold.fit_known, seed=options.seed, threads=options.threads)
+        answers = task.uncalibrated(estimator.score(x_new), context)
+        found.append(task.statistics(fold.validate_known.y, answers))
+    weights = fold.validate_known.weights
+    differences = paired_differences(found[1], found[0], weights, resamples=options.resamples, seed=options.seed)
+    gain, *ends = differences[task.selection]
+    sign = 1 if task.metrics[task.selection].higher_is_better else -1
+    without, with_texts = (float(one(weights[None, :])[task.selection][0]) for one in found)
+    lower, upper = sorted(sign * end for end in ends)
+    return TextGain(task.metrics[task.selection].label, without, with_texts, sign * gain, lower, upper)

@@ -52,6 +52,7 @@ class ModelSpec:
         maturity: how long a label needs; windows are this far apart.
         candidates: estimators that compete.
         key: columns that identify an item.
+        texts: text columns of section ``texts`` of the table's SQL, tried beside the features, which are numbers.
         classes: the categories.
         max_horizon: durations are counted up to here at most.
         min_rows: fewer labelled rows fail the gate.
@@ -75,6 +76,7 @@ class ModelSpec:
     task: Literal["probability", "duration", "category"] = "probability"
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key: tuple[str, ...] = ("repo_id", "number")
+    texts: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     max_horizon: timedelta = timedelta(days=90)
     min_rows: int = 50

@@ -1,7 +1,7 @@
 """Selecting, fitting, calibrating and evaluating the candidates of a spec."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ from qc_assets.errors import TrainingError
 from qc_assets.models.bootstrap import Estimate, evaluate
 from qc_assets.models.dataset import Dataset
 from qc_assets.models.leaks import Dominance, dominant_feature
-from qc_assets.models.search import Trial, choose, usable_folds
+from qc_assets.models.search import Trial, choose, text_gain, usable_folds
 from qc_assets.models.spec import ModelSpec, Parameters
 from qc_assets.models.splits import TimeSplit, time_split
 from qc_assets.models.tasks import task_of
 from qc_assets.models.tasks.task import Calibrator, Estimator, Known
+from qc_assets.models.text_features import TextReducer
 
 WINDOWS = ("test", "last_30_days")
 _IMPORTANCE_ROWS = 2_000
@@ -74,6 +75,7 @@ class Trained:
         best: the candidate with the best validation.
         candidates: all of them.
         skipped: candidates that were left out, and why.
+        texts: makes the numbers of texts that follow the features, if texts helped; then `spec` and `data` have them.
         known: labels of each window as they were known at its end.
         context: what was settled before fitting.
         trivial: the answer that knows only the labels of the calibration window.
@@ -92,6 +94,18 @@ class Trained:
     importance: dict[str, float]
     dominance: Dominance | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
+    texts: TextReducer | None = None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What all candidates of a training share; see `Trained`."""
+
+    spec: ModelSpec
+    split: TimeSplit
+    known: Mapping[str, Known]
+    context: Mapping[str, Any]
+    trivial: np.ndarray
 
 
 def recent_rows(data: Dataset, rows: np.ndarray, days: int = 30) -> np.ndarray:
@@ -136,29 +150,54 @@ def train(
             f"none of the candidates is left to train; {spec.name} has {', '.join(c.kind for c in spec.candidates)}"
         )
     trivial = task.trivial(known["calibration"], context)
+    windows = Windows(spec, split, known, context, trivial)
     fitted = []
     for candidate in competing:
         parameters, validation, trials = choose(spec, candidate, data, folds, context, options)
         progress(f"{candidate.kind}: validation {task.metrics[task.selection].label} {validation:.3f}")
-        x = data.x
-        estimator = task.fit(
-            candidate.kind, parameters, x[split.train], known["train"], seed=options.seed, threads=options.threads
-        )
-        calibrator = task.calibrate(estimator.score(x[split.calibration]), known["calibration"], context)
-        answers = calibrator(estimator.score(x[split.test]))
-        evaluations = {
-            window: _evaluate(spec, known["test"], answers, trivial, mask, options)
-            for window, mask in evaluation_windows(data, split).items()
-        }
-        fitted.append(
-            FittedCandidate(candidate.kind, parameters, validation, estimator, calibrator, answers, evaluations, trials)
-        )
+        fitted.append(_fit(windows, candidate.kind, parameters, validation, trials, data, options))
     sign = 1 if task.metrics[task.selection].higher_is_better else -1
     best = max(fitted, key=lambda one: sign * one.validation)
+    texts = None
+    if spec.texts and not options.quick and set(spec.texts) <= set(data.frame.columns):
+        gain = text_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
+        progress(str(gain))
+        if gain.is_certain:
+            texts = TextReducer.fit(data.frame[split.train], spec.texts)
+            data = replace(data, x=np.hstack([data.x, texts(data.frame)]))
+            spec = replace(spec, features=spec.features + texts.names)
+            best = _fit(windows, best.kind, best.parameters, gain.with_texts, (), data, options)
+            best = replace(best, kind=f"{best.kind}_with_texts")
+            fitted.append(best)
+        else:
+            skipped["with texts"] = str(gain)
+    elif spec.texts:
+        skipped["with texts"] = "too slow for a quick training" if options.quick else "the rows have no texts"
     progress(f"{best.kind} wins")
-    trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped)
+    trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
     importance = permutation_importance(trained, options.seed)
     return Trained(**vars(trained) | {"importance": importance, "dominance": dominant_feature(trained, importance)})
+
+
+def _fit(
+    windows: "Windows",
+    kind: str,
+    parameters: Parameters,
+    validation: float,
+    trials: tuple[Trial, ...],
+    data: Dataset,
+    options: Options,
+) -> FittedCandidate:
+    """Fit on the train window, calibrate on the calibration window, evaluate on the test window."""
+    task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
+    estimator = task.fit(kind, parameters, x[split.train], known["train"], seed=options.seed, threads=options.threads)
+    calibrator = task.calibrate(estimator.score(x[split.calibration]), known["calibration"], windows.context)
+    answers = calibrator(estimator.score(x[split.test]))
+    evaluations = {
+        window: _evaluate(windows.spec, known["test"], answers, windows.trivial, mask, options)
+        for window, mask in evaluation_windows(data, split).items()
+    }
+    return FittedCandidate(kind, parameters, validation, estimator, calibrator, answers, evaluations, trials)
 
 
 def evaluation_windows(data: Dataset, split: TimeSplit) -> dict[str, np.ndarray]:

@@ -415,6 +415,11 @@ WHERE exclusion IS NULL AND passed IS NOT NULL AND (source = 'demo') = $is_synth
 SELECT * FROM features.pull_requests
 WHERE coalesce(exclusion, 'undecided') = 'undecided' AND (source = 'demo') = $is_synthetic;
 
+-- name: texts
+SELECT repo_id, number, opened_title, opened_body
+FROM raw.pull_requests
+WHERE opened_title IS NOT NULL AND (source = 'demo') = $is_synthetic;
+
 -- name: exclusions
 SELECT coalesce(exclusion, 'none: p0 may train on it') AS exclusion, count(*) AS pull_requests, avg(passed::INTEGER) AS pass_rate
 FROM features.pull_requests

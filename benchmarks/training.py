@@ -1,0 +1,74 @@
+"""Training of the three tabular models on 100,000 demo pull requests and their issues, and scoring open items.
+
+Limits: 15 minutes and 6 GiB with 30 trials a candidate, 1 minute quick, 30 s to score 100,000 open items.
+"""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.measure import isolated, verdict
+from benchmarks.pipeline import load_demo
+
+N_PRS = 100_000
+N_OPEN = 100_000
+
+
+def features(state: str) -> None:
+    from qc_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
+    warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+    warehouse.rebuild("features/pull_requests", {"min_pr_lines": 10})
+    warehouse.rebuild("features/issues")
+
+
+def train(state: str, quick: bool) -> str:
+    from qc_assets.models import close_in_7_days, lifecycle, p0, resolution_time
+    from qc_assets.models.registry import Registry
+    from qc_assets.models.training import Options
+    from qc_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
+    registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
+    told = []
+    for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC):
+        rows = warehouse.sql_file(spec.table.replace(".", "/"), {"is_synthetic": True}, section="training")
+        outcome = lifecycle.run(spec, rows, registry, Options(quick=quick), is_synthetic=True, origin={})
+        assert outcome.trained is not None
+        test = outcome.trained.best.evaluations["test"]
+        first = next(iter(spec.margins))
+        told.append(f"{spec.name}: {len(rows):,} rows, {outcome.trained.best.kind}, {first} {test[first].value:.3f}")
+    return "; ".join(told)
+
+
+def score(state: str) -> str:
+    from qc_assets import scoring
+    from qc_assets.models import close_in_7_days, p0, resolution_time
+    from qc_assets.models.registry import Registry
+    from qc_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
+    registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
+    with warehouse.write() as connection:  # as if nothing had been decided yet
+        connection.execute("UPDATE features.pull_requests SET passed = NULL, exclusion = NULL")
+        connection.execute("UPDATE features.issues SET resolution_hours = NULL, closed_in_7_days = NULL")
+    counts = {
+        spec.name: scoring.score(warehouse, registry, spec, is_synthetic=True)
+        for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC)
+    }
+    return ", ".join(f"{name} {found.get('champion', 0):,}" for name, found in counts.items())
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as state:
+        isolated(load_demo, state, N_PRS)
+        isolated(features, state)
+        for quick, limit in ((True, 60), (False, 900)):
+            what, seconds, mib = isolated(train, state, quick)
+            name = "quick" if quick else "30 trials a candidate"
+            print(f"three models, {name}: {seconds:.0f} s, peak {mib:.0f} MiB ({what})", flush=True)
+            print(verdict(seconds / limit, 1.0, f"seconds / {limit} s"))
+            print(verdict(mib / 6144, 1.0, "peak / 6 GiB"), flush=True)
+        what, seconds, mib = isolated(score, state)
+        print(f"scoring {what} open items: {seconds:.1f} s, peak {mib:.0f} MiB")
+        print(verdict(seconds / 30, 1.0, "seconds / 30 s"))
