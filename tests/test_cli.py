@@ -116,3 +116,53 @@ def test_help_names_every_command(qc: Any) -> None:
     text = qc("--help").stdout
     for command in ("demo", "backfill", "train", "sql", "status", "doctor", "export", "up", "init"):
         assert command in text
+
+
+def test_train_names_what_it_could_have_meant(qc: Any) -> None:
+    both = one_line_error(qc("train", "p0", "--model-name", "close_in_7_days"))
+    assert "MODEL is p0 and --model-name close_in_7_days: name one" in both
+    unknown = one_line_error(qc("train", "--model-name", "resolution_time", "--candidates", "forest,neural"))
+    assert "neural is none of linear, random_forest, svm, xgboost, lightgbm (candidates of resolution_time)" in unknown
+    unclear = one_line_error(qc("train", "resolution_time", "--candidates", "boost"))
+    assert "could be" not in unclear or "xgboost" in unclear
+    assert "no model p1" in one_line_error(qc("rollback", "p1"))
+
+
+def test_labels_are_imported_and_reported(qc: Any, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("body,category\nTypo,documentation\nWhy?,nonsense\n")
+    done = qc("labels", "import", str(file), "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["imported"], report["by_category"]) == (1, {"documentation": 1})
+    assert report["bad"][0][0] == 2
+    shown = " ".join(qc("labels", "import", str(file)).stdout.split())
+    assert "0 imported, 1 were known already, 1 left out" in shown
+    assert "row 2: the category 'nonsense' is none of functional" in shown
+
+
+@pytest.mark.slow
+def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, tmp_path: Path) -> None:
+    import mlflow
+
+    days = {"QC_DEMO_PRS": "1500", "QC_DEMO_DAYS": "150"}
+    assert qc("backfill", "--from", "2024-01-01", "--to", "2024-05-29", **days).returncode == 0
+    options = ("--model-name", "resolution_time", "--candidates", "forest,linear", "--run-name", "mine", "--quick")
+    for _ in range(2):
+        done = qc("train", *options, **days)
+        assert done.returncode == 0, done.stderr
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("resolution_time")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.level = 'training'")
+    assert [run.info.run_name for run in runs] == ["mine", "mine"]
+    children = client.search_runs([experiment.experiment_id], "tags.level = 'candidate'")
+    assert {run.data.tags["candidate"] for run in children} == {"random_forest", "linear"}
+    assert len({frozenset(run.data.metrics) for run in children}) == 1, "the same metric names everywhere"
+    first, second = (
+        {name: value for name, value in run.data.metrics.items() if name.startswith("test_")} for run in runs
+    )
+    assert first == second, "same snapshot, same seed, same metrics to the last digit"
+    done = qc("rollback", "resolution_time", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"model": "resolution_time", "champion_before": 2, "champion": 1}

@@ -66,7 +66,7 @@ def gates(trained: Trained) -> list[Gate]:
             rows >= spec.min_rows,
             f"{rows} labelled rows, at least {spec.min_rows} needed",
         ),
-        *task_of(spec).check(spec, trained.best.evaluations["test"]),
+        *task_of(spec).check(spec, trained.best.evaluations["test"], len(trained.split.calibration)),
         Gate(
             "no_single_feature_explains_it",
             dominance is None or not dominance.suspicious,

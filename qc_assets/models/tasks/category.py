@@ -103,7 +103,7 @@ class Category:
     def statistics(self, y: np.ndarray, answers: np.ndarray) -> Statistics:
         return CategoryMetrics(y, answers)
 
-    def check(self, spec: ModelSpec, test: Mapping[str, Estimate]) -> list[Gate]:
+    def check(self, spec: ModelSpec, test: Mapping[str, Estimate], calibration_rows: int) -> list[Gate]:
         accuracy, loss = test["accuracy"], test["log_loss"]
         return [
             Gate(

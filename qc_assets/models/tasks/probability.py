@@ -68,7 +68,7 @@ class Probability:
     def statistics(self, y: np.ndarray, answers: np.ndarray) -> Statistics:
         return WeightedMetrics(y, answers)
 
-    def check(self, spec: ModelSpec, test: Mapping[str, Estimate]) -> list[Gate]:
+    def check(self, spec: ModelSpec, test: Mapping[str, Estimate], calibration_rows: int) -> list[Gate]:
         auc, loss = test["roc_auc"], test["log_loss"]
         return [
             Gate(

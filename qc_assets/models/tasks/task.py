@@ -124,8 +124,8 @@ class Task(Protocol):
         """All metrics of some answers."""
         ...
 
-    def check(self, spec: ModelSpec, test: Mapping[str, Estimate]) -> list[Gate]:
-        """Judge the metrics of the test window; one gate for each of `gates`."""
+    def check(self, spec: ModelSpec, test: Mapping[str, Estimate], calibration_rows: int) -> list[Gate]:
+        """Judge the metrics of the test window after a calibration on so many rows; one gate for each of `gates`."""
         ...
 
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
