@@ -3,6 +3,7 @@
 Limits: 15 minutes and 6 GiB with 30 trials a candidate, 1 minute quick, 30 s to score 100,000 open items.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from benchmarks.measure import isolated, verdict
 from benchmarks.pipeline import load_demo
 
 N_PRS = 100_000
-N_OPEN = 100_000
 
 
 def features(state: str) -> None:
@@ -69,6 +69,9 @@ def main() -> None:
             print(f"three models, {name}: {seconds:.0f} s, peak {mib:.0f} MiB ({what})", flush=True)
             print(verdict(seconds / limit, 1.0, f"seconds / {limit} s"))
             print(verdict(mib / 6144, 1.0, "peak / 6 GiB"), flush=True)
-        what, seconds, mib = isolated(score, state)
-        print(f"scoring {what} open items: {seconds:.1f} s, peak {mib:.0f} MiB")
-        print(verdict(seconds / 30, 1.0, "seconds / 30 s"))
+            if quick:
+                with tempfile.TemporaryDirectory() as copied:
+                    shutil.copytree(state, copied, dirs_exist_ok=True)
+                    what, seconds, mib = isolated(score, copied)
+                print(f"scoring open items, {what}: {seconds:.1f} s, peak {mib:.0f} MiB")
+                print(verdict(seconds / 30, 1.0, "seconds / 30 s"), flush=True)
