@@ -13,7 +13,6 @@ import duckdb
 
 from benchmarks.measure import verdict
 from qc_assets.models.dataset import Dataset
-from qc_assets.models.leaks import dominant_feature
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.spec import ModelSpec
 from qc_assets.models.training import Options, Trained, train
@@ -162,7 +161,8 @@ def main() -> None:
     leaking = trained((*OWN, *HISTORY, LEAK), options)
     for name, one in (("honest", honest), ("with the leak", leaking)):
         test = one.best.evaluations["test"]
-        found = dominant_feature(one)
+        found = one.dominance
+        assert found is not None
         print(
             f"{name}: {one.best.kind}, ROC AUC {test['roc_auc'].value:.3f} "
             f"({test['roc_auc'].lower:.3f} to {test['roc_auc'].upper:.3f}), Brier {test['brier'].value:.4f}, "

@@ -35,6 +35,7 @@ def test_a_version_is_registered_explained_and_served_by_mlflow(registry: Regist
     assert {"test_roc_auc", "test_roc_auc_lower", "last_30_days_brier", "test_log_loss_baseline"} <= set(
         logged.data.metrics
     )
+    assert logged.data.tags["mlflow.note.content"] == version.description
     artifacts = {item.path for item in client.list_artifacts(outcome.logged.run_id)}
     assert {"plots", "evaluation.json", "model_card.md"} <= artifacts
     nested = client.search_runs(

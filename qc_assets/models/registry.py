@@ -93,6 +93,7 @@ class Registry:
         client = self._client()
         version = str(logged.version)
         client.log_text(logged.run_id, card, "model_card.md")
+        client.set_tag(logged.run_id, "mlflow.note.content", card)  # what its page shows as the description
         client.update_model_version(model, version, description=card)
         client.set_model_version_tag(model, version, "decision", reason[:5000])
         client.set_tag(logged.run_id, "decision", reason[:5000])
