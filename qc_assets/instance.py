@@ -93,7 +93,7 @@ def run_job(
         days: consecutive partitions to load, for jobs with the raw tables.
         ops: configuration by op name, each ``{"config": {...}}``.
         selection: only these assets, such as ``models/p0``.
-        without: all but these.
+        without: all but these, and what lies below them.
 
     Raises:
         RunFailedError: naming the step that failed and why.
@@ -129,7 +129,8 @@ def _all_but(definition: "dg.JobDefinition", without: Sequence[str]) -> "list[dg
     if not without:
         return None
     keys = definition.asset_layer.selected_asset_keys
-    return [key for key in keys if key.to_user_string() not in without]
+    left_out = tuple(f"{name}/" for name in without)
+    return [key for key in keys if not f"{key.to_user_string()}/".startswith(left_out)]
 
 
 def _failure(result: "dg.ExecuteInProcessResult") -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qc_assets.models.lifecycle import Outcome
     from qc_assets.models.registry import Registry
     from qc_assets.models.spec import ModelSpec
+    from qc_assets.models.training import Trained
 
 _COMPARISONS = pl.List(
     pl.Struct(
@@ -49,7 +50,7 @@ def record(
             task.outcomes(spec.classes, trained.known["test"], trained.best.predictions),
         ],
         how="horizontal",
-    ).with_columns(model=pl.lit(spec.name), version=pl.lit(logged.version))
+    ).with_columns(**_literals(version))
     if "comment_id" not in predictions.columns:
         predictions = predictions.with_columns(comment_id=pl.lit(0))
     sections = sql_sections("ml/model_versions")
@@ -76,6 +77,7 @@ def record(
         )
         _insert(connection, "ml.evaluations", evaluations.fill_nan(None))
         _insert(connection, "ml.test_predictions", predictions)
+        _insert(connection, "ml.training_rows", _training_rows(spec, trained).with_columns(**_literals(version)))
         decision = outcome.decision
         _insert(
             connection,
@@ -90,6 +92,19 @@ def record(
                 [vars(one) for one in decision.comparisons],
             ),
         )
+
+
+def _literals(values: Mapping[str, Any]) -> dict[str, pl.Expr]:
+    return {name: pl.lit(value) for name, value in values.items()}
+
+
+def _training_rows(spec: "ModelSpec", trained: "Trained") -> pl.DataFrame:
+    """The key of every row of the three windows, and which one."""
+    keys = trained.data.frame.select(spec.key)
+    if "comment_id" not in keys.columns:
+        keys = keys.with_columns(comment_id=pl.lit(0))
+    windows = trained.split.windows.items()
+    return pl.concat([keys[rows].with_columns(time_window=pl.lit(name)) for name, rows in windows])
 
 
 def roll_back(store: Warehouse, registry: "Registry", model: str, to: int | None = None) -> tuple[int, int]:

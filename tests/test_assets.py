@@ -71,7 +71,16 @@ def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(ran: Any) 
         "SELECT value FROM ml.evaluations WHERE model = 'p0' AND metric = 'brier' AND time_window = 'test'"
     )
     assert stored.item() == pytest.approx(run.data.metrics["test_brier"])
-    assert model["calibration"].startswith("![plot](data:image/png;base64,")
+    evaluation = result.metadata["models/p0/evaluation"]
+    assert evaluation["calibration"].startswith("![plot](data:image/png;base64,")
+    training_set = result.metadata["models/p0/training_set"]
+    counted = Warehouse.from_settings(settings).query(
+        "SELECT time_window, count(*) FROM ml.training_rows WHERE model = 'p0' GROUP BY ALL"
+    )
+    assert {f"{name} rows": rows for name, rows in counted.iter_rows()} == {
+        name: value for name, value in training_set.items() if name.endswith(" rows")
+    }
+    assert training_set["snapshot"] == mirrored["snapshot"]
 
 
 def test_the_funnel_adds_up(ran: Any) -> None:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 SPECS: tuple[ModelSpec, ...] = (P0, RESOLUTION_TIME, CLOSE_IN_7_DAYS, COMMENT_CATEGORY)
 _BOOSTED = ("lightgbm", "xgboost")
+# Steps of a training: what their pages say, and where it is kept.
+_PARTS = {
+    "training_set": ("Which rows were fitted to, calibrated and tested on.", "duckdb"),
+    "candidates": ("The estimators that competed, and what chose between them.", "mlflow"),
+    "evaluation": ("Metrics of the chosen one on its test window, with intervals, baselines and plots.", "duckdb"),
+    "promotion": ("Whether it became champion, and the numbers that decided.", "duckdb"),
+}
 _ANSWERS = {
     "probability": "A calibrated probability",
     "duration": "A median with an 80 % interval",
@@ -56,20 +63,10 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
     key = tables.key(f"models.{spec.name}")
     promises = gate_names(spec.task)
-    kinds = {one.kind if one.kind in _BOOSTED else "scikitlearn" for one in spec.candidates}
 
     @dg.multi_asset(
         name=f"train_{spec.name}",
-        specs=[
-            dg.AssetSpec(
-                key,
-                description=f"{spec.question} {_ANSWERS[spec.task]}, versioned in MLflow.",
-                group_name="models",
-                owners=tables.OWNERS,
-                kinds={"mlflow", *sorted(kinds)[:2]},
-                deps=[tables.key(spec.table)],
-            )
-        ],
+        specs=_specs(spec),
         check_specs=[dg.AssetCheckSpec(name, asset=key, description=text) for name, text in promises.items()],
     )
     def train(
@@ -116,6 +113,8 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         if outcome.logged is not None:
             mirror.record(store, spec, outcome, origin, is_synthetic=settings.is_synthetic)
         by_name = {gate.name: gate for gate in outcome.gates}
+        for part, metadata in _parts(spec, outcome, origin["snapshot"]).items():
+            yield dg.MaterializeResult(asset_key=_part_key(spec, part), metadata=metadata)
         yield dg.MaterializeResult(
             asset_key=key,
             metadata=_metadata(outcome, registry),
@@ -133,23 +132,80 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
     return train
 
 
+def _part_key(spec: ModelSpec, part: str) -> dg.AssetKey:
+    return dg.AssetKey(["models", spec.name, part])
+
+
+def _specs(spec: ModelSpec) -> list[dg.AssetSpec]:
+    """What a training goes through, each step with a page of its own, and the model that comes of it."""
+    about: dict[str, Any] = {"group_name": "models", "owners": tables.OWNERS}
+    steps = [
+        dg.AssetSpec(_part_key(spec, part), description=text, kinds={kind}, deps=[before], **about)
+        for (part, (text, kind)), before in zip(
+            _PARTS.items(), [tables.key(spec.table), *(_part_key(spec, part) for part in _PARTS)], strict=False
+        )
+    ]
+    boosted = {one.kind if one.kind in _BOOSTED else "scikitlearn" for one in spec.candidates}
+    model = dg.AssetSpec(
+        tables.key(f"models.{spec.name}"),
+        description=f"{spec.question} {_ANSWERS[spec.task]}, versioned in MLflow.",
+        kinds={"mlflow", *sorted(boosted)[:2]},
+        deps=[steps[-1].key],
+        **about,
+    )
+    return [*steps, model]
+
+
+def _parts(spec: ModelSpec, outcome: "Outcome", snapshot: str) -> dict[str, dict[str, Any]]:
+    """Metadata of the steps of a training."""
+    decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
+    trained = outcome.trained
+    if trained is None:
+        nothing = {"nothing was trained": outcome.decision.reason}
+        return {part: dict(nothing) for part in _PARTS} | {"promotion": decision}
+    from qc_assets.models import card, plots
+
+    pictures = {name: tables.picture(image) for name, image in plots.figures(trained).items()}
+    test = trained.best.evaluations["test"]
+    compared = [{name: str(value) for name, value in vars(one).items()} for one in outcome.decision.comparisons]
+    windows = {f"{name} rows": len(rows) for name, rows in trained.split.windows.items()}
+    return {
+        "training_set": {
+            "table": "ml.training_rows",
+            "snapshot": snapshot,
+            **windows,
+            "windows": dg.MetadataValue.md(card.windows_table(trained)),
+        },
+        "candidates": {
+            "chosen": trained.best.kind,
+            "candidates": dg.MetadataValue.md(card.candidates_table(trained)),
+            "performance": pictures.pop("performance"),
+        },
+        "evaluation": {
+            "table": "ml.evaluations",
+            **{f"test {name}": dg.MetadataValue.float(one.value) for name, one in test.items() if isfinite(one.value)},
+            "metrics": dg.MetadataValue.md(card.metrics_table(trained)),
+            **{name.replace("_", " "): picture for name, picture in pictures.items()},
+        },
+        "promotion": {
+            "table": "ml.promotions",
+            **decision,
+            **({"against the champion": tables.preview(compared)} if compared else {}),
+        },
+    }
+
+
 def _metadata(outcome: "Outcome", registry: RegistryResource) -> dict[str, Any]:
     decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
     if outcome.trained is None or outcome.logged is None:
         return decision
-    from qc_assets.models import plots
-
-    trained = outcome.trained
-    test = trained.best.evaluations["test"]
-    compared = [{name: str(value) for name, value in vars(one).items()} for one in outcome.decision.comparisons]
+    test = outcome.trained.best.evaluations["test"]
     return decision | {
         "version": outcome.logged.version,
-        "candidate": trained.best.kind,
+        "candidate": outcome.trained.best.kind,
         "MLflow run": dg.MetadataValue.url(registry.run_url(outcome.logged.experiment_id, outcome.logged.run_id)),
         **{f"test {name}": dg.MetadataValue.float(one.value) for name, one in test.items() if isfinite(one.value)},
-        **({"against the champion": tables.preview(compared)} if compared else {}),
         "model card": dg.MetadataValue.md(outcome.card),
-        **{name.replace("_", " "): tables.picture(image) for name, image in plots.figures(trained).items()},
     }
 
 
