@@ -136,6 +136,9 @@ def _all_but(definition: "dg.JobDefinition", without: Sequence[str]) -> "list[dg
 def _failure(result: "dg.ExecuteInProcessResult") -> str:
     for event in result.all_events:
         if event.is_step_failure:
+            broken = _broken_promise(result, event.step_key)
+            if broken:
+                return f"{broken} (run {result.run_id}; all other steps are done)"
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
@@ -144,6 +147,16 @@ def _failure(result: "dg.ExecuteInProcessResult") -> str:
             reason = error.message.strip() if error is not None else "unknown"
             return f"step {event.step_key} failed: {_without_class(reason)} (run {result.run_id})"
     return f"run {result.run_id} failed before its first step"
+
+
+def _broken_promise(result: "dg.ExecuteInProcessResult", step: str | None) -> str | None:
+    """What a blocking check of a step found, or None if none failed."""
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION" and event.step_key == step:
+            found = event.asset_check_evaluation_data
+            if found.blocking and not found.passed:
+                return str(found.metadata["detail"].value)
+    return None
 
 
 def _without_class(message: str) -> str:

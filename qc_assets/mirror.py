@@ -76,6 +76,8 @@ def record(
             },
         )
         _insert(connection, "ml.evaluations", evaluations.fill_nan(None))
+        gates = pl.DataFrame([version | vars(gate) for gate in outcome.gates]).rename({"name": "gate"})
+        _insert(connection, "ml.gates", gates)
         _insert(connection, "ml.test_predictions", predictions)
         _insert(connection, "ml.training_rows", _training_rows(spec, trained).with_columns(**_literals(version)))
         decision = outcome.decision

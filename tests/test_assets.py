@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from qc_assets.assets import tables
+from qc_assets.assets import models, tables
 from qc_assets.assets.models import SPECS, training_config
 from qc_assets.assets.monitoring import check_names
 from qc_assets.definitions import build_definitions
@@ -35,7 +36,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Any]:
     """One run of the main job, over all days of a demo that is large enough to train on."""
     folder = tmp_path_factory.mktemp("main")
     places = {"home": folder / "home", "warehouse": folder / "qc.duckdb", "_env_file": None}
-    settings = Settings(demo_prs=1_500, demo_days=150, start_date=FIRST, bootstrap_resamples=60, **places)
+    settings = Settings(start_date=FIRST, bootstrap_resamples=60, **places)
     return settings, run_job(settings, "main", days=days_between(FIRST, settings.last_date), ops=QUICK)
 
 
@@ -43,7 +44,7 @@ def test_the_main_job_fills_every_table_and_every_check_has_an_answer(ran: Any) 
     settings, result = ran
     graph = build_definitions(settings).resolve_asset_graph()
     assert set(result.metadata) == {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert len(result.checks) == 9 + len(check_names()) + sum(len(gate_names(spec.task)) for spec in SPECS)
+    assert len(result.checks) == 10 + len(check_names()) + sum(len(gate_names(spec.task)) for spec in SPECS)
     judged = ("models/", "reports/monitoring", "reports/drift")
     assert all(passed for name, (passed, _) in result.checks.items() if not name.startswith(judged))
     warehouse = Warehouse.from_settings(settings)
@@ -51,7 +52,7 @@ def test_the_main_job_fills_every_table_and_every_check_has_an_answer(ran: Any) 
         if "dagster/row_count" in metadata:
             rows = warehouse.query(f"SELECT count(*) FROM {name.replace('/', '.')}").item()
             assert metadata["dagster/row_count"] == rows, name
-            assert rows > 0 or name == "reports/champion_challenger", name
+            assert rows > 0 or name in ("reports/champion_challenger", "reports/alerts"), name
 
 
 def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(ran: Any) -> None:
@@ -86,11 +87,38 @@ def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(ran: Any) 
 def test_the_funnel_adds_up(ran: Any) -> None:
     warehouse = Warehouse.from_settings(ran[0])
     steps = warehouse.query("FROM reports.funnel ORDER BY position").to_dicts()
-    assert steps[0]["pull_requests"] == 1_500
+    assert steps[0]["pull_requests"] == 2_000
     for before, after in pairwise(steps):
         assert before["pull_requests"] - after["dropped"] == after["pull_requests"]
     trainable = warehouse.query("SELECT count(*) FROM features.pull_requests WHERE exclusion IS NULL").item()
     assert steps[-1]["pull_requests"] == trainable
+
+
+def test_a_model_below_its_threshold_fails_the_run_at_its_end_and_the_champion_stays(
+    ran: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _ = ran
+    hard = tuple(replace(spec, min_auc=0.99) if spec.name == "close_in_7_days" else spec for spec in SPECS)
+    monkeypatch.setattr(models, "SPECS", hard)
+    others = [f"models/{spec.name}" for spec in SPECS if spec.name != "close_in_7_days"]
+    config = {"train_close_in_7_days": QUICK["train_close_in_7_days"]}
+    with pytest.raises(
+        RunFailedError,
+        match=r"close_in_7_days version 2 broke auc_above_threshold: ROC AUC 0\.\d+ .*threshold 0\.99; "
+        r"version 1 stays champion .*all other steps are done",
+    ):
+        run_job(settings, "training", ops=config, without=others)
+    store = Warehouse.from_settings(settings)
+    assert store.query("SELECT version, status FROM ml.model_versions WHERE model = 'close_in_7_days'").rows() == [
+        (1, "champion"),
+        (2, "challenger"),
+    ]
+    assert store.query("SELECT model, version, champion FROM reports.alerts").rows() == [("close_in_7_days", 2, 1)]
+    with open_instance(settings) as instance:
+        (run,) = instance.get_runs(limit=1)
+        watched = instance.get_latest_materialization_event(tables.key("reports.monitoring"))
+        assert run.status == dg.DagsterRunStatus.FAILURE
+        assert watched is not None and watched.run_id == run.run_id
 
 
 def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settings: Any) -> None:

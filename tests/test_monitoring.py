@@ -160,7 +160,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     places = {"home": folder / "home", "warehouse": folder / "qc.duckdb", "_env_file": None}
     chosen = Settings(demo_prs=2_500, demo_days=180, start_date=FIRST, bootstrap_resamples=60, **places)
     quick = training_config(quick=True)
-    run_job(chosen, "main", days=days_between(FIRST, FIRST + timedelta(days=149)), ops=quick)
+    # So small a history may well break a promise; here the run goes on regardless.
+    first = days_between(FIRST, FIRST + timedelta(days=149))
+    run_job(chosen, "main", days=first, ops=quick, without=["reports/alerts"])
     run_job(chosen, "ingest", days=days_between(FIRST + timedelta(days=150), chosen.last_date))
     run_job(chosen, "scoring")
     return chosen

@@ -11,7 +11,7 @@ from qc_assets.resources import WarehouseResource
 
 
 def report_assets() -> list[dg.AssetsDefinition]:
-    """reports/funnel, reports/weekly_activity and reports/calibration."""
+    """reports/funnel, reports/weekly_activity, reports/calibration and reports/alerts."""
     return [
         _report(
             "funnel",
@@ -28,7 +28,58 @@ def report_assets() -> list[dg.AssetsDefinition]:
             "The champions' predictions against what happened.",
             [f"models.{spec.name}" for spec in SPECS],
         ),
+        _alerts(),
     ]
+
+
+def _alerts() -> dg.AssetsDefinition:
+    """reports/alerts, last of all: everything else of a run is done when it fails because of a model."""
+    key = tables.key("reports.alerts")
+    others = ["reports.monitoring", "reports.calibration", *(f"models.{spec.name}" for spec in SPECS)]
+    loud = [spec.name for spec in SPECS if spec.alerts]
+
+    @dg.multi_asset(
+        name="report_alerts",
+        specs=[
+            tables.spec(
+                "reports.alerts",
+                "Promises that the newest version of a model broke. The champion stays.",
+                group="reports",
+                deps=others,
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "no_alert_in_this_run",
+                asset=key,
+                blocking=True,
+                description=f"What this run trained of {', '.join(loud)} keeps its promises. Red fails the run.",
+            )
+        ],
+    )
+    def alerts(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
+        store = warehouse.open()
+        rows = store.rebuild("reports/alerts")
+        frame = store.query("SELECT * FROM reports.alerts ORDER BY ALL")
+        mine = frame.filter((pl.col("dagster_run_id") == context.run_id) & pl.col("model").is_in(loud))
+        sentences = [
+            f"{row['model']} version {row['version']} broke {row['gate']}: {row['detail']}; "
+            + (f"version {row['champion']} stays champion" if row["champion"] else "it has no champion")
+            for row in mine.to_dicts()
+        ]
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata=tables.row_count(rows) | {"alerts": tables.preview(frame.to_dicts())},
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="no_alert_in_this_run",
+                    passed=not sentences,
+                    metadata={"detail": "; ".join(sentences) or "every promise was kept"},
+                )
+            ],
+        )
+
+    return alerts
 
 
 def _report(name: str, description: str, deps: list[str]) -> dg.AssetsDefinition:

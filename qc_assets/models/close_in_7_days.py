@@ -25,6 +25,7 @@ SPEC = ModelSpec(
         "Issues opened by bots were left out of the training; predictions for them are extrapolation.",
     ),
     min_auc=0.60,
+    alerts=True,
     candidates=(
         Candidate(
             "lightgbm",

@@ -57,6 +57,7 @@ class ModelSpec:
         max_horizon: durations are counted up to here at most.
         min_rows: fewer labelled rows fail the gate.
         min_auc: a lower ROC AUC on the test window fails the gate (probability).
+        alerts: whether a run fails, at its end, if its training breaks a gate.
         margins: by metric, how much worse than the champion a challenger may be at most; these metrics are judged.
         outcome: what a positive label means, in a word or two.
         sensitive: columns whose groups the bias report compares.
@@ -81,6 +82,7 @@ class ModelSpec:
     max_horizon: timedelta = timedelta(days=90)
     min_rows: int = 50
     min_auc: float = 0.55
+    alerts: bool = False
     outcome: str = "positive"
     sensitive: tuple[str, ...] = ("repo_id",)
     limits: tuple[str, ...] = ()
