@@ -13,7 +13,7 @@ demo: $(VENV)/.installed ## the main job on the embedded demo source
 
 test: $(VENV)/.installed-test lint browser ## lint, types and all tests
 	$(BIN)/qc init
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 # The browser test skips itself where there is no Chromium; a CI machine gets one.
 browser:

@@ -1,5 +1,13 @@
 """Fixtures on real engines: temporary DuckDB files, a real MLflow store, a persistent Dagster instance."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A worker has one core: libraries that start a thread for each would only wait for each other. They look when
+    # they are imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
+
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -21,8 +29,6 @@ def embeddings_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, embeddings_home: Path) -> None:
     """The tests mean what they say, whatever QC_* variables and .env the developer has."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("QC_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("QC_HOME", str(embeddings_home))

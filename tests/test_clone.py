@@ -25,7 +25,7 @@ def test_a_fresh_clone_runs_the_readmes_main_command(tmp_path: Path) -> None:
         command[1].split(), cwd=clone, env=kept | {"COLUMNS": "120"}, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "13 of 13 checks passed" in done.stdout
+    assert re.search(r"\b(\d\d) of \1 checks passed", done.stdout), done.stdout[-2000:]
     assert "Synthetic data" in done.stdout
     assert re.search(r"all pull requests +│ +2,000 │", done.stdout)
     assert "p0 version 1 is champion" in done.stdout
