@@ -35,12 +35,14 @@ def build(state: str, n_prs: int) -> int:
 
 
 def ours(state: str, memory_limit: str) -> int:
+    from qc_assets.settings import load_settings
     from qc_assets.warehouse import Warehouse, sql_sections
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit=memory_limit)
     query = sql_sections("features/pull_requests")["rows"].rstrip(";")
     with warehouse.read() as connection:
-        (count,) = connection.execute(f"COPY ({query}) TO '{state}/ours.parquet'", {"min_pr_lines": 10}).fetchone()
+        parameters = load_settings().feature_parameters("pull_requests")
+        (count,) = connection.execute(f"COPY ({query}) TO '{state}/ours.parquet'", parameters).fetchone()
     return count
 
 

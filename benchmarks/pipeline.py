@@ -26,11 +26,12 @@ def train(state: str) -> str:
     from qc_assets.models import lifecycle, p0
     from qc_assets.models.registry import Registry
     from qc_assets.models.training import Options
+    from qc_assets.settings import load_settings
     from qc_assets.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
-    warehouse.rebuild("features/pull_requests", {"min_pr_lines": 10})
+    warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
     rows = warehouse.sql_file("features/pull_requests", {"is_synthetic": True}, section="training")
     registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
     outcome = lifecycle.run(p0.SPEC, rows, registry, Options(quick=True), is_synthetic=True, origin={})

@@ -14,12 +14,13 @@ N_PRS = 100_000
 
 
 def features(state: str) -> None:
+    from qc_assets.settings import load_settings
     from qc_assets.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
-    warehouse.rebuild("features/pull_requests", {"min_pr_lines": 10})
-    warehouse.rebuild("features/issues")
+    warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
+    warehouse.rebuild("features/issues", load_settings().feature_parameters("issues"))
 
 
 def train(state: str, quick: bool) -> str:

@@ -20,8 +20,8 @@ def jobs(settings: Settings) -> list:
     partitions = daily_partitions(settings)
     ingest = dg.AssetSelection.assets(*(tables.key(f"raw.{table}") for table in RAW_TABLES))
     coverage = dg.AssetSelection.assets(tables.key("ops.coverage"))
-    features, models, reports, monitoring = (
-        dg.AssetSelection.groups(name) for name in ("features", "models", "reports", "monitoring")
+    features, models, fairness, reports, monitoring = (
+        dg.AssetSelection.groups(name) for name in ("features", "models", "fairness", "reports", "monitoring")
     )
     github = dg.AssetSelection.groups("github")
     only_github = [
@@ -44,7 +44,7 @@ def jobs(settings: Settings) -> list:
         dg.define_asset_job("features", coverage | features, description="Recompute coverage and features."),
         dg.define_asset_job(
             "training",
-            coverage | features | models | monitoring | reports,
+            coverage | features | models | fairness | monitoring | reports,
             description="Recompute features on all that has been loaded, then train, judge and report.",
         ),
         dg.define_asset_job(

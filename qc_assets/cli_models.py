@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from qc_assets import console
 from qc_assets.errors import QcError
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(train)
     app.command()(rollback)
+    app.command()(bias)
     app.add_typer(labels)
 
 
@@ -49,7 +51,8 @@ def train(
         if name.removeprefix("train_") in chosen
     }
     with console.bar(f"training {' and '.join(chosen)}"):
-        result = run_job(settings, "training", ops=config, without=[f"models/{n}" for n in names if n not in chosen])
+        without = [f"{folder}/{n}" for n in names if n not in chosen for folder in ("models", "reports/bias")]
+        result = run_job(settings, "training", ops=config, without=without)
     document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
     console.emit(document, *tables)
 
@@ -67,6 +70,49 @@ def rollback(
     before, after = mirror.roll_back(Warehouse.from_settings(settings), registry, _known(model), to)
     document = {"model": model, "champion_before": before, "champion": after}
     console.emit(document, f"version {after} of {model} is champion again; it was version {before}")
+
+
+def bias(
+    model: Annotated[str | None, typer.Argument(help="Name of the model; all if not given.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="repo, seniority, labels, completion_time, keywords, language, newcomer.")
+    ] = None,
+    version: Annotated[int | None, typer.Option("--version", help="Default: the newest one.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what would help, which takes most time.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="Also write .html, .txt, .md or .csv.")] = None,
+) -> None:
+    """Who is treated differently by a model, by how much, how sure that is, what would help, and at what cost."""
+    from qc_assets.assets.models import SPECS
+    from qc_assets.fairness.audit import audit
+    from qc_assets.fairness.report import BiasReport
+    from qc_assets.fairness.subject import attributes, subject
+    from qc_assets.resources import RegistryResource
+
+    if version is not None and model is None:
+        raise QcError("--version needs a MODEL")
+    chosen = [_known(model)] if model else model_names()
+    settings = load_settings()
+    store, registry = Warehouse.from_settings(settings), RegistryResource.from_settings(settings).open()
+    audits = []
+    with console.bar(f"comparing groups of {' and '.join(chosen)}"):
+        for spec in SPECS:
+            if spec.name not in chosen:
+                continue
+            found = subject(store, registry, spec, is_synthetic=settings.is_synthetic, version=version)
+            if found is None and model:
+                raise QcError(f"{model} has no version yet: run `qc train {model}`")
+            if found is not None:
+                audits += [audit(found, name, settings, with_mitigations=not quick) for name in attributes(spec, by)]
+    if not audits:
+        raise QcError("no model has a version yet: run `qc train`")
+    document = [
+        {"model": one.model, "version": one.version, "attribute": one.attribute}
+        | {"flags": one.analysis.flags.to_dicts(), "findings": one.analysis.findings.to_dicts()}
+        | {"mitigations": [] if one.mitigations is None else one.mitigations.to_dicts()}
+        for one in audits
+    ]
+    note = [f"written to {BiasReport.save_report(audits, output)}"] if output else []
+    console.emit(document, "\n\n\n".join(escape(BiasReport.generate_audit_report(one)) for one in audits), *note)
 
 
 def model_names() -> list[str]:

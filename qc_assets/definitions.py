@@ -3,6 +3,7 @@
 import dagster as dg
 
 from qc_assets import automation
+from qc_assets.assets.fairness import fairness_assets
 from qc_assets.assets.features import feature_assets
 from qc_assets.assets.github import github_assets
 from qc_assets.assets.ingest import ingest_assets
@@ -23,6 +24,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *label_assets(settings),
             *feature_assets(settings),
             *model_assets(settings),
+            *fairness_assets(settings),
             *monitoring_assets(settings),
             *report_assets(),
         ],

@@ -23,3 +23,7 @@ class SourceError(QcError):
 
 class TrainingError(QcError):
     """A model cannot be trained on what the warehouse holds."""
+
+
+class FairnessError(QcError):
+    """Groups cannot be made of the data, or not be compared."""

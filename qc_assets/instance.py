@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qc_assets.errors import QcError
+from qc_assets.files import write_whole
 from qc_assets.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def write_env_file(settings: Settings, path: Path | None = None) -> Path:
     else:
         new = f"{text.rstrip()}\n{line}\n".lstrip()
     if new != text:
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.write_text(new, encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, new)
     return path
 
 

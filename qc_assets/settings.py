@@ -96,6 +96,16 @@ class Settings(BaseSettings):
         description="Sentence encoder: the installed package, a folder, or a name of the Hugging Face hub.",
     )
     min_pr_lines: int = Field(10, ge=0, description="Smaller pull requests are left out of p0.")
+    seniority_merged: Annotated[tuple[int, ...], NoDecode] = Field(
+        (1, 5, 20), description="Pull requests merged before in a repository, for junior, mid and senior."
+    )
+    seniority_days: Annotated[tuple[int, ...], NoDecode] = Field(
+        (0, 30, 180), description="Days of tenure in a repository, for junior, mid and senior; both are needed."
+    )
+    bias_threshold: float = Field(0.1, ge=0, lt=1, description="Relative gap between groups that is large.")
+    bias_min_support: int = Field(30, ge=2, description="Groups with fewer rows are too small to say.")
+    bias_significance: float = Field(0.01, gt=0, lt=1, description="Highest false discovery rate of a flag.")
+    bias_blocks: bool = Field(False, description="A flagged gap stops what follows in a run, instead of warning.")
     n_trials: int = Field(30, ge=1, description="Optuna trials per candidate.")
     bootstrap_resamples: int = Field(500, ge=50, description="Resamples behind every interval.")
     retrain_after_partitions: int = Field(7, ge=1, description="New partitions that trigger retraining.")
@@ -115,6 +125,18 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("seniority_merged", "seniority_days", mode="before")
+    @classmethod
+    def _split_numbers(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("seniority_merged", "seniority_days")
+    @classmethod
+    def _three_thresholds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(value) != 3 or list(value) != sorted(value) or value[0] < 0:
+            raise ValueError("give three numbers that do not fall, for junior, mid and senior, such as 1,5,20")
         return value
 
     @field_validator("repos")
@@ -146,6 +168,13 @@ class Settings(BaseSettings):
         if self.source == "demo":
             return self.first_date + timedelta(days=self.demo_days - 1)
         return datetime.now(UTC).date() - timedelta(days=1)
+
+    def feature_parameters(self, table: str) -> dict[str, object]:
+        """Parameters of the SQL of a feature table, such as ``pull_requests``."""
+        seniority = {"seniority_merged": list(self.seniority_merged), "seniority_days": list(self.seniority_days)}
+        if table == "pull_requests":
+            return {"min_pr_lines": self.min_pr_lines, **seniority}
+        return {**seniority} if table == "issues" else {}
 
     @property
     def staging(self) -> Path:

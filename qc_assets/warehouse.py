@@ -34,6 +34,8 @@ RAW_TABLES = (
     "issue_comments",
     "label_events",
 )
+# Reports that keep a row for every version; the others are computed anew.
+KEPT_REPORTS = ["reports/bias", "reports/bias_mitigation"]
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
 # The second and third: another thread of this process has the file open in the other mode, or is closing it.
 _BUSY = (
@@ -272,6 +274,7 @@ class Warehouse:
         files += [
             f"{folder}/{path.stem}" for folder in ("ops", "ml") for path in sorted((SQL_ROOT / folder).glob("*.sql"))
         ]
+        files += KEPT_REPORTS
         statements = {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
         version = hashlib.sha256("".join(statements.values()).encode()).hexdigest()
         exists = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone()

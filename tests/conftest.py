@@ -8,11 +8,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
+import pickle
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from qc_assets.settings import Settings, load_settings
 from qc_assets.warehouse import Warehouse
@@ -59,3 +63,42 @@ def shared_hour() -> Path:
     if not (folder / "2015-01-01-0.json.gz").is_file():
         pytest.skip(f"the real hour is not there: {folder}/2015-01-01-0.json.gz")
     return folder
+
+
+@pytest.fixture(scope="session")
+def main_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Any]:
+    """One run of the main job, over the first 240 of the 270 days of a demo that is large enough to train on.
+
+    It takes a minute, so all processes of a test run share it: read it, and change only a copy.
+
+    Returns:
+        Settings, and the result of the run.
+    """
+    from qc_assets.assets.models import training_config
+    from qc_assets.instance import run_job
+    from qc_assets.partitions import days_between
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "main_run"
+    places: dict[str, Any] = {"home": folder / "home", "warehouse": folder / "qc.duckdb", "_env_file": None}
+    settings = Settings(demo_prs=2_250, demo_days=270, start_date=date(2024, 1, 1), bootstrap_resamples=60, **places)
+    finished = folder / "result.pickle"
+    with FileLock(f"{folder}.lock"):
+        if not finished.exists():
+            days = days_between(settings.first_date, settings.last_date)[:240]
+            result = run_job(settings, "main", days=days, ops=training_config(quick=True))
+            finished.write_bytes(pickle.dumps(result))
+    return settings, pickle.loads(finished.read_bytes())
+
+
+def copy_of(settings: Settings, folder: Path) -> Settings:
+    """Settings of a copy of a warehouse and of all state beside it; files of models stay where they are."""
+    shutil.copytree(settings.home, folder / "home", symlinks=True)
+    shutil.copy(settings.warehouse, folder / "qc.duckdb")
+    return settings.model_copy(update={"home": folder / "home", "warehouse": folder / "qc.duckdb"})
+
+
+@pytest.fixture
+def main_run_copy(main_run: tuple[Settings, Any], tmp_path: Path) -> Settings:
+    """Settings of a copy of `main_run`."""
+    return copy_of(main_run[0], tmp_path)

@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 from hypothesis import strategies as st
 
+from qc_assets.settings import load_settings
 from qc_assets.warehouse import RAW_TABLES, Warehouse, sql_sections
 
 START = datetime(2024, 3, 1)
@@ -117,7 +118,7 @@ def memory(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
 
 def features(connection: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
     """The rows of a feature table, by key."""
-    parameters = {"min_pr_lines": 10} if name == "pull_requests" else None
+    parameters = load_settings().feature_parameters(name)
     query = sql_sections(f"features/{name}")["rows"]
     return connection.execute(query, parameters).pl().sort("repo_id", "number")
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from qc_assets.instance import write_env_file
+from qc_assets.settings import Settings
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def qc(tmp_path: Path) -> Any:
     def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         places = {"QC_HOME": str(tmp_path / "home"), "QC_WAREHOUSE": str(tmp_path / "qc.duckdb")}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("QC_")}
-        small = {"QC_DEMO_PRS": "300", "QC_DEMO_DAYS": "60"}
+        small = {"QC_DEMO_PRS": "300", "QC_DEMO_DAYS": "14"}
         return subprocess.run(
             [sys.executable, "-m", "qc_assets.cli", *arguments],
             env=kept | small | places | {"COLUMNS": "120"} | environment,
@@ -34,7 +35,7 @@ def qc(tmp_path: Path) -> Any:
 
 
 def test_backfill_then_look_then_export(qc: Any, tmp_path: Path) -> None:
-    first = qc("backfill", "--from", "2024-01-01", "--to", "2024-02-29", "--json")
+    first = qc("backfill", "--from", "2024-01-01", "--to", "2024-01-14", "--json")
     assert first.returncode == 0, first.stderr
     counts = json.loads(first.stdout)["rows"]
     assert counts["raw/pull_requests"] == 300
@@ -45,7 +46,7 @@ def test_backfill_then_look_then_export(qc: Any, tmp_path: Path) -> None:
     assert "… more than 3 rows; raise --limit" in shown.stdout
 
     status = json.loads(qc("--json", "status").stdout)
-    assert status["loads"][0]["days"] == 60
+    assert status["loads"][0]["days"] == 14
     assert {run["status"] for run in status["runs"]} == {"SUCCESS"}
 
     for file_format in ("csv", "parquet", "jsonl.gz"):
@@ -71,7 +72,7 @@ def test_errors_are_one_line_that_says_how_to_mend(qc: Any) -> None:
     backwards = qc("backfill", "--from", "2024-02-01", "--to", "2024-01-01")
     assert "ends (2024-01-01) before it begins" in one_line_error(backwards)
     outside = qc("backfill", "--from", "2030-01-01", "--to", "2030-01-02")
-    assert "partitions from 2024-01-01 to 2024-02-29; set QC_START_DATE or QC_END_DATE" in one_line_error(outside)
+    assert "partitions from 2024-01-01 to 2024-01-14; set QC_START_DATE or QC_END_DATE" in one_line_error(outside)
     nowhere = {"QC_SOURCE": "gharchive", "QC_GHARCHIVE_DIR": "/nowhere"}
     archive = qc("backfill", "--from", "2015-01-01", "--to", "2015-01-01", **nowhere)
     assert "/nowhere is not a folder" in one_line_error(archive)
@@ -142,27 +143,27 @@ def test_labels_are_imported_and_reported(qc: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, tmp_path: Path) -> None:
+def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_copy: Settings, tmp_path: Path) -> None:
     import mlflow
 
-    days = {"QC_DEMO_PRS": "1500", "QC_DEMO_DAYS": "150"}
-    assert qc("backfill", "--from", "2024-01-01", "--to", "2024-05-29", **days).returncode == 0
+    same = {"QC_DEMO_PRS": str(main_run_copy.demo_prs), "QC_DEMO_DAYS": str(main_run_copy.demo_days)}
     options = ("--model-name", "resolution_time", "--candidates", "forest,linear", "--run-name", "mine", "--quick")
-    for _ in range(2):
-        done = qc("train", *options, **days)
-        assert done.returncode == 0, done.stderr
+    done = qc("train", *options, **same)
+    assert done.returncode == 0, done.stderr
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("resolution_time")
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], "tags.level = 'training'")
-    assert [run.info.run_name for run in runs] == ["mine", "mine"]
-    children = client.search_runs([experiment.experiment_id], "tags.level = 'candidate'")
-    assert {run.data.tags["candidate"] for run in children} == {"random_forest", "linear"}
-    assert len({frozenset(run.data.metrics) for run in children}) == 1, "the same metric names everywhere"
-    first, second = (
-        {name: value for name, value in run.data.metrics.items() if name.startswith("test_")} for run in runs
+    (run,) = client.search_runs([experiment.experiment_id], "tags.level = 'training' AND run_name = 'mine'")
+    children = client.search_runs(
+        [experiment.experiment_id], f"tags.level = 'candidate' AND tags.mlflow.parentRunId = '{run.info.run_id}'"
     )
-    assert first == second, "same snapshot, same seed, same metrics to the last digit"
-    done = qc("rollback", "resolution_time", "--json")
+    assert {child.data.tags["candidate"] for child in children} == {"random_forest", "linear"}
+    assert len({frozenset(child.data.metrics) for child in children}) == 1, "the same metric names everywhere"
+    champion = client.get_model_version_by_alias("resolution_time", "champion").version
+    other = {1: 2, 2: 1}[int(champion)]
+    done = qc("rollback", "resolution_time", "--to", str(other), "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"model": "resolution_time", "champion_before": 2, "champion": 1}
+    assert json.loads(done.stdout) == {
+        "model": "resolution_time", "champion_before": int(champion), "champion": other
+    }  # fmt: skip
+    assert client.get_model_version_by_alias("resolution_time", "champion").version == str(other)

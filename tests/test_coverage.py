@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from qc_assets.partitions import days_between
+from qc_assets.settings import load_settings
 from qc_assets.sources import open_source
 from qc_assets.sources.loading import load
 from qc_assets.warehouse import Warehouse, sql_sections
@@ -21,7 +22,7 @@ def test_only_the_latest_unbroken_run_of_days_is_covered(make_settings: Any) -> 
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
     windows = warehouse.query("SELECT DISTINCT covered_from, covered_until, is_covered FROM ops.coverage").rows()
     assert windows == [(datetime(2024, 1, 15), datetime(2024, 2, 10), True)]
-    warehouse.rebuild("features/pull_requests", {"min_pr_lines": 10})
+    warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
     early = "SELECT DISTINCT exclusion FROM features.pull_requests WHERE opened_at < TIMESTAMP '2024-01-15'"
     assert warehouse.query(early)["exclusion"].to_list() == ["outside_coverage"]
 

@@ -15,6 +15,7 @@ from qc_assets.models.metrics import expected_calibration_error
 from qc_assets.models.p0 import SPEC
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.partitions import days_between
+from qc_assets.settings import load_settings
 from qc_assets.sources.demo import DemoSource
 from qc_assets.sources.loading import load
 from qc_assets.warehouse import Warehouse
@@ -29,7 +30,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     warehouse = Warehouse(folder / "qc.duckdb", staging=folder / "staging")
     load(warehouse, source, days_between(source.first_day, source.last_day))
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
-    warehouse.rebuild("features/pull_requests", {"min_pr_lines": 10})
+    warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
     rows = warehouse.sql_file("features/pull_requests", {"is_synthetic": True}, section="training")
     trained = training.train(SPEC, Dataset.from_frame(SPEC, rows), training.Options(quick=True, resamples=100))
     test = trained.data.frame[trained.split.test]
@@ -60,7 +61,7 @@ def test_an_uncalibrated_score_would_not_have_passed(known: dict[str, Any]) -> N
 def durations(known: dict[str, Any]) -> dict[str, Any]:
     """The same world's issues: trained as they are, and trained on closed issues only."""
     warehouse, source = known["warehouse"], known["source"]
-    warehouse.rebuild("features/issues")
+    warehouse.rebuild("features/issues", load_settings().feature_parameters("issues"))
     rows = warehouse.sql_file("features/issues", {"is_synthetic": True}, section="training")
     options = training.Options(quick=True, resamples=100, candidates=("lightgbm",))
     truth = source.truth("truth_issues")

@@ -1,7 +1,7 @@
 """Past predictions against what happened, drift of inputs, champion against challenger; and who is scored."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qc_assets.assets.models import SPECS, training_config
+from qc_assets.assets.models import SPECS
 from qc_assets.definitions import build_definitions
 from qc_assets.instance import open_instance, run_job
 from qc_assets.models import monitoring
@@ -21,6 +21,7 @@ from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.partitions import days_between
 from qc_assets.settings import Settings
 from qc_assets.warehouse import Warehouse
+from tests.conftest import copy_of
 
 FIRST = date(2024, 1, 1)
 START = np.datetime64("2024-01-01", "us")
@@ -154,16 +155,10 @@ def test_durations_and_categories_are_watched_as_well() -> None:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A demo that was trained on its first five months, and whose last month landed later."""
-    folder = tmp_path_factory.mktemp("watched")
-    places = {"home": folder / "home", "warehouse": folder / "qc.duckdb", "_env_file": None}
-    chosen = Settings(demo_prs=2_500, demo_days=180, start_date=FIRST, bootstrap_resamples=60, **places)
-    quick = training_config(quick=True)
-    # So small a history may well break a promise; here the run goes on regardless.
-    first = days_between(FIRST, FIRST + timedelta(days=149))
-    run_job(chosen, "main", days=first, ops=quick, without=["reports/alerts"])
-    run_job(chosen, "ingest", days=days_between(FIRST + timedelta(days=150), chosen.last_date))
+def watched(main_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A demo that was trained on its first eight months, and whose last month landed later."""
+    chosen = copy_of(main_run[0], tmp_path_factory.mktemp("watched"))
+    run_job(chosen, "ingest", days=days_between(chosen.first_date, chosen.last_date)[240:])
     run_job(chosen, "scoring")
     return chosen
 

@@ -34,11 +34,11 @@ def free_port() -> int:
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Settings, Services]]:
     places = {"home": tmp_path / "home", "warehouse": tmp_path / "qc.duckdb", "_env_file": None}
     ports = {"dagster_port": free_port(), "mlflow_port": free_port()}
-    settings = Settings(demo_prs=300, demo_days=60, start_date=date(2024, 1, 1), **ports, **places)
+    settings = Settings(demo_prs=300, demo_days=14, start_date=date(2024, 1, 1), **ports, **places)
     for name in ("home", "warehouse", "demo_prs", "demo_days", "start_date", "dagster_port", "mlflow_port"):
         monkeypatch.setenv(f"QC_{name.upper()}", str(getattr(settings, name)))
     monkeypatch.setenv("QC_RETRAIN_AFTER_PARTITIONS", "1000")  # else the sensor would start a training meanwhile
-    run_job(settings, "ingest", days=days_between(date(2024, 1, 1), date(2024, 1, 30)))
+    run_job(settings, "ingest", days=days_between(settings.first_date, settings.last_date))
     services = Services(settings)
     services.start()
     try:
@@ -80,7 +80,7 @@ def test_the_graph_is_seen_and_an_asset_is_materialized(up: Any, page: Page, tmp
         (record,) = instance.get_asset_records([key])
         assert record.asset_entry.last_run_id is not None
     page.goto(f"{dagster}/assets/raw/pull_requests?view=partitions")
-    expect(page.get_by_text("Materialized (30)").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Materialized (14)").first).to_be_visible(timeout=30_000)
     page.goto(f"{services.urls['mlflow']}/#/experiments")
     expect(page.get_by_text("Experiments").first).to_be_visible(timeout=60_000)
 

@@ -38,3 +38,17 @@ CREATE OR REPLACE TEMP MACRO label_kind(label) AS CASE
     WHEN regexp_matches(lower(label), '\b(docs?|documentation)\b') THEN 'docs'
     WHEN regexp_matches(lower(label), '\b(refactor(ing)?|clean-?up|tech(nical)?[ -]debt)\b') THEN 'refactor'
 END;
+
+-- Seniority of an author in a repository; qc_assets/fairness/seniority.py has the same rule. A history that began
+-- before the warehouse's is missing, so what the platform says of the author's standing is believed as well.
+CREATE OR REPLACE TEMP MACRO seniority(merged, days, association, least_merged, least_days) AS CASE
+    WHEN merged IS NULL THEN 'unknown'
+    WHEN merged >= least_merged[3] AND days >= least_days[3] THEN 'senior'
+    WHEN
+        (merged >= least_merged[2] AND days >= least_days[2])
+        OR coalesce(association IN ('OWNER', 'MEMBER', 'COLLABORATOR'), false)
+        THEN 'mid'
+    WHEN (merged >= least_merged[1] AND days >= least_days[1]) OR coalesce(association = 'CONTRIBUTOR', false)
+        THEN 'junior'
+    ELSE 'newcomer'
+END;

@@ -18,14 +18,14 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _feature_asset(
             "pull_requests",
             "What was known about each pull request when it was opened, and how its first review ended.",
-            [name for name in _RAW if name != "raw.issues"],
-            {"min_pr_lines": settings.min_pr_lines},
+            list(_RAW),
+            settings.feature_parameters("pull_requests"),
         ),
         _feature_asset(
             "issues",
             "What was known about each issue when it was opened, and when it was closed.",
             [name for name in _RAW if name != "raw.reviews"],
-            {},
+            settings.feature_parameters("issues"),
         ),
         _feature_asset(
             "comments",

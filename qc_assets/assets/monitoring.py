@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from qc_assets.assets import tables
+from qc_assets.assets import fairness, tables
 from qc_assets.assets.models import SPECS
 from qc_assets.resources import RegistryResource, WarehouseResource
 from qc_assets.settings import Settings
@@ -49,7 +49,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "ml.predictions",
                 "What champions and challengers say of every open pull request, issue and unlabelled comment.",
                 group="monitoring",
-                deps=[*models, *features],
+                deps=[*models, *features, *(".".join(key.path) for spec in SPECS for key in fairness.keys(spec))],
             )
         ],
     )

@@ -34,7 +34,7 @@ def evaluate(
         seed: seed of the weightings.
     """
     value, baseline = statistics(weights[None, :]), trivial(weights[None, :])
-    drawn = _join([statistics(draw * weights) for draw in _draws(len(weights), resamples, seed)])
+    drawn = _join([statistics(draw * weights) for draw in draws(len(weights), resamples, seed)])
     return {
         name: Estimate(float(value[name][0]), *_interval(drawn[name]), baseline=float(baseline[name][0]))
         for name in value
@@ -49,8 +49,8 @@ def paired_differences(
     Returns:
         By metric: difference, lower and upper end of its 95 % interval.
     """
-    draws = [draw * weights for draw in _draws(len(weights), resamples, seed)]
-    mine, other = _join([ours(draw) for draw in draws]), _join([theirs(draw) for draw in draws])
+    drawn = [draw * weights for draw in draws(len(weights), resamples, seed)]
+    mine, other = _join([ours(draw) for draw in drawn]), _join([theirs(draw) for draw in drawn])
     value, their_value = ours(weights[None, :]), theirs(weights[None, :])
     return {name: (float((value[name] - their_value[name])[0]), *_interval(mine[name] - other[name])) for name in value}
 
@@ -64,7 +64,8 @@ def _join(draws: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([draw[name] for draw in draws]) for name in draws[0]}
 
 
-def _draws(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def draws(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Poisson(1) weights of `n` rows for every resample, in parts of (some resamples, n) that fit into memory."""
     rng = np.random.default_rng(seed)
     step = max(1, _CELLS // n)
     for start in range(0, resamples, step):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Bundle:
         trivial: the answer that knows only the labels of the calibration window, such as the base rate.
         context: what was settled before fitting, such as a horizon.
         is_synthetic: trained on made-up data.
+        fitted: how it was fitted: `kind`, `parameters`, and `as_of`, the instants at which labels were read.
         texts: makes further numbers of texts; they follow the features in the matrix.
     """
 
@@ -47,6 +48,7 @@ class Bundle:
     context: Mapping[str, Any]
     is_synthetic: bool
     texts: TextReducer | None = None
+    fitted: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: ModelSpec, estimator: Estimator, calibrator: Calibrator, **others: Any) -> "Bundle":
@@ -92,6 +94,7 @@ class Bundle:
             "trivial": list(self.trivial),
             "context": dict(self.context),
             "is_synthetic": self.is_synthetic,
+            "fitted": dict(self.fitted),
             "texts": None if self.texts is None else self.texts.to_json(),
         }
         (folder / _FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -112,6 +115,7 @@ class Bundle:
             trivial=tuple(document["trivial"]),
             context=document["context"],
             is_synthetic=document["is_synthetic"],
+            fitted=document.get("fitted", {}),
             texts=TextReducer.from_json(document["texts"]) if document["texts"] else None,
         )
 

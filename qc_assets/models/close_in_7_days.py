@@ -19,6 +19,7 @@ SPEC = ModelSpec(
     maturity=timedelta(days=7),
     margins={"roc_auc": 0.02, "log_loss": 0.02},
     outcome="closed in 7 days",
+    sensitive=("repo", "seniority", "labels", "completion_time", "keywords"),
     limits=(
         "It says how soon issues were closed in these repositories, not whether they were solved.",
         "An issue may be closed as a duplicate, or reopened; only its last closing is known.",

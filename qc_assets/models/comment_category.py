@@ -22,7 +22,6 @@ SPEC = ModelSpec(
     classes=CATEGORIES,
     maturity=timedelta(0),
     margins={"macro_f1": 0.03, "log_loss": 0.05},
-    sensitive=("repo_id",),
     limits=(
         "Categories overlap, and people disagree about one comment in five: the confidence matters.",
         "It was trained on the languages and habits of the labelled comments; English, mostly.",

@@ -83,6 +83,11 @@ def run(
         context=trained.context,
         is_synthetic=is_synthetic,
         texts=trained.texts,
+        fitted={
+            "kind": trained.best.kind.removesuffix("_with_texts"),
+            "parameters": trained.best.parameters,
+            "as_of": {name: str(instant) for name, instant in trained.split.as_of.items()},
+        },
     )
     checked = gates(trained)
     champion = registry.champion(spec.name)

@@ -12,7 +12,8 @@ from qc_assets.models.tasks import task_of
 from qc_assets.models.training import Trained
 
 
-def _png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
+def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
+    """What `draw` puts on axes of `size` inches, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -102,7 +103,7 @@ def by_month(trained: Trained) -> bytes:
         axes.set(ylabel=task.metrics[task.selection].label, title="By month of opening")
         axes.legend(fontsize=8)
 
-    return _png(draw, (6.4, 3.4))
+    return png(draw, (6.4, 3.4))
 
 
 def calibration_curve(labels: np.ndarray, predictions: np.ndarray) -> bytes:
@@ -122,7 +123,7 @@ def calibration_curve(labels: np.ndarray, predictions: np.ndarray) -> bytes:
         axes.set(xlabel="predicted probability", ylabel="observed share", title="Calibration on the test window")
         axes.legend(loc="upper left")
 
-    return _png(draw, (4.6, 4.2))
+    return png(draw, (4.6, 4.2))
 
 
 def roc_curve(labels: np.ndarray, predictions: np.ndarray) -> bytes:
@@ -134,7 +135,7 @@ def roc_curve(labels: np.ndarray, predictions: np.ndarray) -> bytes:
         RocCurveDisplay.from_predictions(labels, predictions, ax=axes, name="model", plot_chance_level=True)
         axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC on the test window")
 
-    return _png(draw, (4.6, 4.2))
+    return png(draw, (4.6, 4.2))
 
 
 def precision_recall_curve(labels: np.ndarray, predictions: np.ndarray) -> bytes:
@@ -146,7 +147,7 @@ def precision_recall_curve(labels: np.ndarray, predictions: np.ndarray) -> bytes
         PrecisionRecallDisplay.from_predictions(labels, predictions, ax=axes, name="model", plot_chance_level=True)
         axes.set(xlabel="recall", ylabel="precision", title="Precision and recall on the test window")
 
-    return _png(draw, (4.6, 4.2))
+    return png(draw, (4.6, 4.2))
 
 
 def residuals(hours: np.ndarray, answers: np.ndarray) -> bytes:
@@ -162,7 +163,7 @@ def residuals(hours: np.ndarray, answers: np.ndarray) -> bytes:
         axes.set(title="Predicted and actual on the test window")
         axes.legend(fontsize=8)
 
-    return _png(draw, (5.2, 4.2))
+    return png(draw, (5.2, 4.2))
 
 
 def coverage(hours: np.ndarray, answers: np.ndarray) -> bytes:
@@ -178,7 +179,7 @@ def coverage(hours: np.ndarray, answers: np.ndarray) -> bytes:
         axes.set(title="Coverage of the 80 % interval")
         axes.legend(loc="lower left")
 
-    return _png(draw, (5.2, 3.4))
+    return png(draw, (5.2, 3.4))
 
 
 def confusion(labels: np.ndarray, answers: np.ndarray, classes: Sequence[str]) -> bytes:
@@ -200,7 +201,7 @@ def confusion(labels: np.ndarray, answers: np.ndarray, classes: Sequence[str]) -
         )
         axes.set(title="Confusion on the test window")
 
-    return _png(draw, (6.0, 5.0))
+    return png(draw, (6.0, 5.0))
 
 
 def importance(trained: Trained, top: int = 15) -> bytes:
@@ -212,7 +213,7 @@ def importance(trained: Trained, top: int = 15) -> bytes:
         axes.barh(names, [trained.importance[name] for name in names], color="tab:blue")
         axes.set(xlabel=f"loss of {task.metrics[task.selection].label} when shuffled", title="Permutation importance")
 
-    return _png(draw, (6.4, 4.2))
+    return png(draw, (6.4, 4.2))
 
 
 def shap_summary(trained: Trained, top: int = 12, rows: int = 400) -> bytes | None:
@@ -233,7 +234,7 @@ def shap_summary(trained: Trained, top: int = 12, rows: int = 400) -> bytes | No
         axes.set_yticks(range(len(order)), [trained.spec.features[index] for index in order])
         axes.set(xlabel="contribution to the score (blue: low value, red: high)", title="Shapley values, test window")
 
-    return _png(draw, (6.8, 4.6))
+    return png(draw, (6.8, 4.6))
 
 
 def funnel(steps: Sequence[str], counts: Sequence[int]) -> bytes:
@@ -245,7 +246,7 @@ def funnel(steps: Sequence[str], counts: Sequence[int]) -> bytes:
         axes.margins(x=0.15)
         axes.set(xlabel="pull requests", title="From all pull requests to those that p0 learns from")
 
-    return _png(draw, (7.0, 3.2))
+    return png(draw, (7.0, 3.2))
 
 
 def weekly(weeks: Sequence[Any], series: Mapping[str, Sequence[float]], title: str = "Activity by week") -> bytes:
@@ -258,4 +259,4 @@ def weekly(weeks: Sequence[Any], series: Mapping[str, Sequence[float]], title: s
         axes.set(title=title)
         axes.legend()
 
-    return _png(draw, (7.0, 3.2))
+    return png(draw, (7.0, 3.2))

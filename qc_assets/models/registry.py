@@ -55,16 +55,25 @@ class Registry:
 
     def bundle_of(self, model: str, alias: str) -> tuple[int, Bundle] | None:
         """Version and bundle with an alias, or None if there is none."""
+        version = self.version_of(model, alias)
+        return None if version is None else (version, self.load(model, version))
+
+    def load(self, model: str, version: int) -> Bundle:
+        """The bundle of a version."""
         import mlflow
 
         with _quiet(), tempfile.TemporaryDirectory() as folder:
-            client = self._client()
-            version = self._version_with(client, model, alias)
-            if version is None:
-                return None
-            source = client.get_model_version_download_uri(model, str(version))
+            source = self._client().get_model_version_download_uri(model, str(version))
             path = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/artifacts/bundle", dst_path=folder)
-            return version, Bundle.load(Path(path))
+            return Bundle.load(Path(path))
+
+    def attach(self, run_id: str, pages: Mapping[str, str]) -> str:
+        """Keep texts, by file name, with a run; returns the run's experiment."""
+        with _quiet():
+            client = self._client()
+            for name, text in pages.items():
+                client.log_text(run_id, text, name)
+            return str(client.get_run(run_id).info.experiment_id)
 
     def log(self, trained: Trained, bundle: Bundle, tags: Mapping[str, str], run_name: str | None = None) -> Logged:
         """Log a training with all its candidates and trials, and register the best as a new version.

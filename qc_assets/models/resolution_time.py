@@ -50,6 +50,7 @@ SPEC = ModelSpec(
     max_horizon=timedelta(days=90),
     # Ranking and typical error; a millionth of a log hour would be noise, a twentieth is 5 % of the time.
     margins={"concordance": 0.02, "log_mae": 0.05},
+    sensitive=("repo", "seniority", "labels", "completion_time", "keywords"),
     limits=(
         "It says how soon issues were closed in these repositories, not whether they were solved.",
         "Durations are counted up to the horizon; an upper end that reaches it means: or longer.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qc_assets.errors import TrainingError
+from qc_assets.fairness.mitigator import BiasMitigator
 from qc_assets.models.bootstrap import paired_differences
 from qc_assets.models.dataset import Dataset
 from qc_assets.models.spec import Candidate, ModelSpec, Parameters
@@ -48,7 +49,12 @@ def usable_folds(
     task = task_of(spec)
     end = split.as_of["train"]
     folds = [
-        Fold(fit, task.known(data, fit, start, context), validate, task.known(data, validate, end, context))
+        Fold(
+            fit,
+            balanced(spec, data, fit, task.known(data, fit, start, context)),
+            validate,
+            task.known(data, validate, end, context),
+        )
         for fit, validate, start in time_folds(data, split.train, spec.maturity, n_folds)
     ]
     usable = [fold for fold in folds if not (task.why_not(fold.fit_known) or task.why_not(fold.validate_known))]
@@ -58,6 +64,20 @@ def usable_folds(
             "backfill more days"
         )
     return usable
+
+
+def balanced(spec: ModelSpec, data: Dataset, rows: np.ndarray, known: Known) -> Known:
+    """Weights that make each group of `spec.balance` count alike, multiplied with those that there are.
+
+    Raises:
+        TrainingError: if the feature table has no such column.
+    """
+    if not spec.balance:
+        return known
+    if spec.balance not in data.frame.columns:
+        raise TrainingError(f"{spec.name} is to be balanced by {spec.balance}, which {spec.table} does not have")
+    weights = BiasMitigator.compute_sample_weights(data.frame[rows], spec.balance)
+    return Known(known.y, known.weights * weights)
 
 
 def choose(

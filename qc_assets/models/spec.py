@@ -25,12 +25,14 @@ class Candidate:
         defaults: parameters without a search.
         space: draws parameters from an Optuna trial; None if there is nothing to search.
         is_slow: left out of quick trainings.
+        takes_weights: whether its fit minds the weights of rows.
     """
 
     kind: str
     defaults: Parameters
     space: "Callable[[optuna.Trial], Parameters] | None" = None
     is_slow: bool = False
+    takes_weights: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class ModelSpec:
         alerts: whether a run fails, at its end, if its training breaks a gate.
         margins: by metric, how much worse than the champion a challenger may be at most; these metrics are judged.
         outcome: what a positive label means, in a word or two.
-        sensitive: columns whose groups the bias report compares.
+        sensitive: attributes whose groups the bias report compares, see `qc_assets.fairness.DataSlicer`.
+        balance: column of the feature table whose groups get equal weight in training (inverse frequency), such as
+            ``repo_id`` or ``author_seniority``; empty: every row counts alike.
         limits: sentences for the model card that say what the model does not know.
     """
 
@@ -84,5 +88,6 @@ class ModelSpec:
     min_auc: float = 0.55
     alerts: bool = False
     outcome: str = "positive"
-    sensitive: tuple[str, ...] = ("repo_id",)
+    sensitive: tuple[str, ...] = ("repo", "seniority")
+    balance: str = ""
     limits: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from qc_assets.errors import TrainingError
 from qc_assets.models.bootstrap import Estimate, evaluate
 from qc_assets.models.dataset import Dataset
 from qc_assets.models.leaks import Dominance, dominant_feature
-from qc_assets.models.search import Trial, choose, text_gain, usable_folds
+from qc_assets.models.search import Trial, balanced, choose, text_gain, usable_folds
 from qc_assets.models.spec import ModelSpec, Parameters
 from qc_assets.models.splits import TimeSplit, time_split
 from qc_assets.models.tasks import task_of
@@ -139,7 +139,11 @@ def train(
     if data.x.dtype == np.float64 and np.isnan(data.x[split.train]).all():
         raise TrainingError("every feature is NULL in the train window: materialize the features anew")
     folds = usable_folds(spec, data, split, context, options.n_folds)
+    known["train"] = balanced(spec, data, split.train, known["train"])
     skipped = {one.kind: "too slow for a quick training" for one in spec.candidates if options.quick and one.is_slow}
+    if spec.balance:
+        reason = f"cannot give the groups of {spec.balance} equal weight"
+        skipped |= {one.kind: reason for one in spec.candidates if not one.takes_weights}
     competing = [
         one
         for one in spec.candidates

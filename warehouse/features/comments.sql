@@ -81,6 +81,23 @@ WHERE exclusion IS NULL AND category IS NOT NULL AND (source = 'demo') = $is_syn
 -- name: usable
 SELECT * FROM features.comments WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
 
+-- name: groups
+-- Seniority is that of the pull request's author, whose code is commented.
+SELECT
+    comments.repo_id,
+    comments.number,
+    comments.comment_id,
+    coalesce(repositories.name, CASE WHEN comments.source = 'file' THEN 'labelled files' END, comments.repo_id::VARCHAR)
+        AS repo,
+    coalesce(pull_requests.author_seniority, 'unknown') AS seniority,
+    pull_requests.author_is_newcomer AS is_newcomer,
+    repositories.language,
+    comments.body
+FROM features.comments AS comments
+LEFT JOIN features.pull_requests AS pull_requests
+    ON comments.repo_id = pull_requests.repo_id AND comments.number = pull_requests.number
+LEFT JOIN raw.repositories AS repositories ON comments.repo_id = repositories.repo_id;
+
 -- name: exclusions
 SELECT coalesce(exclusion, 'none') AS exclusion, count(*) AS comments, count(category) AS labelled
 FROM features.comments

@@ -8,6 +8,9 @@ CREATE TABLE features.issues (
     author_prior_issues INTEGER,
     author_prior_issues_in_repo INTEGER,
     author_prior_prs_in_repo INTEGER,
+    author_prior_merged_in_repo INTEGER,
+    author_tenure_in_repo_days DOUBLE,
+    author_seniority VARCHAR NOT NULL,
     author_prior_closed INTEGER,
     author_average_hours DOUBLE,
     author_days_since_last_issue DOUBLE,
@@ -48,6 +51,9 @@ COMMENT ON COLUMN features.issues.source IS 'Source of the newest observation; d
 COMMENT ON COLUMN features.issues.author_prior_issues IS 'Issues that the author had opened before, anywhere in the warehouse';
 COMMENT ON COLUMN features.issues.author_prior_issues_in_repo IS 'The same in this repository';
 COMMENT ON COLUMN features.issues.author_prior_prs_in_repo IS 'Pull requests that the author had opened before in this repository';
+COMMENT ON COLUMN features.issues.author_prior_merged_in_repo IS 'Pull requests of the author that had been merged before in this repository';
+COMMENT ON COLUMN features.issues.author_tenure_in_repo_days IS 'Days since the author''s first pull request or issue in this repository; 0 for the first';
+COMMENT ON COLUMN features.issues.author_seniority IS 'newcomer, junior, mid or senior in this repository at the opening, or unknown; for reports, not a feature of any model';
 COMMENT ON COLUMN features.issues.author_prior_closed IS 'Issues of the author that had been closed before';
 COMMENT ON COLUMN features.issues.author_average_hours IS 'Mean hours to the closing of those';
 COMMENT ON COLUMN features.issues.author_days_since_last_issue IS 'Days since the author last opened an issue; NULL for the first';
@@ -125,21 +131,30 @@ author_running AS (
 ),
 author_history AS (SELECT * FROM author_running WHERE number IS NOT NULL),
 contributions AS (
-    SELECT author_id, repo_id, number, created_at AS t, 0 AS opened FROM issues WHERE author_id IS NOT NULL
+    SELECT author_id, repo_id, number, created_at AS t, 0 AS opened, 0 AS merged
+    FROM issues
+    WHERE author_id IS NOT NULL
     UNION ALL
-    SELECT author_id, repo_id, NULL, created_at, 1
+    SELECT author_id, repo_id, NULL, created_at, 1, 0
     FROM raw.pull_requests
     WHERE author_id IS NOT NULL AND created_at IS NOT NULL
+    UNION ALL
+    SELECT author_id, repo_id, NULL, merged_at, 0, 1
+    FROM raw.pull_requests
+    WHERE author_id IS NOT NULL AND created_at IS NOT NULL AND merged_at IS NOT NULL
 ),
 author_prs AS (
     SELECT
         repo_id,
         number,
-        coalesce(sum(opened::DOUBLE) OVER (
-            PARTITION BY author_id, repo_id ORDER BY t
-            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
-        ), 0) AS prior_prs_in_repo
+        coalesce(sum(opened::DOUBLE) OVER before, 0) AS prior_prs_in_repo,
+        coalesce(sum(merged::DOUBLE) OVER before, 0) AS prior_merged_in_repo,
+        epoch(t - min(t) OVER (PARTITION BY author_id, repo_id)) / 86400 AS tenure_in_repo_days
     FROM contributions
+    WINDOW before AS (
+        PARTITION BY author_id, repo_id ORDER BY t
+        RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+    )
     QUALIFY number IS NOT NULL
 ),
 repo_events AS (
@@ -246,6 +261,12 @@ SELECT
     CASE WHEN issues.author_id IS NOT NULL THEN openings.author_prior_issues_in_repo END::INTEGER
         AS author_prior_issues_in_repo,
     author_prs.prior_prs_in_repo::INTEGER AS author_prior_prs_in_repo,
+    author_prs.prior_merged_in_repo::INTEGER AS author_prior_merged_in_repo,
+    author_prs.tenure_in_repo_days AS author_tenure_in_repo_days,
+    seniority(
+        author_prs.prior_merged_in_repo, author_prs.tenure_in_repo_days, issues.opened_author_association,
+        $seniority_merged::INTEGER[], $seniority_days::INTEGER[]
+    ) AS author_seniority,
     author.prior_closed::INTEGER AS author_prior_closed,
     author.prior_seconds / 3600 / nullif(author.prior_closed, 0) AS author_average_hours,
     CASE
@@ -330,6 +351,37 @@ SELECT
     CASE WHEN closed_in_7_days THEN closed_at ELSE opened_at + INTERVAL 7 DAY END AS known_at
 FROM features.issues
 WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
+
+-- name: groups
+-- What bias reports compare; labels are those at the opening.
+WITH labels AS (
+    SELECT repo_id, number, list(label ORDER BY label) AS labels
+    FROM (
+        SELECT
+            events.repo_id, events.number, events.label,
+            arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
+        FROM raw.label_events AS events
+        INNER JOIN features.issues AS items ON events.repo_id = items.repo_id AND events.number = items.number
+        WHERE events.created_at <= items.opened_at
+        GROUP BY events.repo_id, events.number, events.label
+    )
+    WHERE action = 'labeled'
+    GROUP BY repo_id, number
+)
+SELECT
+    items.repo_id,
+    items.number,
+    coalesce(repositories.name, items.repo_id::VARCHAR) AS repo,
+    items.author_seniority AS seniority,
+    items.author_is_newcomer AS is_newcomer,
+    repositories.language,
+    items.resolution_hours AS completion_hours,
+    labels.labels,
+    raw_items.opened_title AS title
+FROM features.issues AS items
+INNER JOIN raw.issues AS raw_items ON items.repo_id = raw_items.repo_id AND items.number = raw_items.number
+LEFT JOIN raw.repositories AS repositories ON items.repo_id = repositories.repo_id
+LEFT JOIN labels ON items.repo_id = labels.repo_id AND items.number = labels.number;
 
 -- name: exclusions
 SELECT coalesce(exclusion, 'none: models may train on it') AS exclusion, count(*) AS issues, avg(closed_in_7_days::INTEGER) AS closed_in_7_days

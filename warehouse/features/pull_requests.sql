@@ -15,6 +15,8 @@ CREATE TABLE features.pull_requests (
     author_days_since_last_pr DOUBLE,
     author_tenure_days DOUBLE,
     author_is_newcomer BOOLEAN,
+    author_tenure_in_repo_days DOUBLE,
+    author_seniority VARCHAR NOT NULL,
     author_association VARCHAR,
     repo_pass_rate DOUBLE NOT NULL,
     repo_decided_recently INTEGER NOT NULL,
@@ -61,6 +63,8 @@ COMMENT ON COLUMN features.pull_requests.author_average_cycles IS 'Requests for 
 COMMENT ON COLUMN features.pull_requests.author_days_since_last_pr IS 'Days since the author last opened a pull request; NULL for the first';
 COMMENT ON COLUMN features.pull_requests.author_tenure_days IS 'Days since the author first opened a pull request; 0 for the first';
 COMMENT ON COLUMN features.pull_requests.author_is_newcomer IS 'No pull request of the author had been merged in this repository';
+COMMENT ON COLUMN features.pull_requests.author_tenure_in_repo_days IS 'Days since the author''s first pull request or issue in this repository; 0 for the first';
+COMMENT ON COLUMN features.pull_requests.author_seniority IS 'newcomer, junior, mid or senior in this repository at the opening, or unknown; for reports, not a feature of any model';
 COMMENT ON COLUMN features.pull_requests.author_association IS 'The author''s standing in the repository at the opening';
 COMMENT ON COLUMN features.pull_requests.repo_pass_rate IS 'Share of people''s pull requests that passed, of those decided in the last 90 days: (passed + 1) / (decided + 2)';
 COMMENT ON COLUMN features.pull_requests.repo_decided_recently IS 'How many were decided in the last 90 days';
@@ -201,6 +205,17 @@ author_cycles AS (
     FROM verdicts
     WHERE author_id IS NOT NULL AND submitted_state = 'CHANGES_REQUESTED'
     GROUP BY author_id, submitted_at
+),
+-- The first of all is never later than the opening that asks.
+author_arrivals AS (
+    SELECT author_id, repo_id, min(created_at) AS arrived_at
+    FROM (
+        SELECT author_id, repo_id, created_at FROM pull_requests
+        UNION ALL
+        SELECT author_id, repo_id, created_at FROM raw.issues WHERE created_at IS NOT NULL
+    )
+    WHERE author_id IS NOT NULL
+    GROUP BY author_id, repo_id
 ),
 repo_closings AS (
     SELECT
@@ -348,6 +363,11 @@ features AS (
             WHEN pr.author_id IS NOT NULL THEN epoch(pr.created_at - openings.author_first_opened_at) / 86400
         END AS author_tenure_days,
         author.prior_merged_in_repo = 0 AS author_is_newcomer,
+        epoch(pr.created_at - author_arrivals.arrived_at) / 86400 AS author_tenure_in_repo_days,
+        seniority(
+            author.prior_merged_in_repo, author_tenure_in_repo_days, pr.opened_author_association,
+            $seniority_merged::INTEGER[], $seniority_days::INTEGER[]
+        ) AS author_seniority,
         pr.opened_author_association AS author_association,
         repo.decided::INTEGER AS repo_decided_recently,
         (openings.repo_prior_prs - repo.closed)::INTEGER AS repo_open_prs,
@@ -401,6 +421,8 @@ features AS (
     INNER JOIN repo_history AS repo ON pr.repo_id = repo.repo_id AND pr.number = repo.number
     LEFT JOIN author_history AS author
         ON pr.repo_id = author.repo_id AND pr.number = author.number
+    LEFT JOIN author_arrivals
+        ON pr.author_id = author_arrivals.author_id AND pr.repo_id = author_arrivals.repo_id
     LEFT JOIN covered ON pr.repo_id = covered.repo_id
     LEFT JOIN speed_at_opening AS speed ON pr.repo_id = speed.repo_id AND pr.number = speed.number
 )
@@ -419,6 +441,37 @@ WHERE coalesce(exclusion, 'undecided') = 'undecided' AND (source = 'demo') = $is
 SELECT repo_id, number, opened_title, opened_body
 FROM raw.pull_requests
 WHERE opened_title IS NOT NULL AND (source = 'demo') = $is_synthetic;
+
+-- name: groups
+-- What bias reports compare; labels are those at the opening.
+WITH labels AS (
+    SELECT repo_id, number, list(label ORDER BY label) AS labels
+    FROM (
+        SELECT
+            events.repo_id, events.number, events.label,
+            arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
+        FROM raw.label_events AS events
+        INNER JOIN features.pull_requests AS items ON events.repo_id = items.repo_id AND events.number = items.number
+        WHERE events.created_at <= items.opened_at
+        GROUP BY events.repo_id, events.number, events.label
+    )
+    WHERE action = 'labeled'
+    GROUP BY repo_id, number
+)
+SELECT
+    items.repo_id,
+    items.number,
+    coalesce(repositories.name, items.repo_id::VARCHAR) AS repo,
+    items.author_seniority AS seniority,
+    items.author_is_newcomer AS is_newcomer,
+    repositories.language,
+    epoch(items.decided_at - items.opened_at) / 3600 AS completion_hours,
+    labels.labels,
+    raw_items.opened_title AS title
+FROM features.pull_requests AS items
+INNER JOIN raw.pull_requests AS raw_items ON items.repo_id = raw_items.repo_id AND items.number = raw_items.number
+LEFT JOIN raw.repositories AS repositories ON items.repo_id = repositories.repo_id
+LEFT JOIN labels ON items.repo_id = labels.repo_id AND items.number = labels.number;
 
 -- name: exclusions
 SELECT coalesce(exclusion, 'none: p0 may train on it') AS exclusion, count(*) AS pull_requests, avg(passed::INTEGER) AS pass_rate

@@ -1,0 +1,331 @@
+"""BiasAnalyzer: compares groups, and says which gaps are large, supported and significant."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from qc_assets.errors import FairnessError
+from qc_assets.fairness import measures
+from qc_assets.fairness.measures import Judged, Measured, Rows, Shown
+
+Task = Literal["probability", "number", "ranking"]
+FLAGGED, NO_GAP, TOO_SMALL, SHOWN = "flagged", "no gap seen", "too small to say", "not judged"
+# Power of 80 % at a significance of 5 %: (z(0.975) + z(0.8)) standard deviations.
+_DETECTABLE = 2.80
+
+_SCHEMA: dict[str, Any] = {
+    "group": pl.String,
+    "metric": pl.String,
+    "rows": pl.Int64,
+    "value": pl.Float64,
+    "expected": pl.Float64,
+    "gap": pl.Float64,
+    "lower": pl.Float64,
+    "upper": pl.Float64,
+    "relative_gap": pl.Float64,
+    "detectable": pl.Float64,
+    "p_value": pl.Float64,
+    "q_value": pl.Float64,
+    "status": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class BiasAnalysis:
+    """What a comparison found.
+
+    Attributes:
+        attribute: what the groups are groups of.
+        task: ``probability``, ``number`` or ``ranking``.
+        findings: one row a group and metric. `value` beside `expected` (what it would be if the group were treated
+            as everybody is; the value over all rows for metrics that are not judged); `gap` between them with its
+            95 % interval `lower` to `upper` (of the value, for metrics that are not judged); `relative_gap`;
+            `detectable`, the relative gap that would be found four times in five; `p_value`; `q_value` after
+            Benjamini and Hochberg; `status`.
+        counts: one row a group: rows, share, weight (inverse frequency).
+        threshold: relative gap above which a gap is large.
+        significance: highest q value of a gap that is significant.
+        min_support: fewest rows of a group that is judged.
+        note: what a reader must know before the numbers; empty if nothing.
+    """
+
+    attribute: str
+    task: str
+    findings: pl.DataFrame
+    counts: pl.DataFrame
+    threshold: float
+    significance: float
+    min_support: int
+    note: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def flags(self) -> pl.DataFrame:
+        """The flagged findings, largest relative gap first."""
+        return self.findings.filter(pl.col("status") == FLAGGED).sort(pl.col("relative_gap").abs(), descending=True)
+
+    @property
+    def too_small(self) -> list[str]:
+        """Groups about which nothing can be said."""
+        return self.counts.filter(pl.col("rows") < self.min_support)["group"].to_list()
+
+    @property
+    def imbalance_ratio(self) -> float:
+        """Rows of the largest group for one of the smallest that has any."""
+        rows = self.counts.filter(pl.col("rows") > 0)["rows"].to_numpy()
+        return float(rows.max() / rows.min())
+
+
+class BiasAnalyzer:
+    """Compares groups.
+
+    Args:
+        threshold: relative gap above which a gap is large.
+        min_support: groups with fewer rows are "too small to say".
+        significance: highest q value (false discovery rate over groups and judged metrics) of a flag.
+        resamples: of the bootstrap behind the intervals.
+        seed: of the bootstrap.
+        top: for rankings, how far down NDCG looks.
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.1,
+        *,
+        min_support: int = 30,
+        significance: float = 0.01,
+        resamples: int = 500,
+        seed: int = 0,
+        top: int = 10,
+    ) -> None:
+        if not 0 <= threshold < 1:
+            raise FairnessError(f"threshold is {threshold}: a relative gap lies between 0 and 1, such as 0.1")
+        if not 0 < significance < 1:
+            raise FairnessError(f"significance is {significance}: it lies between 0 and 1, such as 0.01")
+        if min_support < 2:
+            raise FairnessError(f"min_support is {min_support}: nothing can be said of fewer than 2 rows")
+        self.threshold = threshold
+        self.min_support = min_support
+        self.significance = significance
+        self.resamples = resamples
+        self.seed = seed
+        self.top = top
+
+    def compare_slices(
+        self,
+        slices: Mapping[str, Any],
+        y_true: str,
+        y_pred: str,
+        *,
+        task: Task | None = None,
+        weights: str | None = None,
+        query: str | None = None,
+        attribute: str = "group",
+        judge: bool = True,
+        note: str = "",
+    ) -> BiasAnalysis:
+        """Compare the groups of a `DataSlicer`.
+
+        Args:
+            slices: polars or pandas frames by group.
+            y_true: column of the truth.
+            y_pred: column of the prediction.
+            task: ``probability`` (truth 0 or 1), ``number`` or ``ranking``; default: ranking if there is a `query`,
+                probability if all truths are 0 or 1 and all predictions within [0, 1], else number.
+            weights: column of the rows' weights, for numbers.
+            query: for rankings, column of what is ranked together; truth is then the relevance.
+            attribute: name of what the groups are groups of, for the report.
+            judge: False shows every metric and flags none, as for groups that are made by the outcome itself.
+            note: kept for the report.
+
+        Raises:
+            FairnessError: if there are no rows, a column is missing, or truths or predictions are not numbers.
+        """
+        rows, keys, empty = self._rows(slices, y_true, y_pred, weights, query)
+        kind = task or ("ranking" if query else "probability" if _is_probability(rows) else "number")
+        sampling = {"resamples": self.resamples, "seed": self.seed}
+        if kind == "ranking":
+            rows, values = _per_query(rows, keys, self.top)
+            measured = measures.queries(rows, tuple(values), values, **sampling)
+        elif kind == "probability":
+            if not _is_probability(rows):
+                raise FairnessError(f"{y_true} must be 0 or 1 and {y_pred} within [0, 1] for probabilities")
+            measured = measures.probability(rows, **sampling)
+        else:
+            measured = measures.numbers(rows, **sampling)
+        if len(rows.names) == 1:
+            note = f"{note} There is one group only: nothing to compare it with.".strip()
+        findings = self._findings(rows, measured, judge=judge and len(rows.names) > 1)
+        return BiasAnalysis(
+            attribute, kind, findings, _counts(rows, empty), self.threshold, self.significance, self.min_support, note
+        )
+
+    def _rows(
+        self, slices: Mapping[str, Any], y_true: str, y_pred: str, weights: str | None, query: str | None
+    ) -> tuple[Rows, np.ndarray | None, list[str]]:
+        wanted = [name for name in (y_true, y_pred, weights, query) if name]
+        names, parts, empty = [], [], []
+        for name, frame in slices.items():
+            lacking = [column for column in wanted if column not in frame.columns]
+            if lacking:
+                raise FairnessError(
+                    f"group {name} lacks the column {' and '.join(lacking)}; "
+                    f"it has {', '.join(map(str, frame.columns))}"
+                )
+            if len(frame) == 0:
+                empty.append(str(name))
+                continue
+            names.append(str(name))
+            parts.append({column: np.asarray(frame[column].to_numpy()) for column in wanted})
+        if not parts:
+            raise FairnessError("there are no rows in any group: nothing can be compared")
+        sizes = np.array([len(part[y_true]) for part in parts])
+        numbers = {
+            column: np.concatenate(
+                [_numbers(part[column], column, name) for part, name in zip(parts, names, strict=True)]
+            )
+            for column in wanted
+            if column != query
+        }
+        weighting = numbers[weights] if weights else np.ones(sizes.sum())
+        if (weighting < 0).any() or (
+            np.add.reduceat(weighting, np.concatenate([[0], np.cumsum(sizes)[:-1]])) <= 0
+        ).any():
+            raise FairnessError(f"{weights} must not be negative, nor 0 throughout a group")
+        keys = np.concatenate([part[query] for part in parts]) if query else None
+        return Rows(tuple(names), sizes, numbers[y_true], numbers[y_pred], weighting), keys, empty
+
+    def _findings(self, rows: Rows, measured: Measured, *, judge: bool) -> pl.DataFrame:
+        judged, shown = measured
+        frames = [self._judged(rows, name, one, judge=judge) for name, one in judged.items()]
+        frames += [_shown(rows, name, one) for name, one in shown.items()]
+        found = pl.concat(frames)
+        tested = found["p_value"].is_not_null().to_numpy()
+        if tested.any():
+            from scipy.stats import false_discovery_control
+
+            q = np.full(len(found), np.nan)
+            q[tested] = false_discovery_control(found["p_value"].to_numpy()[tested], method="bh")
+            found = found.with_columns(q_value=pl.Series(q).fill_nan(None))
+        large = pl.col("relative_gap").abs() > self.threshold
+        certain = (pl.col("q_value") <= self.significance) & ((pl.col("lower") > 0) | (pl.col("upper") < 0))
+        flagged = (pl.col("status") == NO_GAP) & large & certain
+        return found.with_columns(status=pl.when(flagged).then(pl.lit(FLAGGED)).otherwise("status"))
+
+    def _judged(self, rows: Rows, metric: str, one: Judged, *, judge: bool) -> pl.DataFrame:
+        from scipy.stats import norm
+
+        gap = one.value - one.expected
+        with np.errstate(invalid="ignore", divide="ignore"):
+            relative, detectable = gap / one.scale, _DETECTABLE * one.deviation / one.scale
+            p = 2 * norm.sf(np.abs(gap) / one.deviation)
+        supported = (rows.sizes >= self.min_support) & np.isfinite(gap) & (one.deviation > 0)
+        frame = pl.DataFrame(
+            {
+                "group": rows.names,
+                "rows": rows.sizes,
+                "value": one.value,
+                "expected": one.expected,
+                "gap": gap,
+                "lower": one.lower,
+                "upper": one.upper,
+                "relative_gap": relative,
+                "detectable": detectable,
+                "p_value": np.where(supported & judge, p, np.nan),
+                "status": np.where(supported, NO_GAP if judge else SHOWN, TOO_SMALL),
+            }
+        )
+        return _completed(frame, metric)
+
+
+def _shown(rows: Rows, metric: str, one: Shown) -> pl.DataFrame:
+    frame = pl.DataFrame(
+        {
+            "group": rows.names,
+            "rows": rows.sizes,
+            "value": one.value,
+            "expected": one.overall,
+            "gap": one.value - one.overall,
+            "lower": one.lower,
+            "upper": one.upper,
+            "relative_gap": (one.value - one.overall) / (one.overall or np.nan),
+            "status": [SHOWN] * len(rows.names),
+        }
+    )
+    return _completed(frame, metric)
+
+
+def _completed(frame: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """All columns of `_SCHEMA` in their order; what is not a number is NULL, as SQL says it."""
+    frame = frame.with_columns(metric=pl.lit(metric))
+    absent = [pl.lit(None, dtype=kind).alias(name) for name, kind in _SCHEMA.items() if name not in frame.columns]
+    frame = frame.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in _SCHEMA.items())
+    number = pl.col(pl.Float64)
+    return frame.with_columns(pl.when(number.is_finite()).then(number))
+
+
+def _counts(rows: Rows, empty: list[str]) -> pl.DataFrame:
+    total, k = int(rows.sizes.sum()), len(rows.sizes)
+    return pl.DataFrame(
+        {
+            "group": [*rows.names, *empty],
+            "rows": [*rows.sizes.tolist(), *(0 for _ in empty)],
+            "share": [*(rows.sizes / total).tolist(), *(0.0 for _ in empty)],
+            "weight": [*(total / (k * rows.sizes)).tolist(), *(None for _ in empty)],
+        },
+        schema={"group": pl.String, "rows": pl.Int64, "share": pl.Float64, "weight": pl.Float64},
+    )
+
+
+def _is_probability(rows: Rows) -> bool:
+    return bool(np.isin(rows.y, (0.0, 1.0)).all() and (rows.p >= 0).all() and (rows.p <= 1).all())
+
+
+def _numbers(values: np.ndarray, column: str, group: str) -> np.ndarray:
+    try:
+        found = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise FairnessError(f"column {column} of group {group} holds {values.dtype}: it must hold numbers") from error
+    unknown = int((~np.isfinite(found)).sum())
+    if unknown:
+        raise FairnessError(
+            f"{unknown} of {len(found)} rows of group {group} have no finite {column}: "
+            "leave them out, or find out why they have none"
+        )
+    return found
+
+
+def _per_query(rows: Rows, keys: np.ndarray | None, top: int) -> tuple[Rows, dict[str, np.ndarray]]:
+    """One row a query that has a relevant item and one that is less so, with its NDCG and reciprocal rank.
+
+    NDCG after Järvelin and Kekäläinen (2002); the reciprocal rank is that of the best item of positive relevance.
+    """
+    from sklearn.metrics import ndcg_score
+
+    if keys is None:
+        raise FairnessError("a ranking needs `query`, the column of what is ranked together")
+    found: dict[str, list[float]] = {f"ndcg_{top}": [], "mrr": []}
+    sizes = np.zeros(len(rows.sizes), dtype=np.int64)
+    for group, (start, size) in enumerate(zip(rows.starts, rows.sizes, strict=True)):
+        mine = slice(start, start + size)
+        _, query = np.unique(keys[mine], return_inverse=True)
+        order = np.argsort(query, kind="stable")
+        edges = np.flatnonzero(np.diff(query[order])) + 1
+        for part in np.split(order, edges):
+            y, p = rows.y[mine][part], rows.p[mine][part]
+            if (y > 0).any() and y.min() < y.max():
+                found[f"ndcg_{top}"].append(float(ndcg_score(y[None, :], p[None, :], k=top)))
+                ranked = y[np.argsort(-p, kind="stable")]
+                found["mrr"].append(1 / (1 + float(np.argmax(ranked > 0))))
+                sizes[group] += 1
+    some = sizes > 0
+    if not some.any():
+        raise FairnessError("no query has both a relevant item and one that is less so: nothing is ranked")
+    names = tuple(name for name, kept in zip(rows.names, some, strict=True) if kept)
+    nothing = np.zeros(int(sizes.sum()))
+    return Rows(names, sizes[some], nothing, nothing, np.ones(len(nothing))), {
+        name: np.array(values) for name, values in found.items()
+    }

@@ -1,0 +1,163 @@
+"""The bias report of one version of a model and one attribute."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from qc_assets.fairness import mitigation
+from qc_assets.fairness.analyzer import BiasAnalysis, BiasAnalyzer
+from qc_assets.fairness.seniority import Seniority
+from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
+from qc_assets.fairness.subject import AFTERWARDS, Subject
+from qc_assets.models.dataset import matrix
+from qc_assets.models.tasks import task_of
+from qc_assets.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.settings import Settings
+
+_AFTERWARDS_NOTE = (
+    "These groups are made by how long the item took, which nobody knew when it was predicted: their errors differ "
+    "by construction, so none is flagged."
+)
+# Facts about authors and repositories; without them a model knows the change alone.
+_NOT_OF_THE_CHANGE = ("author_", "repo_")
+_SMALL = {
+    "n_estimators": 150,
+    "learning_rate": 0.05,
+    "num_leaves": 5,
+    "min_child_samples": 60,
+    "reg_lambda": 10.0,
+    "colsample_bytree": 0.6,
+}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a bias report says.
+
+    Attributes:
+        analysis: are the model's predictions as right for each group as for everybody?
+        alike: are like changes treated alike? Outcomes against what size, kind, text and time of the change alone
+            would let one expect; None for categories, overlapping groups, and groups made by the outcome.
+        mitigations: see `mitigation.try_all`; None where groups overlap or were not known at the opening, or the
+            estimator takes minutes to fit.
+        without_mitigation: why there are none; empty if there are.
+    """
+
+    model: str
+    version: int
+    attribute: str
+    is_synthetic: bool
+    analysis: BiasAnalysis
+    alike: BiasAnalysis | None
+    mitigations: pl.DataFrame | None
+    without_mitigation: str = ""
+
+
+def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitigations: bool = True) -> Audit:
+    """Compare the groups of an attribute on a version's test window.
+
+    Args:
+        subject: the version.
+        attribute: one of `qc_assets.fairness.ATTRIBUTES`.
+        settings: thresholds and seed.
+        with_mitigations: also fit and judge the mitigations, which takes most of the time.
+
+    Raises:
+        FairnessError: if the groups cannot be made, or there are no rows whose label is known.
+    """
+    analyzer = BiasAnalyzer(
+        settings.bias_threshold,
+        min_support=settings.bias_min_support,
+        significance=settings.bias_significance,
+        resamples=settings.bootstrap_resamples,
+        seed=settings.seed,
+    )
+    seniority = Seniority(settings.seniority_merged, settings.seniority_days)
+    late = attribute in AFTERWARDS
+    is_number = subject.spec.task == "duration"
+
+    def compare(frame: pl.DataFrame) -> BiasAnalysis:
+        return analyzer.compare_slices(
+            DataSlicer(frame, seniority=seniority).slice_by(attribute),
+            "y_true",
+            "y_pred",
+            task="number" if is_number else "probability",
+            weights="weight" if is_number else None,
+            attribute=attribute,
+            judge=not late,
+            note=_AFTERWARDS_NOTE if late else "",
+        )
+
+    analysis = compare(subject.tested())
+    alike, tried, why_not = None, None, ""
+    if attribute in OVERLAPPING or late:
+        why_not = "items are in several groups at once" if attribute in OVERLAPPING else "the groups are not known yet"
+    elif not subject.can_refit:
+        why_not = "this version does not say how it was fitted: train anew"
+    else:
+        if subject.spec.task != "category":
+            expected = _of_the_change(subject, settings.seed)
+            alike = None if expected is None else compare(subject.measured(expected))
+        supported = analysis.counts.filter(pl.col("rows") >= settings.bias_min_support).height
+        if supported < 2:
+            why_not = f"fewer than two groups have {settings.bias_min_support} rows"
+        elif _is_slow(subject):
+            why_not = f"{subject.bundle.fitted['kind']} takes minutes to fit"
+        elif with_mitigations:
+            members = DataSlicer(subject.frame, include_bots=True, seniority=seniority).members(attribute)
+            groups = np.empty(len(subject.frame), dtype=object)
+            for name, rows in members.items():
+                groups[rows] = name
+            tried = mitigation.try_all(
+                subject, groups.astype(str), min_support=settings.bias_min_support, seed=settings.seed
+            )
+    return Audit(subject.spec.name, subject.version, attribute, subject.is_synthetic, analysis, alike, tried, why_not)
+
+
+def record(store: Warehouse, audits: Sequence[Audit]) -> None:
+    """Put audits into reports.bias and reports.bias_mitigation; earlier ones of the same version are replaced."""
+    with store.write() as connection:
+        for one in audits:
+            about = {"model": one.model, "version": one.version, "attribute": one.attribute}
+            weights = one.analysis.counts.select("group", "weight")
+            questions = {"predictions": one.analysis, "like_changes": one.alike}
+            frames = {
+                "reports.bias": pl.concat(
+                    found.findings.join(weights, on="group", how="left").with_columns(question=pl.lit(name))
+                    for name, found in questions.items()
+                    if found is not None
+                ),
+                "reports.bias_mitigation": one.mitigations,
+            }
+            for table, frame in frames.items():
+                connection.execute(
+                    f"DELETE FROM {table} WHERE model = $model AND version = $version AND attribute = $attribute", about
+                )
+                if frame is not None and len(frame):
+                    rows = frame.with_columns(**{name: pl.lit(value) for name, value in about.items()})
+                    connection.register("rows_to_add", rows.to_arrow())
+                    connection.execute(f"INSERT INTO {table} BY NAME FROM rows_to_add")
+                    connection.unregister("rows_to_add")
+
+
+def _is_slow(subject: Subject) -> bool:
+    slow = {one.kind for one in subject.spec.candidates if one.is_slow}
+    return subject.bundle.fitted["kind"] in slow
+
+
+def _of_the_change(subject: Subject, seed: int) -> np.ndarray | None:
+    """Answers for the test window by a model that knows neither author nor repository, nor any history of theirs."""
+    spec, task = subject.spec, task_of(subject.spec)
+    names = [name for name in spec.features if not name.startswith(_NOT_OF_THE_CHANGE)]
+    if not names:
+        return None
+    x, windows, known = matrix(subject.frame, names, spec.categories), subject.windows, subject.known
+    estimator = task.fit("lightgbm", _SMALL, x[windows["train"]], known["train"], seed=seed, threads=None)
+    scores = estimator.score(x)
+    calibrator = task.calibrate(scores[windows["calibration"]], known["calibration"], subject.bundle.context)
+    return calibrator(scores[windows["test"]])

@@ -1,0 +1,89 @@
+"""Figures of a bias report as PNG bytes."""
+
+from typing import Any
+
+import polars as pl
+
+from qc_assets.fairness.analyzer import FLAGGED, TOO_SMALL, BiasAnalysis
+from qc_assets.models.plots import png
+
+_MOST = 25
+# Readable in black and white as well: flagged groups are filled, others hollow.
+_RED, _GREY = "#b00020", "#5b6770"
+
+
+def gaps(analysis: BiasAnalysis, metric: str, title: str) -> bytes | None:
+    """Each group's gap with its 95 % interval, the largest first; None if no group can be judged."""
+    rows = (
+        analysis.findings.filter((pl.col("metric") == metric) & (pl.col("status") != TOO_SMALL))
+        .drop_nulls(["gap", "lower", "upper"])
+        .sort(pl.col("gap").abs(), descending=True)
+        .head(_MOST)
+        .reverse()
+    )
+    if rows.is_empty():
+        return None
+
+    def draw(axes: Any) -> None:
+        for y, row in enumerate(rows.to_dicts()):
+            colour = _RED if row["status"] == FLAGGED else _GREY
+            axes.plot([row["lower"], row["upper"]], [y, y], color=colour, lw=1.5)
+            axes.plot(row["gap"], y, "o", color=colour, mfc=colour if row["status"] == FLAGGED else "white")
+        axes.axvline(0, color="black", lw=0.8)
+        labels = [f"{_short(row['group'])} ({row['rows']:,})" for row in rows.to_dicts()]
+        axes.set_yticks(range(len(labels)), labels, fontsize=8)
+        axes.set_xlabel("value - expected, 95 % interval; filled: flagged")
+        axes.set_title(title, fontsize=10)
+
+    return png(draw, (7.5, 1.2 + 0.24 * len(rows)))
+
+
+def trade_off(mitigations: pl.DataFrame) -> bytes | None:
+    """Error against largest gap for each mitigation, and for none; None if nothing could be tried."""
+    rows = mitigations.drop_nulls(["accuracy_after", "gap_after"])
+    if rows.is_empty():
+        return None
+
+    def draw(axes: Any) -> None:
+        first = rows.row(0, named=True)
+        axes.plot(first["gap_before"], first["accuracy_before"], "s", color="black")
+        axes.annotate(
+            "as it is",
+            (first["gap_before"], first["accuracy_before"]),
+            fontsize=8,
+            xytext=(4, 4),
+            textcoords="offset points",
+        )
+        for row in rows.to_dicts():
+            axes.plot(row["gap_after"], row["accuracy_after"], "o", mfc="white", color=_GREY)
+            axes.annotate(
+                row["method"],
+                (row["gap_after"], row["accuracy_after"]),
+                fontsize=8,
+                xytext=(4, -8),
+                textcoords="offset points",
+            )
+        axes.margins(0.15)
+        axes.set_xlabel("largest relative gap between groups (left is fairer)")
+        axes.set_ylabel(f"{first['metric'].replace('_', ' ')} (lower is better)")
+        axes.set_title("What each mitigation costs and gains", fontsize=10)
+
+    return png(draw, (7.5, 4.2))
+
+
+def sizes(analysis: BiasAnalysis) -> bytes:
+    """Rows of each group, the largest ones."""
+    rows = analysis.counts.sort("rows", descending=True).head(_MOST).reverse()
+
+    def draw(axes: Any) -> None:
+        axes.barh([_short(name) for name in rows["group"]], rows["rows"].to_list(), color=_GREY)
+        axes.axvline(analysis.min_support, color="black", lw=0.8, ls="--")
+        axes.tick_params(axis="y", labelsize=8)
+        axes.set_xlabel(f"rows tested; dashed: {analysis.min_support}, below which nothing can be said")
+        axes.set_title("Groups", fontsize=10)
+
+    return png(draw, (7.5, 1.2 + 0.22 * len(rows)))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 34 else name[:33] + "…"

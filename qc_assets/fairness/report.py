@@ -1,0 +1,256 @@
+"""BiasReport: text for a terminal, and one HTML page that can be printed."""
+
+import base64
+import html
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from qc_assets.errors import FairnessError
+from qc_assets.fairness import figures
+from qc_assets.fairness.analyzer import FLAGGED, NO_GAP, BiasAnalysis
+from qc_assets.fairness.audit import Audit
+from qc_assets.files import write_whole
+
+# The metric whose gaps are drawn, and what a gap in each judged metric means.
+_FIRST = {"probability": "observed_rate", "number": "mean_error", "ranking": "mrr"}
+_MEANING = {
+    "observed_rate": "{value:.1%} came true where {expected:.1%} was predicted",
+    "brier": "Brier score {value:.3f} where {expected:.3f} was expected",
+    "roc_auc": "ROC AUC {value:.3f} where {expected:.3f} was expected",
+    "mae": "mean absolute error {value:.3f} where all rows have {expected:.3f}",
+    "mean_error": "mean error {value:+.3f} where all rows have {expected:+.3f}",
+}
+_ALIKE = "{value:.1%} came true where like changes elsewhere let one expect {expected:.1%}"
+_ALIKE_NUMBER = "expected {value:+.3f} too long in log hours, where all rows have {expected:+.3f}"
+_MOST_NAMED = 12
+
+
+class BiasReport:
+    """Bias analyses for people."""
+
+    @staticmethod
+    def generate_text_report(analysis: BiasAnalysis) -> str:
+        """An analysis as lines of text: flags, what could hide, groups too small, sizes and weights."""
+        return "\n".join([*_headline(analysis), *_verdict(analysis), *_groups(analysis)])
+
+    @staticmethod
+    def generate_audit_report(audit: Audit) -> str:
+        """The report of a model and attribute as lines of text."""
+        synthetic = ["Synthetic data: this says nothing about any real project."] if audit.is_synthetic else []
+        lines = [f"{audit.model} version {audit.version} by {audit.attribute}", *synthetic]
+        lines += ["", *_headline(audit.analysis), *_verdict(audit.analysis)]
+        if audit.alike is not None:
+            lines += ["", "Like changes (same size, kind, text and time; author and repository unknown):"]
+            lines += _alike(audit)
+        lines += ["", "What would help, on the test window:", *_mitigations(audit)]
+        return "\n".join([*lines, "", *_groups(audit.analysis)])
+
+    @staticmethod
+    def save_report(analysis: BiasAnalysis | Audit | Sequence[Audit], path: str | Path) -> Path:
+        """Write a report, whole or not at all: ``.html`` a page, ``.txt`` or ``.md`` text, ``.csv`` the findings.
+
+        Raises:
+            FairnessError: for any other ending, or if the folder does not exist.
+        """
+        target = Path(path)
+        audits = [analysis] if isinstance(analysis, Audit) else analysis
+        if target.suffix == ".html":
+            content = _page_of(audits) if isinstance(audits, BiasAnalysis) else page(audits)
+        elif target.suffix in (".txt", ".md"):
+            content = (
+                BiasReport.generate_text_report(audits)
+                if isinstance(audits, BiasAnalysis)
+                else "\n\n\n".join(map(BiasReport.generate_audit_report, audits))
+            )
+        elif target.suffix == ".csv":
+            parts = [audits] if isinstance(audits, BiasAnalysis) else [one.analysis for one in audits]
+            content = pl.concat(
+                one.findings.select(pl.lit(one.attribute).alias("attribute"), pl.all()) for one in parts
+            ).write_csv()
+        else:
+            raise FairnessError(f"{target}: a report is written as .html, .txt, .md or .csv")
+        if not target.parent.is_dir():
+            raise FairnessError(f"{target}: there is no folder {target.parent}")
+        write_whole(target, content)
+        return target
+
+
+def page(audits: Sequence[Audit]) -> str:
+    """One self-contained HTML page about all attributes of a model."""
+    return _render(
+        title=f"Bias report: {audits[0].model} version {audits[0].version}" if audits else "Bias report",
+        is_synthetic=any(one.is_synthetic for one in audits),
+        parts=[
+            _part(one.analysis)
+            | {
+                "alike": None if one.alike is None else _alike(one),
+                "alike_picture": _picture(None if one.alike is None else gap_figure(one.alike, "Like changes")),
+                "mitigations": _mitigations(one),
+                "trade_off": _picture(None if one.mitigations is None else figures.trade_off(one.mitigations)),
+            }
+            for one in audits
+        ],
+    )
+
+
+def _page_of(analysis: BiasAnalysis) -> str:
+    return _render(title=f"Bias report by {analysis.attribute}", is_synthetic=False, parts=[_part(analysis)])
+
+
+def _render(**values: Any) -> str:
+    templates = Environment(loader=PackageLoader("qc_assets"), autoescape=True)
+    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    return templates.get_template("bias.html").render(written_at=now, **values)
+
+
+def _part(analysis: BiasAnalysis) -> dict[str, Any]:
+    judged = analysis.findings.filter(pl.col("detectable").is_not_null()).drop("rows")
+    shown = analysis.findings.filter(pl.col("detectable").is_null()).select("group", "metric", "value")
+    if len(shown):
+        shown = shown.pivot(on="metric", index="group", values="value", aggregate_function="first")
+    return {
+        "attribute": analysis.attribute,
+        "verdict": _verdict(analysis),
+        "flagged": len(analysis.flags),
+        "summary": summary(analysis),
+        "picture": _picture(gap_figure(analysis, f"Gaps by {analysis.attribute}")),
+        "sizes": _picture(figures.sizes(analysis)),
+        "imbalance": f"{analysis.imbalance_ratio:.1f}",
+        "counts": table(analysis.counts),
+        "judged": table(judged.drop("status").with_columns(judged["status"])),
+        "shown": table(shown),
+    }
+
+
+def summary(analysis: BiasAnalysis) -> str:
+    """One sentence: who is treated differently, by how much, how sure."""
+    flags = analysis.flags
+    if flags.is_empty():
+        return _verdict(analysis)[0]
+    row = flags.row(0, named=True)
+    others = flags["group"].n_unique() - 1
+    return f"{sentence(row)}{f' (and {others} more)' if others else ''}"
+
+
+def sentence(row: dict[str, Any], meaning: str | None = None) -> str:
+    """A finding in words, with its interval and the chance of a false alarm."""
+    known = meaning or _MEANING.get(row["metric"], row["metric"] + " {value:.3f} where {expected:.3f} was expected")
+    odds = "q < 0.001" if row["q_value"] < 0.001 else f"q = {row['q_value']:.3f}"
+    return (
+        f"{row['group']}: {known.format(**row)}; {row['gap']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f}), "
+        f"{row['relative_gap']:+.0%}, {odds}, {row['rows']:,} rows"
+    )
+
+
+def _headline(analysis: BiasAnalysis) -> list[str]:
+    rows = int(analysis.counts["rows"].sum())
+    lines = [f"{len(analysis.counts)} groups by {analysis.attribute}, {rows:,} rows"]
+    return [*lines, f"Note: {analysis.note}"] if analysis.note else lines
+
+
+def _verdict(analysis: BiasAnalysis) -> list[str]:
+    flags, lines = analysis.flags, []
+    if len(flags):
+        lines += [f"Flagged: {flags['group'].n_unique()} of {len(analysis.counts)} groups."]
+        lines += [f"  {sentence(row)}" for row in flags.to_dicts()]
+    quiet = analysis.findings.filter((pl.col("status") == NO_GAP) & (pl.col("metric") == _FIRST.get(analysis.task)))
+    if len(quiet):
+        low, high = np.nanmin(quiet["detectable"].to_numpy()), np.nanmax(quiet["detectable"].to_numpy())
+        lines.append(
+            f"No gap seen in {len(quiet)} groups; "
+            f"gaps smaller than {low:.0%} (largest group) to {high:.0%} (smallest) could hide there."
+        )
+    small = analysis.too_small
+    if small:
+        named = ", ".join(small[:_MOST_NAMED]) + (
+            f" and {len(small) - _MOST_NAMED} more" if small[_MOST_NAMED:] else ""
+        )
+        lines.append(f"Too small to say (fewer than {analysis.min_support} rows): {named}.")
+    lines.append(
+        f"A flag needs a relative gap over {analysis.threshold:.0%}, an interval without 0, at least "
+        f"{analysis.min_support} rows, and q at most {analysis.significance:g} (Benjamini and Hochberg)."
+    )
+    return lines
+
+
+def _groups(analysis: BiasAnalysis) -> list[str]:
+    rows = [
+        f"  {row['group']}: {row['rows']:,} rows, weight {row['weight']:.4f}"
+        for row in analysis.counts.filter(pl.col("rows") > 0).head(30).to_dicts()
+    ]
+    more = len(analysis.counts) - len(rows)
+    return [
+        f"Groups (imbalance ratio {analysis.imbalance_ratio:.1f}):",
+        *rows,
+        *([f"  … and {more} more"] if more > 0 else []),
+    ]
+
+
+def _alike(audit: Audit) -> list[str]:
+    assert audit.alike is not None
+    flags = audit.alike.flags.filter(pl.col("metric") == _FIRST[audit.alike.task])
+    if flags.is_empty():
+        return ["No group's outcomes differ from those of like changes elsewhere, as far as the rows can tell."]
+    meaning = _ALIKE if audit.alike.task == "probability" else _ALIKE_NUMBER
+    return [
+        "Outcomes differ for these groups. Whether that is unfair, the data cannot say: an author's skill or a "
+        "repository's standards would look the same. The model has learnt what it could of it, so p0 and payouts "
+        "carry it on.",
+        *(f"  {sentence(row, meaning)}" for row in flags.head(_MOST_NAMED).to_dicts()),
+        *([f"  … and {len(flags) - _MOST_NAMED} more"] if len(flags) > _MOST_NAMED else []),
+    ]
+
+
+def _mitigations(audit: Audit) -> list[str]:
+    if audit.mitigations is None:
+        return [f"  Not tried: {audit.without_mitigation or 'not asked for'}."]
+    if audit.mitigations.is_empty():
+        return ["  Not tried: there is one group only."]
+    lines = []
+    for row in audit.mitigations.to_dicts():
+        if row["note"]:
+            lines.append(f"  {row['method']}: not possible here: {row['note']}")
+        elif row["gap_after"] is None:
+            lines.append(f"  {row['method']}: too few groups of enough rows to compare")
+        else:
+            lines.append(
+                f"  {row['method']}: largest gap {row['gap_before']:.0%} -> {row['gap_after']:.0%}, "
+                f"{row['metric'].replace('_', ' ')} {row['accuracy_before']:.4f} -> {row['accuracy_after']:.4f}, "
+                f"spread of mean predictions {row['spread_before']:.3f} -> {row['spread_after']:.3f}"
+            )
+    return lines
+
+
+def gap_figure(analysis: BiasAnalysis, title: str) -> bytes | None:
+    """Gaps of the metric that matters most; None if no group can be judged."""
+    metric = next((m for m in analysis.findings["metric"] if m == _FIRST.get(analysis.task)), None)
+    return None if metric is None else figures.gaps(analysis, metric, f"{title}: {metric.replace('_', ' ')}")
+
+
+def _picture(image: bytes | None) -> str | None:
+    return None if image is None else base64.b64encode(image).decode()
+
+
+def table(frame: pl.DataFrame, most: int = 200) -> Markup:
+    """A frame as an HTML table of at most so many rows."""
+    if frame.is_empty():
+        return Markup("<p>Nothing.</p>")
+    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in frame.columns)
+    body = "".join(
+        f"<tr{' class=flagged' if FLAGGED in row else ''}>"
+        + "".join(f"<td>{html.escape(_shown(cell))}</td>" for cell in row)
+        + "</tr>"
+        for row in frame.head(most).iter_rows()
+    )
+    return Markup(f"<table><tr>{head}</tr>{body}</table>")
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

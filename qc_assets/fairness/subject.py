@@ -1,0 +1,132 @@
+"""A registered version of a model, with the rows that it was fitted to and judged on, ready for a bias report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from qc_assets import scoring
+from qc_assets.errors import FairnessError
+from qc_assets.fairness.slicer import ATTRIBUTES
+from qc_assets.models.dataset import Dataset
+from qc_assets.models.spec import ModelSpec
+from qc_assets.models.tasks import task_of
+from qc_assets.models.tasks.task import Known
+from qc_assets.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.models.bundle import Bundle
+    from qc_assets.models.registry import Registry
+
+# Groups that an item is in because of how it ended: errors differ between them by construction.
+AFTERWARDS = ("completion_time",)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """See the module.
+
+    Attributes:
+        spec, version, bundle: the model.
+        frame: rows of the three windows, with the columns that groups are made of.
+        x: what the estimator sees of them, (rows, inputs).
+        windows: row numbers of ``train``, ``calibration`` and ``test``.
+        known: labels of each window as they were known at its end.
+        mlflow_run_id: of the training.
+    """
+
+    spec: ModelSpec
+    version: int
+    bundle: "Bundle"
+    frame: pl.DataFrame
+    x: np.ndarray
+    windows: Mapping[str, np.ndarray]
+    known: Mapping[str, Known]
+    mlflow_run_id: str
+    is_synthetic: bool
+
+    @property
+    def can_refit(self) -> bool:
+        """Whether the version says how it was fitted (those of before bias reports do not)."""
+        return "parameters" in self.bundle.fitted
+
+    def tested(self) -> pl.DataFrame:
+        """Rows of the test window with y_true, y_pred and weight; see `measured`."""
+        return self.measured(self.bundle.predict_matrix(self.x[self.windows["test"]]))
+
+    def measured(self, answers: np.ndarray, window: str = "test") -> pl.DataFrame:
+        """Rows of a window whose label is known, with y_true, y_pred and weight, for any answers (rows, …).
+
+        Probabilities: label and probability. Durations: log hours, ln(1 + hours), weighted for censoring.
+        Categories: whether the likeliest one is right, and the confidence in it.
+        """
+        task, known, classes = task_of(self.spec), self.known[window], self.bundle.classes
+        said, happened = task.table(classes, answers), task.outcomes(classes, known, answers)
+        y, p = happened["label"], said["prediction"]
+        if self.spec.task == "duration":
+            y, p = pl.Series(known.y), pl.Series(np.log1p(p.to_numpy()))
+        return (
+            self.frame[self.windows[window]]
+            .with_columns(y_true=y, y_pred=p, weight=pl.Series(known.weights))
+            .filter(pl.col("weight") > 0)
+        )
+
+
+def subject(
+    store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool, version: int | None = None
+) -> Subject | None:
+    """The newest version of a model, or `version`; None if there is none.
+
+    Raises:
+        FairnessError: if there is no such version, or its rows are not in the warehouse any more.
+    """
+    versions = store.query(
+        "SELECT version, mlflow_run_id FROM ml.model_versions WHERE model = $1 AND is_synthetic = $2 ORDER BY version",
+        [spec.name, is_synthetic],
+    )
+    if version is not None and version not in versions["version"]:
+        there = ", ".join(map(str, versions["version"])) or "none"
+        raise FairnessError(f"{spec.name} has no version {version} of this source; there is {there}")
+    if versions.is_empty():
+        return None
+    chosen = versions["version"][-1] if version is None else version
+    bundle = registry.load(spec.name, chosen)
+    rows = scoring.rows_of(store, spec, "training", is_synthetic=is_synthetic)
+    windows = store.query(
+        f"SELECT {', '.join(spec.key)}, time_window FROM ml.training_rows WHERE model = $1 AND version = $2",
+        [spec.name, chosen],
+    )
+    groups = store.sql_file(spec.table.replace(".", "/"), section="groups")
+    new = [name for name in groups.columns if name not in rows.columns]
+    rows = rows.join(windows, on=spec.key).join(groups.select(*spec.key, *new), on=spec.key, how="left")
+    if rows.is_empty():
+        raise FairnessError(f"the rows of {spec.name} version {chosen} are not in the warehouse: train it anew")
+    data = Dataset.from_frame(spec, rows)
+    named = {
+        name: np.flatnonzero((data.frame["time_window"] == name).to_numpy())
+        for name in ("train", "calibration", "test")
+    }
+    task, as_of = task_of(spec), bundle.fitted.get("as_of", {})
+    known = {
+        name: task.known(data, part, np.datetime64(as_of.get(name, "9999-01-01"), "us"), bundle.context)
+        for name, part in named.items()
+    }
+    run = versions.filter(pl.col("version") == chosen)["mlflow_run_id"].item()
+    return Subject(spec, chosen, bundle, data.frame, bundle.matrix(data.frame), named, known, run, is_synthetic)
+
+
+def attributes(spec: ModelSpec, given: str | None = None) -> tuple[str, ...]:
+    """The spec's sensitive attributes, or those named in `given`, separated by commas.
+
+    Raises:
+        FairnessError: if one is none of `ATTRIBUTES`.
+    """
+    if not given:
+        return spec.sensitive
+    names = tuple(name.strip() for name in given.split(",") if name.strip())
+    unknown = [name for name in names if name not in ATTRIBUTES]
+    if unknown:
+        raise FairnessError(f"nothing is known of {', '.join(unknown)}; there is {', '.join(ATTRIBUTES)}")
+    return names
