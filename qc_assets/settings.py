@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from qc_assets.demo_bias import Bias
 from qc_assets.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +50,9 @@ class Settings(BaseSettings):
 
     demo_prs: int = Field(2_000, ge=1, description="Pull requests that the demo source generates.")
     demo_days: int = Field(240, ge=14, description="Days over which the demo's activity is spread.")
+    demo_bias: str = Field(
+        "", description="A bias planted into the demo: newcomers or owner/name, a colon, log-odds (newcomers:-0.8)."
+    )
     seed: int = Field(20240101, ge=0, description="Seed of the demo source and of training.")
 
     gharchive_dir: Path | None = Field(None, description="Folder of YYYY-MM-DD-H.json.gz files.")
@@ -137,6 +141,12 @@ class Settings(BaseSettings):
     def _three_thresholds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if len(value) != 3 or list(value) != sorted(value) or value[0] < 0:
             raise ValueError("give three numbers that do not fall, for junior, mid and senior, such as 1,5,20")
+        return value
+
+    @field_validator("demo_bias")
+    @classmethod
+    def _plantable(cls, value: str) -> str:
+        Bias.parse(value)
         return value
 
     @field_validator("repos")

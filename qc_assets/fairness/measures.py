@@ -2,7 +2,7 @@
 
 Every judged metric has an expected value: what the group would have if it were treated as everybody is.
 
-- Probabilities: the predictions of all rows are recalibrated together (slope and intercept on the logit scale; Cox,
+- Probabilities: the predictions are recalibrated on all other groups (slope and intercept on the logit scale; Cox,
   1958), and a group's labels are expected to follow them. Groups whose base rates differ have different Brier scores
   and error rates even if every prediction is right (Corbett-Davies and Goel, 2018), so comparing these with the
   overall value would accuse a sound model; comparing with what its own predictions promise does not.
@@ -16,39 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from qc_assets.fairness.expected import Rows, promised_by_others, recalibrated, sum_by_group
 from qc_assets.models.bootstrap import draws
 
 THRESHOLDS = (0.5, 0.7, 0.9)  # where the confidence buckets of p0 begin
-_CLIP = 1e-4
 _NULL_DRAWS = 400
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of all groups, one group after the other.
-
-    Attributes:
-        names: of the groups.
-        sizes: rows of each group, (groups,).
-        y: labels, (rows,).
-        p: predictions, (rows,).
-        weights: of the rows, (rows,).
-    """
-
-    names: tuple[str, ...]
-    sizes: np.ndarray
-    y: np.ndarray
-    p: np.ndarray
-    weights: np.ndarray
-
-    @property
-    def codes(self) -> np.ndarray:
-        """Group number of each row, (rows,)."""
-        return np.repeat(np.arange(len(self.sizes)), self.sizes)
-
-    @property
-    def starts(self) -> np.ndarray:
-        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
 
 
 @dataclass(frozen=True)
@@ -87,33 +59,32 @@ def probability(rows: Rows, *, resamples: int, seed: int) -> Measured:
     """Judged: ``observed_rate`` (share of ones, against what was predicted), ``brier`` and ``roc_auc``. Shown: mean
     prediction, ECE, and selection, false-positive and false-negative rate at `THRESHOLDS`."""
     y, p = rows.y, rows.p
-    q = recalibrated(y, p)
+    q, doubt = promised_by_others(rows)
     expected_loss = q - 2 * p * q + p**2
     columns = {"one": np.ones_like(y), "y": y, "p": p, "residual": y - q, "excess": (y - p) ** 2 - expected_loss}
     for at in THRESHOLDS:
         chosen = (p >= at).astype(np.float64)
         columns |= {f"chosen_{at}": chosen, f"wrong_{at}": chosen * (1 - y), f"missed_{at}": (1 - chosen) * y}
     drawn = _group_sums(rows, columns, resamples, seed)
-    sums = {name: _sum_by_group(rows, values) for name, values in columns.items()}
-    n, ones = sums["one"], sums["y"]
-    rate, promised = ones / n, _sum_by_group(rows, q) / n
+    sums = {name: sum_by_group(rows, values) for name, values in columns.items()}
+    n = sums["one"]
     variance = q * (1 - q)
+
+    def against(value: np.ndarray, expected: np.ndarray, slope: np.ndarray, drawn_gap: np.ndarray) -> Judged:
+        """Means of a group whose rows change by `slope` for each label, against what the others promise."""
+        mine = sum_by_group(rows, slope**2 * variance) / n**2
+        theirs = doubt(slope)
+        wider = np.sqrt(1 + _ratio(theirs, mine))
+        found, wanted = sum_by_group(rows, value) / n, sum_by_group(rows, expected) / n
+        gap, (lower, upper) = found - wanted, _interval(drawn_gap)
+        return Judged(
+            found, wanted, wanted, np.sqrt(mine + theirs), gap - (gap - lower) * wider, gap + (upper - gap) * wider
+        )
+
     judged = {
-        "observed_rate": Judged(
-            rate,
-            promised,
-            promised,
-            np.sqrt(_sum_by_group(rows, variance)) / n,
-            *_interval(_ratio(drawn["residual"], drawn["one"])),
-        ),
-        "brier": Judged(
-            _sum_by_group(rows, (y - p) ** 2) / n,
-            _sum_by_group(rows, expected_loss) / n,
-            _sum_by_group(rows, expected_loss) / n,
-            np.sqrt(_sum_by_group(rows, (1 - 2 * p) ** 2 * variance)) / n,
-            *_interval(_ratio(drawn["excess"], drawn["one"])),
-        ),
-        "roc_auc": _roc_auc(rows, q, resamples, seed),
+        "observed_rate": against(y, q, np.ones_like(p), _ratio(drawn["residual"], drawn["one"])),
+        "brier": against((y - p) ** 2, expected_loss, 1 - 2 * p, _ratio(drawn["excess"], drawn["one"])),
+        "roc_auc": _roc_auc(rows, recalibrated(rows), resamples, seed),
     }
     intervals = {"mean_prediction": _interval(_ratio(drawn["p"], drawn["one"]))}
     for at in THRESHOLDS:
@@ -172,24 +143,13 @@ def _against_all(
     w, total = rows.weights, rows.weights.sum()
     mean = float(w @ values / total)
     variance = float(w @ (values - mean) ** 2 / total)
-    mine = _sum_by_group(rows, np.ones_like(values))
-    value = _sum_by_group(rows, values) / mine
+    mine = sum_by_group(rows, np.ones_like(values))
+    value = sum_by_group(rows, values) / mine
     squares = np.add.reduceat(w**2, rows.starts) / mine**2
     deviation = np.sqrt(variance * squares * np.clip(1 - mine / total, 0, 1))
     overall = drawn.sum(axis=1) / drawn_weight.sum(axis=1)
     gaps = _ratio(drawn, drawn_weight) - overall[:, None]
     return Judged(value, np.full(len(value), mean), np.abs(scale), deviation, *_interval(gaps))
-
-
-def recalibrated(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Predictions that are right on average over all rows: logistic recalibration (Cox, 1958)."""
-    if len(np.unique(y)) < 2:
-        return np.clip(p, _CLIP, 1 - _CLIP)
-    from sklearn.linear_model import LogisticRegression
-
-    clipped = np.clip(p, _CLIP, 1 - _CLIP)
-    logit = np.log(clipped / (1 - clipped))[:, None]
-    return LogisticRegression(C=1e6).fit(logit, y).predict_proba(logit)[:, 1]
 
 
 def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
@@ -230,10 +190,6 @@ def _auc(ranks: np.ndarray, ones: np.ndarray) -> np.ndarray:
 def _steps(total: int, size: int) -> Iterator[int]:
     step = max(1, 2_000_000 // size)
     yield from (min(step, total - start) for start in range(0, total, step))
-
-
-def _sum_by_group(rows: Rows, values: np.ndarray) -> np.ndarray:
-    return np.add.reduceat(rows.weights * values, rows.starts)
 
 
 def _group_sums(rows: Rows, columns: Mapping[str, np.ndarray], resamples: int, seed: int) -> dict[str, np.ndarray]:
@@ -320,13 +276,13 @@ def largest_gap(rows: Rows, is_probability: bool, min_support: int) -> tuple[flo
     large = rows.sizes >= min_support
     if large.sum() < 2:
         return float("nan"), float("nan")
-    weight = _sum_by_group(rows, np.ones_like(rows.y))
+    weight = sum_by_group(rows, np.ones_like(rows.y))
     if is_probability:
-        q = recalibrated(rows.y, rows.p)
-        relative = _sum_by_group(rows, rows.y - q) / _sum_by_group(rows, q)
+        q, _ = promised_by_others(rows)
+        relative = sum_by_group(rows, rows.y - q) / sum_by_group(rows, q)
     else:
         error = rows.p - rows.y
         w, total = rows.weights, rows.weights.sum()
-        relative = (_sum_by_group(rows, error) / weight - w @ error / total) / (w @ np.abs(error) / total)
-    means = (_sum_by_group(rows, rows.p) / weight)[large]
+        relative = (sum_by_group(rows, error) / weight - w @ error / total) / (w @ np.abs(error) / total)
+    means = (sum_by_group(rows, rows.p) / weight)[large]
     return float(np.abs(relative[large]).max()), float(means.max() - means.min())

@@ -183,7 +183,8 @@ class DataSlicer:
             values = values.str.split(",").list.eval(pl.element().str.strip_chars())
         if not isinstance(values.dtype, pl.List):
             raise FairnessError(f"column {column} holds {values.dtype}: labels are lists, or text with commas")
-        frame = pl.DataFrame({"row": np.arange(len(values)), "label": values}).explode("label")
+        some = pl.when(pl.col("label").list.len() > 0).then("label")  # an empty list would lose its row
+        frame = pl.DataFrame({"row": np.arange(len(values)), "label": values}).with_columns(label=some).explode("label")
         frame = frame.with_columns(pl.col("label").cast(pl.String).replace("", None).fill_null(NO_LABEL))
         return _rows_by(frame.unique())
 

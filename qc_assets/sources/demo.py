@@ -21,7 +21,7 @@ from qc_assets.settings import Settings
 from qc_assets.sources.demo_tables import generate
 from qc_assets.sources.source import Batch, Progress
 
-_VERSION = 3  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
+_VERSION = 4  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
 
 
 class DemoSource:
@@ -33,6 +33,7 @@ class DemoSource:
         days: days over which their openings are spread.
         first_day: first day of the world (UTC).
         seed: seed of everything random.
+        bias: one to plant, as in ``newcomers:-0.8``; see `qc_assets.demo_bias.Bias`.
     """
 
     name = "demo"
@@ -40,12 +41,13 @@ class DemoSource:
     synthetic = True
     states = False
 
-    def __init__(self, cache: Path, *, n_prs: int, days: int, first_day: date, seed: int) -> None:
+    def __init__(self, cache: Path, *, n_prs: int, days: int, first_day: date, seed: int, bias: str = "") -> None:
         self.cache = cache
         self.n_prs = n_prs
         self.days = days
         self.first_day = first_day
         self.seed = seed
+        self.bias = bias
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "DemoSource":
@@ -55,6 +57,7 @@ class DemoSource:
             days=settings.demo_days,
             first_day=settings.first_date,
             seed=settings.seed,
+            bias=settings.demo_bias,
         )
 
     @property
@@ -62,7 +65,7 @@ class DemoSource:
         return self.first_day + timedelta(days=self.days - 1)
 
     def fingerprint(self) -> str:
-        world = [_VERSION, self.n_prs, self.days, self.first_day.isoformat(), self.seed]
+        world = [_VERSION, self.n_prs, self.days, self.first_day.isoformat(), self.seed, self.bias]
         return hashlib.sha256(json.dumps(world).encode()).hexdigest()[:16]
 
     def folder(self) -> Path:
@@ -73,7 +76,7 @@ class DemoSource:
         draft = self.cache / f".{uuid.uuid4().hex}"
         draft.mkdir(parents=True)
         try:
-            for name, frame in generate(self.n_prs, self.days, self.first_day, self.seed).items():
+            for name, frame in generate(self.n_prs, self.days, self.first_day, self.seed, self.bias).items():
                 frame.write_parquet(draft / f"{name}.parquet", compression="lz4", row_group_size=20_000)
             with suppress(OSError):  # another process was quicker: its world is the same
                 draft.rename(folder)

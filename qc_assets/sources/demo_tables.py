@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from qc_assets.demo_bias import Bias
 from qc_assets.sources import demo_activity as activity
 from qc_assets.sources import demo_world as world
 from qc_assets.sources.demo_world import DAY
@@ -12,7 +13,7 @@ from qc_assets.sources.demo_world import DAY
 ISSUES_PER_PR = 0.8
 
 
-def generate(n_prs: int, days: int, first_day: date, seed: int) -> dict[str, pl.DataFrame]:
+def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") -> dict[str, pl.DataFrame]:
     """Generate a world.
 
     Args:
@@ -20,14 +21,16 @@ def generate(n_prs: int, days: int, first_day: date, seed: int) -> dict[str, pl.
         days: days over which they are opened; nothing is observed after the last.
         first_day: the first day.
         seed: the same arguments give the same world.
+        bias: one to plant, as `qc_assets.demo_bias.Bias` reads it.
 
     Returns:
-        The raw tables' rows by table, and the truth that no model may see: ``truth`` (repo_id, number, p0, passed),
-        ``truth_issues`` (repo_id, number, median_hours) and ``truth_comments`` (comment_id, category).
+        The raw tables' rows by table, and the truth that no model may see: ``truth`` (repo_id, number, p0,
+        fair_p0, passed), ``truth_issues`` (repo_id, number, median_hours) and ``truth_comments`` (comment_id,
+        category).
     """
     rng = np.random.default_rng(seed)
     people, repos = world.populate(rng, n_prs, days, first_day)
-    prs = world.pull_requests(rng, people, repos, n_prs, days, first_day)
+    prs = world.pull_requests(rng, people, repos, n_prs, days, first_day, Bias.parse(bias))
     issues = world.issues(rng, people, repos, round(n_prs * ISSUES_PER_PR), days, first_day)
     prs, issues = _number(prs, issues)
     verdicts = activity.judge(rng, repos, prs)
@@ -79,7 +82,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int) -> dict[str, pl.
         "label_events": dress.label_events(
             pl.concat([pr_labels.join(keys["pr"], on="item"), issue_labels.join(keys["issue"], on="item")])
         ),
-        "truth": prs.select("repo_id", "number", "p0", "passed"),
+        "truth": prs.select("repo_id", "number", "p0", "fair_p0", "passed"),
         "truth_issues": issues.select("repo_id", "number", "median_hours"),
         "truth_comments": on_lines.select("category", comment_id=-pl.col("comment_id").cast(pl.Int64)),
     }

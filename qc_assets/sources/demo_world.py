@@ -9,10 +9,11 @@ The data-generating process, all on the log-odds scale, for pull request i of au
           + kind effect (docs +0.5, chore +0.3, bug +0.1, feature -0.2, refactor -0.1)
           + 0.45 if the description is careful                 (long, with checklists and links)
           - 0.15 at night, - 0.10 on weekends
+          + planted bias, if there is any, for the pull requests of one group
     p0 = 1 / (1 + exp(-eta));  passed ~ Bernoulli(p0)
 
 Everything that follows (reviews, merging, comments, labels put on later) depends on `passed` alone, never on eta,
-so p0 is the best that any model of what is known at the opening could say.
+so p0 is the best that any model of what is known at the opening could say; fair_p0 is the same without the bias.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from statistics import NormalDist
 import numpy as np
 import polars as pl
 
+from qc_assets.demo_bias import Bias
+from qc_assets.errors import SourceError
 from qc_assets.sources import demo_text as text
 
 DAY = 86_400.0
@@ -175,7 +178,13 @@ def authors(
 
 
 def pull_requests(
-    rng: np.random.Generator, people: People, repos: Repositories, count: int, days: int, first_day: date
+    rng: np.random.Generator,
+    people: People,
+    repos: Repositories,
+    count: int,
+    days: int,
+    first_day: date,
+    bias: Bias | None = None,
 ) -> pl.DataFrame:
     """Draw `count` pull requests as they stand at their opening, with p0 and whether they pass.
 
@@ -204,7 +213,9 @@ def pull_requests(
         - 0.15 * ((hour < 6) | (hour >= 22))
         - 0.10 * (weekday >= 5)
     )
-    p0 = 1 / (1 + np.exp(-eta))
+    fair_p0 = 1 / (1 + np.exp(-eta))
+    planted = 0.0 if bias is None else bias.log_odds * _judged_otherwise(bias, repos, repo, prior)
+    p0 = 1 / (1 + np.exp(-eta - planted))
     return pl.DataFrame(
         {
             "item": np.arange(count),
@@ -223,9 +234,19 @@ def pull_requests(
             "draft": (rng.random(count) < 0.05) & ~is_bot,
             "labelled": rng.random(count) < repos.label_habit[repo],
             "p0": p0,
+            "fair_p0": fair_p0,
             "passed": rng.random(count) < p0,
         }
     )
+
+
+def _judged_otherwise(bias: Bias, repos: Repositories, repo: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    if bias.group == "newcomers":
+        return prior == 0
+    names = repos.frame["name"].to_list()
+    if bias.group not in names:
+        raise SourceError(f"QC_DEMO_BIAS: the demo has no repository {bias.group}; it has {', '.join(names[:5])}, …")
+    return repo == names.index(bias.group)
 
 
 def _titles(rng: np.random.Generator, kind: np.ndarray, conventional: np.ndarray) -> np.ndarray:
