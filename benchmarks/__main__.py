@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import archive, embeddings, features, github, merge, pipeline, startup, texts, training
+from benchmarks import archive, embeddings, fairness, features, github, merge, pipeline, startup, texts, training
 
 BENCHMARKS = {
     "startup": startup.main,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "merge": merge.main,
     "training": training.main,
     "embeddings": embeddings.main,
+    "fairness": fairness.main,
     "texts": texts.main,
 }
 

@@ -34,8 +34,9 @@ def test_the_main_job_fills_every_table_and_every_check_has_an_answer(main_run: 
     settings, result = main_run
     graph = build_definitions(settings).resolve_asset_graph()
     assert set(result.metadata) == {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert len(result.checks) == 10 + len(check_names()) + sum(len(gate_names(spec.task)) for spec in SPECS)
-    judged = ("models/", "reports/monitoring", "reports/drift")
+    promised = sum(len(gate_names(spec.task)) + len(spec.sensitive) for spec in SPECS)
+    assert len(result.checks) == 10 + len(check_names()) + promised
+    judged = ("models/", "reports/monitoring", "reports/drift", "reports/bias")
     assert all(passed for name, (passed, _) in result.checks.items() if not name.startswith(judged))
     warehouse = Warehouse.from_settings(settings)
     for name, metadata in result.metadata.items():
@@ -113,10 +114,10 @@ def test_a_model_below_its_threshold_fails_the_run_at_its_end_and_the_champion_s
 
 def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settings: Any) -> None:
     specs = build_definitions(make_settings()).resolve_all_asset_specs()
-    assert {spec.group_name for spec in specs} == {"ingest", "features", "models", "monitoring", "reports"}
+    assert {spec.group_name for spec in specs} == {"ingest", "features", "models", "fairness", "monitoring", "reports"}
     for spec in specs:
         assert spec.description and spec.owners and spec.kinds, spec.key
-        if spec.group_name != "models":
+        if spec.group_name not in ("models", "fairness"):
             columns = spec.metadata["dagster/column_schema"].columns
             assert columns and all(column.description for column in columns), spec.key
 

@@ -10,7 +10,7 @@ from qc_assets.settings import PROJECT_ROOT
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "charts"), [("explore", 3)])
+@pytest.mark.parametrize(("name", "charts"), [("explore", 3), ("fairness", 2)])
 def test_a_notebook_runs_and_draws_its_charts(
     name: str, charts: int, main_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

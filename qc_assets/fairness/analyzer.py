@@ -9,7 +9,8 @@ import polars as pl
 
 from qc_assets.errors import FairnessError
 from qc_assets.fairness import measures
-from qc_assets.fairness.measures import Judged, Measured, Rows, Shown
+from qc_assets.fairness.expected import Rows
+from qc_assets.fairness.measures import Judged, Measured, Shown
 
 Task = Literal["probability", "number", "ranking"]
 FLAGGED, NO_GAP, TOO_SMALL, SHOWN = "flagged", "no gap seen", "too small to say", "not judged"

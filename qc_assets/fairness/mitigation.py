@@ -9,6 +9,7 @@ import polars as pl
 
 from qc_assets.errors import QcError
 from qc_assets.fairness import measures
+from qc_assets.fairness.expected import Rows
 from qc_assets.fairness.mitigator import BiasMitigator, resampled_rows
 from qc_assets.fairness.subject import Subject
 from qc_assets.models.tasks import task_of
@@ -82,7 +83,7 @@ class _Trial:
         order = np.argsort(names, kind="stable")
         y, p, w = (frame[name].to_numpy().astype(np.float64)[order] for name in ("y_true", "y_pred", "weight"))
         groups, sizes = np.unique(names, return_counts=True)
-        rows = measures.Rows(tuple(groups), sizes, y, p, w)
+        rows = Rows(tuple(groups), sizes, y, p, w)
         gap, spread = measures.largest_gap(rows, spec.task != "duration", self.min_support)
         return _State(accuracy, gap, spread)
 

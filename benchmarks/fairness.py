@@ -1,0 +1,71 @@
+"""A bias report of 100,000 test rows and 200 repositories: under 60 s and 4 GiB, intervals and mitigations included."""
+
+import time
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from benchmarks.measure import isolated, verdict
+
+ROWS, REPOS = 100_000, 200
+
+
+def report() -> tuple[str, float]:
+    """Train a quick p0 on rows of which 100,000 are tested, and report on it by repository."""
+    from dataclasses import replace
+
+    from qc_assets.fairness.audit import audit
+    from qc_assets.fairness.report import page
+    from qc_assets.fairness.subject import Subject
+    from qc_assets.models.bundle import Bundle
+    from qc_assets.models.dataset import Dataset
+    from qc_assets.models.p0 import SPEC
+    from qc_assets.models.training import Options, train
+    from qc_assets.settings import load_settings
+
+    rng = np.random.default_rng(0)
+    n = round(ROWS / 0.15)
+    repo = rng.zipf(1.3, 4 * n)
+    repo = repo[repo <= REPOS][:n]
+    n = len(repo)
+    lines, merged = rng.normal(4, 1, n), rng.poisson(3, n)
+    start = np.datetime64("2022-01-01", "us")
+    opened = start + (np.sort(rng.uniform(0, 700, n)) * 86_400e6).astype("timedelta64[us]")
+    chance = 1 / (1 + np.exp(0.8 * (lines - 4) - 0.2 * np.log1p(merged) - 0.3 * np.sin(repo)))
+    numbers = {name: rng.normal(size=n) for name in SPEC.features}
+    frame = pl.DataFrame(numbers).with_columns(
+        repo_id=repo,
+        number=np.arange(n),
+        opened_at=opened,
+        decided_at=opened + np.timedelta64(1, "h"),
+        observed_until=pl.lit(start + np.timedelta64(800, "D")),
+        log_lines=lines,
+        author_prior_merged=merged,
+        author_association=pl.lit("NONE"),
+        passed=rng.random(n) < chance,
+        repo=pl.Series(repo).cast(pl.String),
+    )
+    spec = replace(SPEC, texts=(), maturity=timedelta(days=1))
+    trained = train(spec, Dataset.from_frame(spec, frame), Options(quick=True, resamples=50))
+    best = trained.best
+    fitted = {"kind": best.kind, "parameters": best.parameters, "as_of": {}}
+    bundle = Bundle.of(spec, best.estimator, best.calibrator, trivial=(), context={}, is_synthetic=True, fitted=fitted)
+    subject = Subject(
+        spec, 1, bundle, trained.data.frame, trained.data.x, trained.split.windows, trained.known, "", True
+    )
+    started = time.perf_counter()
+    found = audit(subject, "repo", load_settings(_env_file=None))
+    size = len(page([found]))
+    seconds = time.perf_counter() - started
+    assert found.mitigations is not None
+    tested, groups = len(trained.split.test), len(found.analysis.counts)
+    what = f"{tested:,} test rows, {groups} repositories, {len(found.mitigations)} mitigations, page {size >> 10} KiB"
+    return what, seconds
+
+
+def main() -> None:
+    (what, seconds), _, mib = isolated(report)
+    print(f"bias report of {what}: {seconds:.1f} s, peak with the training before it {mib:.0f} MiB", flush=True)
+    print(verdict(seconds / 60, 1.0, "seconds / 60 s"))
+    print(verdict(mib / 4096, 1.0, "peak / 4 GiB"), flush=True)
