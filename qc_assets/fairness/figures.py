@@ -46,23 +46,10 @@ def trade_off(mitigations: pl.DataFrame) -> bytes | None:
 
     def draw(axes: Any) -> None:
         first = rows.row(0, named=True)
-        axes.plot(first["gap_before"], first["accuracy_before"], "s", color="black")
-        axes.annotate(
-            "as it is",
-            (first["gap_before"], first["accuracy_before"]),
-            fontsize=8,
-            xytext=(4, 4),
-            textcoords="offset points",
-        )
-        for row in rows.to_dicts():
-            axes.plot(row["gap_after"], row["accuracy_after"], "o", mfc="white", color=_GREY)
-            axes.annotate(
-                row["method"],
-                (row["gap_after"], row["accuracy_after"]),
-                fontsize=8,
-                xytext=(4, -8),
-                textcoords="offset points",
-            )
+        axes.plot(first["gap_before"], first["accuracy_before"], "s", color="black", label="as it is")
+        for row, marker in zip(rows.to_dicts(), "ov^<>DPX*", strict=False):
+            axes.plot(row["gap_after"], row["accuracy_after"], marker, mfc="white", color=_GREY, label=row["method"])
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         axes.margins(0.15)
         axes.set_xlabel("largest relative gap between groups (left is fairer)")
         axes.set_ylabel(f"{first['metric'].replace('_', ' ')} (lower is better)")

@@ -213,7 +213,7 @@ def _mitigations(audit: Audit) -> list[str]:
         return [f"  Not tried: {audit.without_mitigation or 'not asked for'}."]
     if audit.mitigations.is_empty():
         return ["  Not tried: there is one group only."]
-    lines = []
+    lines = [] if len(audit.analysis.flags) else ["  Nothing was flagged: these differences may well be chance."]
     for row in audit.mitigations.to_dicts():
         if row["note"]:
             lines.append(f"  {row['method']}: not possible here: {row['note']}")
