@@ -166,4 +166,4 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
     assert json.loads(done.stdout) == {
         "model": "resolution_time", "champion_before": int(champion), "champion": other
     }  # fmt: skip
-    assert client.get_model_version_by_alias("resolution_time", "champion").version == str(other)
+    assert int(client.get_model_version_by_alias("resolution_time", "champion").version) == other

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,19 @@ from qc_assets.definitions import build_definitions
 from qc_assets.errors import FairnessError
 from qc_assets.fairness import LEVELS, BiasReport, Seniority
 from qc_assets.fairness.audit import audit, record
-from qc_assets.fairness.subject import attributes, subject
+from qc_assets.fairness.report import summary
+from qc_assets.fairness.subject import Subject, attributes, subject
 from qc_assets.instance import RunFailedError, open_instance, run_job
+from qc_assets.models.bundle import Bundle
+from qc_assets.models.dataset import Dataset
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.models.training import Options, train
+from qc_assets.partitions import days_between
 from qc_assets.resources import RegistryResource
-from qc_assets.settings import Settings
+from qc_assets.settings import Settings, load_settings
+from qc_assets.sources.demo import DemoSource
+from qc_assets.sources.loading import load
 from qc_assets.warehouse import Warehouse
 from tests.conftest import SHARED
 
@@ -222,3 +230,31 @@ def test_no_level_of_seniority_holds_everybody_on_real_data() -> None:
     )
     shares = {level: (levels == level).mean() for level in LEVELS}
     assert all(0.02 < share < 0.6 for share in shares.values()), shares
+
+
+@pytest.mark.slow
+def test_a_prejudice_that_the_model_has_learnt_is_seen_in_the_outcomes_of_like_changes(tmp_path: Path) -> None:
+    """From the source to the report: newcomers judged more harshly, and a model that predicts it rightly."""
+    source = DemoSource(
+        tmp_path / "demo", n_prs=8_000, days=240, first_day=date(2024, 1, 1), seed=5, bias="newcomers:-1.5"
+    )
+    warehouse = Warehouse(tmp_path / "qc.duckdb", staging=tmp_path / "staging")
+    load(warehouse, source, days_between(source.first_day, source.last_day))
+    settings = load_settings(home=tmp_path / "home", bootstrap_resamples=200)
+    warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+    warehouse.rebuild("features/pull_requests", settings.feature_parameters("pull_requests"))
+    rows = warehouse.sql_file("features/pull_requests", {"is_synthetic": True}, section="training")
+    groups = warehouse.sql_file("features/pull_requests", section="groups")
+    rows = rows.join(groups.select("repo_id", "number", "seniority", "is_newcomer"), on=["repo_id", "number"])
+    trained = train(P0, Dataset.from_frame(P0, rows), Options(quick=True, resamples=50, candidates=("lightgbm",)))
+    best = trained.best
+    fitted = {"kind": best.kind, "parameters": best.parameters, "as_of": {}}
+    bundle = Bundle.of(P0, best.estimator, best.calibrator, trivial=(), context={}, is_synthetic=True, fitted=fitted)
+    split = trained.split
+    found = Subject(P0, 1, bundle, trained.data.frame, trained.data.x, split.windows, trained.known, "", True)
+    report = audit(found, "newcomer", settings)
+    assert "newcomer" not in set(report.analysis.flags["group"]), "it predicts the prejudice rightly"
+    assert report.alike is not None
+    differing = report.alike.flags.filter(pl.col("metric") == "observed_rate")
+    assert differing["group"].to_list() == ["newcomer"] and differing["gap"].item() < -0.15
+    assert "outcomes of like changes differ for newcomer" in summary(report)

@@ -106,7 +106,7 @@ def _result(
     else:
         from qc_assets.fairness import figures, report
 
-        detail = report.summary(audit.analysis)
+        detail = report.summary(audit)
         flags = audit.analysis.flags
         picture = report.gap_figure(audit.analysis, f"{spec.name} by {attribute}")
         metadata = {

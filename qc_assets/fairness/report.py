@@ -90,6 +90,7 @@ def page(audits: Sequence[Audit]) -> str:
         parts=[
             _part(one.analysis)
             | {
+                "summary": summary(one),
                 "alike": None if one.alike is None else _alike(one),
                 "alike_picture": _picture(None if one.alike is None else gap_figure(one.alike, "Like changes")),
                 "mitigations": _mitigations(one),
@@ -119,7 +120,7 @@ def _part(analysis: BiasAnalysis) -> dict[str, Any]:
         "attribute": analysis.attribute,
         "verdict": _verdict(analysis),
         "flagged": len(analysis.flags),
-        "summary": summary(analysis),
+        "summary": _summary(analysis),
         "picture": _picture(gap_figure(analysis, f"Gaps by {analysis.attribute}")),
         "sizes": _picture(figures.sizes(analysis)),
         "imbalance": f"{analysis.imbalance_ratio:.1f}",
@@ -129,14 +130,24 @@ def _part(analysis: BiasAnalysis) -> dict[str, Any]:
     }
 
 
-def summary(analysis: BiasAnalysis) -> str:
-    """One sentence: who is treated differently, by how much, how sure."""
+def summary(audit: Audit) -> str:
+    """A sentence or two: who is treated differently, by how much, how sure."""
+    likely = [] if audit.alike is None else _differing(audit)
+    return f"{_summary(audit.analysis).rstrip('.')}{_and_more('; outcomes of like changes differ for ', likely)}."
+
+
+def _and_more(before: str, sentences: list[str]) -> str:
+    if not sentences:
+        return ""
+    return f"{before}{sentences[0]}{f' (and {len(sentences) - 1} more)' if sentences[1:] else ''}"
+
+
+def _summary(analysis: BiasAnalysis) -> str:
     flags = analysis.flags
     if flags.is_empty():
         return _verdict(analysis)[0]
-    row = flags.row(0, named=True)
     others = flags["group"].n_unique() - 1
-    return f"{sentence(row)}{f' (and {others} more)' if others else ''}"
+    return f"{sentence(flags.row(0, named=True))}{f' (and {others} more)' if others else ''}"
 
 
 def sentence(row: dict[str, Any], meaning: str | None = None) -> str:
@@ -193,18 +204,24 @@ def _groups(analysis: BiasAnalysis) -> list[str]:
     ]
 
 
-def _alike(audit: Audit) -> list[str]:
+def _differing(audit: Audit) -> list[str]:
+    """Sentences on the groups whose outcomes differ from those of like changes."""
     assert audit.alike is not None
-    flags = audit.alike.flags.filter(pl.col("metric") == _FIRST[audit.alike.task])
-    if flags.is_empty():
-        return ["No group's outcomes differ from those of like changes elsewhere, as far as the rows can tell."]
     meaning = _ALIKE if audit.alike.task == "probability" else _ALIKE_NUMBER
+    flags = audit.alike.flags.filter(pl.col("metric") == _FIRST[audit.alike.task])
+    return [sentence(row, meaning) for row in flags.to_dicts()]
+
+
+def _alike(audit: Audit) -> list[str]:
+    found = _differing(audit)
+    if not found:
+        return ["No group's outcomes differ from those of like changes elsewhere, as far as the rows can tell."]
     return [
         "Outcomes differ for these groups. Whether that is unfair, the data cannot say: an author's skill or a "
         "repository's standards would look the same. The model has learnt what it could of it, so p0 and payouts "
         "carry it on.",
-        *(f"  {sentence(row, meaning)}" for row in flags.head(_MOST_NAMED).to_dicts()),
-        *([f"  … and {len(flags) - _MOST_NAMED} more"] if len(flags) > _MOST_NAMED else []),
+        *(f"  {one}" for one in found[:_MOST_NAMED]),
+        *([f"  … and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []),
     ]
 
 
