@@ -34,7 +34,8 @@ def train(
 ) -> None:
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
     from qc_assets import overview
-    from qc_assets.assets.models import training_config
+    from qc_assets.assets import fairness
+    from qc_assets.assets.models import SPECS, training_config
     from qc_assets.instance import run_job
 
     names = model_names()
@@ -51,7 +52,9 @@ def train(
         if name.removeprefix("train_") in chosen
     }
     with console.bar(f"training {' and '.join(chosen)}"):
-        without = [f"{folder}/{n}" for n in names if n not in chosen for folder in ("models", "reports/bias")]
+        others = [spec for spec in SPECS if spec.name not in chosen]
+        reports = [key.to_user_string() for spec in others for key in fairness.keys(spec)]
+        without = [*(f"models/{spec.name}" for spec in others), *reports]
         result = run_job(settings, "training", ops=config, without=without)
     document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
     console.emit(document, *tables)

@@ -136,7 +136,7 @@ def test_a_flag_warns_by_default_and_blocks_what_follows_if_it_is_told_to(
     )
     p0_reports = [key.to_user_string() for key in keys(P0)]
     done = run_job(main_run_copy, "training", selection=[*p0_reports, "ml/predictions"])
-    assert not done.checks[f"reports/bias/p0/seniority: {CHECK}"][0]
+    assert not done.checks[f"reports/bias/p0_by_seniority: {CHECK}"][0]
     strict = main_run_copy.model_copy(update={"bias_blocks": True})
     with open_instance(strict) as instance:
         predictions = dg.AssetKey(["ml", "predictions"])
@@ -159,9 +159,9 @@ def test_one_report_that_cannot_be_made_stops_neither_the_run_nor_the_others(
 
     monkeypatch.setattr(auditing, "audit", fails)
     done = run_job(main_run_copy, "training", selection=[key.to_user_string() for key in keys(P0)])
-    passed, found = done.checks[f"reports/bias/p0/repo: {CHECK}"]
+    passed, found = done.checks[f"reports/bias/p0_by_repo: {CHECK}"]
     assert not passed and "3 of 9 rows" in str(found["detail"])
-    assert "report" in done.metadata["reports/bias/p0/seniority"]
+    assert "report" in done.metadata["reports/bias/p0_by_seniority"]
 
 
 def test_qc_bias_prints_the_report(main_run: Any, tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ def keys(spec: ModelSpec) -> list[dg.AssetKey]:
 
 
 def fairness_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """reports/bias/MODEL/ATTRIBUTE for every model and its sensitive attributes."""
+    """reports/bias/MODEL_by_ATTRIBUTE for every model and its sensitive attributes."""
     return [_bias_asset(spec, settings) for spec in SPECS]
 
 
 def _key(spec: ModelSpec, attribute: str) -> dg.AssetKey:
-    return dg.AssetKey(["reports", "bias", spec.name, attribute])
+    return dg.AssetKey(["reports", "bias", f"{spec.name}_by_{attribute}"])
 
 
 def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
