@@ -2,7 +2,19 @@
 
 import sys
 
-from benchmarks import archive, embeddings, fairness, features, github, merge, pipeline, startup, texts, training
+from benchmarks import (
+    archive,
+    embeddings,
+    fairness,
+    features,
+    github,
+    merge,
+    pipeline,
+    serving,
+    startup,
+    texts,
+    training,
+)
 
 BENCHMARKS = {
     "startup": startup.main,
@@ -14,6 +26,7 @@ BENCHMARKS = {
     "training": training.main,
     "embeddings": embeddings.main,
     "fairness": fairness.main,
+    "serving": serving.main,
     "texts": texts.main,
 }
 

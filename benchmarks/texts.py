@@ -64,7 +64,8 @@ def issues() -> None:
     classes = sorted(frame["label"].unique())
     y = np.array([float(classes.index(name)) for name in frame["label"]])
     text = frame.select(pl.format("{}\n{}", pl.col("title"), pl.col("body").fill_null(""))).to_series()
-    x = np.array([[body, ""] for body in text], dtype=object)
+    # The repository stands where a comment has its path.
+    x = np.array([[body, repo] for body, repo in zip(text, frame["repo"], strict=True)], dtype=object)
     # Halves, stratified by repository and label; each is tested with what the other taught, a repository at a time.
     strata = (frame["repo"] + frame["label"]).to_numpy()
     halves = list(StratifiedKFold(2, shuffle=True, random_state=0).split(x, strata))

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from qc_assets.assets.models import SPECS
 from qc_assets.errors import QcError
 from qc_assets.models import estimators
 from qc_assets.models.bundle import Bundle
 from qc_assets.models.dataset import Dataset
+from qc_assets.models.fast_forest import FlatForest
 from qc_assets.models.spec import Candidate, ModelSpec
 from qc_assets.models.tasks import task_of
 from tests.test_models import SMALL, rows
@@ -104,3 +108,21 @@ def test_a_file_that_holds_anything_else_is_not_loaded(tmp_path: Path) -> None:
         estimators.load(tmp_path)
     with pytest.raises(QcError, match="no estimator in"):
         estimators.load(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 999), depth=st.integers(1, 9), rows=st.integers(1, 60))
+def test_a_flat_forest_answers_as_scikit_learn_does_to_the_last_digit(
+    kind: str, seed: int, depth: int, rows: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(200, 5)).round(1)
+    x[rng.random(x.shape) < 0.2] = np.nan
+    y = (rng.random(200) < 0.6).astype(int)
+    forest_of = RandomForestClassifier if kind == "classifier" else RandomForestRegressor
+    forest = forest_of(n_estimators=12, max_depth=depth, random_state=seed).fit(x, y)
+    asked = rng.normal(size=(rows, 5)).round(1)
+    asked[rng.random(asked.shape) < 0.3] = np.nan
+    theirs = forest.predict_proba(asked)[:, 1] if kind == "classifier" else forest.predict(asked)
+    assert np.array_equal(FlatForest(forest).score(asked), theirs)

@@ -1,12 +1,17 @@
 """The estimators that compete for a model, and formats that are safe to load."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qc_assets.errors import QcError
+from qc_assets.models.fast_forest import FlatForest
 from qc_assets.models.spec import Parameters
+
+# Up to so many rows a forest is walked as flat arrays.
+_FEW = 200
 
 
 class LightGBMEstimator:
@@ -49,7 +54,13 @@ class SklearnEstimator:
             # Threads would add up the trees in whatever order they finish, and the last digit would differ.
             self.model.n_jobs = 1
 
+    @cached_property
+    def _flat(self) -> FlatForest | None:
+        return FlatForest(self.model) if hasattr(self.model, "estimators_") else None
+
     def score(self, x: np.ndarray) -> np.ndarray:
+        if len(x) <= _FEW and self._flat is not None:
+            return self._flat.score(x)
         if hasattr(self.model, "predict_proba"):
             return np.asarray(self.model.predict_proba(x)[:, 1])
         return np.asarray(self.model.predict(x))
