@@ -91,3 +91,29 @@ def test_what_cannot_be_planted_says_so(text: str) -> None:
 def test_a_repository_that_is_not_there_says_which_are() -> None:
     with pytest.raises(SourceError, match=r"no repository no/such; it has acme/atlas"):
         world(1, Bias("no/such", -1.0))
+
+
+@pytest.mark.slow
+def test_errors_of_numbers_are_flagged_where_they_differ_and_hardly_anywhere_else() -> None:
+    analyzer, alarms, found = BiasAnalyzer(resamples=200), 0, 0
+    for seed in range(SEEDS):
+        rng = np.random.default_rng(seed)
+        n = 1_500
+        truth = rng.normal(3, 1.2, n)
+        data = pl.DataFrame(
+            {
+                "team": rng.choice([f"team {i}" for i in range(12)], n),
+                "truth": truth,
+                "said": 3 + 0.5 * (truth - 3) + rng.normal(0, 0.8, n),
+                "weight": np.where(rng.random(n) < 0.1, rng.uniform(1, 4, n), 1.0),
+            }
+        )
+        late = data.with_columns(said=pl.col("said") + 0.6 * (pl.col("team") == "team 3"))
+        fair, unfair = (
+            analyzer.compare_slices(DataSlicer(one).slice_by("team"), "truth", "said", weights="weight").flags
+            for one in (data, late)
+        )
+        alarms += len(fair) > 0
+        found += "team 3" in set(unfair["group"])
+    assert alarms <= 5
+    assert found >= 95
