@@ -52,3 +52,35 @@ CREATE OR REPLACE TEMP MACRO seniority(merged, days, association, least_merged, 
         THEN 'junior'
     ELSE 'newcomer'
 END;
+
+-- What bias reports compare pull requests or issues by; labels are those at the opening.
+CREATE OR REPLACE TEMP MACRO groups_of(feature_table, raw_table) AS TABLE
+WITH items AS (FROM query_table(feature_table)),
+label_states AS (
+    SELECT
+        events.repo_id, events.number, events.label,
+        arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
+    FROM raw.label_events AS events
+    INNER JOIN items ON events.repo_id = items.repo_id AND events.number = items.number
+    WHERE events.created_at <= items.opened_at
+    GROUP BY events.repo_id, events.number, events.label
+),
+labels AS (
+    SELECT repo_id, number, list(label ORDER BY label) AS labels
+    FROM label_states
+    WHERE action = 'labeled'
+    GROUP BY repo_id, number
+)
+SELECT
+    items.repo_id,
+    items.number,
+    coalesce(repositories.name, items.repo_id::VARCHAR) AS repo,
+    items.author_seniority AS seniority,
+    items.author_is_newcomer AS is_newcomer,
+    repositories.language,
+    labels.labels,
+    texts.opened_title AS title
+FROM items
+INNER JOIN query_table(raw_table) AS texts ON items.repo_id = texts.repo_id AND items.number = texts.number
+LEFT JOIN raw.repositories AS repositories ON items.repo_id = repositories.repo_id
+LEFT JOIN labels ON items.repo_id = labels.repo_id AND items.number = labels.number;

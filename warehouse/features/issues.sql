@@ -353,35 +353,9 @@ FROM features.issues
 WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
 
 -- name: groups
--- What bias reports compare; labels are those at the opening.
-WITH labels AS (
-    SELECT repo_id, number, list(label ORDER BY label) AS labels
-    FROM (
-        SELECT
-            events.repo_id, events.number, events.label,
-            arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
-        FROM raw.label_events AS events
-        INNER JOIN features.issues AS items ON events.repo_id = items.repo_id AND events.number = items.number
-        WHERE events.created_at <= items.opened_at
-        GROUP BY events.repo_id, events.number, events.label
-    )
-    WHERE action = 'labeled'
-    GROUP BY repo_id, number
-)
-SELECT
-    items.repo_id,
-    items.number,
-    coalesce(repositories.name, items.repo_id::VARCHAR) AS repo,
-    items.author_seniority AS seniority,
-    items.author_is_newcomer AS is_newcomer,
-    repositories.language,
-    items.resolution_hours AS completion_hours,
-    labels.labels,
-    raw_items.opened_title AS title
-FROM features.issues AS items
-INNER JOIN raw.issues AS raw_items ON items.repo_id = raw_items.repo_id AND items.number = raw_items.number
-LEFT JOIN raw.repositories AS repositories ON items.repo_id = repositories.repo_id
-LEFT JOIN labels ON items.repo_id = labels.repo_id AND items.number = labels.number;
+SELECT groups.*, items.resolution_hours AS completion_hours
+FROM groups_of('features.issues', 'raw.issues') AS groups
+INNER JOIN features.issues AS items ON groups.repo_id = items.repo_id AND groups.number = items.number;
 
 -- name: exclusions
 SELECT coalesce(exclusion, 'none: models may train on it') AS exclusion, count(*) AS issues, avg(closed_in_7_days::INTEGER) AS closed_in_7_days

@@ -443,35 +443,9 @@ FROM raw.pull_requests
 WHERE opened_title IS NOT NULL AND (source = 'demo') = $is_synthetic;
 
 -- name: groups
--- What bias reports compare; labels are those at the opening.
-WITH labels AS (
-    SELECT repo_id, number, list(label ORDER BY label) AS labels
-    FROM (
-        SELECT
-            events.repo_id, events.number, events.label,
-            arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
-        FROM raw.label_events AS events
-        INNER JOIN features.pull_requests AS items ON events.repo_id = items.repo_id AND events.number = items.number
-        WHERE events.created_at <= items.opened_at
-        GROUP BY events.repo_id, events.number, events.label
-    )
-    WHERE action = 'labeled'
-    GROUP BY repo_id, number
-)
-SELECT
-    items.repo_id,
-    items.number,
-    coalesce(repositories.name, items.repo_id::VARCHAR) AS repo,
-    items.author_seniority AS seniority,
-    items.author_is_newcomer AS is_newcomer,
-    repositories.language,
-    epoch(items.decided_at - items.opened_at) / 3600 AS completion_hours,
-    labels.labels,
-    raw_items.opened_title AS title
-FROM features.pull_requests AS items
-INNER JOIN raw.pull_requests AS raw_items ON items.repo_id = raw_items.repo_id AND items.number = raw_items.number
-LEFT JOIN raw.repositories AS repositories ON items.repo_id = repositories.repo_id
-LEFT JOIN labels ON items.repo_id = labels.repo_id AND items.number = labels.number;
+SELECT groups.*, epoch(items.decided_at - items.opened_at) / 3600 AS completion_hours
+FROM groups_of('features.pull_requests', 'raw.pull_requests') AS groups
+INNER JOIN features.pull_requests AS items ON groups.repo_id = items.repo_id AND groups.number = items.number;
 
 -- name: exclusions
 SELECT coalesce(exclusion, 'none: p0 may train on it') AS exclusion, count(*) AS pull_requests, avg(passed::INTEGER) AS pass_rate
