@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from qc_assets.errors import QcError
-from qc_assets.warehouse import Warehouse, sql_sections
+from qc_assets.warehouse import Warehouse, put, sql_sections
 
 if TYPE_CHECKING:
-    import duckdb
-
     from qc_assets.models.lifecycle import Outcome
     from qc_assets.models.registry import Registry
     from qc_assets.models.spec import ModelSpec
@@ -50,9 +48,7 @@ def record(
             task.outcomes(spec.classes, trained.known["test"], trained.best.predictions),
         ],
         how="horizontal",
-    ).with_columns(**_literals(version))
-    if "comment_id" not in predictions.columns:
-        predictions = predictions.with_columns(comment_id=pl.lit(0))
+    )
     sections = sql_sections("ml/model_versions")
     with store.write() as connection:
         connection.execute(sections["retire"], {"model": spec.name, "promoted": outcome.decision.promote})
@@ -75,13 +71,13 @@ def record(
                 "git_commit": origin["git_commit"] or None,
             },
         )
-        _insert(connection, "ml.evaluations", evaluations.fill_nan(None))
+        put(connection, "ml.evaluations", evaluations.fill_nan(None))
         gates = pl.DataFrame([version | vars(gate) for gate in outcome.gates]).rename({"name": "gate"})
-        _insert(connection, "ml.gates", gates)
-        _insert(connection, "ml.test_predictions", predictions)
-        _insert(connection, "ml.training_rows", _training_rows(spec, trained).with_columns(**_literals(version)))
+        put(connection, "ml.gates", gates)
+        put(connection, "ml.test_predictions", with_comment(predictions), version)
+        put(connection, "ml.training_rows", with_comment(_training_rows(spec, trained)), version)
         decision = outcome.decision
-        _insert(
+        put(
             connection,
             "ml.promotions",
             _decision(
@@ -96,15 +92,14 @@ def record(
         )
 
 
-def _literals(values: Mapping[str, Any]) -> dict[str, pl.Expr]:
-    return {name: pl.lit(value) for name, value in values.items()}
+def with_comment(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with a comment_id: 0 where they are about pull requests or issues themselves."""
+    return rows if "comment_id" in rows.columns else rows.with_columns(comment_id=pl.lit(0))
 
 
 def _training_rows(spec: "ModelSpec", trained: "Trained") -> pl.DataFrame:
     """The key of every row of the three windows, and which one."""
     keys = trained.data.frame.select(spec.key)
-    if "comment_id" not in keys.columns:
-        keys = keys.with_columns(comment_id=pl.lit(0))
     windows = trained.split.windows.items()
     return pl.concat([keys[rows].with_columns(time_window=pl.lit(name)) for name, rows in windows])
 
@@ -140,7 +135,7 @@ def roll_back(store: Warehouse, registry: "Registry", model: str, to: int | None
     with store.write() as connection:
         connection.execute(sql_sections("ml/model_versions")["roll_back"], version)
         now = datetime.now(UTC).replace(tzinfo=None)
-        _insert(connection, "ml.promotions", _decision(version, now, "rollback", True, champion, reason, []))
+        put(connection, "ml.promotions", _decision(version, now, "rollback", True, champion, reason, []))
     return champion, to
 
 
@@ -164,9 +159,3 @@ def _decision(
     return pl.DataFrame(
         [dict(version) | row], schema_overrides={"comparisons": _COMPARISONS, "champion_before": pl.Int32}
     )
-
-
-def _insert(connection: "duckdb.DuckDBPyConnection", table: str, frame: pl.DataFrame) -> None:
-    connection.register("rows_to_add", frame.to_arrow())
-    connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME SELECT * FROM rows_to_add")
-    connection.unregister("rows_to_add")

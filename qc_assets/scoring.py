@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from qc_assets.mirror import with_comment
 from qc_assets.models.spec import ModelSpec
-from qc_assets.warehouse import Warehouse
+from qc_assets.warehouse import Warehouse, put
 
 if TYPE_CHECKING:
     from qc_assets.models.bundle import Bundle
@@ -62,15 +63,11 @@ def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthet
         about = waiting.select(pl.col(spec.opened_at).alias("opened_at"), pl.col("observed_until").alias("as_of"))
         parts.append(
             pl.concat([answers(spec, bundle, waiting), about], how="horizontal").with_columns(
-                model=pl.lit(spec.name), version=pl.lit(version), role=pl.lit(role), predicted_at=pl.lit(now)
+                version=pl.lit(version), role=pl.lit(role)
             )
         )
     if parts:
-        rows = pl.concat(parts)
-        if "comment_id" not in rows.columns:
-            rows = rows.with_columns(comment_id=pl.lit(0))
         with store.write() as connection:
-            connection.register("rows_to_add", rows.to_arrow())
-            connection.execute("INSERT OR REPLACE INTO ml.predictions BY NAME FROM rows_to_add")
-            connection.unregister("rows_to_add")
+            rows = with_comment(pl.concat(parts))
+            put(connection, "ml.predictions", rows, {"model": spec.name, "predicted_at": now})
     return counts

@@ -14,7 +14,7 @@ from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
 from qc_assets.fairness.subject import AFTERWARDS, Subject
 from qc_assets.models.dataset import matrix
 from qc_assets.models.tasks import task_of
-from qc_assets.warehouse import Warehouse
+from qc_assets.warehouse import Warehouse, put
 
 if TYPE_CHECKING:
     from qc_assets.settings import Settings
@@ -139,10 +139,7 @@ def record(store: Warehouse, audits: Sequence[Audit]) -> None:
                     f"DELETE FROM {table} WHERE model = $model AND version = $version AND attribute = $attribute", about
                 )
                 if frame is not None and len(frame):
-                    rows = frame.with_columns(**{name: pl.lit(value) for name, value in about.items()})
-                    connection.register("rows_to_add", rows.to_arrow())
-                    connection.execute(f"INSERT INTO {table} BY NAME FROM rows_to_add")
-                    connection.unregister("rows_to_add")
+                    put(connection, table, frame, about)
 
 
 def _is_slow(subject: Subject) -> bool:
