@@ -18,8 +18,8 @@ def report() -> tuple[str, float]:
     from qc_assets.fairness.audit import audit
     from qc_assets.fairness.report import page
     from qc_assets.fairness.subject import Subject
-    from qc_assets.models.bundle import Bundle
     from qc_assets.models.dataset import Dataset
+    from qc_assets.models.lifecycle import bundle_of
     from qc_assets.models.p0 import SPEC
     from qc_assets.models.training import Options, train
     from qc_assets.settings import load_settings
@@ -48,9 +48,7 @@ def report() -> tuple[str, float]:
     )
     spec = replace(SPEC, texts=(), maturity=timedelta(days=1))
     trained = train(spec, Dataset.from_frame(spec, frame), Options(quick=True, resamples=50))
-    best = trained.best
-    fitted = {"kind": best.kind, "parameters": best.parameters, "as_of": {}}
-    bundle = Bundle.of(spec, best.estimator, best.calibrator, trivial=(), context={}, is_synthetic=True, fitted=fitted)
+    bundle = bundle_of(spec, trained, is_synthetic=True)
     subject = Subject(
         spec, 1, bundle, trained.data.frame, trained.data.x, trained.split.windows, trained.known, "", True
     )

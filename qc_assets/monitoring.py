@@ -1,16 +1,13 @@
 """What monitoring says of each champion, as tables and as a page; the mathematics is in `models/monitoring.py`."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
-from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
 
-from qc_assets import scoring
+from qc_assets import pages, scoring
 from qc_assets.models import monitoring as measures
 from qc_assets.models import plots
 from qc_assets.models.spec import ModelSpec
@@ -105,19 +102,18 @@ def _drift(spec: ModelSpec, rows: pl.DataFrame, first: datetime, last: datetime)
 
 def page(found: Sequence[Examined], *, is_synthetic: bool) -> str:
     """One self-contained HTML page about all champions."""
-    templates = Environment(loader=PackageLoader("qc_assets"), autoescape=True)
-    return templates.get_template("monitoring.html").render(
+    return pages.render(
+        "monitoring.html",
         models=[
             {
                 "examined": one,
-                "weeks": _table(one.monitoring.drop("model", "version").tail(_WEEKS)),
-                "drift": _table(one.drift.drop("model", "version")),
-                "live": _table(one.champion_challenger),
+                "weeks": pages.table(one.monitoring.drop("model", "version").tail(_WEEKS)),
+                "drift": pages.table(one.drift.drop("model", "version")),
+                "live": pages.table(one.champion_challenger),
                 "picture": _picture(one.monitoring),
             }
             for one in found
         ],
-        written_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         is_synthetic=is_synthetic,
     )
 
@@ -128,19 +124,4 @@ def _picture(weeks: pl.DataFrame) -> str | None:
         return None
     lines = {"predicted": series["mean_prediction"].to_list(), "observed": series["observed"].to_list()}
     image = plots.weekly(series["week"].to_list(), lines, title="Predicted and observed, by week of opening")
-    return base64.b64encode(image).decode()
-
-
-def _table(frame: pl.DataFrame) -> Markup:
-    if frame.is_empty():
-        return Markup("<p>Nothing yet.</p>")
-    head = Markup("").join(Markup("<th>{}</th>").format(name.replace("_", " ")) for name in frame.columns)
-    body = Markup("").join(
-        Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(_shown(cell)) for cell in row))
-        for row in frame.iter_rows()
-    )
-    return Markup("<table><tr>{}</tr>{}</table>").format(head, body)
-
-
-def _shown(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return pages.picture(image)

@@ -21,8 +21,8 @@ from qc_assets.fairness.audit import audit, record
 from qc_assets.fairness.report import summary
 from qc_assets.fairness.subject import Subject, attributes, subject
 from qc_assets.instance import RunFailedError, open_instance, run_job
-from qc_assets.models.bundle import Bundle
 from qc_assets.models.dataset import Dataset
+from qc_assets.models.lifecycle import bundle_of
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.models.training import Options, train
@@ -247,9 +247,7 @@ def test_a_prejudice_that_the_model_has_learnt_is_seen_in_the_outcomes_of_like_c
     groups = warehouse.sql_file("features/pull_requests", section="groups")
     rows = rows.join(groups.select("repo_id", "number", "seniority", "is_newcomer"), on=["repo_id", "number"])
     trained = train(P0, Dataset.from_frame(P0, rows), Options(quick=True, resamples=50, candidates=("lightgbm",)))
-    best = trained.best
-    fitted = {"kind": best.kind, "parameters": best.parameters, "as_of": {}}
-    bundle = Bundle.of(P0, best.estimator, best.calibrator, trivial=(), context={}, is_synthetic=True, fitted=fitted)
+    bundle = bundle_of(P0, trained, is_synthetic=True)
     split = trained.split
     found = Subject(P0, 1, bundle, trained.data.frame, trained.data.x, split.windows, trained.known, "", True)
     report = audit(found, "newcomer", settings)

@@ -104,21 +104,17 @@ def _result(
     if audit is None:
         detail, metadata = trouble or "there is no version yet", {}
     else:
-        from qc_assets.fairness import figures, report
+        from qc_assets.fairness import report
 
         detail = report.summary(audit)
         flags = audit.analysis.flags
-        picture = report.gap_figure(audit.analysis, f"{spec.name} by {attribute}")
         metadata = {
             "version": audit.version,
             "flagged groups": flags["group"].n_unique() if len(flags) else 0,
             "summary": dg.MetadataValue.md(f"```\n{report.BiasReport.generate_audit_report(audit)}\n```"),
-            "groups": tables.picture(figures.sizes(audit.analysis)),
-            **({"gaps": tables.picture(picture)} if picture else {}),
+            **{name: tables.picture(image) for name, image in audit.pictures.items()},
             **link,
         }
-        trade = None if audit.mitigations is None else figures.trade_off(audit.mitigations)
-        metadata |= {"trade-off": tables.picture(trade)} if trade else {}
     passed = trouble is None and (audit is None or audit.analysis.flags.is_empty())
     return dg.MaterializeResult(
         asset_key=key,

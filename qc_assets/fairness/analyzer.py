@@ -1,7 +1,7 @@
 """BiasAnalyzer: compares groups, and says which gaps are large, supported and significant."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -9,11 +9,14 @@ import polars as pl
 
 from qc_assets.errors import FairnessError
 from qc_assets.fairness import measures
-from qc_assets.fairness.expected import Rows
+from qc_assets.fairness.expected import Rows, sum_by_group
 from qc_assets.fairness.measures import Judged, Measured, Shown
+from qc_assets.fairness.mitigator import inverse_frequency
 
 Task = Literal["probability", "number", "ranking"]
 FLAGGED, NO_GAP, TOO_SMALL, SHOWN = "flagged", "no gap seen", "too small to say", "not judged"
+# The metric that matters most, whose gaps are drawn.
+FIRST = {"probability": "observed_rate", "number": "mean_error", "ranking": "mrr"}
 # Power of 80 % at a significance of 5 %: (z(0.975) + z(0.8)) standard deviations.
 _DETECTABLE = 2.80
 
@@ -61,7 +64,6 @@ class BiasAnalysis:
     significance: float
     min_support: int
     note: str = ""
-    context: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def flags(self) -> pl.DataFrame:
@@ -80,6 +82,7 @@ class BiasAnalysis:
         return float(rows.max() / rows.min())
 
 
+@dataclass(frozen=True)
 class BiasAnalyzer:
     """Compares groups.
 
@@ -92,28 +95,21 @@ class BiasAnalyzer:
         top: for rankings, how far down NDCG looks.
     """
 
-    def __init__(
-        self,
-        threshold: float = 0.1,
-        *,
-        min_support: int = 30,
-        significance: float = 0.01,
-        resamples: int = 500,
-        seed: int = 0,
-        top: int = 10,
-    ) -> None:
-        if not 0 <= threshold < 1:
-            raise FairnessError(f"threshold is {threshold}: a relative gap lies between 0 and 1, such as 0.1")
-        if not 0 < significance < 1:
-            raise FairnessError(f"significance is {significance}: it lies between 0 and 1, such as 0.01")
-        if min_support < 2:
-            raise FairnessError(f"min_support is {min_support}: nothing can be said of fewer than 2 rows")
-        self.threshold = threshold
-        self.min_support = min_support
-        self.significance = significance
-        self.resamples = resamples
-        self.seed = seed
-        self.top = top
+    threshold: float = 0.1
+    _: KW_ONLY
+    min_support: int = 30
+    significance: float = 0.01
+    resamples: int = 500
+    seed: int = 0
+    top: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold < 1:
+            raise FairnessError(f"threshold is {self.threshold}: a relative gap lies between 0 and 1, such as 0.1")
+        if not 0 < self.significance < 1:
+            raise FairnessError(f"significance is {self.significance}: it lies between 0 and 1, such as 0.01")
+        if self.min_support < 2:
+            raise FairnessError(f"min_support is {self.min_support}: nothing can be said of fewer than 2 rows")
 
     def compare_slices(
         self,
@@ -150,7 +146,7 @@ class BiasAnalyzer:
         sampling = {"resamples": self.resamples, "seed": self.seed}
         if kind == "ranking":
             rows, values = _per_query(rows, keys, self.top)
-            measured = measures.queries(rows, tuple(values), values, **sampling)
+            measured = measures.queries(rows, values, **sampling)
         elif kind == "probability":
             if not _is_probability(rows):
                 raise FairnessError(f"{y_true} must be 0 or 1 and {y_pred} within [0, 1] for probabilities")
@@ -192,12 +188,11 @@ class BiasAnalyzer:
             if column != query
         }
         weighting = numbers[weights] if weights else np.ones(sizes.sum())
-        if (weighting < 0).any() or (
-            np.add.reduceat(weighting, np.concatenate([[0], np.cumsum(sizes)[:-1]])) <= 0
-        ).any():
+        rows = Rows(tuple(names), sizes, numbers[y_true], numbers[y_pred], weighting)
+        if (weighting < 0).any() or (sum_by_group(rows, np.ones_like(rows.y)) <= 0).any():
             raise FairnessError(f"{weights} must not be negative, nor 0 throughout a group")
         keys = np.concatenate([part[query] for part in parts]) if query else None
-        return Rows(tuple(names), sizes, numbers[y_true], numbers[y_pred], weighting), keys, empty
+        return rows, keys, empty
 
     def _findings(self, rows: Rows, measured: Measured, *, judge: bool) -> pl.DataFrame:
         judged, shown = measured
@@ -269,13 +264,12 @@ def _completed(frame: pl.DataFrame, metric: str) -> pl.DataFrame:
 
 
 def _counts(rows: Rows, empty: list[str]) -> pl.DataFrame:
-    total, k = int(rows.sizes.sum()), len(rows.sizes)
     return pl.DataFrame(
         {
             "group": [*rows.names, *empty],
             "rows": [*rows.sizes.tolist(), *(0 for _ in empty)],
-            "share": [*(rows.sizes / total).tolist(), *(0.0 for _ in empty)],
-            "weight": [*(total / (k * rows.sizes)).tolist(), *(None for _ in empty)],
+            "share": [*(rows.sizes / rows.sizes.sum()).tolist(), *(0.0 for _ in empty)],
+            "weight": [*inverse_frequency(rows.sizes).tolist(), *(None for _ in empty)],
         },
         schema={"group": pl.String, "rows": pl.Int64, "share": pl.Float64, "weight": pl.Float64},
     )

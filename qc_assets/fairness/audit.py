@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from qc_assets.fairness import mitigation
-from qc_assets.fairness.analyzer import BiasAnalysis, BiasAnalyzer
-from qc_assets.fairness.seniority import Seniority
+from qc_assets.fairness import figures, mitigation
+from qc_assets.fairness.analyzer import FIRST, BiasAnalysis, BiasAnalyzer
 from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
 from qc_assets.fairness.subject import AFTERWARDS, Subject
 from qc_assets.models.dataset import matrix
@@ -57,6 +57,17 @@ class Audit:
     mitigations: pl.DataFrame | None
     without_mitigation: str = ""
 
+    @cached_property
+    def pictures(self) -> dict[str, bytes]:
+        """``gaps``, ``groups``, ``like changes`` and ``trade-off`` as PNGs, as far as there is something to draw."""
+        found = figures.of_analysis(self.analysis)
+        if self.alike is not None:
+            metric = FIRST[self.alike.task]
+            drawn = figures.gaps(self.alike, metric, f"Like changes: {metric.replace('_', ' ')}")
+            found |= {"like changes": drawn} if drawn else {}
+        drawn = None if self.mitigations is None else figures.trade_off(self.mitigations)
+        return found | ({"trade-off": drawn} if drawn else {})
+
 
 def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitigations: bool = True) -> Audit:
     """Compare the groups of an attribute on a version's test window.
@@ -77,13 +88,12 @@ def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitiga
         resamples=settings.bootstrap_resamples,
         seed=settings.seed,
     )
-    seniority = Seniority(settings.seniority_merged, settings.seniority_days)
     late = attribute in AFTERWARDS
     is_number = subject.spec.task == "duration"
 
     def compare(frame: pl.DataFrame) -> BiasAnalysis:
         return analyzer.compare_slices(
-            DataSlicer(frame, seniority=seniority).slice_by(attribute),
+            DataSlicer(frame).slice_by(attribute),
             "y_true",
             "y_pred",
             task="number" if is_number else "probability",
@@ -109,7 +119,7 @@ def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitiga
         elif _is_slow(subject):
             why_not = f"{subject.bundle.fitted['kind']} takes minutes to fit"
         elif with_mitigations:
-            members = DataSlicer(subject.frame, include_bots=True, seniority=seniority).members(attribute)
+            members = DataSlicer(subject.frame, include_bots=True).members(attribute)
             groups = np.empty(len(subject.frame), dtype=object)
             for name, rows in members.items():
                 groups[rows] = name

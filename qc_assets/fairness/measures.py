@@ -66,8 +66,7 @@ def probability(rows: Rows, *, resamples: int, seed: int) -> Measured:
         chosen = (p >= at).astype(np.float64)
         columns |= {f"chosen_{at}": chosen, f"wrong_{at}": chosen * (1 - y), f"missed_{at}": (1 - chosen) * y}
     drawn = _group_sums(rows, columns, resamples, seed)
-    sums = {name: sum_by_group(rows, values) for name, values in columns.items()}
-    n = sums["one"]
+    n = sum_by_group(rows, columns["one"])
     variance = q * (1 - q)
 
     def against(value: np.ndarray, expected: np.ndarray, slope: np.ndarray, drawn_gap: np.ndarray) -> Judged:
@@ -123,16 +122,12 @@ def _shown(
     }
 
 
-def queries(
-    rows: Rows, names: tuple[str, ...], values: Mapping[str, np.ndarray], *, resamples: int, seed: int
-) -> Measured:
+def queries(rows: Rows, values: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> Measured:
     """Means over queries of values that each has, such as NDCG; a row of `rows` is a query."""
     drawn = _group_sums(rows, {"one": np.ones(len(rows.y)), **values}, resamples, seed)
     return {
-        name: _against_all(
-            rows, values[name], np.full(len(rows.sizes), np.mean(values[name])), drawn[name], drawn["one"]
-        )
-        for name in names
+        name: _against_all(rows, each, np.full(len(rows.sizes), each.mean()), drawn[name], drawn["one"])
+        for name, each in values.items()
     }, {}
 
 

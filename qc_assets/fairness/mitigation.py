@@ -10,7 +10,7 @@ import polars as pl
 from qc_assets.errors import QcError
 from qc_assets.fairness import measures
 from qc_assets.fairness.expected import Rows
-from qc_assets.fairness.mitigator import BiasMitigator, resampled_rows
+from qc_assets.fairness.mitigator import BiasMitigator, Correction, inverse_frequency, resampled_rows
 from qc_assets.fairness.subject import Subject
 from qc_assets.models.tasks import task_of
 from qc_assets.models.tasks.task import Known
@@ -89,7 +89,7 @@ class _Trial:
         return _State(accuracy, gap, spread)
 
     def weighted(self) -> dict[str, np.ndarray]:
-        weights = (len(self.inverse) / (len(self.sizes) * self.sizes))[self.inverse]
+        weights = inverse_frequency(self.sizes)[self.inverse]
         return self.answers(self.fit(self.rows, Known(self.known.y, self.known.weights * weights)))
 
     def resampled(self) -> dict[str, np.ndarray]:
@@ -98,13 +98,8 @@ class _Trial:
         return self.answers(self.fit(self.rows[chosen], Known(self.known.y[chosen], self.known.weights[chosen])))
 
     def constrained(self) -> dict[str, np.ndarray]:
-        largest = {
-            name
-            for name, _ in sorted(zip(np.unique(self.train_groups), self.sizes, strict=True), key=lambda one: -one[1])[
-                :_MOST_GROUPS
-            ]
-        }
-        groups = [name if name in largest else "(others)" for name in self.train_groups]
+        largest = np.argsort(-self.sizes, kind="stable")[:_MOST_GROUPS]
+        groups = np.where(np.isin(self.inverse, largest), self.train_groups, "(others)").tolist()
         mixture = BiasMitigator.exponentiated_gradient(self.subject.x[self.rows], self.known.y, groups, seed=self.seed)
         return self.answers(mixture.score(self.subject.x))
 
@@ -125,7 +120,7 @@ class _Trial:
         shift = BiasMitigator.equalize_means(chosen, names, truth[seen], bounds=bounds)
         scale = BiasMitigator.scale_variances(chosen, names, bounds=bounds)
         parity = BiasMitigator.equalize_means(chosen, names, bounds=bounds)
-        corrections: dict[str, Callable[..., np.ndarray]] = {
+        corrections: dict[str, Correction] = {
             "means as observed": shift,
             "equal means": parity,
             "equal variances": scale,
@@ -133,7 +128,7 @@ class _Trial:
         for name, correction in corrections.items():
             yield name, partial(self._corrected, correction, plain["test"])
 
-    def _corrected(self, correction: Callable[..., np.ndarray], answers: np.ndarray) -> np.ndarray:
+    def _corrected(self, correction: Correction, answers: np.ndarray) -> np.ndarray:
         if answers.ndim == 1:
             return correction(answers, self.groups["test"])
         logs = np.log1p(answers)
@@ -145,10 +140,9 @@ def try_all(subject: Subject, attribute_of: np.ndarray, *, min_support: int = 30
     """Accuracy and gap of a model on its test window without and with each mitigation.
 
     Every method starts from a plain fit on the same rows (at most 20,000 of the train window, 2,000 if they are
-    texts, evenly thinned), so
-    that only the method differs. `gap` is the largest relative gap of a supported group: of the pass rate against
-    what was predicted, or of the mean error; `spread` is between the highest and the lowest mean prediction of
-    supported groups.
+    texts, evenly thinned), so that only the method differs. `gap` is the largest relative gap of a supported group:
+    of the observed rate against what was predicted, or of the mean error; `spread` is between the highest and the
+    lowest mean prediction of supported groups.
 
     Args:
         subject: the model.

@@ -84,7 +84,7 @@ class BiasMitigator:
             Weights whose mean is 1, (rows,).
         """
         _, inverse, sizes = _groups(data, column)
-        return (len(inverse) / (len(sizes) * sizes))[inverse]
+        return inverse_frequency(sizes)[inverse]
 
     @staticmethod
     def resample_underrepresented(data: Any, column: str, *, seed: int = 0, most: int = 10) -> Any:
@@ -234,6 +234,11 @@ class ConstrainedClassifier:
 
 def _probability(part: Any, x: np.ndarray) -> np.ndarray:
     return part.predict_proba(x)[:, 1] if hasattr(part, "predict_proba") else np.asarray(part.predict(x), dtype=float)
+
+
+def inverse_frequency(sizes: np.ndarray) -> np.ndarray:
+    """Weight of the rows of each group, ``n / (k * n_g)``, for groups of these sizes, (groups,)."""
+    return sizes.sum() / (len(sizes) * sizes)
 
 
 def resampled_rows(inverse: np.ndarray, sizes: np.ndarray, *, seed: int, most: int) -> np.ndarray:

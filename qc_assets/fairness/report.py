@@ -1,25 +1,21 @@
 """BiasReport: text for a terminal, and one HTML page that can be printed."""
 
-import base64
-import html
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from qc_assets import pages
 from qc_assets.errors import FairnessError
 from qc_assets.fairness import figures
-from qc_assets.fairness.analyzer import FLAGGED, NO_GAP, BiasAnalysis
+from qc_assets.fairness.analyzer import FIRST, FLAGGED, NO_GAP, BiasAnalysis
 from qc_assets.fairness.audit import Audit
 from qc_assets.files import write_whole
 
-# The metric whose gaps are drawn, and what a gap in each judged metric means.
-_FIRST = {"probability": "observed_rate", "number": "mean_error", "ranking": "mrr"}
+# What a gap in each judged metric means.
 _MEANING = {
     "observed_rate": "{value:.1%} came true where {expected:.1%} was predicted",
     "brier": "Brier score {value:.3f} where {expected:.3f} was expected",
@@ -84,17 +80,16 @@ class BiasReport:
 
 def page(audits: Sequence[Audit]) -> str:
     """One self-contained HTML page about all attributes of a model."""
-    return _render(
+    return pages.render(
+        "bias.html",
         title=f"Bias report: {audits[0].model} version {audits[0].version}" if audits else "Bias report",
         is_synthetic=any(one.is_synthetic for one in audits),
         parts=[
-            _part(one.analysis)
+            _part(one.analysis, one.pictures)
             | {
                 "summary": summary(one),
                 "alike": None if one.alike is None else _alike(one),
-                "alike_picture": _picture(None if one.alike is None else gap_figure(one.alike, "Like changes")),
                 "mitigations": _mitigations(one),
-                "trade_off": _picture(None if one.mitigations is None else figures.trade_off(one.mitigations)),
             }
             for one in audits
         ],
@@ -102,18 +97,13 @@ def page(audits: Sequence[Audit]) -> str:
 
 
 def _page_of(analysis: BiasAnalysis) -> str:
-    return _render(title=f"Bias report by {analysis.attribute}", is_synthetic=False, parts=[_part(analysis)])
+    part = _part(analysis, figures.of_analysis(analysis))
+    return pages.render("bias.html", title=f"Bias report by {analysis.attribute}", is_synthetic=False, parts=[part])
 
 
-def _render(**values: Any) -> str:
-    templates = Environment(loader=PackageLoader("qc_assets"), autoescape=True)
-    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    return templates.get_template("bias.html").render(written_at=now, **values)
-
-
-def _part(analysis: BiasAnalysis) -> dict[str, Any]:
-    judged = analysis.findings.filter(pl.col("detectable").is_not_null()).drop("rows")
-    shown = analysis.findings.filter(pl.col("detectable").is_null()).select("group", "metric", "value")
+def _part(analysis: BiasAnalysis, drawn: Mapping[str, bytes]) -> dict[str, Any]:
+    is_judged = pl.col("detectable").is_not_null()
+    shown = analysis.findings.filter(~is_judged).select("group", "metric", "value")
     if len(shown):
         shown = shown.pivot(on="metric", index="group", values="value", aggregate_function="first")
     return {
@@ -121,13 +111,16 @@ def _part(analysis: BiasAnalysis) -> dict[str, Any]:
         "verdict": _verdict(analysis),
         "flagged": len(analysis.flags),
         "summary": _summary(analysis),
-        "picture": _picture(gap_figure(analysis, f"Gaps by {analysis.attribute}")),
-        "sizes": _picture(figures.sizes(analysis)),
+        "pictures": {name: pages.picture(image) for name, image in drawn.items()},
         "imbalance": f"{analysis.imbalance_ratio:.1f}",
-        "counts": table(analysis.counts),
-        "judged": table(judged.drop("status").with_columns(judged["status"])),
-        "shown": table(shown),
+        "counts": _table(analysis.counts),
+        "judged": _table(analysis.findings.filter(is_judged).drop("rows")),
+        "shown": _table(shown),
     }
+
+
+def _table(frame: pl.DataFrame) -> Markup:
+    return pages.table(frame, most=200, marked=FLAGGED, digits=3)
 
 
 def summary(audit: Audit) -> str:
@@ -171,7 +164,7 @@ def _verdict(analysis: BiasAnalysis) -> list[str]:
     if len(flags):
         lines += [f"Flagged: {flags['group'].n_unique()} of {len(analysis.counts)} groups."]
         lines += [f"  {sentence(row)}" for row in flags.to_dicts()]
-    quiet = analysis.findings.filter((pl.col("status") == NO_GAP) & (pl.col("metric") == _FIRST.get(analysis.task)))
+    quiet = analysis.findings.filter((pl.col("status") == NO_GAP) & (pl.col("metric") == FIRST[analysis.task]))
     if len(quiet):
         low, high = np.nanmin(quiet["detectable"].to_numpy()), np.nanmax(quiet["detectable"].to_numpy())
         lines.append(
@@ -208,7 +201,7 @@ def _differing(audit: Audit) -> list[str]:
     """Sentences on the groups whose outcomes differ from those of like changes."""
     assert audit.alike is not None
     meaning = _ALIKE if audit.alike.task == "probability" else _ALIKE_NUMBER
-    flags = audit.alike.flags.filter(pl.col("metric") == _FIRST[audit.alike.task])
+    flags = audit.alike.flags.filter(pl.col("metric") == FIRST[audit.alike.task])
     return [sentence(row, meaning) for row in flags.to_dicts()]
 
 
@@ -243,31 +236,3 @@ def _mitigations(audit: Audit) -> list[str]:
                 f"spread of mean predictions {row['spread_before']:.3f} -> {row['spread_after']:.3f}"
             )
     return lines
-
-
-def gap_figure(analysis: BiasAnalysis, title: str) -> bytes | None:
-    """Gaps of the metric that matters most; None if no group can be judged."""
-    metric = next((m for m in analysis.findings["metric"] if m == _FIRST.get(analysis.task)), None)
-    return None if metric is None else figures.gaps(analysis, metric, f"{title}: {metric.replace('_', ' ')}")
-
-
-def _picture(image: bytes | None) -> str | None:
-    return None if image is None else base64.b64encode(image).decode()
-
-
-def table(frame: pl.DataFrame, most: int = 200) -> Markup:
-    """A frame as an HTML table of at most so many rows."""
-    if frame.is_empty():
-        return Markup("<p>Nothing.</p>")
-    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in frame.columns)
-    body = "".join(
-        f"<tr{' class=flagged' if FLAGGED in row else ''}>"
-        + "".join(f"<td>{html.escape(_shown(cell))}</td>" for cell in row)
-        + "</tr>"
-        for row in frame.head(most).iter_rows()
-    )
-    return Markup(f"<table><tr>{head}</tr>{body}</table>")
-
-
-def _shown(value: object) -> str:
-    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

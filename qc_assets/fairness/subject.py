@@ -56,19 +56,19 @@ class Subject:
         """Rows of the test window with y_true, y_pred and weight; see `measured`."""
         return self.measured(self.bundle.predict_matrix(self.x[self.windows["test"]]))
 
-    def measured(self, answers: np.ndarray, window: str = "test") -> pl.DataFrame:
-        """Rows of a window whose label is known, with y_true, y_pred and weight, for any answers (rows, …).
+    def measured(self, answers: np.ndarray) -> pl.DataFrame:
+        """Rows of the test window whose label is known, with y_true, y_pred and weight, for any answers (rows, …).
 
         Probabilities: label and probability. Durations: log hours, ln(1 + hours), weighted for censoring.
         Categories: whether the likeliest one is right, and the confidence in it.
         """
-        task, known, classes = task_of(self.spec), self.known[window], self.bundle.classes
+        task, known, classes = task_of(self.spec), self.known["test"], self.bundle.classes
         said, happened = task.table(classes, answers), task.outcomes(classes, known, answers)
         y, p = happened["label"], said["prediction"]
         if self.spec.task == "duration":
             y, p = pl.Series(known.y), pl.Series(np.log1p(p.to_numpy()))
         return (
-            self.frame[self.windows[window]]
+            self.frame[self.windows["test"]]
             .with_columns(y_true=y, y_pred=p, weight=pl.Series(known.weights))
             .filter(pl.col("weight") > 0)
         )

@@ -37,6 +37,25 @@ class Outcome:
     finished_at: datetime | None = None
 
 
+def bundle_of(spec: ModelSpec, trained: Trained, *, is_synthetic: bool) -> Bundle:
+    """The best candidate of a training as a version holds it; `spec` is without the numbers made of its texts."""
+    trivial = trained.trivial[0] if trained.trivial.ndim > 1 else trained.trivial
+    return Bundle.of(
+        spec,
+        trained.best.estimator,
+        trained.best.calibrator,
+        trivial=tuple(trivial.tolist()),
+        context=trained.context,
+        is_synthetic=is_synthetic,
+        texts=trained.texts,
+        fitted={
+            "kind": trained.best.kind.removesuffix("_with_texts"),
+            "parameters": trained.best.parameters,
+            "as_of": {name: str(instant) for name, instant in trained.split.as_of.items()},
+        },
+    )
+
+
 def run(
     spec: ModelSpec,
     rows: pl.DataFrame,
@@ -75,20 +94,7 @@ def run(
         trained = train(spec, Dataset.from_frame(spec, rows), options, progress)
     except TrainingError as error:
         return Outcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
-    bundle = Bundle.of(
-        spec,
-        trained.best.estimator,
-        trained.best.calibrator,
-        trivial=tuple(trained.trivial[0].tolist() if trained.trivial.ndim > 1 else trained.trivial.tolist()),
-        context=trained.context,
-        is_synthetic=is_synthetic,
-        texts=trained.texts,
-        fitted={
-            "kind": trained.best.kind.removesuffix("_with_texts"),
-            "parameters": trained.best.parameters,
-            "as_of": {name: str(instant) for name, instant in trained.split.as_of.items()},
-        },
-    )
+    bundle = bundle_of(spec, trained, is_synthetic=is_synthetic)
     checked = gates(trained)
     champion = registry.champion(spec.name)
     decision = decide(trained, checked, champion[1] if champion else None, is_synthetic=is_synthetic, options=options)

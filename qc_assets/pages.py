@@ -1,0 +1,48 @@
+"""Self-contained HTML pages: templates, tables and pictures."""
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+
+def render(template: str, **values: Any) -> str:
+    """A page of `qc_assets/templates`; it is told when it is written."""
+    templates = Environment(loader=PackageLoader("qc_assets"), autoescape=True)
+    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    return templates.get_template(template).render(written_at=now, **values)
+
+
+def picture(image: bytes | None) -> str | None:
+    """A PNG as it stands in a page."""
+    return None if image is None else base64.b64encode(image).decode()
+
+
+def table(frame: pl.DataFrame, *, most: int | None = None, marked: str | None = None, digits: int = 4) -> Markup:
+    """A frame as an HTML table.
+
+    Args:
+        frame: the rows.
+        most: rows to show at most.
+        marked: rows with this value in any cell get it as their class.
+        digits: significant ones of a number.
+    """
+    if frame.is_empty():
+        return Markup("<p>Nothing yet.</p>")
+    head = Markup("").join(Markup("<th>{}</th>").format(name.replace("_", " ")) for name in frame.columns)
+    rows = frame.rows() if most is None else frame.head(most).rows()
+    body = Markup("").join(
+        Markup("<tr{}>{}</tr>").format(
+            Markup(' class="{}"').format(marked) if marked is not None and marked in row else "",
+            Markup("").join(Markup("<td>{}</td>").format(_shown(cell, digits)) for cell in row),
+        )
+        for row in rows
+    )
+    return Markup("<table><tr>{}</tr>{}</table>").format(head, body)
+
+
+def _shown(value: object, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}g}" if isinstance(value, float) else str(value)
