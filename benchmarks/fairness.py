@@ -62,7 +62,25 @@ def report() -> tuple[str, float]:
     return what, seconds
 
 
+def planted() -> str:
+    """The worlds of the tests: what a planted bias does, in how many it is found, and in how many fair ones any is."""
+    from qc_assets.demo_bias import Bias
+    from tests.test_fairness_planted import LOG_ODDS, SEEDS, flagged, world
+
+    fair = [world(seed, None) for seed in range(SEEDS)]
+    harsh = [world(seed, Bias("newcomers", LOG_ODDS)) for seed in range(SEEDS)]
+    new, rate = pl.col("is_newcomer"), pl.col("passed").mean()
+    before, after = (np.mean([one.filter(new).select(rate).item() for one in worlds]) for worlds in (fair, harsh))
+    alarms = sum(any(flagged(one).values()) for one in fair)
+    found = sum("newcomer" in flagged(one)["newcomer"] for one in harsh)
+    return (
+        f"planted {LOG_ODDS} on the log-odds of newcomers ({100 * (after - before):+.0f} points of passing): "
+        f"flagged in {found} of {SEEDS} worlds; any flag in {alarms} of {SEEDS} fair ones"
+    )
+
+
 def main() -> None:
+    print(isolated(planted)[0], flush=True)
     (what, seconds), _, mib = isolated(report)
     print(f"bias report of {what}: {seconds:.1f} s, peak with the training before it {mib:.0f} MiB", flush=True)
     print(verdict(seconds / 60, 1.0, "seconds / 60 s"))

@@ -100,6 +100,9 @@ def throughput(prs: int = 2000) -> None:
     size = sum(map(len, answers.values())) / 2**20
     print(f"{prs:,} pull requests, {rows:,} rows, {size:.0f} MiB of answers in {report.requests} requests")
     print(
+        f"for 1,000: {1_000 * report.requests / prs:.0f} requests, {1_000 * report.points / prs:.0f} points", flush=True
+    )
+    print(
         f"whole client: {seconds:.2f} s, {rows / seconds:,.0f} rows/s; outside the server: {1 - waiting / seconds:.0%}"
     )
     print(f"bare loop of the same requests: {bare:.2f} s")

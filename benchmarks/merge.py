@@ -166,7 +166,7 @@ def main() -> None:
         print(
             f"{name}: {one.best.kind}, ROC AUC {test['roc_auc'].value:.3f} "
             f"({test['roc_auc'].lower:.3f} to {test['roc_auc'].upper:.3f}), Brier {test['brier'].value:.4f}, "
-            f"ECE {test['ece'].value:.3f}; {len(one.split.test):,} test rows; "
+            f"ECE {test['ece'].value:.3f}; {len(one.data):,} rows, {len(one.split.test):,} of them tested; "
             f"strongest alone: {found.feature} with AUC {found.auc:.3f}, {found.share:.0%} of the model's"
             f"{' -> SUSPICIOUS' if found.suspicious else ''}"
         )

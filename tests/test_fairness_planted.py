@@ -14,7 +14,7 @@ from qc_assets.sources.demo import DemoSource
 
 SEEDS = 100
 PRS = 2_000
-LOG_ODDS = -1.0  # about 20 points of passing, for a group of at least 140 of the 2,000 pull requests
+LOG_ODDS = -1.0  # 15 points of passing, for a group of at least 140 of the 2,000 pull requests
 FIRST = date(2024, 1, 1)
 
 
