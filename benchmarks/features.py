@@ -35,8 +35,9 @@ def build(state: str, n_prs: int) -> int:
 
 
 def ours(state: str, memory_limit: str) -> int:
+    from qc_assets.schema import sql_sections
     from qc_assets.settings import load_settings
-    from qc_assets.warehouse import Warehouse, sql_sections
+    from qc_assets.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit=memory_limit)
     query = sql_sections("features/pull_requests")["rows"].rstrip(";")

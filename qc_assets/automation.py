@@ -8,9 +8,10 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from qc_assets.assets import tables
 from qc_assets.assets.models import SPECS
 from qc_assets.assets.monitoring import MONITORING
+from qc_assets.assets.serving import PAYOUTS
 from qc_assets.partitions import daily_partitions
+from qc_assets.schema import RAW_TABLES
 from qc_assets.settings import Settings
-from qc_assets.warehouse import RAW_TABLES
 
 WATCHED = tables.key("raw.pull_requests")
 
@@ -20,8 +21,9 @@ def jobs(settings: Settings) -> list:
     partitions = daily_partitions(settings)
     ingest = dg.AssetSelection.assets(*(tables.key(f"raw.{table}") for table in RAW_TABLES))
     coverage = dg.AssetSelection.assets(tables.key("ops.coverage"))
-    features, models, fairness, reports, monitoring = (
-        dg.AssetSelection.groups(name) for name in ("features", "models", "fairness", "reports", "monitoring")
+    features, models, fairness, reports, monitoring, exports = (
+        dg.AssetSelection.groups(name)
+        for name in ("features", "models", "fairness", "reports", "monitoring", "exports")
     )
     github = dg.AssetSelection.groups("github")
     only_github = [
@@ -44,12 +46,12 @@ def jobs(settings: Settings) -> list:
         dg.define_asset_job("features", coverage | features, description="Recompute coverage and features."),
         dg.define_asset_job(
             "training",
-            coverage | features | models | fairness | monitoring | reports,
+            coverage | features | models | fairness | monitoring | reports | exports,
             description="Recompute features on all that has been loaded, then train, judge and report.",
         ),
         dg.define_asset_job(
             "scoring",
-            coverage | features | monitoring,
+            coverage | features | monitoring | exports | dg.AssetSelection.assets(PAYOUTS),
             description="Recompute features, predict what is open, and see whether the champions still hold.",
         ),
     ]

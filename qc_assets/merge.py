@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from qc_assets.warehouse import sql_sections
+from qc_assets.schema import sql_sections
 
 # Observations are folded in slices, so that the strings of one slice fit in memory.
 _BYTES_PER_SLICE = 64 * 2**20

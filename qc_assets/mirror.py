@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from qc_assets.errors import QcError
-from qc_assets.warehouse import Warehouse, put, sql_sections
+from qc_assets.schema import sql_sections
+from qc_assets.warehouse import Warehouse, put
 
 if TYPE_CHECKING:
     from qc_assets.models.lifecycle import Outcome

@@ -1,14 +1,18 @@
 """The one daily partitions definition: a partition is a UTC day of activity."""
 
 from datetime import date, timedelta
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from qc_assets.settings import Settings
 
+if TYPE_CHECKING:
+    import dagster as dg
 
-def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+
+def daily_partitions(settings: Settings) -> "dg.DailyPartitionsDefinition":
     """Days from QC_START_DATE to the last one that can be complete, in UTC."""
+    import dagster as dg  # half a second, which commands need not wait for
+
     end = None
     if settings.end_date is not None or settings.source == "demo":
         end = (settings.last_date + timedelta(days=1)).isoformat()

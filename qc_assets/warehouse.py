@@ -13,7 +13,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,9 @@ import polars as pl
 from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.settings import SQL_ROOT, Settings
+from qc_assets.schema import columns, create_tables, sql_sections
+from qc_assets.settings import Settings
 
-RAW_TABLES = (
-    "repositories",
-    "users",
-    "pull_requests",
-    "reviews",
-    "review_comments",
-    "issues",
-    "issue_comments",
-    "label_events",
-)
-# Reports that keep a row for every version; the others are computed anew.
-KEPT_REPORTS = ["reports/bias", "reports/bias_mitigation"]
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
 # The second and third: another thread of this process has the file open in the other mode, or is closing it.
 _BUSY = (
@@ -46,20 +34,6 @@ _BUSY = (
 )
 
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-
-
-@cache
-def sql_sections(name: str) -> dict[str, str]:
-    """Read `warehouse/<name>.sql`, split at its `-- name: x` lines; text before the first is section ``""``.
-
-    Raises:
-        QcError: if the file does not exist.
-    """
-    path = SQL_ROOT / f"{name}.sql"
-    if not path.is_file():
-        raise QcError(f"no SQL file {path}")
-    parts = re.split(r"^-- name: (\w+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {"": parts[0].strip(), **dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))}
 
 
 def _is_busy(error: BaseException) -> bool:
@@ -135,6 +109,30 @@ class Warehouse:
             connection.close()
 
     @contextmanager
+    def overlay(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An in-memory connection with the warehouse attached read-only as `warehouse`, for what-if questions.
+
+        Raises:
+            WarehouseMissingError: if nothing has been loaded yet.
+            WarehouseBusyError: if a writer kept the file for longer than `lock_timeout_s`.
+        """
+        with self.read():  # waits for its turn, and says who has the file
+            pass
+        connection = self.scratch()
+        attempts = Retrying(
+            retry=retry_if_exception(_is_busy),
+            stop=stop_after_delay(self.lock_timeout_s),
+            wait=wait_random_exponential(multiplier=0.01, max=0.5),
+            reraise=True,
+        )
+        try:
+            path = str(self.path).replace("'", "''")
+            attempts(connection.execute, f"ATTACH '{path}' AS warehouse (READ_ONLY)")
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open for writing, run the body in one transaction, commit (or roll back on any error), close."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +152,7 @@ class Warehouse:
         try:
             connection.begin()
             try:
-                self.create_tables(connection)
+                create_tables(connection, self.path)
                 yield connection
                 connection.commit()
             except BaseException:
@@ -199,7 +197,7 @@ class Warehouse:
         """Replace what was in the table of `warehouse/<name>.sql` by `rows`, matched by column name."""
         with self.staging() as folder:
             if not rows.columns:  # no rows, and so no columns either
-                rows = pl.DataFrame(schema={column: pl.Null for column, _, _ in self.columns(name.replace("/", "."))})
+                rows = pl.DataFrame(schema={column: pl.Null for column, _, _ in columns(name.replace("/", "."))})
             rows.write_parquet(folder / "rows.parquet")
             return self._replace_rows(name, folder / "rows.parquet")
 
@@ -210,20 +208,6 @@ class Warehouse:
             connection.execute(sql_sections(name)["table"])
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": str(staged)})
             return _count(connection, table)
-
-    @staticmethod
-    @cache
-    def columns(table: str) -> list[tuple[str, str, str]]:
-        """Name, type and comment of the columns of ``schema.table`` as its SQL declares them; no file is opened."""
-        schema, name = table.split(".")
-        sections = sql_sections(f"{schema}/{name}")
-        with duckdb.connect(":memory:") as connection:
-            connection.execute(f"CREATE SCHEMA {schema}; {sections.get('table') or sections['']}")
-            return connection.execute(
-                "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
-                "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
-                [schema, name],
-            ).fetchall()
 
     def snapshot(self, tables: Sequence[str]) -> str:
         """Identity of the contents of `tables`: SHA-256 over each one's name, row count and sum of row hashes.
@@ -267,40 +251,6 @@ class Warehouse:
             connection.execute("SET enable_progress_bar = false")
         connection.execute(sql_sections("macros")[""])
         return connection
-
-    def create_tables(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Create what is missing; the statements are skipped while their text is the one applied last."""
-        files = ["schema", *(f"raw/{table}" for table in RAW_TABLES)]
-        files += [
-            f"{folder}/{path.stem}" for folder in ("ops", "ml") for path in sorted((SQL_ROOT / folder).glob("*.sql"))
-        ]
-        files += KEPT_REPORTS
-        statements = {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
-        version = hashlib.sha256("".join(statements.values()).encode()).hexdigest()
-        exists = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone()
-        if exists and connection.execute("SELECT version FROM ops.schema_version").fetchone() == (version,):
-            return
-        for statement in statements.values():
-            connection.execute(statement)
-        for table in RAW_TABLES:
-            connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
-        if exists:
-            self._refuse_old_columns(connection, [name.replace("/", ".") for name in files[1:]])
-        connection.execute("CREATE OR REPLACE TABLE ops.schema_version AS SELECT $1 AS version", [version])
-
-    def _refuse_old_columns(self, connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
-        for table in tables:
-            declared = {column for column, _, _ in self.columns(table)}
-            schema, name = table.split(".")
-            found = connection.execute(
-                "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
-                [schema, name],
-            ).fetchall()
-            if declared != {column for (column,) in found}:
-                raise QcError(
-                    f"{self.path} was made by another version of qc-assets ({table} has other columns): "
-                    "move it away, or set QC_WAREHOUSE, and backfill again"
-                )
 
 
 def put(

@@ -8,8 +8,9 @@ import duckdb
 import polars as pl
 from hypothesis import strategies as st
 
+from qc_assets.schema import RAW_TABLES, create_tables, sql_sections
 from qc_assets.settings import load_settings
-from qc_assets.warehouse import RAW_TABLES, Warehouse, sql_sections
+from qc_assets.warehouse import Warehouse
 
 START = datetime(2024, 3, 1)
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -111,7 +112,7 @@ def cover(connection: duckdb.DuckDBPyConnection, days: int = 400) -> None:
 def memory(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
     """An in-memory warehouse with every table."""
     connection = warehouse.scratch()
-    warehouse.create_tables(connection)
+    create_tables(connection, warehouse.path)
     cover(connection)
     return connection
 

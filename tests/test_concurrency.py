@@ -14,10 +14,11 @@ import pytest
 from qc_assets.errors import WarehouseBusyError
 from qc_assets.instance import open_instance, run_job
 from qc_assets.partitions import days_between
+from qc_assets.schema import RAW_TABLES
 from qc_assets.settings import Settings
 from qc_assets.sources import open_source
 from qc_assets.sources.loading import load
-from qc_assets.warehouse import RAW_TABLES, Warehouse
+from qc_assets.warehouse import Warehouse
 
 FIRST = date(2024, 1, 1)
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from qc_assets.partitions import days_between
+from qc_assets.schema import sql_sections
 from qc_assets.settings import load_settings
 from qc_assets.sources import open_source
 from qc_assets.sources.loading import load
-from qc_assets.warehouse import Warehouse, sql_sections
+from qc_assets.warehouse import Warehouse
 from tests import histories
 from tests.histories import START
 

@@ -6,10 +6,11 @@ import pytest
 
 from qc_assets.errors import SourceError
 from qc_assets.partitions import days_between
+from qc_assets.schema import RAW_TABLES
 from qc_assets.sources.demo import DemoSource
 from qc_assets.sources.demo_tables import generate
 from qc_assets.sources.loading import load
-from qc_assets.warehouse import RAW_TABLES, Warehouse
+from qc_assets.warehouse import Warehouse
 
 
 @pytest.fixture(scope="module")

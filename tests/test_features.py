@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from qc_assets.warehouse import Warehouse, sql_sections
+from qc_assets.schema import sql_sections
+from qc_assets.warehouse import Warehouse
 from tests import histories
 from tests.histories import issue, label, pull_request, review
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from qc_assets.errors import SourceError
+from qc_assets.schema import RAW_TABLES
 from qc_assets.sources import gharchive, open_source
 from qc_assets.sources.loading import LoadReport, load
-from qc_assets.warehouse import RAW_TABLES, Warehouse
+from qc_assets.warehouse import Warehouse
 from tests.fakes.archive import (
     comment,
     event,

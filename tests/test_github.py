@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from graphql import parse, validate
 
+from qc_assets.schema import columns
 from qc_assets.sources.github_queries import Part, join, operations
 from qc_assets.warehouse import Warehouse
 from tests.fakes.github import FakeGitHub, VirtualClock
@@ -103,9 +104,9 @@ def test_the_demo_read_through_the_api_is_the_demo(clock: VirtualClock, warehous
     unknown += ("diff_hunk", "vanished_at")
     ids = ("repo_id", "author_id", "review_id", "comment_id", "in_reply_to_id")
     for table in ("pull_requests", "issues", "reviews", "label_events", "issue_comments", "review_comments"):
-        columns = [c for c, _, _ in Warehouse.columns(f"raw.{table}") if c not in (*unknown, *ids)]
-        columns = [c for c in columns if (table, c) != ("reviews", "body")]
-        query = f"SELECT {', '.join(columns)} FROM raw.{table} ORDER BY ALL"
+        names = [c for c, _, _ in columns(f"raw.{table}") if c not in (*unknown, *ids)]
+        names = [c for c in names if (table, c) != ("reviews", "body")]
+        query = f"SELECT {', '.join(names)} FROM raw.{table} ORDER BY ALL"
         assert warehouse.query(query).equals(other.query(query)), table
     verdicts = "SELECT number, submitted_state, count(*) FROM raw.reviews GROUP BY ALL ORDER BY ALL"
     assert warehouse.query(verdicts).equals(other.query(verdicts)), "what dismissed reviews had said is not lost"

@@ -7,10 +7,11 @@ import pytest
 
 from qc_assets.errors import SourceError
 from qc_assets.partitions import days_between
+from qc_assets.schema import RAW_TABLES
 from qc_assets.sources import open_source
 from qc_assets.sources.loading import load
 from qc_assets.sources.source import Batch
-from qc_assets.warehouse import RAW_TABLES, Warehouse
+from qc_assets.warehouse import Warehouse
 
 DAYS = days_between(date(2024, 1, 1), date(2024, 1, 10))
 

@@ -6,7 +6,8 @@ import duckdb
 import pytest
 
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.warehouse import RAW_TABLES, Warehouse
+from qc_assets.schema import RAW_TABLES, columns
+from qc_assets.warehouse import Warehouse
 
 
 def test_reading_before_the_first_write_says_what_to_do(warehouse: Warehouse) -> None:
@@ -35,7 +36,7 @@ def test_every_column_of_every_table_has_a_comment() -> None:
     tables += ["ops.ingest_log", "ops.dead_letters", "ops.coverage", "features.pull_requests", "features.issues"]
     tables += ["ml.model_versions", "ml.evaluations", "ml.test_predictions"]
     tables += ["reports.funnel", "reports.weekly_activity", "reports.calibration"]
-    silent = [(table, name) for table in tables for name, _, comment in Warehouse.columns(table) if not comment]
+    silent = [(table, name) for table in tables for name, _, comment in columns(table) if not comment]
     assert silent == []
 
 

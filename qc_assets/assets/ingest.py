@@ -12,8 +12,8 @@ from qc_assets import progress
 from qc_assets.assets import tables
 from qc_assets.partitions import daily_partitions
 from qc_assets.resources import WarehouseResource
+from qc_assets.schema import RAW_TABLES
 from qc_assets.settings import Settings
-from qc_assets.warehouse import RAW_TABLES
 
 if TYPE_CHECKING:
     from qc_assets.sources.loading import LoadReport

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from qc_assets.warehouse import Warehouse
+from qc_assets.schema import columns
 
 OWNERS = ["team:qc-assets"]
 
@@ -41,9 +41,7 @@ def key(table: str) -> dg.AssetKey:
 def column_schema(table: str) -> dg.TableSchema:
     """Names, types and comments of a table's columns, from its SQL."""
     return dg.TableSchema(
-        columns=[
-            dg.TableColumn(name, type=kind, description=comment) for name, kind, comment in Warehouse.columns(table)
-        ]
+        columns=[dg.TableColumn(name, type=kind, description=comment) for name, kind, comment in columns(table)]
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from qc_assets.errors import SourceError
 from qc_assets.merge import Scope, merge, set_reread
+from qc_assets.schema import sql_sections
 from qc_assets.settings import Settings
 from qc_assets.sources import github_rows
 from qc_assets.sources.github import GitHubSource
@@ -14,7 +15,7 @@ from qc_assets.sources.github_client import Client
 from qc_assets.sources.github_plan import counts
 from qc_assets.sources.github_queries import Part
 from qc_assets.sources.source import Progress
-from qc_assets.warehouse import Warehouse, sql_sections
+from qc_assets.warehouse import Warehouse
 
 MERGED_WITHIN_DAYS = 90
 _PAGE = 100

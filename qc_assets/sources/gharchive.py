@@ -15,10 +15,11 @@ from pathlib import Path
 import duckdb
 
 from qc_assets.errors import SourceError
+from qc_assets.schema import sql_sections
 from qc_assets.settings import Settings
 from qc_assets.sources import archive_files as hours
 from qc_assets.sources.source import Batch, DeadLetter, Progress
-from qc_assets.warehouse import Warehouse, sql_sections
+from qc_assets.warehouse import Warehouse
 
 # A day is cut into slices by repository, and the strings of one slice are held in memory at once. Compressed bytes.
 _BYTES_PER_SLICE = 128 * 2**20

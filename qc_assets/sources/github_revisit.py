@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from qc_assets.merge import Scope, merge, set_reread
+from qc_assets.schema import RAW_TABLES
 from qc_assets.settings import Settings
 from qc_assets.sources import github_rows
 from qc_assets.sources.github import GitHubSource
@@ -12,7 +13,7 @@ from qc_assets.sources.github_complete import Item, complete
 from qc_assets.sources.github_queries import Part
 from qc_assets.sources.github_reader import Reader
 from qc_assets.sources.source import Progress
-from qc_assets.warehouse import RAW_TABLES, Warehouse
+from qc_assets.warehouse import Warehouse
 
 _CHUNK = 200  # items that are fetched and committed as one
 

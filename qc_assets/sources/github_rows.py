@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from qc_assets.clock import parse_instant
-from qc_assets.warehouse import Warehouse, sql_sections
+from qc_assets.schema import columns, sql_sections
 
 Rows = dict[str, list[dict[str, Any]]]
 _TYPES: dict[str, Any] = {
@@ -79,7 +79,7 @@ def write(found: Rows, folder: Path, name: str) -> dict[str, Path]:
         for table, records in found.items():
             if not records:
                 continue
-            kinds = {column: _TYPES[kind] for column, kind, _ in Warehouse.columns(f"raw.{table}")}
+            kinds = {column: _TYPES[kind] for column, kind, _ in columns(f"raw.{table}")}
             schema = {column: kinds.get(column, pl.String) for column in records[0]}
             frame = pl.DataFrame(records, schema=schema, orient="row")
             frame = frame.sort("observed_at").unique([*_KEYS[table], "partition_date"], keep="last")

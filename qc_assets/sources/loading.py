@@ -9,8 +9,9 @@ import polars as pl
 
 from qc_assets.errors import QcError
 from qc_assets.merge import Scope, merge, set_reread
+from qc_assets.schema import RAW_TABLES, sql_sections
 from qc_assets.sources.source import Batch, Progress, Source
-from qc_assets.warehouse import RAW_TABLES, Warehouse, sql_sections
+from qc_assets.warehouse import Warehouse
 
 
 @dataclass

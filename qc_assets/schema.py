@@ -1,0 +1,95 @@
+"""The tables that the SQL files of `warehouse/` declare, and their making."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from qc_assets.errors import QcError
+from qc_assets.settings import SQL_ROOT
+
+RAW_TABLES = (
+    "repositories",
+    "users",
+    "pull_requests",
+    "reviews",
+    "review_comments",
+    "issues",
+    "issue_comments",
+    "label_events",
+)
+# Reports that keep a row for every version; the others are computed anew.
+KEPT_REPORTS = ["reports/bias", "reports/bias_mitigation"]
+
+
+@cache
+def sql_sections(name: str) -> dict[str, str]:
+    """Read `warehouse/<name>.sql`, split at its `-- name: x` lines; text before the first is section ``""``.
+
+    Raises:
+        QcError: if the file does not exist.
+    """
+    path = SQL_ROOT / f"{name}.sql"
+    if not path.is_file():
+        raise QcError(f"no SQL file {path}")
+    parts = re.split(r"^-- name: (\w+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {"": parts[0].strip(), **dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))}
+
+
+@cache
+def columns(table: str) -> list[tuple[str, str, str]]:
+    """Name, type and comment of the columns of ``schema.table`` as its SQL declares them; no file is opened."""
+    schema, name = table.split(".")
+    sections = sql_sections(f"{schema}/{name}")
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(f"CREATE SCHEMA {schema}; {sections.get('table') or sections['']}")
+        return connection.execute(
+            "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
+            "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
+            [schema, name],
+        ).fetchall()
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Create what is missing; the statements are skipped while their text is the one applied last.
+
+    Args:
+        connection: a transaction on the warehouse.
+        path: the warehouse's file, for the error.
+
+    Raises:
+        QcError: if a table has other columns than its SQL declares.
+    """
+    files = ["schema", *(f"raw/{table}" for table in RAW_TABLES)]
+    files += [f"{folder}/{path.stem}" for folder in ("ops", "ml") for path in sorted((SQL_ROOT / folder).glob("*.sql"))]
+    files += KEPT_REPORTS
+    statements = {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
+    version = hashlib.sha256("".join(statements.values()).encode()).hexdigest()
+    exists = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone()
+    if exists and connection.execute("SELECT version FROM ops.schema_version").fetchone() == (version,):
+        return
+    for statement in statements.values():
+        connection.execute(statement)
+    for table in RAW_TABLES:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
+    if exists:
+        _refuse_old_columns(connection, path, [name.replace("/", ".") for name in files[1:]])
+    connection.execute("CREATE OR REPLACE TABLE ops.schema_version AS SELECT $1 AS version", [version])
+
+
+def _refuse_old_columns(connection: duckdb.DuckDBPyConnection, path: Path, tables: Sequence[str]) -> None:
+    for table in tables:
+        declared = {column for column, _, _ in columns(table)}
+        schema, name = table.split(".")
+        found = connection.execute(
+            "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
+            [schema, name],
+        ).fetchall()
+        if declared != {column for (column,) in found}:
+            raise QcError(
+                f"{path} was made by another version of qc-assets ({table} has other columns): "
+                "move it away, or set QC_WAREHOUSE, and backfill again"
+            )
