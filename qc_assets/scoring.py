@@ -69,5 +69,5 @@ def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthet
     if parts:
         with store.write() as connection:
             rows = with_comment(pl.concat(parts))
-            put(connection, "ml.predictions", rows, {"model": spec.name, "predicted_at": now})
+            put(connection, "ml.predictions", rows, {"model": spec.name, "entry": "", "predicted_at": now})
     return counts

@@ -104,7 +104,7 @@ def test_feedback_beats_files_and_nobody_s_guess_is_a_label(warehouse: Warehouse
         histories.put(connection, {"review_comments": rows})
         connection.execute(
             "INSERT INTO ml.feedback BY NAME SELECT unnest(['a', 'b']) AS feedback_id, 'comment_category' AS model, "
-            "1 AS comment_id, unnest(['functional', 'discussion']) AS label, "
+            "'category' AS kind, 'amy' AS given_by, 1 AS comment_id, unnest(['functional', 'discussion']) AS label, "
             "unnest([TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-02']) AS given_at"
         )
         connection.execute(

@@ -84,3 +84,32 @@ FROM items
 INNER JOIN query_table(raw_table) AS texts ON items.repo_id = texts.repo_id AND items.number = texts.number
 LEFT JOIN raw.repositories AS repositories ON items.repo_id = repositories.repo_id
 LEFT JOIN labels ON items.repo_id = labels.repo_id AND items.number = labels.number;
+
+-- d1 = beta × p0 × V, rounded to two decimals, half to even; qc_assets/serving/payouts.py has the same rule. In whole
+-- numbers: a product of decimals would be too wide, and one of doubles would round other cents.
+CREATE OR REPLACE TEMP MACRO payout(beta, p0, value) AS (
+    WITH exact AS (
+        SELECT
+            (beta::DECIMAL(7, 6) * 1000000)::HUGEINT
+            * (p0::DECIMAL(7, 6) * 1000000)::HUGEINT
+            * (value::DECIMAL(20, 6) * 1000000)::HUGEINT AS units
+    ),
+    parts AS (SELECT units // 10000000000000000 AS cents, units % 10000000000000000 AS rest FROM exact),
+    rounded AS (
+        SELECT
+            cents + (rest > 5000000000000000 OR (rest = 5000000000000000 AND cents % 2 = 1))::INTEGER AS cents
+        FROM parts
+    )
+    SELECT ((cents // 100)::VARCHAR || '.' || lpad((cents % 100)::VARCHAR, 2, '0'))::DECIMAL(24, 2) FROM rounded
+);
+
+-- What people said last of each item of a model. The table is a parameter because the macro exists before it does.
+CREATE OR REPLACE TEMP MACRO newest_feedback(feedback_table, about, what) AS TABLE
+SELECT repo_id, number, comment_id, label, given_by, given_at
+FROM query_table(feedback_table)
+WHERE model = about AND kind = what
+QUALIFY row_number() OVER (
+    PARTITION BY
+        comment_id, CASE WHEN comment_id = 0 THEN repo_id END, CASE WHEN comment_id = 0 THEN number END
+    ORDER BY given_at DESC, feedback_id DESC
+) = 1;

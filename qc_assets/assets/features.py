@@ -9,7 +9,7 @@ from qc_assets.resources import WarehouseResource
 from qc_assets.settings import Settings
 from qc_assets.warehouse import Warehouse
 
-_RAW = ("raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "ops.coverage")
+_RAW = ("raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "ops.coverage", "ml.feedback")
 
 
 def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -30,7 +30,7 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _feature_asset(
             "comments",
             "Every review comment, with its category where a person gave one.",
-            ["raw.review_comments", "ml.imported_labels"],
+            ["raw.review_comments", "ml.imported_labels", "ml.feedback"],
             {},
         ),
     ]

@@ -30,9 +30,8 @@ COMMENT ON COLUMN features.comments.observed_until IS 'Comments are judged by th
 -- name: rows
 WITH feedback AS (
     SELECT comment_id, label AS category, 'feedback' AS origin
-    FROM ml.feedback
-    WHERE model = 'comment_category' AND comment_id <> 0
-    QUALIFY row_number() OVER (PARTITION BY comment_id ORDER BY given_at DESC, feedback_id DESC) = 1
+    FROM newest_feedback('ml.feedback', 'comment_category', 'category')
+    WHERE comment_id <> 0
 ),
 imported AS (
     SELECT comment_id, category, origin

@@ -78,9 +78,9 @@ COMMENT ON COLUMN features.issues.hour IS 'Hour of the opening, 0 to 23 (UTC)';
 COMMENT ON COLUMN features.issues.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
 COMMENT ON COLUMN features.issues.is_weekend IS 'Saturday or Sunday (UTC)';
 COMMENT ON COLUMN features.issues.closed_at IS 'When it was closed (UTC); NULL while open';
-COMMENT ON COLUMN features.issues.resolution_hours IS 'Target: hours from the opening to the closing; NULL while open (right-censored)';
+COMMENT ON COLUMN features.issues.resolution_hours IS 'Target: what people corrected it to (ml.feedback), else hours from the opening to the closing; NULL while open (right-censored)';
 COMMENT ON COLUMN features.issues.censored_hours IS 'Hours that an open issue has been watched; NULL for closed ones';
-COMMENT ON COLUMN features.issues.closed_in_7_days IS 'Target: closed within 168 hours; NULL for issues watched for less than that and still open';
+COMMENT ON COLUMN features.issues.closed_in_7_days IS 'Target: what people corrected it to, else closed within 168 hours; NULL for issues watched for less than that and still open';
 COMMENT ON COLUMN features.issues.exclusion IS 'Why models do not train on it: opening_not_observed, outside_coverage, bot; NULL if they do';
 COMMENT ON COLUMN features.issues.observed_until IS 'End of the repository''s covered time';
 
@@ -250,6 +250,13 @@ covered AS (
     FROM ops.coverage
     WHERE is_covered
     QUALIFY row_number() OVER (PARTITION BY repo_id ORDER BY covered_until DESC, covered_from) = 1
+),
+-- A person who knows better corrects the labels, and nothing else.
+corrected_hours AS (
+    SELECT repo_id, number, label::DOUBLE AS hours FROM newest_feedback('ml.feedback', 'resolution_time', 'outcome')
+),
+corrected_closing AS (
+    SELECT repo_id, number, label = 'closed' AS closed FROM newest_feedback('ml.feedback', 'close_in_7_days', 'outcome')
 )
 SELECT
     issues.repo_id,
@@ -307,11 +314,12 @@ SELECT
     (isodow(issues.created_at) - 1)::INTEGER AS weekday,
     isodow(issues.created_at) >= 6 AS is_weekend,
     issues.closed_at,
-    epoch(issues.closed_at - issues.created_at) / 3600 AS resolution_hours,
+    coalesce(corrected_hours.hours, epoch(issues.closed_at - issues.created_at) / 3600) AS resolution_hours,
     CASE
-        WHEN issues.closed_at IS NULL THEN epoch(covered.covered_until - issues.created_at) / 3600
+        WHEN issues.closed_at IS NULL AND corrected_hours.hours IS NULL THEN epoch(covered.covered_until - issues.created_at) / 3600
     END AS censored_hours,
     CASE
+        WHEN corrected_closing.closed IS NOT NULL THEN corrected_closing.closed
         WHEN issues.closed_at <= issues.created_at + INTERVAL 7 DAY THEN true
         WHEN issues.closed_at IS NOT NULL THEN false
         WHEN covered.covered_until >= issues.created_at + INTERVAL 7 DAY THEN false
@@ -334,13 +342,18 @@ INNER JOIN repo_history AS repo ON issues.repo_id = repo.repo_id AND issues.numb
 LEFT JOIN author_history AS author ON issues.repo_id = author.repo_id AND issues.number = author.number
 LEFT JOIN author_prs ON issues.repo_id = author_prs.repo_id AND issues.number = author_prs.number
 LEFT JOIN covered ON issues.repo_id = covered.repo_id
+LEFT JOIN corrected_hours ON issues.repo_id = corrected_hours.repo_id AND issues.number = corrected_hours.number
+LEFT JOIN corrected_closing ON issues.repo_id = corrected_closing.repo_id AND issues.number = corrected_closing.number
 LEFT JOIN speed_at_opening AS speed ON issues.repo_id = speed.repo_id AND issues.number = speed.number;
 
 -- name: training
 -- The label of an issue that is not closed in time is known when the seven days are over; until then it is NULL.
 SELECT
     *,
-    CASE WHEN closed_in_7_days THEN closed_at ELSE opened_at + INTERVAL 7 DAY END AS known_at
+    CASE
+        WHEN closed_in_7_days THEN least(coalesce(closed_at, opened_at + INTERVAL 7 DAY), opened_at + INTERVAL 7 DAY)
+        ELSE opened_at + INTERVAL 7 DAY
+    END AS known_at
 FROM features.issues
 WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
 
@@ -348,7 +361,10 @@ WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
 -- Open issues are labels, too.
 SELECT
     *,
-    CASE WHEN closed_in_7_days THEN closed_at ELSE opened_at + INTERVAL 7 DAY END AS known_at
+    CASE
+        WHEN closed_in_7_days THEN least(coalesce(closed_at, opened_at + INTERVAL 7 DAY), opened_at + INTERVAL 7 DAY)
+        ELSE opened_at + INTERVAL 7 DAY
+    END AS known_at
 FROM features.issues
 WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
 

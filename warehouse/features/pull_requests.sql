@@ -88,7 +88,7 @@ COMMENT ON COLUMN features.pull_requests.hour IS 'Hour of the opening, 0 to 23 (
 COMMENT ON COLUMN features.pull_requests.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
 COMMENT ON COLUMN features.pull_requests.is_weekend IS 'Saturday or Sunday (UTC)';
 COMMENT ON COLUMN features.pull_requests.is_draft IS 'Opened as a draft; NULL where the source does not tell';
-COMMENT ON COLUMN features.pull_requests.passed IS 'Label: the first decisive review by another person approved, or it was merged without one';
+COMMENT ON COLUMN features.pull_requests.passed IS 'Label: what people corrected it to (ml.feedback), else the first decisive review by another person approved, or it was merged without one';
 COMMENT ON COLUMN features.pull_requests.decided_at IS 'When that became known (UTC); NULL while undecided';
 COMMENT ON COLUMN features.pull_requests.review_cycles IS 'Requests for changes by other people, in all';
 COMMENT ON COLUMN features.pull_requests.exclusion IS 'Why p0 is not trained on it: opening_not_observed, outside_coverage, bot, draft, too_small, undecided; NULL if it is';
@@ -341,6 +341,8 @@ covered AS (
     WHERE is_covered
     QUALIFY row_number() OVER (PARTITION BY repo_id ORDER BY covered_until DESC, covered_from) = 1
 ),
+-- A person who knows better corrects the label, and nothing else: what others knew then stays what it was.
+corrected AS (SELECT repo_id, number, label = 'passed' AS passed, given_at FROM newest_feedback('ml.feedback', 'p0', 'outcome')),
 features AS (
     SELECT
         pr.repo_id,
@@ -400,8 +402,11 @@ features AS (
         (isodow(pr.created_at) - 1)::INTEGER AS weekday,
         isodow(pr.created_at) >= 6 AS is_weekend,
         pr.opened_is_draft AS is_draft,
-        outcomes.passed,
-        outcomes.decided_at,
+        coalesce(corrected.passed, outcomes.passed) AS passed,
+        CASE
+            WHEN outcomes.decided_at IS NULL AND corrected.given_at < pr.created_at THEN pr.created_at
+            ELSE coalesce(outcomes.decided_at, corrected.given_at)
+        END AS decided_at,
         outcomes.review_cycles::INTEGER AS review_cycles,
         CASE
             WHEN NOT pr.is_opening_observed THEN 'opening_not_observed'
@@ -410,7 +415,7 @@ features AS (
             WHEN outcomes.author_is_bot THEN 'bot'
             WHEN pr.opened_is_draft THEN 'draft'
             WHEN lines_changed < $min_pr_lines THEN 'too_small'
-            WHEN outcomes.decided_at IS NULL THEN 'undecided'
+            WHEN outcomes.decided_at IS NULL AND corrected.given_at IS NULL THEN 'undecided'
         END AS exclusion,
         covered.covered_until AS observed_until
     FROM pull_requests AS pr
@@ -424,6 +429,7 @@ features AS (
     LEFT JOIN author_arrivals
         ON pr.author_id = author_arrivals.author_id AND pr.repo_id = author_arrivals.repo_id
     LEFT JOIN covered ON pr.repo_id = covered.repo_id
+    LEFT JOIN corrected ON pr.repo_id = corrected.repo_id AND pr.number = corrected.number
     LEFT JOIN speed_at_opening AS speed ON pr.repo_id = speed.repo_id AND pr.number = speed.number
 )
 SELECT * FROM features;

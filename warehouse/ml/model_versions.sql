@@ -55,3 +55,19 @@ SELECT
 UPDATE ml.model_versions
 SET status = CASE WHEN version = $version THEN 'champion' ELSE 'retired' END
 WHERE model = $model AND (version = $version OR status = 'champion');
+
+-- name: window
+SELECT trained_at, train_from, train_until, train_rows, calibration_rows, test_rows, git_commit, snapshot
+FROM ml.model_versions
+WHERE model = $model AND version = $version;
+
+-- name: metrics
+SELECT metric, value, lower, upper, baseline
+FROM ml.evaluations
+WHERE model = $model AND version = $version AND time_window = 'test'
+ORDER BY metric;
+
+-- name: tested
+SELECT label, prediction
+FROM ml.test_predictions
+WHERE model = $model AND version = $version AND label IS NOT NULL;

@@ -1,0 +1,80 @@
+-- name: imagined
+-- Imagined openings at one instant: of every author in every repository that they know, of every author in an
+-- unknown one, and of an unknown author in every repository. The feature SQL then says what it would know of them.
+-- They all happen at the same instant, so none is known to another.
+CREATE TABLE imagined AS
+WITH pairs AS (
+    SELECT repo_id, author_id
+    FROM warehouse.raw.pull_requests
+    WHERE author_id IS NOT NULL AND created_at < $as_of
+    UNION
+    SELECT repo_id, author_id
+    FROM warehouse.raw.issues
+    WHERE author_id IS NOT NULL AND created_at < $as_of
+),
+asked AS (
+    SELECT repo_id, author_id FROM pairs
+    UNION ALL
+    SELECT DISTINCT $unknown, author_id FROM pairs
+    UNION ALL
+    SELECT DISTINCT repo_id, $unknown FROM pairs
+    UNION ALL
+    SELECT $unknown, $unknown
+)
+SELECT
+    repo_id,
+    $first_number - row_number() OVER () AS number,
+    author_id,
+    false AS author_is_bot,
+    'imagined' AS source,
+    $as_of::TIMESTAMP AS created_at,
+    '' AS opened_title,
+    '' AS opened_body
+FROM asked;
+
+-- name: overlay
+-- What the feature SQL reads instead of the warehouse's own tables.
+CREATE SCHEMA raw;
+CREATE SCHEMA ops;
+CREATE SCHEMA ml;
+CREATE VIEW raw.reviews AS FROM warehouse.raw.reviews;
+CREATE VIEW raw.label_events AS FROM warehouse.raw.label_events;
+CREATE VIEW ops.coverage AS FROM warehouse.ops.coverage;
+CREATE VIEW ml.feedback AS FROM warehouse.ml.feedback;
+CREATE VIEW raw.pull_requests AS
+FROM warehouse.raw.pull_requests UNION ALL BY NAME SELECT *, false AS opened_is_draft FROM imagined;
+CREATE VIEW raw.issues AS FROM warehouse.raw.issues UNION ALL BY NAME FROM imagined;
+
+-- name: associations_in_pull_requests
+-- The standing that the platform last showed of an author in a repository.
+SELECT repo_id, author_id, arg_max(opened_author_association, created_at) AS author_association
+FROM warehouse.raw.pull_requests
+WHERE author_id IS NOT NULL AND created_at < $as_of AND opened_author_association IS NOT NULL
+GROUP BY repo_id, author_id;
+
+-- name: associations_in_issues
+SELECT repo_id, author_id, arg_max(opened_author_association, created_at) AS author_association
+FROM warehouse.raw.issues
+WHERE author_id IS NOT NULL AND created_at < $as_of AND opened_author_association IS NOT NULL
+GROUP BY repo_id, author_id;
+
+-- name: end_of_data
+-- Up to when anything has been watched: later, nobody has a history yet.
+SELECT max(covered_until) FROM ops.coverage WHERE is_covered;
+
+-- name: names
+SELECT lower(name) AS name, repo_id AS id, 'repo' AS kind FROM raw.repositories
+UNION ALL
+SELECT lower(login), user_id, 'author' FROM raw.users;
+
+-- name: tasks_of_pull_requests
+SELECT features.*, texts.opened_title, texts.opened_body, lower(texts.author_login) AS author
+FROM features.pull_requests AS features
+INNER JOIN raw.pull_requests AS texts ON features.repo_id = texts.repo_id AND features.number = texts.number
+WHERE features.exclusion IS DISTINCT FROM 'opening_not_observed';
+
+-- name: tasks_of_issues
+SELECT features.*, lower(texts.author_login) AS author
+FROM features.issues AS features
+INNER JOIN raw.issues AS texts ON features.repo_id = texts.repo_id AND features.number = texts.number
+WHERE features.exclusion IS DISTINCT FROM 'opening_not_observed';

@@ -1,0 +1,62 @@
+-- name: table
+CREATE TABLE reports.payouts (
+    entry VARCHAR PRIMARY KEY,
+    payout_id VARCHAR,
+    asked_at TIMESTAMP NOT NULL,
+    task_id VARCHAR NOT NULL,
+    worker_id VARCHAR NOT NULL,
+    version INTEGER NOT NULL,
+    is_synthetic BOOLEAN NOT NULL,
+    beta DECIMAL(7, 6) NOT NULL,
+    p0 DECIMAL(7, 6) NOT NULL,
+    value DECIMAL(20, 6) NOT NULL,
+    d1 DECIMAL(24, 2),
+    recomputed_d1 DECIMAL(24, 2) NOT NULL,
+    adds_up BOOLEAN NOT NULL,
+    refused VARCHAR,
+    passed BOOLEAN
+);
+COMMENT ON TABLE reports.payouts IS 'Payouts and refusals, each computed once more in SQL, with what became of the pull request';
+COMMENT ON COLUMN reports.payouts.entry IS 'Journal and number of the entry';
+COMMENT ON COLUMN reports.payouts.payout_id IS 'Identity that the caller gave';
+COMMENT ON COLUMN reports.payouts.asked_at IS 'When (UTC)';
+COMMENT ON COLUMN reports.payouts.task_id IS 'As it was asked';
+COMMENT ON COLUMN reports.payouts.worker_id IS 'Login of the author';
+COMMENT ON COLUMN reports.payouts.version IS 'Version of p0 that answered';
+COMMENT ON COLUMN reports.payouts.is_synthetic IS 'It was trained on the demo source: this is no real payout';
+COMMENT ON COLUMN reports.payouts.beta IS 'Share, 0 to 1';
+COMMENT ON COLUMN reports.payouts.p0 IS 'Probability';
+COMMENT ON COLUMN reports.payouts.value IS 'V';
+COMMENT ON COLUMN reports.payouts.d1 IS 'What was paid; NULL if it was refused';
+COMMENT ON COLUMN reports.payouts.recomputed_d1 IS 'beta × p0 × value by SQL';
+COMMENT ON COLUMN reports.payouts.adds_up IS 'Both are the same, or nothing was paid';
+COMMENT ON COLUMN reports.payouts.refused IS 'Why nothing was paid';
+COMMENT ON COLUMN reports.payouts.passed IS 'What people said last, else how the first review ended, else what the webhook saw; NULL while that is open';
+
+-- name: rows
+WITH webhook AS (
+    SELECT repo || '#' || number AS task_id, arg_min(passed, {'t': decided_at, 'e': event}) AS passed
+    FROM ml.outcomes
+    GROUP BY repo, number
+),
+computed AS (SELECT *, payout(beta, p0, value) AS recomputed_d1 FROM ml.payouts)
+SELECT
+    payouts.entry,
+    payouts.payout_id,
+    payouts.asked_at,
+    payouts.task_id,
+    payouts.worker_id,
+    payouts.version,
+    payouts.is_synthetic,
+    payouts.beta,
+    payouts.p0,
+    payouts.value,
+    payouts.d1,
+    payouts.recomputed_d1,
+    payouts.d1 IS NULL OR payouts.d1 = payouts.recomputed_d1 AS adds_up,
+    payouts.refused,
+    coalesce(features.passed, webhook.passed) AS passed
+FROM computed AS payouts
+LEFT JOIN features.pull_requests AS features
+    ON payouts.repo_id = features.repo_id AND payouts.number = features.number
+LEFT JOIN webhook ON payouts.task_id = webhook.task_id;
