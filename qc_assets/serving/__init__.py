@@ -1,0 +1,1 @@
+"""The champions behind HTTP: predictions, feedback and payouts."""

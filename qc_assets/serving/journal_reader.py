@@ -1,0 +1,72 @@
+"""Reading a journal while the server writes it, and forgetting what is in the warehouse."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qc_assets.errors import QcError
+
+_NAMES = ("number", "kind", "key", "written_at")
+
+
+def identity(path: Path) -> str:
+    """The journal's own name; a new file has another."""
+    with _open(path) as connection:
+        return connection.execute("SELECT journal FROM identity").fetchone()[0]
+
+
+def lost(path: Path) -> int:
+    """Entries that crashes lost, in all."""
+    with _open(path) as connection:
+        return connection.execute("SELECT coalesce(sum(entries), 0) FROM losses").fetchone()[0]
+
+
+def entries(path: Path, after: int, kinds: Sequence[str], most: int = 50_000) -> list[dict[str, Any]]:
+    """Entries with a number above `after`, in their order: number, kind, key, written_at, document."""
+    return _select(path, f"number > ? AND kind IN ({_marks(kinds)}) ORDER BY number LIMIT ?", [after, *kinds, most])
+
+
+def latest(path: Path, kinds: Sequence[str], most: int) -> list[dict[str, Any]]:
+    """The newest entries, newest first."""
+    return _select(path, f"kind IN ({_marks(kinds)}) ORDER BY number DESC LIMIT ?", [*kinds, most])
+
+
+def forget(path: Path, up_to: int, before: str) -> int:
+    """Delete predictions up to a number that were written before an instant; returns how many.
+
+    Feedback, outcomes and payouts stay, as does the last entry: their keys and the numbers go on.
+    """
+    with _open(path, writable=True) as connection:
+        found = connection.execute(
+            "DELETE FROM entries WHERE kind = 'prediction' AND number <= ? AND written_at < ? "
+            "AND number < (SELECT max(number) FROM entries)",
+            [up_to, before],
+        )
+        connection.commit()
+        return found.rowcount
+
+
+def _select(path: Path, condition: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    with _open(path) as connection:
+        rows = connection.execute(
+            f"SELECT number, kind, key, written_at, document FROM entries WHERE {condition}", parameters
+        ).fetchall()
+    return [dict(zip(_NAMES, row[:4], strict=True)) | {"document": json.loads(row[4])} for row in rows]
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+@contextmanager
+def _open(path: Path, *, writable: bool = False) -> Iterator[sqlite3.Connection]:
+    if not path.exists():
+        raise QcError(f"no journal {path}: `qc serve` writes it")
+    connection = sqlite3.connect(f"file:{path}?mode={'rw' if writable else 'ro'}", uri=True, timeout=30)
+    try:
+        yield connection
+    finally:
+        connection.close()

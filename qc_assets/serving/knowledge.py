@@ -1,0 +1,122 @@
+"""What the warehouse knows, in memory, so that an answer does not wait for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from qc_assets.models.spec import ModelSpec
+from qc_assets.schema import sql_sections
+from qc_assets.serving.history import UNKNOWN, History, imagine
+from qc_assets.settings import Settings
+from qc_assets.warehouse import Warehouse
+
+_MORE = ("repo_id", "number", "author", "opened_at", "source", "observed_until")
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The rows of a feature table, found by repository and number.
+
+    Attributes:
+        rows: sorted by repository and number.
+    """
+
+    rows: pl.DataFrame
+    _numbers: np.ndarray
+    _slices: Mapping[int, tuple[int, int]]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> "Tasks":
+        repos = rows["repo_id"].to_numpy()
+        ids, starts = np.unique(repos, return_index=True)
+        ends = [*starts[1:].tolist(), len(repos)][: len(ids)]  # none of no rows
+        slices = dict(zip(ids.tolist(), zip(starts.tolist(), ends, strict=True), strict=True))
+        return cls(rows, rows["number"].to_numpy(), slices)
+
+    def row(self, repo_id: int, number: int) -> dict[str, Any] | None:
+        """The row of an item, or None."""
+        start, end = self._slices.get(repo_id, (0, 0))
+        place = start + int(np.searchsorted(self._numbers[start:end], number))
+        found = place < end and self._numbers[place] == number
+        return self.rows.row(place, named=True) if found else None
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Histories and items as of one instant.
+
+    Attributes:
+        as_of: the instant.
+        repos, authors: ids by name in lower case.
+        histories, tasks: by table, ``pull_requests`` and ``issues``.
+    """
+
+    as_of: datetime
+    repos: Mapping[str, int]
+    authors: Mapping[str, int]
+    histories: Mapping[str, History]
+    tasks: Mapping[str, Tasks]
+
+    @classmethod
+    def read(
+        cls,
+        store: Warehouse,
+        settings: Settings,
+        specs: Sequence[ModelSpec],
+        as_of: datetime | None = None,
+        *,
+        with_texts: bool = False,
+    ) -> "Knowledge":
+        """Ask the warehouse for everything.
+
+        Args:
+            store: the warehouse.
+            settings: parameters of the feature SQL.
+            specs: models of pull requests or issues whose features are wanted.
+            as_of: default: the end of what has been observed, at most now.
+            with_texts: whether titles and descriptions are wanted, which take most of the memory.
+
+        Raises:
+            WarehouseMissingError, WarehouseBusyError: see `Warehouse.read`.
+        """
+        sections = sql_sections("features/openings")
+        tables: dict[str, list[str]] = {spec.table.removeprefix("features."): [] for spec in specs}
+        for spec in specs:
+            tables[spec.table.removeprefix("features.")] += [
+                *spec.features,
+                *(spec.texts if with_texts else ()),
+                spec.target,
+            ]
+        tasks = {}
+        with store.read() as connection:
+            names = connection.execute(sections["names"]).fetchall()
+            now = datetime.now(UTC).replace(tzinfo=None)
+            until = connection.execute(sections["end_of_data"]).fetchone()
+            as_of = as_of or (min(now, until[0]) if until and until[0] else now)
+            for table, wanted in tables.items():
+                query = sections[f"tasks_of_{table}"].rstrip(";")
+                columns = ", ".join(dict.fromkeys((*_MORE, *wanted)))
+                tasks[table] = Tasks.of(connection.execute(f"SELECT {columns} FROM ({query}) ORDER BY ALL").pl())
+        with store.overlay() as connection:
+            imagine(connection, as_of)
+            histories = {
+                table: History.read(connection, table, as_of, settings.feature_parameters(table)) for table in tables
+            }
+        repos = {name: identity for name, identity, kind in names if kind == "repo"}
+        authors = {name: identity for name, identity, kind in names if kind == "author"}
+        return cls(as_of, repos, authors, histories, tasks)
+
+    def history(self, table: str, repo: str | None, author: str | None) -> dict[str, Any]:
+        """Features of an opening by an author in a repository, by their names; who is unknown has no history yet."""
+        repo_id = self.repos.get((repo or "").lower(), UNKNOWN)
+        return self.histories[table].of(repo_id, self.authors.get((author or "").lower(), UNKNOWN))
+
+    def task(self, table: str, repo: str | None, number: int, author: str | None) -> dict[str, Any] | None:
+        """The item's own row, if it is known; with an author, only if it is theirs."""
+        repo_id = self.repos.get((repo or "").lower())
+        row = None if repo_id is None else self.tasks[table].row(repo_id, number)
+        return None if row is None or (author and row["author"] != author.lower()) else row

@@ -1,0 +1,70 @@
+"""From requests to feature rows: what the warehouse knows, and the facts of the request over it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from qc_assets.models.spec import ModelSpec
+from qc_assets.serving.history import UNKNOWN
+from qc_assets.serving.knowledge import Knowledge
+from qc_assets.serving.schemas import Facts, repository_and_number
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item as a model is asked about it.
+
+    Attributes:
+        features: by name; those that nobody knows are missing or None, which models take as unknown.
+        repo_id, number: 0 where the warehouse does not know the repository, or the task does not say.
+        opened_at: of an item that the warehouse knows, else None.
+    """
+
+    features: dict[str, Any]
+    repo_id: int
+    number: int
+    opened_at: datetime | None
+
+
+def row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
+    """The features of one request.
+
+    Args:
+        facts: the request.
+        knowledge: of items, authors and repositories.
+        now: when it was asked (UTC), for the hour and weekday if nobody says them.
+    """
+    repo, number = repository_and_number(facts.task_id)
+    known = knowledge.task(facts.table, repo, number, facts.worker_id)
+    if known is not None:
+        found = dict(known)
+    else:
+        found = knowledge.history(facts.table, repo, facts.worker_id)
+        found |= {"hour": now.hour, "weekday": now.weekday()} | facts.assumed()
+    found |= facts.given()
+    found["is_weekend"] = found["weekday"] >= 5
+    repo_id = knowledge.repos.get((repo or "").lower(), UNKNOWN)
+    place = (0, 0) if repo_id == UNKNOWN else (repo_id, number)
+    return Row(found, *place, None if known is None else known["opened_at"])
+
+
+def rows(facts: Sequence[Facts], knowledge: Knowledge) -> list[Row]:
+    """The features of requests, in their order."""
+    now = datetime.now(UTC)
+    return [row(one, knowledge, now) for one in facts]
+
+
+def frame(found: Sequence[Row], spec: ModelSpec) -> pl.DataFrame:
+    """Features and texts as a frame with the spec's columns, in its order."""
+    kinds = schema(spec)
+    columns = {name: [one.features.get(name) for one in found] for name in kinds}
+    return pl.DataFrame(columns, schema=kinds, strict=False)
+
+
+def schema(spec: ModelSpec) -> dict[str, Any]:
+    """Types of the spec's features and texts; every feature of a category is a text."""
+    texts = {*spec.categories, *spec.texts, *(spec.features if spec.task == "category" else ())}
+    return {name: pl.String if name in texts else pl.Float64 for name in (*spec.features, *spec.texts)}

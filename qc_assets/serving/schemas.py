@@ -1,0 +1,280 @@
+"""Requests and answers of the API, as OpenAPI shows them."""
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from qc_assets.models.comment_category import CATEGORIES
+
+Bucket = Literal["high", "medium", "low", "very_low"]
+Action = Literal["auto_approve_eligible", "standard_review", "careful_review", "priority_review"]
+# From which p0 on, in falling order.
+BUCKETS: tuple[tuple[float, Bucket, Action], ...] = (
+    (0.9, "high", "auto_approve_eligible"),
+    (0.7, "medium", "standard_review"),
+    (0.5, "low", "careful_review"),
+    (0.0, "very_low", "priority_review"),
+)
+MOST_ROWS = 10_000
+_TASK = re.compile(r"^([^/\s#]+/[^/\s#]+)#(\d{1,15})$")
+
+
+def _printable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL characters")
+    return text
+
+
+def naive_utc(instant: datetime) -> datetime:
+    """An instant as the warehouse has it; one without a time zone is UTC already."""
+    try:
+        return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+    except OverflowError as error:
+        raise ValueError("is no time that a calendar has") from error
+
+
+Instant = Annotated[datetime, AfterValidator(naive_utc)]
+Name = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_printable)]
+Text = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_printable)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Hour = Annotated[int, Field(ge=0, le=23)]
+Day = Annotated[int, Field(ge=0, le=6)]
+
+
+def repository_and_number(task_id: str) -> tuple[str | None, int]:
+    """owner/name and number of ``owner/name#number``; None and 0 of anything else."""
+    found = _TASK.match(task_id)
+    return (found[1], int(found[2])) if found else (None, 0)
+
+
+def bucket_of(p0: float) -> tuple[Bucket, Action]:
+    """Confidence bucket and recommended action of a probability."""
+    return next((bucket, action) for least, bucket, action in BUCKETS if p0 >= least)
+
+
+class Strict(BaseModel):
+    """Refuses fields that it does not know: a misspelt one would be imputed without a word."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Facts(Strict):
+    """An item at its opening.
+
+    Attributes:
+        table: its feature table, without the schema.
+    """
+
+    table: ClassVar[str]
+    renamed: ClassVar[dict[str, str]] = {"submission_hour": "hour", "submission_day": "weekday"}
+
+    worker_id: Name = Field(description="Login of the author.", examples=["dev-00001"])
+    task_id: Name = Field(
+        description="owner/name#number; an item that the warehouse knows is looked up, else its repository.",
+        examples=["acme/atlas#7"],
+    )
+
+    def given(self) -> dict[str, Any]:
+        """Features that the request says, by their names."""
+        return {
+            self.renamed.get(name, name): value
+            for name in self.model_fields_set
+            if name not in ("worker_id", "task_id") and (value := getattr(self, name)) is not None
+        }
+
+    def assumed(self) -> dict[str, Any]:
+        """Features that are taken for granted if neither the request nor the warehouse says them."""
+        return {}
+
+
+class PullRequestFacts(Facts):
+    """A pull request at its opening. What is left out is looked up for a known worker and task, else imputed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"worker_id": "dev-00001", "task_id": "acme/atlas#7", "lines_changed": 120, "files_changed": 4},
+                **{"title_length": 48, "body_length": 300, "commits": 2, "is_bug_fix": True},
+            }
+        }
+    )
+    table: ClassVar[str] = "pull_requests"
+    renamed: ClassVar[dict[str, str]] = Facts.renamed | {
+        "worker_pass_rate": "author_pass_rate",
+        "worker_prior_tasks": "author_prior_prs",
+        "worker_avg_cycles": "author_average_cycles",
+    }
+
+    lines_changed: Count = Field(description="Lines added and deleted.")
+    files_changed: Annotated[int, Field(ge=1, le=10**6)]
+    title_length: Count = Field(description="Characters of the title.")
+    body_length: Count = 0
+    commits: Annotated[int, Field(ge=1, le=10**6)] = 1
+    is_bug_fix: bool = False
+    is_documentation: bool = False
+    is_feature: bool = False
+    is_refactor: bool = False
+    worker_pass_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    worker_prior_tasks: Count | None = None
+    worker_avg_cycles: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    submission_hour: Hour | None = Field(None, description="UTC; default: now.")
+    submission_day: Day | None = Field(None, description="0 Monday; default: today.")
+
+    def given(self) -> dict[str, Any]:
+        found = super().given()
+        found["log_lines"] = math.log(1 + self.lines_changed)
+        return found
+
+    def assumed(self) -> dict[str, Any]:
+        names = ("body_length", "commits", "is_bug_fix", "is_documentation", "is_feature", "is_refactor")
+        return {name: getattr(self, name) for name in names}
+
+
+class IssueFacts(Facts):
+    """An issue at its opening. What is left out is looked up for a known worker and task, else imputed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"worker_id": "dev-00001", "task_id": "acme/atlas#8", "title_length": 40, "body_length": 900},
+                **{"is_bug": True, "label_count": 1},
+            }
+        }
+    )
+    table: ClassVar[str] = "issues"
+
+    title_length: Count | None = None
+    body_length: Count | None = None
+    link_count: Count | None = None
+    checklist_items: Count | None = None
+    code_blocks: Count | None = None
+    label_count: Count | None = None
+    is_bug: bool | None = None
+    is_feature: bool | None = None
+    is_documentation: bool | None = None
+    is_refactor: bool | None = None
+    submission_hour: Hour | None = Field(None, description="UTC; default: now.")
+    submission_day: Day | None = Field(None, description="0 Monday; default: today.")
+
+
+class CommentText(Strict):
+    """A review comment."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"body": "This leaks the handle if read() throws.", "path": "src/io.py"}}
+    )
+    body: Text
+    path: Annotated[str, Field(max_length=4096), AfterValidator(_printable)] | None = None
+    task_id: Name | None = Field(None, description="owner/name#number of the pull request, for the journal.")
+    comment_id: Annotated[int, Field(ge=-(2**62), le=2**62)] = Field(0, description="For the journal.")
+
+
+class Reason(BaseModel):
+    """A feature that moved a prediction."""
+
+    feature: str
+    value: str = Field(description="As the model saw it; empty if nobody knows it.")
+    contribution: float = Field(description="Log-odds, log hours, or a share of the score; see `explain`.")
+
+
+class Details(BaseModel):
+    """What is behind a prediction, on request (`?details=true`)."""
+
+    answer: str | None = Field(None, description="UNCERTAIN below the model's least confidence.")
+    confidence: float | None = None
+    is_known_task: bool = Field(description="The warehouse has the item itself, so its opening was looked up.")
+    history_as_of: datetime = Field(description="Up to when the warehouse knows authors and repositories (UTC).")
+    unknown_features: list[str] = Field(description="What nobody knows, imputed as in training.")
+    reasons: list[Reason] = Field(description="The three features that moved it most.")
+
+
+class P0Answer(BaseModel):
+    """p0 and what to do about it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"task_id": "acme/atlas#7", "worker_id": "dev-00001", "p0": 0.8123, "confidence_bucket": "medium"},
+                **{"recommended_action": "standard_review", "model_version": "3"},
+            }
+        }
+    )
+    task_id: str
+    worker_id: str
+    p0: float
+    confidence_bucket: Bucket
+    recommended_action: Action
+    model_version: str
+    details: Details | None = None
+
+
+class DurationAnswer(BaseModel):
+    """Median hours to the closing, with an 80 % interval."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"task_id": "acme/atlas#8", "worker_id": "dev-00001", "hours": 61.5, "lower": 6.2, "upper": 700.1},
+                **{"horizon_hours": 2160.0, "model_version": "2"},
+            }
+        }
+    )
+    task_id: str
+    worker_id: str
+    hours: float
+    lower: float
+    upper: float = Field(description="At the horizon it means: or longer.")
+    horizon_hours: float
+    model_version: str
+    details: Details | None = None
+
+
+class ClosingAnswer(BaseModel):
+    """Will it be closed within seven days?"""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"task_id": "acme/atlas#8", "worker_id": "dev-00001", "probability": 0.72, "answer": "closed"},
+                **{"model_version": "2"},
+            }
+        }
+    )
+    task_id: str
+    worker_id: str
+    probability: float
+    answer: Literal["closed", "open", "UNCERTAIN"]
+    model_version: str
+    details: Details | None = None
+
+
+class CategoryAnswer(BaseModel):
+    """What kind of feedback it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"category": "functional", "confidence": 0.81, "model_version": "1"},
+                "probabilities": dict(zip(CATEGORIES, (0.81, 0.09, 0.02, 0.06, 0.02), strict=True)),
+            }
+        }
+    )
+    category: str = Field(description="UNCERTAIN if the confidence is under 0.6.")
+    confidence: float
+    probabilities: dict[str, float]
+    model_version: str
+
+
+class Batch(Strict):
+    """Up to 10,000 pull requests."""
+
+    rows: Annotated[list[PullRequestFacts], Field(min_length=1, max_length=MOST_ROWS)]
+
+
+class BatchAnswer(BaseModel):
+    """Answers in the order of the rows."""
+
+    predictions: list[P0Answer]

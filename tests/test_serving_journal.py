@@ -1,0 +1,135 @@
+"""The journal loses at most the last batch to kill -9, and knows how much; payouts are decimal."""
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qc_assets.errors import QcError
+from qc_assets.serving.journal import Journal, JournalFullError
+from qc_assets.serving.journal_reader import entries, identity, latest, lost
+from qc_assets.serving.payouts import PayoutError, payout
+
+NOW = "2026-01-01T00:00:00"
+
+
+def numbered(*numbers: int) -> list[dict[str, int]]:
+    return [{"n": number} for number in numbers]
+
+
+def test_what_is_recorded_is_written_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path)
+    for number in range(100):
+        journal.record("prediction", numbered(number), written_at=NOW)
+    journal.write("payout", {"n": -1}, written_at=NOW)
+    assert journal.waiting == 0, "what was accepted before is written before"
+    journal.close()
+    assert [entry["document"]["n"] for entry in entries(path, 0, ["prediction"])] == list(range(100))
+    assert [entry["number"] for entry in entries(path, 98, ["prediction", "payout"])] == [99, 100, 101]
+    assert [entry["number"] for entry in latest(path, ["prediction"], 2)] == [100, 99]
+    again = Journal(path)
+    assert again.lost == 0 and again.last == 101 and again.identity == identity(path)
+    with pytest.raises(JournalFullError, match="is closed"):
+        journal.record("prediction", numbered(1), written_at=NOW)
+
+
+def test_a_key_counts_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    assert journal.write("feedback", {"x": 1}, written_at=NOW, key="a") is None
+    assert journal.write("feedback", {"x": 2}, written_at=NOW, key="a") == {"x": 1}
+    assert journal.write("outcome", {"x": 3}, written_at=NOW, key="a") is None, "of another kind"
+    assert journal.find("feedback", "a") == {"x": 1} and journal.find("feedback", "b") is None
+    journal.close()
+    (entry,) = entries(tmp_path / "journal.db", 0, ["feedback"])
+    assert entry["document"] == {"x": 1}
+
+
+def test_a_full_journal_refuses_instead_of_dropping(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db", most_waiting=3)
+    with journal._disk:  # the disk is busy
+        journal.record("prediction", numbered(0, 1), written_at=NOW)
+        with pytest.raises(JournalFullError, match=r"2 predictions wait for .*at most 3 may: is the disk full"):
+            journal.record("prediction", numbered(2, 3), written_at=NOW)
+        journal.record("prediction", numbered(2), written_at=NOW)
+    journal.close()
+    assert [one["document"]["n"] for one in entries(tmp_path / "journal.db", 0, ["prediction"])] == [0, 1, 2]
+    with pytest.raises(QcError, match="no journal"):
+        entries(tmp_path / "other.db", 0, ["prediction"])
+
+
+def test_a_disk_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.db")
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    journal._connection.execute("PRAGMA busy_timeout = 10")
+    other.execute("BEGIN IMMEDIATE")
+    journal.record("prediction", numbered(1, 2), written_at=NOW)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        journal.write("payout", {"n": 3}, written_at=NOW)
+    deadline = time.monotonic() + 10
+    while not journal.trouble and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "locked" in journal.trouble and journal.waiting == 2
+    other.execute("ROLLBACK")
+    while (journal.waiting or journal.trouble) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert journal.trouble == "" and journal.waiting == 0
+    journal.close()
+    assert [one["document"]["n"] for one in entries(tmp_path / "journal.db", 0, ["prediction", "payout"])] == [1, 2]
+    assert Journal(tmp_path / "journal.db").lost == 0, "a refused entry is not a lost one"
+
+
+def write_until_killed(path: Path, told: "multiprocessing.Queue[int]") -> None:
+    journal, number = Journal(path), 0
+    while True:
+        journal.record("prediction", numbered(*range(number, number + 50)), written_at=NOW)
+        number += 50
+        told.put(number)
+        time.sleep(0.005)
+
+
+def test_kill_9_loses_at_most_the_last_moments_and_they_are_counted(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    told = spawn.Queue()
+    process = spawn.Process(target=write_until_killed, args=(tmp_path / "journal.db", told))
+    process.start()
+    accepted = 0
+    while accepted < 5_000:
+        accepted = told.get(timeout=60)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    written = len(entries(tmp_path / "journal.db", 0, ["prediction"]))
+    again = Journal(tmp_path / "journal.db")
+    assert written + again.lost >= accepted
+    assert again.lost < 3_000, "a tenth of a second at this pace"
+    again.close()
+    assert lost(tmp_path / "journal.db") == again.lost
+    assert Journal(tmp_path / "journal.db").lost == 0, "a loss is reported once"
+
+
+@given(p0=st.floats(0, 1), value=st.decimals(0, 10**9, places=2), beta=st.decimals("0", "1", places=4))
+def test_a_payout_is_the_product_of_what_is_recorded(p0: float, value: Decimal, beta: Decimal) -> None:
+    found = payout(p0, value, beta)
+    assert abs(found.amount - found.beta * found.p0 * found.value) <= Decimal("0.005")
+    assert found.amount.as_tuple().exponent == -2
+    assert abs(found.p0 - Decimal(p0)) <= Decimal("0.0000005")
+
+
+def test_halves_go_to_the_even_cent_and_nonsense_is_refused() -> None:
+    assert payout(0.5, "1.00", "0.25").amount == Decimal("0.12")
+    assert payout(0.5, "3.00", "0.25").amount == Decimal("0.38")
+    for p0, value, beta, what in ((1.1, "1", "0.2", "p0"), (0.5, "-1", "0.2", "value"), (0.5, "1", "2", "beta")):
+        with pytest.raises(PayoutError, match=f"{what} is "):
+            payout(p0, value, beta)
+    with pytest.raises(PayoutError, match="value is 'much'"):
+        payout(0.5, "much", "0.2")
+    with pytest.raises(PayoutError, match="beta is a binary number"):
+        payout(0.5, "1", 0.2)  # type: ignore[arg-type]
