@@ -175,21 +175,40 @@ def init() -> None:
 
 
 @app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind; else QC_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; else QC_API_PORT.")] = None,
+) -> None:
+    """Serve the champions over HTTP until Ctrl-C: predictions, feedback, payouts, and a page for people."""
+    from qc_assets.doctor import port_is_free
+    from qc_assets.serving.server import serve as run
+
+    chosen: dict[str, Any] = {"host": host, "api_port": port}
+    settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
+    if not port_is_free(settings.host, settings.api_port):
+        raise QcError(f"{settings.host}:{settings.api_port} is in use: stop that program, or set QC_API_PORT")
+    console.err.print(
+        f"http://{settings.host}:{settings.api_port}  (docs, model/info, health, metrics); Ctrl-C stops it"
+    )
+    run(settings)
+
+
+@app.command()
 def up() -> None:
-    """Run the Dagster UI and the MLflow UI until Ctrl-C."""
+    """Run the Dagster UI, the MLflow UI and the API until Ctrl-C."""
     from qc_assets.services import Services
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # A terminal that is closed must stop both as Ctrl-C does; and a shell may have told a job to ignore Ctrl-C.
+    # A terminal that is closed must stop all as Ctrl-C does; and a shell may have told a job to ignore Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     services = Services(load_settings())
-    with console.bar("starting Dagster and MLflow"):
+    with console.bar("starting Dagster, MLflow and the API"):
         services.start()
     lines = [f"[bold]{name}[/bold]  {url}" for name, url in services.urls.items()]
-    console.emit(services.urls, *lines, "Ctrl-C stops both; logs are in " + str(services.logs))
+    console.emit(services.urls, *lines, "Ctrl-C stops all; logs are in " + str(services.logs))
     try:
         services.wait()
     except KeyboardInterrupt:

@@ -97,7 +97,8 @@ def _home(settings: Settings) -> Finding:
 
 
 def _ports(settings: Settings) -> list[tuple[str, int]]:
-    return [("Dagster port", settings.dagster_port), ("MLflow port", settings.mlflow_port)]
+    ports = {"Dagster": settings.dagster_port, "MLflow": settings.mlflow_port, "API": settings.api_port}
+    return [(f"{name} port", port) for name, port in ports.items()]
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -1,4 +1,4 @@
-"""`qc up`: the Dagster UI and the MLflow UI side by side, stopped together."""
+"""`qc up`: the Dagster UI, the MLflow UI and the API side by side, stopped together."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ _STOP_TIMEOUT_S = 20
 
 
 class Services:
-    """Both servers as children of this process, logging to QC_HOME/logs.
+    """The servers as children of this process, logging to QC_HOME/logs.
 
     Args:
         settings: addresses, ports and folders.
@@ -34,18 +34,20 @@ class Services:
     @property
     def urls(self) -> dict[str, str]:
         s = self.settings
-        return {"dagster": f"http://{s.host}:{s.dagster_port}", "mlflow": f"http://{s.host}:{s.mlflow_port}"}
+        ports = {"dagster": s.dagster_port, "mlflow": s.mlflow_port, "api": s.api_port}
+        return {name: f"http://{s.host}:{port}" for name, port in ports.items()}
 
     def start(self) -> None:
-        """Start both and wait until they answer.
+        """Start all and wait until they answer.
 
         Raises:
-            QcError: if a port is taken, or a server stops or does not answer; both are stopped then.
+            QcError: if a port is taken, or a server stops or does not answer; all are stopped then.
         """
         s = self.settings
         for name, port, variable in (
             ("Dagster", s.dagster_port, "QC_DAGSTER_PORT"),
             ("MLflow", s.mlflow_port, "QC_MLFLOW_PORT"),
+            ("the API", s.api_port, "QC_API_PORT"),
         ):
             if not port_is_free(s.host, port):
                 raise QcError(
@@ -62,15 +64,16 @@ class Services:
                 python, "-m", "dagster", "dev", "--host", host, "--port", str(s.dagster_port),
                 "-w", str(PROJECT_ROOT / "workspace.yaml"),
             ],
+            "api": [python, "-m", "qc_assets.cli", "serve"],
         }  # fmt: skip
         try:
-            for name, command in commands.items():
-                self._processes[name] = self._spawn(name, command)
-            for name, url in (
-                ("mlflow", f"{self.urls['mlflow']}/health"),
-                ("dagster", f"{self.urls['dagster']}/server_info"),
-            ):
-                self._wait(name, url)
+            for name in ("mlflow", "dagster"):
+                self._processes[name] = self._spawn(name, commands[name])
+            self._wait("mlflow", f"{self.urls['mlflow']}/health")
+            # Not earlier: two processes that make MLflow's tables at once get in each other's way.
+            self._processes["api"] = self._spawn("api", commands["api"])
+            self._wait("dagster", f"{self.urls['dagster']}/server_info")
+            self._wait("api", f"{self.urls['api']}/health")
         except BaseException:
             self.stop()
             raise
@@ -88,7 +91,7 @@ class Services:
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """Stop both and everything that they started."""
+        """Stop all and everything that they started."""
         for process in self._processes.values():
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)

@@ -1,6 +1,7 @@
 """Every knob of the project, typed, read from `QC_*` variables and the checkout's `.env`."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -116,6 +117,32 @@ class Settings(BaseSettings):
     retrain_after_days: int = Field(30, ge=1, description="Days after which models are retrained anyway.")
     training_threads: int | None = Field(None, ge=1, description="Threads for training; default: all cores.")
 
+    payout_beta: Annotated[Decimal, Field(ge=0, le=1)] = Field(
+        Decimal("0.25"), description="beta of d1 = beta × p0 × V, unless a request says another."
+    )
+    model_max_age_days: int = Field(
+        60, ge=1, description="Older models, or data that end so long ago, are out of date: they are not paid by."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="What requests must bring; without it, the API binds loopback addresses only."
+    )
+    webhook_secret: SecretStr | None = Field(None, description="Secret of GitHub's webhook; without it, it is off.")
+    api_port: int = Field(8000, ge=1, le=65535)
+    api_max_bytes: int = Field(8_000_000, ge=1_000, description="Longest body of a request.")
+    api_rate: str = Field(
+        "1000/second", pattern=r"^[1-9]\d*/(second|minute|hour)$", description="Requests that one client may make."
+    )
+    api_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of browsers that may call the API (CORS), comma-separated; default: none."
+    )
+    champion_refresh_s: float = Field(10.0, gt=0, description="Seconds between looks for another champion.")
+    history_refresh_s: float = Field(300.0, gt=0, description="Seconds between looks for a changed warehouse.")
+    journal_days: int = Field(90, ge=1, description="Days that predictions stay in the journal once imported.")
+    export_url: str | None = Field(
+        None, description="Folder or s3://bucket/prefix that champions are exported to; default: QC_HOME/export."
+    )
+    s3_endpoint: str | None = Field(None, description="Of another S3 than Amazon's, such as http://minio:9000.")
+
     mlflow_tracking_uri: str | None = Field(None, description="Default: SQLite under QC_HOME.")
     mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow UI, for links in Dagster.")
     dagster_url: str = Field("http://127.0.0.1:3000", description="Dagster UI, for links in MLflow.")
@@ -124,7 +151,7 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
 
-    @field_validator("repos", "github_tokens", "discovery_languages", mode="before")
+    @field_validator("repos", "github_tokens", "discovery_languages", "api_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -195,6 +222,11 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
 
     @property
+    def journal(self) -> Path:
+        """What `qc serve` writes down."""
+        return self.home / "serving" / "journal.db"
+
+    @property
     def artifact_root(self) -> Path:
         return self.home / "mlflow" / "artifacts"
 
@@ -222,5 +254,7 @@ def _variable(location: tuple[int | str, ...]) -> str:
 
 
 def _shown(item: Any) -> Any:
-    secret = any(word in str(part).lower() for part in item["loc"] for word in ("token", "private_key"))
+    secret = any(
+        word in str(part).lower() for part in item["loc"] for word in ("token", "private_key", "api_key", "secret")
+    )
     return "***" if secret else item["input"]

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,19 @@ class Registry:
         """The version with an alias, or None."""
         with _quiet():
             return self._version_with(self._client(), model, alias)
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """Something that changes whenever a SQLite store does, at the cost of a look at its files; None for servers."""
+        if not self.tracking_uri.startswith("sqlite:///"):
+            return None
+        path = Path(self.tracking_uri.removeprefix("sqlite:///"))
+        files = [one for one in (path, path.with_name(f"{path.name}-wal")) if one.exists()]
+        return tuple(number for one in files for number in (one.stat().st_mtime_ns, one.stat().st_size))
+
+    def registered_at(self, model: str, version: int) -> datetime:
+        """When a version was registered (UTC)."""
+        milliseconds = self._client().get_model_version(model, str(version)).creation_timestamp
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None)
 
     def roll_back(self, model: str, version: int) -> None:
         """Make a version champion; if it was the challenger, there is none then.

@@ -69,6 +69,7 @@ class Category:
     }
     trivial_name = "shares alone"
     method = "on texts"
+    min_confidence = MIN_CONFIDENCE
 
     def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
         return {"classes": len(spec.classes)}

@@ -55,6 +55,7 @@ class Duration:
     }
     trivial_name = "median alone"
     method = "on log hours, weighted by inverse probability of censoring"
+    min_confidence = 0.0  # its interval says how sure it is
 
     def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
         """The horizon: the longest time, in whole days, that a fifth of each window's items were watched for."""

@@ -77,6 +77,7 @@ class Task(Protocol):
         gates: what is promised of each model, by name.
         trivial_name: for the card, what a prediction that knows nothing goes by.
         method: for the card, how the estimator is fitted, in a few words.
+        min_confidence: below it, an answer to a single item is UNCERTAIN.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Task(Protocol):
     gates: Mapping[str, str]
     trivial_name: str
     method: str
+    min_confidence: float
 
     def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
         """What must be settled before fitting, such as a horizon; JSON."""

@@ -1,0 +1,127 @@
+"""The API: champions behind HTTP, as `qc serve` runs it."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyHeader
+from starlette.concurrency import run_in_threadpool
+
+from qc_assets import __version__
+from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.serving import page, routes, webhook_route
+from qc_assets.serving.cashier import PayoutRefusedError
+from qc_assets.serving.champions import NoChampionError
+from qc_assets.serving.feedback import ConflictError, UnknownTaskError
+from qc_assets.serving.gate import Gate
+from qc_assets.serving.journal import JournalFullError
+from qc_assets.serving.metrics import Metrics
+from qc_assets.serving.service import NotReadyError, Serving
+from qc_assets.serving.webhook import Webhook
+from qc_assets.settings import Settings
+
+log = logging.getLogger(__name__)
+_STATUS: dict[type[Exception], int] = {
+    NoChampionError: 503,
+    NotReadyError: 503,
+    JournalFullError: 503,
+    WarehouseBusyError: 503,
+    WarehouseMissingError: 503,
+    sqlite3.Error: 503,
+    PayoutRefusedError: 409,
+    ConflictError: 409,
+    UnknownTaskError: 404,
+    QcError: 400,
+}
+
+
+def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
+    """The application; champions and what the warehouse knows are loaded when it starts, and again when they change.
+
+    Args:
+        settings: everything.
+        as_of: instant whose history is looked up; default: the end of what has been observed.
+    """
+    serving = Serving(settings, as_of)
+    metrics = Metrics(serving)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.webhook = Webhook(serving)
+        await run_in_threadpool(serving.refresh_champions)
+        await run_in_threadpool(serving.refresh_knowledge)
+        tasks = [
+            asyncio.create_task(_every(settings.champion_refresh_s, serving.refresh_champions)),
+            asyncio.create_task(_every(settings.history_refresh_s, serving.refresh_knowledge)),
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        app.state.webhook.close()
+        await run_in_threadpool(serving.close)
+
+    app = FastAPI(
+        title="qc-assets",
+        summary="p0 and its sisters: calibrated predictions on pull requests, issues and review comments.",
+        version=__version__,
+        lifespan=lifespan,
+        dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
+    )
+    app.state.serving, app.state.metrics = serving, metrics
+    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    if settings.api_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.api_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["X-API-Key", "Authorization", "Content-Type"],
+        )
+    _explain_errors(app)
+    app.include_router(routes.router)
+    app.include_router(webhook_route.router)
+    app.include_router(page.router)
+    return app
+
+
+async def _every(seconds: float, refresh: Callable[[], object]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        started = time.perf_counter()
+        try:
+            await run_in_threadpool(refresh)
+        except Exception:
+            log.exception("%s failed; what was loaded goes on serving", refresh.__name__)
+        log.debug("%s took %.3f s", refresh.__name__, time.perf_counter() - started)
+
+
+def _explain_errors(app: FastAPI) -> None:
+    async def expected(request: Request, error: Exception) -> JSONResponse:
+        status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+        return JSONResponse({"detail": str(error)}, status_code=status)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        # Without the input: it may hold what JSON cannot say, such as NaN, and what a log should not.
+        assert isinstance(error, RequestValidationError)
+        found: list[dict[str, Any]] = [
+            {"loc": [_plain(part) for part in one["loc"]], "msg": _plain(one["msg"]), "type": one["type"]}
+            for one in error.errors()[:100]
+        ]
+        return JSONResponse({"detail": found}, status_code=422)
+
+    for kind in _STATUS:
+        app.add_exception_handler(kind, expected)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _plain(part: str | int) -> str | int:
+    return part.encode("utf-8", "backslashreplace").decode() if isinstance(part, str) else part

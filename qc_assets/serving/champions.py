@@ -1,0 +1,124 @@
+"""The champions in memory: loaded at start, and again when the registry names others."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from qc_assets.errors import QcError
+from qc_assets.models.close_in_7_days import SPEC as CLOSE_IN_7_DAYS
+from qc_assets.models.comment_category import SPEC as COMMENT_CATEGORY
+from qc_assets.models.p0 import SPEC as P0
+from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.models.spec import ModelSpec
+from qc_assets.serving.rows import schema
+
+if TYPE_CHECKING:
+    from qc_assets.models.bundle import Bundle
+    from qc_assets.models.registry import Registry
+
+log = logging.getLogger(__name__)
+SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in (P0, RESOLUTION_TIME, CLOSE_IN_7_DAYS, COMMENT_CATEGORY)}
+
+
+class NoChampionError(QcError):
+    """A model has no champion yet."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A version that serves.
+
+    Attributes:
+        registered_at: when it was registered, at the end of its training (UTC).
+    """
+
+    model: str
+    version: int
+    bundle: "Bundle"
+    registered_at: datetime
+
+
+@dataclass
+class Champions:
+    """Champions by model; a request that holds one keeps it, whatever is promoted meanwhile.
+
+    Attributes:
+        troubles: why a newer version of a model could not be loaded, by model.
+    """
+
+    registry: "Registry"
+    troubles: dict[str, str] = field(default_factory=dict)
+    _serving: Mapping[str, Champion] = field(default_factory=dict)
+    _stamp: tuple[int, ...] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refresh(self) -> list[str]:
+        """Load what the registry calls champion; a version that cannot answer leaves the old one in place.
+
+        Returns:
+            Names of the models whose champion changed.
+        """
+        with self._lock:
+            # Asking MLflow is work of 0.1 s, in which requests wait for the interpreter.
+            stamp = self.registry.stamp()
+            if stamp is not None and stamp == self._stamp:
+                return []
+            changed = dict(self._serving)
+            for model, spec in SPECS.items():
+                try:
+                    version = self.registry.version_of(model, "champion")
+                    before = changed.get(model)
+                    if version is None or (before is not None and before.version == version):
+                        self.troubles.pop(model, None)
+                        continue
+                    bundle = self.registry.load(model, version)
+                    _try(bundle, spec)
+                    changed[model] = Champion(model, version, bundle, self.registry.registered_at(model, version))
+                    self.troubles.pop(model, None)
+                except Exception as error:  # noqa: BLE001  # whatever a foreign or broken file does, the old one serves
+                    trouble = f"{type(error).__name__}: {error}"
+                    if self.troubles.get(model) != trouble:
+                        log.warning("champion of %s cannot be loaded: %s", model, trouble)
+                    self.troubles[model] = trouble
+            news = [model for model in changed if changed[model] is not self._serving.get(model)]
+            self._stamp = stamp
+            self._serving = changed  # one assignment: readers see all of the old or all of the new
+            return news
+
+    def all(self) -> list[Champion]:
+        """Those that serve now."""
+        return list(self._serving.values())
+
+    def of(self, model: str) -> Champion:
+        """The champion of a model.
+
+        Raises:
+            NoChampionError: if there is none.
+        """
+        found = self._serving.get(model)
+        if found is None:
+            why = self.troubles.get(model)
+            because = f" (the last could not be loaded: {why})" if why else ""
+            raise NoChampionError(f"{model} has no champion: run `qc train {model}`{because}")
+        return found
+
+
+def _try(bundle: "Bundle", spec: ModelSpec) -> None:
+    """Ask about an item of which nothing is known: a version that cannot answer that is no use.
+
+    Raises:
+        QcError: if it wants features that this code does not make, or answers with no numbers.
+    """
+    missing = set(bundle.features) - set(spec.features)
+    if missing:
+        raise QcError(f"it wants the features {', '.join(sorted(missing))}, which this version of qc-assets lacks")
+    kinds = schema(spec)
+    answers = bundle.predict(pl.DataFrame({name: [None] for name in kinds}, schema=kinds))
+    if answers.shape[0] != 1 or not np.isfinite(answers).all():
+        raise QcError(f"asked about one item, it answers {answers!r}")

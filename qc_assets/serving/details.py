@@ -1,0 +1,40 @@
+"""What is behind a prediction."""
+
+from datetime import UTC
+
+import polars as pl
+
+from qc_assets.models.explain import explain
+from qc_assets.serving import rows
+from qc_assets.serving.champions import SPECS
+from qc_assets.serving.schemas import Details, Reason
+from qc_assets.serving.service import Said, Serving
+
+_REASONS = 3
+_BACKGROUND = 200
+
+
+def details(serving: Serving, said: Said, index: int) -> Details:
+    """Answer, confidence, what nobody knows, and the three features that moved a prediction most.
+
+    Reasons are Shapley values against rows of the warehouse; see `qc_assets.models.explain`.
+    """
+    spec = SPECS[said.champion.model]
+    knowledge = serving.ready()
+    row = said.rows[index]
+    known = knowledge.tasks[spec.table.removeprefix("features.")].rows
+    background = known.sample(min(_BACKGROUND, len(known)), seed=0)
+    item = rows.frame([row], spec)
+    if background.is_empty():  # nothing to compare with but the item itself
+        background = item
+    reasons = explain(said.champion.bundle, item, background, top=_REASONS)
+    prediction, _, _, answer = said.table.row(index)
+    is_probability = spec.task == "probability"
+    return Details(
+        answer=answer,
+        confidence=max(prediction, 1 - prediction) if is_probability else None,
+        is_known_task=row.opened_at is not None,
+        history_as_of=knowledge.as_of.replace(tzinfo=UTC),
+        unknown_features=[name for name in said.champion.bundle.features if row.features.get(name) is None],
+        reasons=[Reason(**one) for one in reasons.with_columns(pl.col("contribution").round(6)).to_dicts()],
+    )

@@ -1,0 +1,134 @@
+"""From the journal of the API into the warehouse, where it can be joined with what happened."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from qc_assets.serving import journal_reader
+from qc_assets.serving.schemas import repository_and_number
+from qc_assets.warehouse import Warehouse, put
+
+_CHUNK = 50_000
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import brought.
+
+    Attributes:
+        predictions, feedback, outcomes, payouts: new entries.
+        lost: predictions that crashes of the server lost, in all.
+        forgotten: predictions deleted from the journal, as the warehouse has had them for long enough.
+    """
+
+    predictions: int = 0
+    feedback: int = 0
+    outcomes: int = 0
+    payouts: int = 0
+    lost: int = 0
+    forgotten: int = 0
+
+
+def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime | None = None) -> Imported:
+    """Bring what is new in the journal into ml.predictions, ml.feedback, ml.outcomes and ml.payouts.
+
+    Each chunk is one transaction with the number that it reaches, so nothing comes twice and nothing is left out.
+
+    Args:
+        store: the warehouse.
+        journal: of `qc serve`; if it does not exist, there is nothing to bring.
+        keep_days: imported predictions older than this are deleted from the journal.
+        now: UTC; default: now.
+    """
+    if not journal.exists():
+        return Imported()
+    now = now or datetime.now(UTC).replace(tzinfo=None)
+    name, lost = journal_reader.identity(journal), journal_reader.lost(journal)
+    counts = dict.fromkeys(_ROWS, 0)
+    while True:
+        with store.write() as connection:
+            found = connection.execute("SELECT up_to FROM ops.journal_imports WHERE journal = ?", [name]).fetchone()
+            up_to = found[0] if found else 0
+            entries = journal_reader.entries(journal, up_to, list(_ROWS), _CHUNK)
+            for kind, (table, make) in _ROWS.items():
+                rows = [make(name, one) for one in entries if one["kind"] == kind]
+                if rows:
+                    put(connection, table, pl.DataFrame(rows, infer_schema_length=None))
+                counts[kind] += len(rows)
+            up_to = entries[-1]["number"] if entries else up_to
+            _remember(connection, name, up_to, lost, now)
+        if len(entries) < _CHUNK:
+            break
+    forgotten = journal_reader.forget(journal, up_to, (now - timedelta(days=keep_days)).isoformat())
+    return Imported(counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten)
+
+
+def _remember(connection: duckdb.DuckDBPyConnection, name: str, up_to: int, lost: int, now: datetime) -> None:
+    frame = pl.DataFrame({"journal": [name], "up_to": [up_to], "lost": [lost], "imported_at": [now]})
+    put(connection, "ops.journal_imports", frame)
+
+
+def _prediction(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
+    said = entry["document"]
+    same = ("model", "version", "repo_id", "number", "comment_id", "answer", "task_id", "worker_id", "latency_ms")
+    numbers = {name: None if said[name] is None else float(said[name]) for name in ("prediction", "lower", "upper")}
+    return (
+        {name: said[name] for name in same}
+        | numbers
+        | {
+            "entry": f"{journal}:{entry['number']}",
+            "role": "served",
+            "opened_at": datetime.fromisoformat(said["opened_at"] or entry["written_at"]),
+            "predicted_at": datetime.fromisoformat(entry["written_at"]),
+            "as_of": said["as_of"] and datetime.fromisoformat(said["as_of"]),
+            "inputs": _inputs(said),
+        }
+    )
+
+
+def _feedback(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
+    given = entry["document"]
+    same = ("feedback_id", "model", "kind", "repo_id", "number", "comment_id", "label", "reason", "given_by")
+    return {name: given[name] for name in same} | {"given_at": datetime.fromisoformat(given["given_at"])}
+
+
+def _outcome(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
+    seen = entry["document"]
+    repo, number = repository_and_number(seen["task_id"])
+    decided_at = datetime.fromisoformat(seen["decided_at"])
+    return {
+        "repo": repo,
+        "number": number,
+        "event": seen["event"],
+        "passed": seen["passed"],
+        "decided_at": decided_at,
+    }
+
+
+def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
+    paid = entry["document"]
+    same = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
+    exact = ("beta", "p0", "value", "d1")  # as text: DuckDB makes decimals of it
+    return {name: paid[name] for name in (*same, *exact)} | {
+        "entry": f"{journal}:{entry['number']}",
+        "asked_at": datetime.fromisoformat(entry["written_at"]),
+        "version": int(paid["model_version"]),
+        "inputs": _inputs(paid),
+    }
+
+
+def _inputs(document: dict[str, Any]) -> str:
+    return json.dumps({"request": document["request"], "features": document["features"]})
+
+
+_ROWS = {
+    "prediction": ("ml.predictions", _prediction),
+    "feedback": ("ml.feedback", _feedback),
+    "outcome": ("ml.outcomes", _outcome),
+    "payout": ("ml.payouts", _payout),
+}

@@ -1,0 +1,191 @@
+"""The page for people: facts in, p0 with its reasons and payout out."""
+
+import logging
+import time
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+
+from qc_assets import pages
+from qc_assets.errors import QcError
+from qc_assets.serving import journal_reader
+from qc_assets.serving.cashier import objections
+from qc_assets.serving.details import details
+from qc_assets.serving.payouts import Payout, payout
+from qc_assets.serving.schemas import P0Answer, PullRequestFacts, bucket_of, repository_and_number
+from qc_assets.serving.service import Serving
+
+log = logging.getLogger(__name__)
+router = APIRouter()
+# What a page may do: nothing but show itself and ask again.
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_RECENT = 20
+_LABELS = {
+    "worker_id": ("author", "login"),
+    "task_id": ("pull request", "owner/name#number"),
+    "lines_changed": ("lines changed", ""),
+    "files_changed": ("files changed", ""),
+    "title_length": ("characters of the title", ""),
+    "body_length": ("characters of the description", "0"),
+    "commits": ("commits", "1"),
+    "worker_pass_rate": ("author's pass rate, 0 to 1", "looked up"),
+    "worker_prior_tasks": ("author's pull requests before", "looked up"),
+    "worker_avg_cycles": ("author's review cycles, mean", "looked up"),
+    "submission_hour": ("hour (UTC)", "now"),
+    "submission_day": ("weekday, 0 Monday", "today"),
+}
+_FLAGS = {
+    "is_bug_fix": "bug fix",
+    "is_feature": "feature",
+    "is_documentation": "documentation",
+    "is_refactor": "refactoring",
+}
+_TEXTS = ("worker_id", "task_id")
+
+
+class _Asked:
+    """The form as it was sent."""
+
+    def __init__(self, query: dict[str, str]) -> None:
+        self.query = query
+        self.pasted = query.get("json", "").strip()
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(value.strip() for value in self.query.values())
+
+    @cached_property
+    def facts(self) -> PullRequestFacts:
+        """What was asked.
+
+        Raises:
+            ValidationError: if a field is wrong.
+        """
+        if self.pasted:
+            return PullRequestFacts.model_validate_json(self.pasted)
+        given = {name: self.query[name].strip() for name in (*_LABELS, *_FLAGS) if self.query.get(name, "").strip()}
+        return PullRequestFacts.model_validate(given)
+
+
+@router.get("/", response_class=HTMLResponse)
+def show(request: Request) -> HTMLResponse:
+    """The form, and what the champion says of what was sent with it."""
+    serving: Serving = request.app.state.serving
+    asked = _Asked(dict(request.query_params))
+    found: dict[str, Any] = {"errors": []}
+    if not asked.is_empty:
+        try:
+            found |= _answer(request, serving, asked)
+        except ValidationError as error:
+            found["errors"] = [f"{_where(one['loc'])}: {one['msg']}" for one in error.errors()]
+        except QcError as error:
+            found["errors"] = [str(error)]
+    champion = next((one for one in serving.champions.all() if one.model == "p0"), None)
+    page = pages.render(
+        "serving.html",
+        champion=champion,
+        trouble=serving.champions.troubles.get("p0", "p0 has no champion yet: run `qc train p0`"),
+        as_of=serving.knowledge.as_of if serving.knowledge else None,
+        is_synthetic=champion is not None and champion.bundle.is_synthetic,
+        fields=_fields(asked),
+        flags=[{"name": name, "label": label, "value": name in asked.query} for name, label in _FLAGS.items()],
+        pasted=asked.pasted,
+        recent=pages.table(_recent(serving), digits=3),
+        calibration=serving.calibration,
+        **found,
+    )
+    headers = {"content-security-policy": _POLICY}
+    return HTMLResponse(page, headers=headers, status_code=422 if found["errors"] else 200)
+
+
+def _answer(request: Request, serving: Serving, asked: _Asked) -> dict[str, Any]:
+    started = time.perf_counter()
+    said = serving.ask("p0", serving.rows("p0", [asked.facts]))
+    (document,) = serving.record(said, [asked.facts.model_dump(mode="json")], started)
+    bucket, action = bucket_of(document["prediction"])
+    request.app.state.metrics.predictions.labels("p0", bucket).inc()
+    behind = details(serving, said, 0)
+    answer = P0Answer(
+        task_id=asked.facts.task_id,
+        worker_id=asked.facts.worker_id,
+        p0=document["prediction"],
+        confidence_bucket=bucket,
+        recommended_action=action,
+        model_version=str(said.champion.version),
+        details=behind,
+    )
+    reasons = pages.table(pl.DataFrame([one.model_dump() for one in behind.reasons]), digits=3)
+    return {"answer": answer, "reasons": reasons} | _pay(serving, asked, document)
+
+
+def _pay(serving: Serving, asked: _Asked, document: dict[str, Any]) -> dict[str, Any]:
+    value = asked.query.get("value", "").strip()
+    if not value:
+        return {}
+    beta = asked.query.get("beta", "").strip() or serving.settings.payout_beta
+    shown: Payout = payout(document["prediction"], value, beta)
+    champion = serving.champions.of("p0")
+    return {"pay": shown, "objections": objections(serving, document["answer"], champion)}
+
+
+def _fields(asked: _Asked) -> list[dict[str, Any]]:
+    more = {"value": ("V, to show a payout", "1000.00"), "beta": ("beta", "QC_PAYOUT_BETA")}
+    return [
+        {
+            "name": name,
+            "label": label,
+            "hint": hint,
+            "kind": "text" if name in _TEXTS else "number",
+            "value": asked.query.get(name, ""),
+            "required": name in PullRequestFacts.model_fields and PullRequestFacts.model_fields[name].is_required(),
+        }
+        for name, (label, hint) in (_LABELS | more).items()
+    ]
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "JSON"
+    return _LABELS[name][0] if name in _LABELS else name
+
+
+def _recent(serving: Serving) -> pl.DataFrame:
+    serving.journal.flush()
+    outcomes: dict[str, tuple[str, bool]] = {}
+    for one in journal_reader.latest(serving.journal.path, ["outcome"], 2_000):
+        found = one["document"]
+        earlier = outcomes.get(found["task_id"])
+        if earlier is None or found["decided_at"] < earlier[0]:
+            outcomes[found["task_id"]] = (found["decided_at"], found["passed"])
+    rows: list[dict[str, Any]] = []
+    for one in journal_reader.latest(serving.journal.path, ["prediction"], 10 * _RECENT):
+        said = one["document"]
+        if said["model"] == "p0" and len(rows) < _RECENT:
+            passed = _outcome(serving, said, outcomes)
+            rows.append(
+                {
+                    "pull request": said["task_id"],
+                    "author": said["worker_id"],
+                    "asked (UTC)": datetime.fromisoformat(one["written_at"]).strftime("%Y-%m-%d %H:%M:%S"),
+                    "p0": said["prediction"],
+                    "bucket": bucket_of(said["prediction"])[0].replace("_", " "),
+                    "version": said["version"],
+                    "outcome": {True: "passed", False: "failed", None: "not known yet"}[passed],
+                }
+            )
+    return pl.DataFrame(rows)
+
+
+def _outcome(serving: Serving, said: dict[str, Any], outcomes: dict[str, tuple[str, bool]]) -> bool | None:
+    repo, number = repository_and_number(said["task_id"])
+    known = serving.knowledge.task("pull_requests", repo, number, None) if serving.knowledge else None
+    if known is not None and known["passed"] is not None:
+        return bool(known["passed"])
+    return outcomes[said["task_id"]][1] if said["task_id"] in outcomes else None

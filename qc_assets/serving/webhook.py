@@ -1,0 +1,212 @@
+"""GitHub's webhook: p0 of a pull request when it is opened, and its outcome when that comes."""
+
+import threading
+import time
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from qc_assets.schema import create_tables, sql_sections
+from qc_assets.serving.history import PARTS, UNKNOWN
+from qc_assets.serving.rows import Row
+from qc_assets.serving.schemas import Instant, P0Answer, bucket_of
+from qc_assets.serving.service import Serving, entries, instant
+
+_SQL = "features/webhook"
+_STATES = {"approved": True, "changes_requested": False}
+
+
+class _Payload(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Account(_Payload):
+    login: str = Field(min_length=1, max_length=300)
+    type: str = "User"
+
+
+class _Label(_Payload):
+    name: str
+
+
+class _Repository(_Payload):
+    full_name: str = Field(min_length=3, max_length=300)
+
+
+class _PullRequest(_Payload):
+    number: int = Field(gt=0, lt=2**62)
+    user: _Account | None
+    title: str = ""
+    body: str | None = None
+    draft: bool = False
+    additions: int | None = Field(None, ge=0, lt=2**62)
+    deletions: int | None = Field(None, ge=0, lt=2**62)
+    changed_files: int | None = Field(None, ge=0, lt=2**62)
+    commits: int | None = Field(None, ge=0, lt=2**62)
+    author_association: str | None = None
+    labels: list[_Label] = []
+    created_at: Instant
+    updated_at: Instant
+    closed_at: Instant | None = None
+    merged_at: Instant | None = None
+
+
+class _Review(_Payload):
+    id: int
+    state: str
+    user: _Account | None
+    submitted_at: Instant | None = None
+
+
+class Event(_Payload):
+    """What is read of a delivery; GitHub sends much more."""
+
+    action: str = ""
+    repository: _Repository | None = None
+    pull_request: _PullRequest | None = None
+    review: _Review | None = None
+
+
+class WebhookAnswer(BaseModel):
+    """What was done with a delivery."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "status": "predicted",
+                "why": None,
+                "prediction": P0Answer.model_config["json_schema_extra"]["example"],  # type: ignore[index,call-overload]
+            }
+        }
+    )
+    status: Literal["predicted", "recorded", "known", "ignored"]
+    why: Annotated[str | None, Field(description="Why a delivery was ignored.")] = None
+    prediction: P0Answer | None = None
+
+
+class Webhook:
+    """Reads deliveries; texts and sizes are measured by the very SQL that training rows come from.
+
+    Args:
+        serving: who answers and writes down.
+    """
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving = serving
+        self._connection = serving.store.scratch()
+        create_tables(self._connection, serving.store.path)
+        self._one_at_a_time = threading.Lock()
+
+    def close(self) -> None:
+        """Close the scratch database."""
+        self._connection.close()
+
+    def handle(self, name: str, delivery: str, event: Event) -> WebhookAnswer:
+        """Answer one delivery whose signature is right.
+
+        Args:
+            name: of the event, as in ``X-GitHub-Event``.
+            delivery: its identity; sent again, it is answered as before.
+            event: its payload.
+        """
+        pull_request, repository = event.pull_request, event.repository
+        if name not in ("pull_request", "pull_request_review") or pull_request is None or repository is None:
+            return WebhookAnswer(status="ignored", why=f"{name} is not about a pull request's opening or outcome")
+        task_id = f"{repository.full_name}#{pull_request.number}"
+        if name == "pull_request_review":
+            return self._review(task_id, event.action, pull_request, event.review)
+        if event.action == "closed" and pull_request.closed_at is not None:
+            passed = pull_request.merged_at is not None
+            return self._outcome(
+                task_id, f"closed:{pull_request.closed_at.isoformat()}", passed, pull_request.closed_at
+            )
+        if event.action not in ("opened", "ready_for_review"):
+            return WebhookAnswer(status="ignored", why=f"nothing is done when a pull request is {event.action}")
+        if pull_request.draft:
+            return WebhookAnswer(status="ignored", why="drafts are asked about when they are ready for review")
+        if pull_request.user is None or self._is_bot(pull_request.user):
+            return WebhookAnswer(status="ignored", why="p0 is about people's pull requests")
+        return self._predict(task_id, event.action, delivery, repository.full_name, pull_request, pull_request.user)
+
+    def _predict(
+        self, task_id: str, action: str, delivery: str, repo: str, pull_request: _PullRequest, author: _Account
+    ) -> WebhookAnswer:
+        started = time.perf_counter()
+        opened_at = pull_request.created_at if action == "opened" else pull_request.updated_at
+        knowledge = self.serving.ready()
+        measured = self._measure(pull_request, author.login, opened_at)
+        history = knowledge.history("pull_requests", repo, author.login)
+        found = measured | {name: history[name] for name in PARTS["pull_requests"].all}
+        found |= {"opened_title": pull_request.title, "opened_body": pull_request.body or ""}
+        repo_id = knowledge.repos.get(repo.lower(), UNKNOWN)
+        place = (0, 0) if repo_id == UNKNOWN else (repo_id, pull_request.number)
+        said = self.serving.ask("p0", [Row(found, *place, opened_at)])
+        request = {"task_id": task_id, "worker_id": author.login, "event": f"pull_request.{action}"}
+        document = entries(said, [request])[0] | {
+            "as_of": knowledge.as_of.isoformat(),
+            "latency_ms": round((time.perf_counter() - started) * 1000, 3),
+        }
+        known = self.serving.journal.write("prediction", document, written_at=instant(), key=delivery or None)
+        document = known or document
+        bucket, recommended = bucket_of(document["prediction"])
+        answer = P0Answer(
+            task_id=task_id,
+            worker_id=author.login,
+            p0=document["prediction"],
+            confidence_bucket=bucket,
+            recommended_action=recommended,
+            model_version=str(document["version"]),
+        )
+        return WebhookAnswer(status="predicted", prediction=answer)
+
+    def _measure(self, pull_request: _PullRequest, author: str, opened_at: datetime) -> dict[str, Any]:
+        sections = sql_sections(_SQL)
+        query = sql_sections("features/pull_requests")["rows"]
+        with self._one_at_a_time:
+            self._connection.execute(sections["forget"])
+            labels = [label.name for label in pull_request.labels]
+            self._connection.execute(sections["labels"], {"labels": labels, "opened_at": opened_at})
+            self._connection.execute(
+                sections["opening"],
+                {
+                    "author": author,
+                    "opened_at": opened_at,
+                    "title": pull_request.title,
+                    "body": pull_request.body or "",
+                    "association": pull_request.author_association,
+                    "additions": pull_request.additions,
+                    "deletions": pull_request.deletions,
+                    "changed_files": pull_request.changed_files,
+                    "commits": pull_request.commits,
+                },
+            )
+            parameters = self.serving.settings.feature_parameters("pull_requests")
+            return self._connection.execute(query, parameters).pl().row(0, named=True)
+
+    def _review(self, task_id: str, action: str, pull_request: _PullRequest, review: _Review | None) -> WebhookAnswer:
+        if action != "submitted" or review is None or review.submitted_at is None:
+            return WebhookAnswer(status="ignored", why="only submitted reviews decide")
+        passed = _STATES.get(review.state.lower())
+        if passed is None:
+            return WebhookAnswer(status="ignored", why=f"a review that is {review.state} does not decide")
+        author = pull_request.user.login if pull_request.user else None
+        if review.user is None or review.user.login == author or self._is_bot(review.user):
+            return WebhookAnswer(status="ignored", why="only another person's review decides")
+        return self._outcome(task_id, f"review:{review.id}", passed, review.submitted_at)
+
+    def _outcome(self, task_id: str, event: str, passed: bool, decided_at: datetime) -> WebhookAnswer:
+        document = {
+            "task_id": task_id,
+            "event": event,
+            "passed": passed,
+            "decided_at": decided_at.isoformat(),
+        }
+        known = self.serving.journal.write("outcome", document, written_at=instant(), key=f"{task_id}:{event}")
+        return WebhookAnswer(status="recorded" if known is None else "known")
+
+    def _is_bot(self, account: _Account) -> bool:
+        with self._one_at_a_time:
+            parameters = {"login": account.login, "account_type": account.type}
+            found = self._connection.execute(sql_sections(_SQL)["is_bot"], parameters).fetchone()
+        return bool(found and found[0])
