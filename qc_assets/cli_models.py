@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(rollback)
     app.command()(bias)
+    app.command()(publish)
     app.add_typer(labels)
 
 
@@ -176,4 +177,33 @@ def import_labels(
         *bad,
         *more,
         "[cyan]qc train comment_category[/cyan] trains on them.",
+    )
+
+
+def publish(
+    to: Annotated[str | None, typer.Option("--to", help="Folder or s3://bucket/prefix; else QC_EXPORT_URL.")] = None,
+    roll_back: Annotated[
+        str | None, typer.Option("--roll-back", help="Make the version of this model before the latest the latest.")
+    ] = None,
+) -> None:
+    """Export champions and predictions for other systems, or roll an exported model back."""
+    from qc_assets import model_files
+    from qc_assets import publish as publishing
+    from qc_assets.resources import RegistryResource
+
+    settings = load_settings(**({"export_url": to} if to else {}))
+    place = model_files.Place.from_settings(settings)
+    if roll_back:
+        version = model_files.roll_back(place, _known(roll_back))
+        console.emit(
+            {"model": roll_back, "latest": version}, f"{roll_back} version {version} is the latest at {place.url}"
+        )
+        return
+    store = Warehouse.from_settings(settings)
+    champions = publishing.champions(place, store, RegistryResource.from_settings(settings).open())
+    predictions = publishing.predictions(place, store)
+    console.emit(
+        {"place": place.url, "champions": champions, "predictions": predictions},
+        console.table(f"Champions at {place.url}", champions),
+        console.table("Predictions", predictions),
     )

@@ -11,6 +11,7 @@ from qc_assets.assets.labels import label_assets
 from qc_assets.assets.models import model_assets
 from qc_assets.assets.monitoring import monitoring_assets
 from qc_assets.assets.reports import report_assets
+from qc_assets.assets.serving import journal_assets, serving_assets
 from qc_assets.resources import RegistryResource, WarehouseResource
 from qc_assets.settings import Settings, load_settings
 
@@ -22,11 +23,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *ingest_assets(settings),
             *github_assets(settings),
             *label_assets(settings),
+            *journal_assets(settings),
             *feature_assets(settings),
             *model_assets(settings),
             *fairness_assets(settings),
             *monitoring_assets(settings),
             *report_assets(),
+            *serving_assets(settings),
         ],
         jobs=automation.jobs(settings),
         schedules=automation.schedules(settings),

@@ -47,9 +47,14 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         specs=[
             tables.spec(
                 "ml.predictions",
-                "What champions and challengers say of every open pull request, issue and unlabelled comment.",
+                "What champions and challengers say of every open item, and what the API answered.",
                 group="monitoring",
-                deps=[*models, *features, *(".".join(key.path) for spec in SPECS for key in fairness.keys(spec))],
+                deps=[
+                    *models,
+                    *features,
+                    "ops.journal_imports",
+                    *(".".join(key.path) for spec in SPECS for key in fairness.keys(spec)),
+                ],
             )
         ],
     )
