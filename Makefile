@@ -13,7 +13,7 @@ demo: $(VENV)/.installed ## the main job on the embedded demo source
 
 test: $(VENV)/.installed-test lint browser ## lint, types and all tests
 	$(BIN)/qc init
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 # The browser test skips itself where there is no Chromium; a CI machine gets one.
 browser:
@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-up: $(VENV)/.installed ## Dagster and MLflow side by side; Ctrl-C stops both
+up: $(VENV)/.installed ## Dagster, MLflow and the API side by side; Ctrl-C stops all
 	$(BIN)/qc init
 	$(BIN)/qc up
 

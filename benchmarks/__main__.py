@@ -8,6 +8,7 @@ from benchmarks import (
     fairness,
     features,
     github,
+    load,
     merge,
     pipeline,
     serving,
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "training": training.main,
     "embeddings": embeddings.main,
     "fairness": fairness.main,
+    "load": load.main,
     "serving": serving.main,
     "texts": texts.main,
 }

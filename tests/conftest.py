@@ -10,7 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,20 @@ from filelock import FileLock
 from qc_assets.settings import Settings, load_settings
 from qc_assets.warehouse import Warehouse
 
+# The long ones first, and the shared run of the main job beside one that does not wait for it: else a worker has
+# nothing to do while the other makes that run, or while the other does the last long module.
+_FIRST = (
+    *("test_assets", "test_clone", "test_fairness_audit", "test_concurrency", "test_fairness_planted", "test_merge"),
+    *("test_ui", "test_comments", "test_cli", "test_serving_server", "test_known_truth", "test_github"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order modules for `--dist loadscope --no-loadscope-reorder`."""
+    order = {name: place for place, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -28,6 +42,14 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def embeddings_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where all tests of a process keep embeddings: each text is embedded once."""
     return tmp_path_factory.mktemp("embeddings")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_the_process(embeddings_home: Path) -> Iterator[None]:
+    """Fixtures that live longer than a test keep embeddings there, too, not in the checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QC_HOME", str(embeddings_home))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +124,59 @@ def copy_of(settings: Settings, folder: Path) -> Settings:
 def main_run_copy(main_run: tuple[Settings, Any], tmp_path: Path) -> Settings:
     """Settings of a copy of `main_run`."""
     return copy_of(main_run[0], tmp_path)
+
+
+@pytest.fixture(scope="session")
+def serving_settings(main_run: tuple[Settings, Any], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a copy of `main_run` that one server of this process may write to."""
+    settings = copy_of(main_run[0], tmp_path_factory.mktemp("serving"))
+    return settings.model_copy(update={"api_rate": "1000000/second"})
+
+
+@pytest.fixture(scope="session")
+def api(serving_settings: Settings) -> Iterator[Any]:
+    """A client of the API on the champions of `main_run`, shared by all tests of a process."""
+    from fastapi.testclient import TestClient
+
+    from qc_assets.serving.app import create_app
+
+    with TestClient(create_app(serving_settings), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def api_url(api: Any) -> Iterator[str]:
+    """Where the application of `api` answers on a real socket."""
+    import socket
+    import threading
+    import time
+
+    import uvicorn
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(api.app, port=port, lifespan="off", log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next((path for name in names if (path := shutil.which(name))), None)
+    if chromium is None:
+        pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        found = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield found
+        found.close()

@@ -167,3 +167,10 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
         "model": "resolution_time", "champion_before": int(champion), "champion": other
     }  # fmt: skip
     assert int(client.get_model_version_by_alias("resolution_time", "champion").version) == other
+    published = qc("publish", "--to", str(tmp_path / "out"), "--json", **same)
+    assert published.returncode == 0, published.stderr
+    found = {row["model"]: row["version"] for row in json.loads(published.stdout)["champions"]}
+    assert found["resolution_time"] == other and found["p0"] == 1
+    assert json.loads((tmp_path / "out" / "p0" / "latest_model.json").read_text())["version"] == 1
+    alone = qc("publish", "--to", str(tmp_path / "out"), "--roll-back", "p0")
+    assert "no sound version of p0 before the latest" in one_line_error(alone)

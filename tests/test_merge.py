@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qc_assets.merge import Scope, merge, primary_key
-from qc_assets.warehouse import RAW_TABLES, Warehouse
+from qc_assets.schema import RAW_TABLES
+from qc_assets.warehouse import Warehouse
 
 DAYS = [date(2024, 1, 1) + timedelta(days=n) for n in range(3)]
 SOURCES = ("gharchive", "github")
@@ -77,7 +78,7 @@ def contents(warehouse: Warehouse) -> dict[int, dict[str, Any]]:
     return {row["number"]: {name: row[name] for name in COLUMNS} for row in rows}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(loads=loads, order=st.randoms(use_true_random=False))
 def test_any_order_repetition_and_reloading_give_the_same_warehouse(loads: Any, order: Any) -> None:
     with TemporaryDirectory() as name:

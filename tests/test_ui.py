@@ -1,7 +1,6 @@
 """The Dagster and MLflow UIs in headless Chromium, started as `qc up` starts them."""
 
 import re
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from qc_assets.assets import tables
 from qc_assets.instance import open_instance, run_job
@@ -19,9 +18,6 @@ from qc_assets.services import Services
 from qc_assets.settings import Settings
 
 pytestmark = pytest.mark.slow
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 
 
 def free_port() -> int:
@@ -33,9 +29,9 @@ def free_port() -> int:
 @pytest.fixture
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Settings, Services]]:
     places = {"home": tmp_path / "home", "warehouse": tmp_path / "qc.duckdb", "_env_file": None}
-    ports = {"dagster_port": free_port(), "mlflow_port": free_port()}
+    ports = {"dagster_port": free_port(), "mlflow_port": free_port(), "api_port": free_port()}
     settings = Settings(demo_prs=300, demo_days=14, start_date=date(2024, 1, 1), **ports, **places)
-    for name in ("home", "warehouse", "demo_prs", "demo_days", "start_date", "dagster_port", "mlflow_port"):
+    for name in ("home", "warehouse", "demo_prs", "demo_days", "start_date", "dagster_port", "mlflow_port", "api_port"):
         monkeypatch.setenv(f"QC_{name.upper()}", str(getattr(settings, name)))
     monkeypatch.setenv("QC_RETRAIN_AFTER_PARTITIONS", "1000")  # else the sensor would start a training meanwhile
     run_job(settings, "ingest", days=days_between(settings.first_date, settings.last_date))
@@ -48,14 +44,8 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Settin
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser.new_page(viewport={"width": 1500, "height": 1000})
-        browser.close()
+def page(browser: Browser) -> Page:
+    return browser.new_page(viewport={"width": 1500, "height": 1000})
 
 
 def test_the_graph_is_seen_and_an_asset_is_materialized(up: Any, page: Page, tmp_path: Path) -> None:
@@ -81,12 +71,22 @@ def test_the_graph_is_seen_and_an_asset_is_materialized(up: Any, page: Page, tmp
         assert record.asset_entry.last_run_id is not None
     page.goto(f"{dagster}/assets/raw/pull_requests?view=partitions")
     expect(page.get_by_text("Materialized (14)").first).to_be_visible(timeout=30_000)
+    page.goto(services.urls["api"])
+    expect(page.get_by_text("p0 has no champion yet: run `qc train p0`")).to_be_visible()
     page.goto(f"{services.urls['mlflow']}/#/experiments")
     expect(page.get_by_text("Experiments").first).to_be_visible(timeout=60_000)
 
 
-def test_a_port_in_use_is_an_error_that_names_the_setting(up: Any) -> None:
+@pytest.mark.parametrize(("field", "name"), [
+    ("dagster_port", "Dagster"), ("mlflow_port", "MLflow"), ("api_port", "the API"),
+])  # fmt: skip
+def test_a_port_in_use_is_an_error_that_names_the_setting(make_settings: Any, field: str, name: str) -> None:
     from qc_assets.errors import QcError
 
-    with pytest.raises(QcError, match="is in use, so Dagster cannot start: stop that program, or set QC_DAGSTER_PORT"):
-        Services(up[0]).start()
+    ports = {one: free_port() for one in ("dagster_port", "mlflow_port", "api_port")}
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", ports[field]))
+        other.listen()
+        expected = f"is in use, so {name} cannot start: stop that program, or set QC_{field.upper()}"
+        with pytest.raises(QcError, match=expected):
+            Services(make_settings(**ports)).start()
