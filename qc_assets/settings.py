@@ -124,9 +124,11 @@ class Settings(BaseSettings):
         60, ge=1, description="Older models, or data that end so long ago, are out of date: they are not paid by."
     )
     api_key: SecretStr | None = Field(
-        None, description="What requests must bring; without it, the API binds loopback addresses only."
+        None, min_length=8, description="What requests must bring; without it, the API binds loopback addresses only."
     )
-    webhook_secret: SecretStr | None = Field(None, description="Secret of GitHub's webhook; without it, it is off.")
+    webhook_secret: SecretStr | None = Field(
+        None, min_length=8, description="Secret of GitHub's webhook; without it, it is off."
+    )
     api_port: int = Field(8000, ge=1, le=65535)
     api_max_bytes: int = Field(8_000_000, ge=1_000, description="Longest body of a request.")
     api_rate: str = Field(

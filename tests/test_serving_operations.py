@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from qc_assets.errors import QcError, SettingsError
 from qc_assets.serving.app import create_app
+from qc_assets.serving.gate import is_loopback
 from qc_assets.serving.server import serve
 from qc_assets.settings import Settings, load_settings
 from tests.test_serving_app import FACTS
@@ -47,6 +48,19 @@ def test_without_a_key_only_this_machine_is_answered(make_settings: Make) -> Non
         assert api.get("/health", headers={"Host": "localhost:8000"}).status_code == 200
     with pytest.raises(QcError, match=r"0\.0\.0\.0 can be reached by other machines: set QC_API_KEY"):
         serve(settings.model_copy(update={"host": "0.0.0.0"}))
+
+
+def test_only_loopback_is_loopback() -> None:
+    for host in ("127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:1", "::1", "[::1]", "[::1]:8000", "127.9.9.9"):
+        assert is_loopback(host), host
+    for host in ("", "127.evil.example", "localhost.evil.example:80", "0.0.0.0", "[::1", "::", "10.0.0.1", "a@b:c:d"):
+        assert not is_loopback(host), host
+
+
+@pytest.mark.parametrize("key", ["", "short"])
+def test_a_key_that_can_be_guessed_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match=r"QC_API_KEY='\*\*\*'.*at least 8"):
+        load_settings(api_key=key)
 
 
 def test_requests_may_be_so_large_and_so_many(make_settings: Make) -> None:

@@ -12,7 +12,7 @@ from qc_assets.serving import journal_reader
 from qc_assets.serving.app import create_app
 from qc_assets.settings import Settings
 from qc_assets.warehouse import Warehouse
-from tests.conftest import copy_of
+from tests.conftest import SHARED, copy_of
 
 SECRET = "it's a secret to everybody"
 
@@ -132,3 +132,17 @@ def test_the_first_decisive_event_is_the_outcome(hooked: TestClient) -> None:
     deliver(hooked, "pull_request", payload)
     row = next(line for line in hooked.get("/").text.split("<tr>") if outcomes[0]["task_id"] in line)
     assert "failed" in row, "the review came first, though its event came last"
+
+
+def test_githubs_own_examples_are_understood(hooked: TestClient) -> None:
+    examples = sorted((SHARED / "github" / "webhooks").glob("*/*.json"))
+    if not examples:
+        pytest.skip(f"GitHub's example payloads are not there: {SHARED}/github/webhooks")
+    found: dict[str, set[str]] = {}
+    for path in examples:
+        answer = deliver(hooked, path.parent.name, path.read_bytes())
+        assert answer.status_code == 200, (path, answer.text)
+        found.setdefault(answer.json()["status"], set()).add(f"{path.parent.name}/{path.name.partition('.')[0]}")
+    assert found.pop("predicted") == {"pull_request/opened", "pull_request/ready_for_review"}
+    assert found.pop("recorded") | found.pop("known") == {"pull_request/closed"}
+    assert set(found) == {"ignored"} and "pull_request_review/submitted" in found["ignored"], "it only commented"

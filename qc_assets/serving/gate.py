@@ -3,12 +3,14 @@
 import base64
 import binascii
 import hmac
+import ipaddress
 import json
 import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from limits import parse
@@ -24,7 +26,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # Health is asked by machines that have no key; deliveries of GitHub are signed.
 OPEN = ("/health", "/webhook/github")
-_LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -43,8 +44,12 @@ class Refused(Exception):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    return host in _LOOPBACK or host.startswith("127.")
+    """Whether only this machine can reach a host name or address; a port behind it does not matter."""
+    try:
+        name = urlsplit(f"//{host if host.count(':') < 2 or '[' in host else f'[{host}]'}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:  # another name, or none at all
+        return False
 
 
 class Gate:
@@ -105,8 +110,7 @@ class Gate:
         headers = {name: value for name, value in scope["headers"] if name in (b"host", b"authorization", b"x-api-key")}
         if self._key is None:
             # Without a key, only this machine may ask; a page elsewhere could make a browser of it ask, too.
-            host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0]
-            if not is_loopback(host):
+            if not is_loopback(headers.get(b"host", b"").decode("latin-1")):
                 raise Refused(403, "this server answers requests to this machine only: set QC_API_KEY to open it")
         elif scope["path"] not in OPEN and not any(hmac.compare_digest(given, self._key) for given in _keys(headers)):
             # A browser asks for a password then: any user name, the key as password.

@@ -14,6 +14,7 @@ from qc_assets.serving.schemas import Instant, P0Answer, bucket_of
 from qc_assets.serving.service import Serving, entries, instant
 
 _SQL = "features/webhook"
+EVENTS = ("pull_request", "pull_request_review")
 _STATES = {"approved": True, "changes_requested": False}
 
 
@@ -85,6 +86,11 @@ class WebhookAnswer(BaseModel):
     prediction: P0Answer | None = None
 
 
+def ignored(name: str) -> WebhookAnswer:
+    """The answer to an event that says nothing of openings and outcomes."""
+    return WebhookAnswer(status="ignored", why=f"{name} is not about a pull request's opening or outcome")
+
+
 class Webhook:
     """Reads deliveries; texts and sizes are measured by the very SQL that training rows come from.
 
@@ -111,8 +117,8 @@ class Webhook:
             event: its payload.
         """
         pull_request, repository = event.pull_request, event.repository
-        if name not in ("pull_request", "pull_request_review") or pull_request is None or repository is None:
-            return WebhookAnswer(status="ignored", why=f"{name} is not about a pull request's opening or outcome")
+        if name not in EVENTS or pull_request is None or repository is None:
+            return ignored(name)
         task_id = f"{repository.full_name}#{pull_request.number}"
         if name == "pull_request_review":
             return self._review(task_id, event.action, pull_request, event.review)
