@@ -164,3 +164,23 @@ def test_ten_thousand_malformed_bodies_crash_nothing(api: TestClient) -> None:
     found = asyncio.run(ask())
     assert found[422] + found.get(400, 0) > 8_000, found
     assert api.post("/predict", json=FACTS).status_code == 200
+
+
+def test_a_busy_warehouse_leaves_what_was_known(api: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = api.app.state.serving  # type: ignore[attr-defined]
+    before = serving.knowledge
+    monkeypatch.setattr(serving.store, "lock_timeout_s", 0.3)
+    code = f"import duckdb, time; c = duckdb.connect({str(serving.store.path)!r}); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        serving._seen = None
+        assert not serving.refresh_knowledge()
+        health = api.get("/health").json()
+        assert health["status"] == "degraded" and f"process {other.pid} has kept" in health["troubles"]["warehouse"]
+        assert api.post("/predict", json=FACTS).status_code == 200 and serving.knowledge is before
+        other.communicate("\n")
+    monkeypatch.undo()
+    assert serving.refresh_knowledge() and serving.knowledge is not before
+    assert api.get("/health").json()["status"] == "ok"

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -29,6 +28,8 @@ from qc_assets.serving.service import NotReadyError, Serving
 from qc_assets.serving.webhook import Webhook
 from qc_assets.settings import Settings
 
+# After a reading that failed, such as of a busy warehouse.
+_SOON_S = 15.0
 log = logging.getLogger(__name__)
 _STATUS: dict[type[Exception], int] = {
     NoChampionError: 503,
@@ -59,9 +60,13 @@ def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
         app.state.webhook = Webhook(serving)
         await run_in_threadpool(serving.refresh_champions)
         await run_in_threadpool(serving.refresh_knowledge)
+
+        def until_next_reading() -> float:
+            return min(_SOON_S, settings.history_refresh_s) if serving.why_no_knowledge else settings.history_refresh_s
+
         tasks = [
-            asyncio.create_task(_every(settings.champion_refresh_s, serving.refresh_champions)),
-            asyncio.create_task(_every(settings.history_refresh_s, serving.refresh_knowledge)),
+            asyncio.create_task(_every(lambda: settings.champion_refresh_s, serving.refresh_champions)),
+            asyncio.create_task(_every(until_next_reading, serving.refresh_knowledge)),
         ]
         yield
         for task in tasks:
@@ -93,15 +98,13 @@ def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
     return app
 
 
-async def _every(seconds: float, refresh: Callable[[], object]) -> None:
+async def _every(seconds: Callable[[], float], refresh: Callable[[], object]) -> None:
     while True:
-        await asyncio.sleep(seconds)
-        started = time.perf_counter()
+        await asyncio.sleep(seconds())
         try:
             await run_in_threadpool(refresh)
         except Exception:
             log.exception("%s failed; what was loaded goes on serving", refresh.__name__)
-        log.debug("%s took %.3f s", refresh.__name__, time.perf_counter() - started)
 
 
 def _explain_errors(app: FastAPI) -> None:

@@ -34,7 +34,7 @@ def details(serving: Serving, said: Said, index: int) -> Details:
         answer=answer,
         confidence=max(prediction, 1 - prediction) if is_probability else None,
         is_known_task=row.opened_at is not None,
-        history_as_of=knowledge.as_of.replace(tzinfo=UTC),
+        history_as_of=(row.as_of or knowledge.as_of).replace(tzinfo=UTC),
         unknown_features=[name for name in said.champion.bundle.features if row.features.get(name) is None],
         reasons=[Reason(**one) for one in reasons.with_columns(pl.col("contribution").round(6)).to_dicts()],
     )

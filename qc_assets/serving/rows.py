@@ -21,12 +21,14 @@ class Row:
         features: by name; those that nobody knows are missing or None, which models take as unknown.
         repo_id, number: 0 where the warehouse does not know the repository, or the task does not say.
         opened_at: of an item that the warehouse knows, else None.
+        as_of: end of the data that it was looked up in, if it was.
     """
 
     features: dict[str, Any]
     repo_id: int
     number: int
     opened_at: datetime | None
+    as_of: datetime | None
 
 
 def row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
@@ -48,7 +50,7 @@ def row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
     found["is_weekend"] = found["weekday"] >= 5
     repo_id = knowledge.repos.get((repo or "").lower(), UNKNOWN)
     place = (0, 0) if repo_id == UNKNOWN else (repo_id, number)
-    return Row(found, *place, None if known is None else known["opened_at"])
+    return Row(found, *place, None if known is None else known["opened_at"], knowledge.as_of)
 
 
 def rows(facts: Sequence[Facts], knowledge: Knowledge) -> list[Row]:

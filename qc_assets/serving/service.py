@@ -30,6 +30,7 @@ from qc_assets.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 _ITEMS = tuple(spec for spec in SPECS.values() if spec.task != "category")
+_PATIENCE_S = 10.0
 # What a probability above and below one half means, in words.
 WORDS = {"p0": ("passed", "failed"), "close_in_7_days": ("closed", "open")}
 
@@ -65,6 +66,8 @@ class Serving:
         self.settings = settings
         self.as_of = as_of
         self.store = Warehouse.from_settings(settings)
+        # A server must be able to stop meanwhile; it tries again soon.
+        self.store.lock_timeout_s = min(self.store.lock_timeout_s, _PATIENCE_S)
         self.champions = Champions(Registry(settings.tracking_uri, settings.artifact_root))
         self.knowledge: Knowledge | None = None
         self.why_no_knowledge = "it is being read"
@@ -102,6 +105,7 @@ class Serving:
                 status = self.store.path.stat()
                 seen = (status.st_mtime_ns, status.st_size)
                 if seen == self._seen:
+                    self.why_no_knowledge = ""
                     return False
                 with_texts = self._reads_texts()
                 self.knowledge = Knowledge.read(self.store, self.settings, _ITEMS, self.as_of, with_texts=with_texts)
@@ -177,12 +181,9 @@ class Serving:
             The entries, see `entries`.
         """
         documents = entries(said, requests)
-        more = {
-            "latency_ms": round((time.perf_counter() - started) * 1000, 3),
-            "as_of": self.knowledge.as_of.isoformat() if self.knowledge else None,
-        }
+        elapsed = round((time.perf_counter() - started) * 1000, 3)
         for document in documents:
-            document.update(more)
+            document["latency_ms"] = elapsed
         self.journal.record("prediction", documents, written_at=instant())
         return documents
 
@@ -197,7 +198,7 @@ class Serving:
         request = comment.model_dump(mode="json")
         repo, number = repository_and_number(comment.task_id or "")
         repo_id = self.knowledge.repos.get((repo or "").lower()) if self.knowledge else None
-        row = Row({"body": comment.body, "path": comment.path}, repo_id or 0, number if repo_id else 0, None)
+        row = Row({"body": comment.body, "path": comment.path}, repo_id or 0, number if repo_id else 0, None, None)
         with self._encoding:  # one text after the other: the encoder uses all cores
             answers = champion.bundle.predict(rows.frame([row], SPECS["comment_category"]))
         table = task_of(SPECS["comment_category"]).table(champion.bundle.classes, answers)
@@ -244,6 +245,7 @@ def entries(said: Said, requests: Sequence[Mapping[str, Any]]) -> list[dict[str,
             "number": row.number,
             "comment_id": request.get("comment_id", 0),
             "opened_at": row.opened_at and row.opened_at.isoformat(),
+            "as_of": row.as_of and row.as_of.isoformat(),
             "prediction": prediction,
             "lower": lower,
             "upper": upper,

@@ -147,10 +147,9 @@ class Webhook:
         found |= {"opened_title": pull_request.title, "opened_body": pull_request.body or ""}
         repo_id = knowledge.repos.get(repo.lower(), UNKNOWN)
         place = (0, 0) if repo_id == UNKNOWN else (repo_id, pull_request.number)
-        said = self.serving.ask("p0", [Row(found, *place, opened_at)])
+        said = self.serving.ask("p0", [Row(found, *place, opened_at, knowledge.as_of)])
         request = {"task_id": task_id, "worker_id": author.login, "event": f"pull_request.{action}"}
         document = entries(said, [request])[0] | {
-            "as_of": knowledge.as_of.isoformat(),
             "latency_ms": round((time.perf_counter() - started) * 1000, 3),
         }
         known = self.serving.journal.write("prediction", document, written_at=instant(), key=delivery or None)
