@@ -57,7 +57,7 @@ def demo(
     console.emit(
         document,
         *tables,
-        "\n[bold]Next[/bold]: [cyan]make up[/cyan] opens the Dagster and MLflow UIs; "
+        "\n[bold]Next[/bold]: [cyan]make up[/cyan] opens the Dagster and MLflow UIs and the API; "
         '[cyan].venv/bin/qc sql "FROM reports.funnel"[/cyan] queries the warehouse; '
         "[cyan].venv/bin/qc status[/cyan] shows coverage and champions.",
     )
