@@ -17,7 +17,7 @@ from qc_assets.serving import journal_reader
 from qc_assets.serving.cashier import objections
 from qc_assets.serving.details import details
 from qc_assets.serving.payouts import Payout, payout
-from qc_assets.serving.schemas import P0Answer, PullRequestFacts, bucket_of, repository_and_number
+from qc_assets.serving.schemas import P0Answer, PullRequestFacts, bucket_of, p0_fields, repository_and_number
 from qc_assets.serving.service import Serving
 
 log = logging.getLogger(__name__)
@@ -110,18 +110,9 @@ def _answer(request: Request, serving: Serving, asked: _Asked) -> dict[str, Any]
     started = time.perf_counter()
     said = serving.ask("p0", serving.rows("p0", [asked.facts]))
     (document,) = serving.record(said, [asked.facts.model_dump(mode="json")], started)
-    bucket, action = bucket_of(document["prediction"])
-    request.app.state.metrics.predictions.labels("p0", bucket).inc()
     behind = details(serving, said, 0)
-    answer = P0Answer(
-        task_id=asked.facts.task_id,
-        worker_id=asked.facts.worker_id,
-        p0=document["prediction"],
-        confidence_bucket=bucket,
-        recommended_action=action,
-        model_version=str(said.champion.version),
-        details=behind,
-    )
+    answer = P0Answer(**p0_fields(document), details=behind)
+    request.app.state.metrics.predictions.labels("p0", answer.confidence_bucket).inc()
     reasons = pages.table(pl.DataFrame([one.model_dump() for one in behind.reasons]), digits=3)
     return {"answer": answer, "reasons": reasons} | _pay(serving, asked, document)
 

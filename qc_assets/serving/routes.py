@@ -28,6 +28,7 @@ from qc_assets.serving.schemas import (
     P0Answer,
     PullRequestFacts,
     bucket_of,
+    p0_fields,
 )
 from qc_assets.serving.service import Said, Serving
 
@@ -87,7 +88,7 @@ async def _predict(request: Request, model: str, facts: Facts, wanted: bool) -> 
 async def predict(request: Request, facts: PullRequestFacts, wanted: Wanted = False) -> P0Answer:
     """Will this pull request pass its first review?"""
     _, document, behind = await _predict(request, "p0", facts, wanted)
-    answer = _p0(document)
+    answer = p0_fields(document)
     _count(request, "p0", [answer["confidence_bucket"]])
     return P0Answer(**answer, details=behind)
 
@@ -99,7 +100,7 @@ def batch(request: Request, asked: Batch) -> Response:
     serving = _serving(request)
     said = serving.ask("p0", serving.rows("p0", asked.rows))
     requests = [one.model_dump(mode="json") for one in asked.rows]
-    answers = [_p0(document) for document in serving.record(said, requests, started)]
+    answers = [p0_fields(document) for document in serving.record(said, requests, started)]
     _count(request, "p0", [answer["confidence_bucket"] for answer in answers])
     return Response(to_json({"predictions": answers}), media_type="application/json")
 
@@ -194,15 +195,3 @@ async def health(request: Request) -> dict[str, Any]:
 async def metrics(request: Request) -> PlainTextResponse:
     """For Prometheus."""
     return PlainTextResponse(request.app.state.metrics.text())
-
-
-def _p0(document: dict[str, Any]) -> dict[str, Any]:
-    bucket, action = bucket_of(document["prediction"])
-    return {
-        "task_id": document["task_id"],
-        "worker_id": document["worker_id"],
-        "p0": document["prediction"],
-        "confidence_bucket": bucket,
-        "recommended_action": action,
-        "model_version": str(document["version"]),
-    }

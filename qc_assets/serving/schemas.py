@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -209,6 +210,19 @@ class P0Answer(BaseModel):
     recommended_action: Action
     model_version: str
     details: Details | None = None
+
+
+def p0_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The six fields of a `P0Answer`, from the journal entry of the prediction."""
+    bucket, action = bucket_of(entry["prediction"])
+    return {
+        "task_id": entry["task_id"],
+        "worker_id": entry["worker_id"],
+        "p0": entry["prediction"],
+        "confidence_bucket": bucket,
+        "recommended_action": action,
+        "model_version": str(entry["version"]),
+    }
 
 
 class DurationAnswer(BaseModel):

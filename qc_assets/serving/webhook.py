@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qc_assets.schema import create_tables, sql_sections
 from qc_assets.serving.history import PARTS, UNKNOWN
 from qc_assets.serving.rows import Row
-from qc_assets.serving.schemas import Instant, P0Answer, bucket_of
+from qc_assets.serving.schemas import Instant, P0Answer, p0_fields
 from qc_assets.serving.service import Serving, entries, instant
 
 _SQL = "features/webhook"
@@ -153,17 +153,7 @@ class Webhook:
             "latency_ms": round((time.perf_counter() - started) * 1000, 3),
         }
         known = self.serving.journal.write("prediction", document, written_at=instant(), key=delivery or None)
-        document = known or document
-        bucket, recommended = bucket_of(document["prediction"])
-        answer = P0Answer(
-            task_id=task_id,
-            worker_id=author.login,
-            p0=document["prediction"],
-            confidence_bucket=bucket,
-            recommended_action=recommended,
-            model_version=str(document["version"]),
-        )
-        return WebhookAnswer(status="predicted", prediction=answer)
+        return WebhookAnswer(status="predicted", prediction=P0Answer(**p0_fields(known or document)))
 
     def _measure(self, pull_request: _PullRequest, author: str, opened_at: datetime) -> dict[str, Any]:
         sections = sql_sections(_SQL)
