@@ -6,9 +6,9 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from qc_assets.assets import tables
-from qc_assets.assets.models import SPECS
 from qc_assets.assets.monitoring import MONITORING
 from qc_assets.assets.serving import PAYOUTS
+from qc_assets.models.specs import SPECS
 from qc_assets.partitions import daily_partitions
 from qc_assets.schema import RAW_TABLES
 from qc_assets.settings import Settings

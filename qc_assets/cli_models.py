@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from qc_assets import console
 from qc_assets.errors import QcError
+from qc_assets.models.specs import SPECS
 from qc_assets.settings import load_settings
 from qc_assets.warehouse import Warehouse
 
@@ -36,7 +37,7 @@ def train(
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
     from qc_assets import overview
     from qc_assets.assets import fairness
-    from qc_assets.assets.models import SPECS, training_config
+    from qc_assets.assets.models import training_config
     from qc_assets.instance import run_job
 
     names = model_names()
@@ -86,7 +87,6 @@ def bias(
     output: Annotated[Path | None, typer.Option("--output", help="Also write .html, .txt, .md or .csv.")] = None,
 ) -> None:
     """Who is treated differently by a model, by how much, how sure that is, what would help, and at what cost."""
-    from qc_assets.assets.models import SPECS
     from qc_assets.fairness.audit import audit
     from qc_assets.fairness.report import BiasReport
     from qc_assets.fairness.subject import attributes, subject
@@ -121,7 +121,6 @@ def bias(
 
 def model_names() -> list[str]:
     """Names of all models."""
-    from qc_assets.assets.models import SPECS
 
     return [spec.name for spec in SPECS]
 
@@ -139,7 +138,6 @@ def _candidates(models: list[str], given: str | None) -> list[str]:
     Raises:
         QcError: if a model has none that a name could mean, or several.
     """
-    from qc_assets.assets.models import SPECS
 
     chosen = []
     for spec in SPECS:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from qc_assets.assets import tables
-from qc_assets.assets.models import SPECS
 from qc_assets.errors import FairnessError, TrainingError
 from qc_assets.models.spec import ModelSpec
+from qc_assets.models.specs import SPECS
 from qc_assets.resources import RegistryResource, WarehouseResource
 from qc_assets.settings import Settings
 

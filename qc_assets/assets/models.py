@@ -10,12 +10,9 @@ from pydantic import Field
 
 from qc_assets import mirror, progress
 from qc_assets.assets import tables
-from qc_assets.models.close_in_7_days import SPEC as CLOSE_IN_7_DAYS
-from qc_assets.models.comment_category import SPEC as COMMENT_CATEGORY
-from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.promotion import gate_names
-from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.models.spec import ModelSpec
+from qc_assets.models.specs import SPECS
 from qc_assets.resources import RegistryResource, WarehouseResource
 from qc_assets.scoring import rows_of
 from qc_assets.settings import PROJECT_ROOT, Settings
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from qc_assets.models.lifecycle import Outcome
     from qc_assets.models.tasks.task import Gate
 
-SPECS: tuple[ModelSpec, ...] = (P0, RESOLUTION_TIME, CLOSE_IN_7_DAYS, COMMENT_CATEGORY)
 _BOOSTED = ("lightgbm", "xgboost")
 # Steps of a training: what their pages say, and where it is kept.
 _PARTS = {

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from qc_assets.assets import tables
-from qc_assets.assets.models import SPECS
+from qc_assets.models.specs import SPECS
 from qc_assets.resources import WarehouseResource
 
 

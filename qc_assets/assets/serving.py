@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from qc_assets.assets import tables
-from qc_assets.assets.models import SPECS
+from qc_assets.models.specs import SPECS
 from qc_assets.resources import RegistryResource, WarehouseResource
 from qc_assets.settings import Settings
 

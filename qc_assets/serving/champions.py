@@ -11,10 +11,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import QcError
-from qc_assets.models.close_in_7_days import SPEC as CLOSE_IN_7_DAYS
-from qc_assets.models.comment_category import SPEC as COMMENT_CATEGORY
-from qc_assets.models.p0 import SPEC as P0
-from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.models import specs
 from qc_assets.models.spec import ModelSpec
 from qc_assets.serving.rows import schema
 
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from qc_assets.models.registry import Registry
 
 log = logging.getLogger(__name__)
-SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in (P0, RESOLUTION_TIME, CLOSE_IN_7_DAYS, COMMENT_CATEGORY)}
+SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in specs.SPECS}
 
 
 class NoChampionError(QcError):
@@ -65,7 +62,7 @@ class Champions:
             Names of the models whose champion changed.
         """
         with self._lock:
-            # Asking MLflow is work of 0.1 s, in which requests wait for the interpreter.
+            # Asking MLflow takes 10 ms of the interpreter, for which requests wait.
             stamp = self.registry.stamp()
             if stamp is not None and stamp == self._stamp:
                 return []
@@ -87,7 +84,7 @@ class Champions:
                         log.warning("champion of %s cannot be loaded: %s", model, trouble)
                     self.troubles[model] = trouble
             news = [model for model in changed if changed[model] is not self._serving.get(model)]
-            self._stamp = stamp
+            self._stamp = None if self.troubles else stamp  # what failed may work next time
             self._serving = changed  # one assignment: readers see all of the old or all of the new
             return news
 
