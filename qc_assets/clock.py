@@ -30,3 +30,15 @@ class SystemClock:
 def parse_instant(text: str) -> datetime:
     """An ISO 8601 instant, such as GitHub's ``2024-05-01T12:00:00Z``, as naive UTC."""
     return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+
+
+def naive_utc(instant: datetime) -> datetime:
+    """An instant as the warehouse has it; one without a time zone is UTC already.
+
+    Raises:
+        ValueError: if no calendar has it.
+    """
+    try:
+        return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+    except OverflowError as error:
+        raise ValueError("is no time that a calendar has") from error

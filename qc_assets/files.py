@@ -1,14 +1,26 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and whether they have changed."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write UTF-8 text to a draft beside `path` and move it there; what was there stays if anything goes wrong."""
+def write_whole(path: Path, contents: str | bytes) -> None:
+    """Write to a draft beside `path` and move it there; what was there stays if anything goes wrong.
+
+    Args:
+        path: where to.
+        contents: bytes, or a text that is written as UTF-8.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(contents.encode() if isinstance(contents, str) else contents)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def changed_when(paths: Iterable[Path]) -> tuple[int, ...]:
+    """Times of change and sizes of those files that exist: another answer means that something has changed."""
+    status = [path.stat() for path in paths if path.exists()]
+    return tuple(number for one in status for number in (one.st_mtime_ns, one.st_size))

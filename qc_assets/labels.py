@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from qc_assets.clock import naive_utc
 from qc_assets.errors import QcError
 from qc_assets.models.comment_category import CATEGORIES
 from qc_assets.warehouse import Warehouse
@@ -155,7 +156,6 @@ def _row(
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text.strip())
+        return naive_utc(datetime.fromisoformat(text.strip()))
     except ValueError:
         raise ValueError(f"created_at {text!r} is not an ISO 8601 time") from None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qc_assets.errors import QcError
+from qc_assets.files import write_whole
 from qc_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ class Place:
         target = posixpath.join(self._root, path)
         self._files.makedirs(posixpath.dirname(target), exist_ok=True)
         if self._is_local:  # an object of S3 appears whole anyway
-            self._files.pipe_file(f"{target}.part", data)
-            Path(f"{target}.part").replace(target)
+            write_whole(Path(target), data)
         else:
             self._files.pipe_file(target, data)
 

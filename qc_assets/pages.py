@@ -2,6 +2,7 @@
 
 import base64
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -11,9 +12,13 @@ from markupsafe import Markup
 
 def render(template: str, **values: Any) -> str:
     """A page of `qc_assets/templates`; it is told when it is written."""
-    templates = Environment(loader=PackageLoader("qc_assets"), autoescape=True)
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    return templates.get_template(template).render(written_at=now, **values)
+    return _templates().get_template(template).render(written_at=now, **values)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(loader=PackageLoader("qc_assets"), autoescape=True)
 
 
 def picture(image: bytes | None) -> str | None:

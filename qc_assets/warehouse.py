@@ -11,7 +11,7 @@ import shutil
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,7 @@ class Warehouse:
             WarehouseMissingError: if nothing has been loaded yet.
             WarehouseBusyError: if a writer kept the file for longer than `lock_timeout_s`.
         """
-        if not self.path.exists():
-            raise WarehouseMissingError(
-                f"no warehouse at {self.path}: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
-            )
+        self._refuse_if_missing()
         connection = self._open(read_only=True)
         try:
             yield connection
@@ -116,18 +113,11 @@ class Warehouse:
             WarehouseMissingError: if nothing has been loaded yet.
             WarehouseBusyError: if a writer kept the file for longer than `lock_timeout_s`.
         """
-        with self.read():  # waits for its turn, and says who has the file
-            pass
+        self._refuse_if_missing()
         connection = self.scratch()
-        attempts = Retrying(
-            retry=retry_if_exception(_is_busy),
-            stop=stop_after_delay(self.lock_timeout_s),
-            wait=wait_random_exponential(multiplier=0.01, max=0.5),
-            reraise=True,
-        )
         try:
             path = str(self.path).replace("'", "''")
-            attempts(connection.execute, f"ATTACH '{path}' AS warehouse (READ_ONLY)")
+            self._when_free(connection.execute, f"ATTACH '{path}' AS warehouse (READ_ONLY)")
             yield connection
         finally:
             connection.close()
@@ -229,14 +219,26 @@ class Warehouse:
         config = {"memory_limit": self.memory_limit, "temp_directory": str(self.staging_root / "spill")}
         return config | ({"threads": str(self.threads)} if self.threads else {})
 
+    def _refuse_if_missing(self) -> None:
+        if not self.path.exists():
+            raise WarehouseMissingError(
+                f"no warehouse at {self.path}: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
+            )
+
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        return self._prepare(
+            self._when_free(duckdb.connect, str(self.path), read_only=read_only, config=self._config())
+        )
+
+    def _when_free(self, act: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Do something with the file as soon as nobody else has it."""
         attempts = Retrying(
             retry=retry_if_exception(_is_busy),
             stop=stop_after_delay(self.lock_timeout_s),
             wait=wait_random_exponential(multiplier=0.01, max=0.5),
         )
         try:
-            return self._prepare(attempts(duckdb.connect, str(self.path), read_only=read_only, config=self._config()))
+            return attempts(act, *arguments, **options)
         except RetryError as error:
             holder = re.search(r"PID (\d+)", str(error.last_attempt.exception()))
             who = f"process {holder[1]}" if holder else "another process"

@@ -14,6 +14,7 @@ import polars
 import polars.selectors
 
 from qc_assets.errors import QcError
+from qc_assets.files import changed_when
 from qc_assets.models import tracking
 from qc_assets.models.bundle import Bundle, answer_frame
 from qc_assets.models.training import Trained
@@ -131,8 +132,7 @@ class Registry:
         if not self.tracking_uri.startswith("sqlite:///"):
             return None
         path = Path(self.tracking_uri.removeprefix("sqlite:///"))
-        files = [one for one in (path, path.with_name(f"{path.name}-wal")) if one.exists()]
-        return tuple(number for one in files for number in (one.stat().st_mtime_ns, one.stat().st_size))
+        return changed_when([path, path.with_name(f"{path.name}-wal")])
 
     def registered_at(self, model: str, version: int) -> datetime:
         """When a version was registered (UTC)."""

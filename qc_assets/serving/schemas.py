@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from qc_assets.clock import naive_utc
 from qc_assets.models.comment_category import CATEGORIES
 
 Bucket = Literal["high", "medium", "low", "very_low"]
@@ -27,14 +28,6 @@ def _printable(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not contain NUL characters")
     return text
-
-
-def naive_utc(instant: datetime) -> datetime:
-    """An instant as the warehouse has it; one without a time zone is UTC already."""
-    try:
-        return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
-    except OverflowError as error:
-        raise ValueError("is no time that a calendar has") from error
 
 
 Instant = Annotated[datetime, AfterValidator(naive_utc)]
