@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pickle
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -126,6 +127,13 @@ def main_run_copy(main_run: tuple[Settings, Any], tmp_path: Path) -> Settings:
     return copy_of(main_run[0], tmp_path)
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture(scope="session")
 def serving_settings(main_run: tuple[Settings, Any], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a copy of `main_run` that one server of this process may write to."""
@@ -147,21 +155,17 @@ def api(serving_settings: Settings) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def api_url(api: Any) -> Iterator[str]:
     """Where the application of `api` answers on a real socket."""
-    import socket
     import threading
     import time
 
     import uvicorn
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(api.app, port=port, lifespan="off", log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(api.app, port=free_port(), lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{server.config.port}"
     server.should_exit = True
     thread.join()
 

@@ -175,7 +175,7 @@ def test_a_busy_warehouse_leaves_what_was_known(api: TestClient, monkeypatch: py
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
-        serving._seen = None
+        serving._seen = ()
         assert not serving.refresh_knowledge()
         health = api.get("/health").json()
         assert health["status"] == "degraded" and f"process {other.pid} has kept" in health["troubles"]["warehouse"]

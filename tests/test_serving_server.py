@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import pytest
 from qc_assets.serving import journal_reader
 from qc_assets.serving.journal import Journal
 from qc_assets.settings import Settings
+from tests.conftest import free_port
 from tests.test_serving_app import FACTS
 
 pytestmark = pytest.mark.slow
@@ -28,9 +28,7 @@ KEY = "a-very-secret-key"
 
 @contextmanager
 def server(settings: Settings, log: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     variables = {"QC_HOME": str(settings.home), "QC_WAREHOUSE": str(settings.warehouse), "QC_API_PORT": str(port),
                  "QC_API_KEY": KEY, "QC_CHAMPION_REFRESH_S": "0.3"}  # fmt: skip
     with log.open("ab") as file:

@@ -16,14 +16,9 @@ from qc_assets.instance import open_instance, run_job
 from qc_assets.partitions import days_between
 from qc_assets.services import Services
 from qc_assets.settings import Settings
+from tests.conftest import free_port
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Payouts by the champion: made once, written down with all that they came from, refused when nobody should be paid."""
 
-import time
 from typing import Any
 
 from qc_assets.errors import QcError
@@ -30,9 +29,7 @@ def pay(serving: Serving, asked: PayoutRequest) -> PayoutAnswer:
         made = serving.journal.find("payout", asked.payout_id)
         if made is not None:
             return _the_same(asked.payout_id, request, made)
-    started = time.perf_counter()
-    said = serving.ask("p0", serving.rows("p0", [asked.facts]))
-    (prediction,) = serving.record(said, [request["facts"]], started)
+    said, (prediction,) = serving.predict("p0", [asked.facts])
     beta = asked.beta if asked.beta is not None else serving.settings.payout_beta
     computed = payout(prediction["prediction"], asked.value, beta)
     found: dict[str, Any] = {

@@ -9,14 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from qc_assets.errors import QcError
 from qc_assets.models.comment_category import CATEGORIES
 from qc_assets.serving.schemas import BUCKETS, Instant, Name, Strict, Text, repository_and_number
-from qc_assets.serving.service import Serving, instant
+from qc_assets.serving.service import WORDS, Serving, instant
 
 Kind = Literal["category", "outcome", "override"]
 _HOURS = "hours"
 _LABELS: dict[tuple[str, str], tuple[str, ...] | str] = {
     ("comment_category", "category"): CATEGORIES,
-    ("p0", "outcome"): ("passed", "failed"),
-    ("close_in_7_days", "outcome"): ("closed", "open"),
+    **{(model, "outcome"): words for model, words in WORDS.items()},
     ("resolution_time", "outcome"): _HOURS,
     ("p0", "override"): tuple(action for _, _, action in BUCKETS),
 }
@@ -108,7 +107,7 @@ def accept(serving: Serving, given: Feedback) -> FeedbackAnswer:
         ConflictError: if the identity was used for other feedback.
     """
     repo, number = repository_and_number(given.task_id)
-    repo_id = serving.ready().repos.get((repo or "").lower())
+    repo_id = serving.ready().repo_id(repo)
     if repo_id is None:
         raise UnknownTaskError(f"the warehouse does not know the repository {repo}: backfill it first")
     said: dict[str, Any] = given.model_dump(mode="json")

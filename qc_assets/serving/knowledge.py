@@ -110,13 +110,23 @@ class Knowledge:
         authors = {name: identity for name, identity, kind in names if kind == "author"}
         return cls(as_of, repos, authors, histories, tasks)
 
+    def repo_id(self, repo: str | None) -> int | None:
+        """Id of a repository by its name, or None if it is unknown."""
+        return self.repos.get((repo or "").lower())
+
+    def place(self, repo: str | None, number: int) -> tuple[int, int]:
+        """Repository and number of an item; both 0 if the repository is unknown."""
+        repo_id = self.repo_id(repo)
+        return (0, 0) if repo_id is None else (repo_id, number)
+
     def history(self, table: str, repo: str | None, author: str | None) -> dict[str, Any]:
         """Features of an opening by an author in a repository, by their names; who is unknown has no history yet."""
-        repo_id = self.repos.get((repo or "").lower(), UNKNOWN)
-        return self.histories[table].of(repo_id, self.authors.get((author or "").lower(), UNKNOWN))
+        repo_id = self.repo_id(repo)
+        author_id = self.authors.get((author or "").lower(), UNKNOWN)
+        return self.histories[table].of(UNKNOWN if repo_id is None else repo_id, author_id)
 
     def task(self, table: str, repo: str | None, number: int, author: str | None) -> dict[str, Any] | None:
         """The item's own row, if it is known; with an author, only if it is theirs."""
-        repo_id = self.repos.get((repo or "").lower())
+        repo_id = self.repo_id(repo)
         row = None if repo_id is None else self.tasks[table].row(repo_id, number)
         return None if row is None or (author and row["author"] != author.lower()) else row

@@ -1,7 +1,6 @@
 """The page for people: facts in, p0 with its reasons and payout out."""
 
 import logging
-import time
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -15,6 +14,7 @@ from qc_assets import pages
 from qc_assets.errors import QcError
 from qc_assets.serving import journal_reader
 from qc_assets.serving.cashier import objections
+from qc_assets.serving.champions import Champion
 from qc_assets.serving.details import details
 from qc_assets.serving.payouts import Payout, payout
 from qc_assets.serving.schemas import P0Answer, PullRequestFacts, bucket_of, p0_fields, repository_and_number
@@ -107,23 +107,20 @@ def show(request: Request) -> HTMLResponse:
 
 
 def _answer(request: Request, serving: Serving, asked: _Asked) -> dict[str, Any]:
-    started = time.perf_counter()
-    said = serving.ask("p0", serving.rows("p0", [asked.facts]))
-    (document,) = serving.record(said, [asked.facts.model_dump(mode="json")], started)
+    said, (document,) = serving.predict("p0", [asked.facts])
     behind = details(serving, said, 0)
     answer = P0Answer(**p0_fields(document), details=behind)
     request.app.state.metrics.predictions.labels("p0", answer.confidence_bucket).inc()
     reasons = pages.table(pl.DataFrame([one.model_dump() for one in behind.reasons]), digits=3)
-    return {"answer": answer, "reasons": reasons} | _pay(serving, asked, document)
+    return {"answer": answer, "reasons": reasons} | _pay(serving, asked, said.champion, document)
 
 
-def _pay(serving: Serving, asked: _Asked, document: dict[str, Any]) -> dict[str, Any]:
+def _pay(serving: Serving, asked: _Asked, champion: Champion, document: dict[str, Any]) -> dict[str, Any]:
     value = asked.query.get("value", "").strip()
     if not value:
         return {}
     beta = asked.query.get("beta", "").strip() or serving.settings.payout_beta
     shown: Payout = payout(document["prediction"], value, beta)
-    champion = serving.champions.of("p0")
     return {"pay": shown, "objections": objections(serving, document["answer"], champion)}
 
 

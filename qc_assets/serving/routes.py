@@ -1,6 +1,5 @@
 """The endpoints for programs."""
 
-import time
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Annotated, Any
@@ -72,16 +71,13 @@ def _count(request: Request, model: str, answers: Sequence[str | None]) -> None:
 
 
 async def _predict(request: Request, model: str, facts: Facts, wanted: bool) -> tuple[Said, dict[str, Any], Any]:
-    started = time.perf_counter()
     serving = _serving(request)
-    found = serving.rows(model, [facts])
     if serving.champions.of(model).bundle.texts is None:
-        said = serving.ask(model, found)  # a millisecond: a thread would cost more
+        said, documents = serving.predict(model, [facts])  # two milliseconds: a thread would cost more
     else:
-        said = await run_in_threadpool(serving.ask, model, found)
-    (document,) = serving.record(said, [facts.model_dump(mode="json")], started)
+        said, documents = await run_in_threadpool(serving.predict, model, [facts])
     behind = await run_in_threadpool(details, serving, said, 0) if wanted else None
-    return said, document, behind
+    return said, documents[0], behind
 
 
 @router.post("/predict", responses=ERRORS, response_model_exclude_none=True)
@@ -96,11 +92,8 @@ async def predict(request: Request, facts: PullRequestFacts, wanted: Wanted = Fa
 @router.post("/predict/batch", responses=ERRORS, response_model=BatchAnswer, response_model_exclude_none=True)
 def batch(request: Request, asked: Batch) -> Response:
     """The same for up to 10,000 pull requests, in their order."""
-    started = time.perf_counter()
-    serving = _serving(request)
-    said = serving.ask("p0", serving.rows("p0", asked.rows))
-    requests = [one.model_dump(mode="json") for one in asked.rows]
-    answers = [p0_fields(document) for document in serving.record(said, requests, started)]
+    _, documents = _serving(request).predict("p0", asked.rows)
+    answers = [p0_fields(document) for document in documents]
     _count(request, "p0", [answer["confidence_bucket"] for answer in answers])
     return Response(to_json({"predictions": answers}), media_type="application/json")
 

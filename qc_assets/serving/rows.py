@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from qc_assets.models.spec import ModelSpec
-from qc_assets.serving.history import UNKNOWN
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.schemas import Facts, repository_and_number
 
@@ -48,9 +47,7 @@ def row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
         found |= {"hour": now.hour, "weekday": now.weekday()} | facts.assumed()
     found |= facts.given()
     found["is_weekend"] = found["weekday"] >= 5
-    repo_id = knowledge.repos.get((repo or "").lower(), UNKNOWN)
-    place = (0, 0) if repo_id == UNKNOWN else (repo_id, number)
-    return Row(found, *place, None if known is None else known["opened_at"], knowledge.as_of)
+    return Row(found, *knowledge.place(repo, number), None if known is None else known["opened_at"], knowledge.as_of)
 
 
 def rows(facts: Sequence[Facts], knowledge: Knowledge) -> list[Row]:

@@ -14,12 +14,14 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import QcError
+from qc_assets.files import changed_when
 from qc_assets.models.category_metrics import UNCERTAIN
 from qc_assets.models.registry import Registry
 from qc_assets.models.spec import ModelSpec
 from qc_assets.models.tasks import task_of
 from qc_assets.serving import rows
 from qc_assets.serving.champions import SPECS, Champion, Champions
+from qc_assets.serving.history import PARTS
 from qc_assets.serving.info import calibration, model_info
 from qc_assets.serving.journal import Journal
 from qc_assets.serving.knowledge import Knowledge
@@ -29,7 +31,7 @@ from qc_assets.settings import Settings
 from qc_assets.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
-_ITEMS = tuple(spec for spec in SPECS.values() if spec.task != "category")
+_ITEMS = tuple(spec for spec in SPECS.values() if spec.table.removeprefix("features.") in PARTS)
 _PATIENCE_S = 10.0
 # What a probability above and below one half means, in words.
 WORDS = {"p0": ("passed", "failed"), "close_in_7_days": ("closed", "open")}
@@ -74,7 +76,7 @@ class Serving:
         self.info: Mapping[str, Any] = {}
         self.calibration: str | None = None
         self.imported_up_to = 0
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, ...] = ()
         self._with_texts = False
         self._refreshing, self._encoding = threading.Lock(), threading.Lock()
         self.journal = Journal(settings.journal)
@@ -91,7 +93,7 @@ class Serving:
         if changed:
             self._refresh_info()
         if self._reads_texts() and not self._with_texts:
-            self._seen = None
+            self._seen = ()
             self.refresh_knowledge()
         return changed
 
@@ -102,9 +104,8 @@ class Serving:
         """Read the warehouse anew if its file has changed; what cannot be read leaves what there was."""
         with self._refreshing:
             try:
-                status = self.store.path.stat()
-                seen = (status.st_mtime_ns, status.st_size)
-                if seen == self._seen:
+                seen = changed_when([self.store.path])
+                if seen and seen == self._seen:
                     self.why_no_knowledge = ""
                     return False
                 with_texts = self._reads_texts()
@@ -122,8 +123,6 @@ class Serving:
         return True
 
     def _why(self, error: Exception) -> str:
-        if isinstance(error, FileNotFoundError):
-            return f"no warehouse at {self.store.path}: run `qc demo` or `qc backfill`"
         if isinstance(error, duckdb.CatalogException):
             return f"{self.store.path} has no features yet: run `qc train`"
         return str(error)
@@ -135,10 +134,13 @@ class Serving:
         return found["up_to"][0] or 0
 
     def _refresh_info(self) -> None:
-        champions = self.champions.all()
-        self.info = model_info(champions, self.store)
-        p0 = next((one for one in champions if one.model == "p0"), None)
-        self.calibration = calibration(p0, self.store) if p0 else None
+        # What a version was trained on and how it did never changes; the warehouse may learn of it a little later.
+        known = {(model, one["version"]) for model, one in self.info.items() if one["window"] is not None}
+        new = [one for one in self.champions.all() if (one.model, str(one.version)) not in known]
+        self.info = {**self.info, **model_info(new, self.store)}
+        for champion in new:
+            if champion.model == "p0":
+                self.calibration = calibration(champion, self.store)
 
     def ready(self) -> Knowledge:
         """What the warehouse knows.
@@ -150,14 +152,20 @@ class Serving:
             raise NotReadyError(f"the warehouse could not be read yet: {self.why_no_knowledge}")
         return self.knowledge
 
-    def rows(self, model: str, facts: Sequence[Facts]) -> list[Row]:
-        """The features of requests to a model.
+    def predict(self, model: str, facts: Sequence[Facts]) -> tuple[Said, list[dict[str, Any]]]:
+        """Answer requests to a model and journal the answers.
+
+        Returns:
+            The answers, and their journal entries, see `entries`.
 
         Raises:
-            NoChampionError, NotReadyError: if nobody could answer them.
+            NoChampionError, NotReadyError: if nobody can answer.
+            JournalFullError: if the journal takes no more.
         """
-        self.champions.of(model)
-        return rows.rows(facts, self.ready())
+        started = time.perf_counter()
+        self.champions.of(model)  # that there is none says more than that the warehouse cannot be read
+        said = self.ask(model, rows.rows(facts, self.ready()))
+        return said, self.record(said, [one.model_dump(mode="json") for one in facts], started)
 
     def ask(self, model: str, found: Sequence[Row]) -> Said:
         """What a champion says of rows.
@@ -197,8 +205,8 @@ class Serving:
         champion = self.champions.of("comment_category")
         request = comment.model_dump(mode="json")
         repo, number = repository_and_number(comment.task_id or "")
-        repo_id = self.knowledge.repos.get((repo or "").lower()) if self.knowledge else None
-        row = Row({"body": comment.body, "path": comment.path}, repo_id or 0, number if repo_id else 0, None, None)
+        place = self.knowledge.place(repo, number) if self.knowledge else (0, 0)
+        row = Row({"body": comment.body, "path": comment.path}, *place, None, None)
         with self._encoding:  # one text after the other: the encoder uses all cores
             answers = champion.bundle.predict(rows.frame([row], SPECS["comment_category"]))
         table = task_of(SPECS["comment_category"]).table(champion.bundle.classes, answers)

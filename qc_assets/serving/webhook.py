@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from qc_assets.schema import create_tables, sql_sections
-from qc_assets.serving.history import PARTS, UNKNOWN
+from qc_assets.serving.history import PARTS
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import Instant, P0Answer, p0_fields
 from qc_assets.serving.service import Serving, entries, instant
@@ -145,8 +145,7 @@ class Webhook:
         history = knowledge.history("pull_requests", repo, author.login)
         found = measured | {name: history[name] for name in PARTS["pull_requests"].all}
         found |= {"opened_title": pull_request.title, "opened_body": pull_request.body or ""}
-        repo_id = knowledge.repos.get(repo.lower(), UNKNOWN)
-        place = (0, 0) if repo_id == UNKNOWN else (repo_id, pull_request.number)
+        place = knowledge.place(repo, pull_request.number)
         said = self.serving.ask("p0", [Row(found, *place, opened_at, knowledge.as_of)])
         request = {"task_id": task_id, "worker_id": author.login, "event": f"pull_request.{action}"}
         document = entries(said, [request])[0] | {
