@@ -93,7 +93,8 @@ SELECT
         WHEN 'gharchive' THEN coalesce(completeness >= $min_archive_completeness, false)
         -- The API shows an item on the day of its last update only. Unless the days reach up to when they were read,
         -- whatever was updated later is missing: the busy ones, so that the rest is no fair sample.
-        WHEN 'github' THEN covered_until >= date_trunc('day', windows.read_at)
+        -- In the first hour of a day the one before has not settled and is left for a later reading.
+        WHEN 'github' THEN covered_until >= date_trunc('day', windows.read_at - INTERVAL 1 HOUR)
         ELSE true
     END AS is_covered
 FROM windows
