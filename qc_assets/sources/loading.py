@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 import duckdb
-import polars as pl
 
+from qc_assets import dead_letters
 from qc_assets.errors import QcError
 from qc_assets.merge import Scope, merge, set_reread
 from qc_assets.schema import RAW_TABLES, sql_sections
@@ -148,8 +148,7 @@ def _commit(
             "AND (repo IS NULL OR list_contains($3::VARCHAR[], repo))",
             [source.name, list(batch.days), names],
         )
-        if batch.dead_letters:
-            _insert_dead_letters(connection, source.name, batch)
+        dead_letters.insert(connection, source.name, batch.dead_letters)
         if batch.status == "failed":
             entries = {(repo, day) for repo in names for day in batch.days}
             _insert_failure(connection, source.name, entries, fingerprint, started, batch.error or "")
@@ -186,30 +185,6 @@ def _forget_other_worlds(connection: duckdb.DuckDBPyConnection, source: str, fin
         for table in RAW_TABLES:
             merge(connection, table, (), Scope(source, days))
         connection.execute(log["forget"], world)
-
-
-def _insert_dead_letters(connection: duckdb.DuckDBPyConnection, source: str, batch: Batch) -> None:
-    schema = {
-        "partition_date": pl.Date,
-        "item": pl.String,
-        "error_type": pl.String,
-        "reason": pl.String,
-        "line": pl.Int64,
-        "excerpt": pl.String,
-        "repo": pl.String,
-        "endpoint": pl.String,
-        "status": pl.Int32,
-        "tries": pl.Int32,
-        "action": pl.String,
-    }
-    letters = pl.DataFrame([vars(letter) for letter in batch.dead_letters], schema=schema)
-    connection.register("letters", letters.to_arrow())
-    connection.execute(
-        "INSERT INTO ops.dead_letters BY NAME "
-        "SELECT $1 AS source, letters.*, $2::TIMESTAMP AS recorded_at FROM letters",
-        [source, _now()],
-    )
-    connection.unregister("letters")
 
 
 def _record_failure(
