@@ -21,7 +21,7 @@ from qc_assets.settings import Settings
 from qc_assets.sources.demo_tables import generate
 from qc_assets.sources.source import Batch, Progress
 
-_VERSION = 4  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
+_VERSION = 5  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
 
 
 class DemoSource:

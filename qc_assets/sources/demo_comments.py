@@ -14,7 +14,7 @@ CATEGORIES = {
     "false_positive": 0.1,
 }
 _MISWORDED = 0.1
-_NAMES = (
+NAMES = (
     "items", "timeout", "retry_count", "session", "cursor", "buffer", "config", "client", "parse_row", "load_state",
     "page", "token", "queue", "handler", "schema", "flush", "merge_rows", "index", "path", "lock",
 )  # fmt: skip
@@ -92,7 +92,7 @@ def review_comments(rng: np.random.Generator, count: int) -> tuple[np.ndarray, n
     texts = np.array(
         [
             _TEMPLATES[category][t % len(_TEMPLATES[category])].format(
-                a=_NAMES[a % len(_NAMES)], b=_NAMES[b % len(_NAMES)], p=_PLACES[p % len(_PLACES)]
+                a=NAMES[a % len(NAMES)], b=NAMES[b % len(NAMES)], p=_PLACES[p % len(_PLACES)]
             )
             for category, t, a, b, p in zip(worded, template, first, second, place, strict=True)
         ],

@@ -7,6 +7,7 @@ import polars as pl
 
 from qc_assets.demo_bias import Bias
 from qc_assets.sources import demo_activity as activity
+from qc_assets.sources import demo_code
 from qc_assets.sources import demo_world as world
 from qc_assets.sources.demo_world import DAY
 
@@ -24,9 +25,10 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         bias: one to plant, as `qc_assets.demo_bias.Bias` reads it.
 
     Returns:
-        The raw tables' rows by table, and the truth that no model may see: ``truth`` (repo_id, number, p0,
-        fair_p0, passed), ``truth_issues`` (repo_id, number, median_hours) and ``truth_comments`` (comment_id,
-        category).
+        The raw tables' rows by table; ``diffs`` (repo_id, number, diff), the last unified diffs of pull requests
+        that were commented on; and the truth that no model may see: ``truth`` (repo_id, number, p0, fair_p0,
+        passed), ``truth_issues`` (repo_id, number, median_hours) and ``truth_comments`` (comment_id, category,
+        changed).
     """
     rng = np.random.default_rng(seed)
     people, repos = world.populate(rng, n_prs, days, first_day)
@@ -35,7 +37,9 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
     prs, issues = _number(prs, issues)
     verdicts = activity.judge(rng, repos, prs)
     reviews = verdicts.reviews.sort("time", "item").with_row_index("review_id", 1)
-    on_lines = activity.comments_on_reviews(rng, people, reviews)
+    written = activity.comments_on_reviews(rng, people, reviews)
+    reviewed = demo_code.review(seed, written, prs["user"].to_numpy(), people.is_bot)
+    on_lines = reviewed.comments
     on_prs = activity.conversation(rng, repos, prs, verdicts.closed, 1.2)
     issue_closed = issues["opened"].to_numpy() + issues["hours"].to_numpy() * 3600
     on_issues = activity.conversation(rng, repos, issues, issue_closed, 1.6)
@@ -84,7 +88,10 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         ),
         "truth": prs.select("repo_id", "number", "p0", "fair_p0", "passed"),
         "truth_issues": issues.select("repo_id", "number", "median_hours"),
-        "truth_comments": on_lines.select("category", comment_id=-pl.col("comment_id").cast(pl.Int64)),
+        "truth_comments": written.join(reviewed.changed, on="comment_id").select(
+            "category", "changed", comment_id=-pl.col("comment_id").cast(pl.Int64)
+        ),
+        "diffs": reviewed.diffs.join(keys["pr"], on="item").select("repo_id", "number", "diff"),
     }
 
 
@@ -254,11 +261,12 @@ class _Dress:
             "author_login",
             "author_is_bot",
             "path",
+            "diff_hunk",
             "body",
             "day",
             comment_id=-pl.col("comment_id").cast(pl.Int64),
             review_id=-pl.col("review_id").cast(pl.Int64),
-            diff_hunk=pl.lit("@@ -1,4 +1,6 @@\n def run(client):\n+    client.get(timeout=5)\n"),
+            in_reply_to_id=-pl.col("in_reply_to_id"),
             created_at=self.at("time"),
             updated_at=self.at("time"),
         )

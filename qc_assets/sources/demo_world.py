@@ -33,6 +33,7 @@ CLOSING_SCATTER = 0.9
 _KIND_SHARES = (0.33, 0.30, 0.13, 0.13, 0.11)
 _KIND_EFFECTS = np.array([-0.2, 0.1, 0.5, -0.1, 0.3])
 _LANGUAGES = ("Python", "TypeScript", "Go", "Rust", "Java", "C++")
+_LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0", None, "MPL-2.0", "NOASSERTION")
 _BOTS = ("dependabot[bot]", "renovate[bot]", "codecov-commenter")
 _OWNERS = ("acme", "northwind", "initech", "globex", "umbra", "hooli", "stark", "wayne")
 _PROJECTS = ("atlas", "beacon", "cobalt", "drift", "ember", "forge", "glacier", "harbor", "iris", "juniper")
@@ -127,6 +128,7 @@ def populate(rng: np.random.Generator, n_prs: int, days: int, first_day: date) -
                 f"{_OWNERS[r % 8]}/{_PROJECTS[r % 10]}" + (f"-{r // 40}" if r >= 40 else "") for r in range(n_repos)
             ],
             "language": rng.choice(_LANGUAGES, n_repos),
+            "licence": [_LICENCES[r % len(_LICENCES)] for r in range(n_repos)],
             "stars": rng.lognormal(6, 1.5, n_repos).astype(np.int64),
             "is_fork": np.zeros(n_repos, dtype=bool),
             "is_archived": np.zeros(n_repos, dtype=bool),

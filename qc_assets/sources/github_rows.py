@@ -61,6 +61,7 @@ def repository_row(repo: Mapping[str, Any], observed_at: datetime, day: date) ->
         "repo_id": repo["databaseId"],
         "name": clean(repo["nameWithOwner"]),
         "language": (repo.get("primaryLanguage") or {}).get("name"),
+        "licence": (repo.get("licenseInfo") or {}).get("spdxId"),
         "stars": repo["stargazerCount"],
         "is_fork": repo["isFork"],
         "is_archived": repo["isArchived"],

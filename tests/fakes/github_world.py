@@ -50,6 +50,7 @@ class World:
             "createdAt": "2020-01-01T00:00:00Z",
             "pushedAt": "2024-01-01T00:00:00Z",
             "primaryLanguage": {"__typename": "Language", "name": "Python"},
+            "licenseInfo": {"__typename": "License", "spdxId": "MIT"},
             "_pullRequests": [],
             "_issues": [],
         } | fields
@@ -206,6 +207,7 @@ def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
             createdAt=stamp(row["created_at"]),
             pushedAt=stamp(datetime.combine(first_day + timedelta(days=days - 1), datetime.min.time())),
             primaryLanguage={"__typename": "Language", "name": row["language"]},
+            licenseInfo=row["licence"] and {"__typename": "License", "spdxId": row["licence"]},
         )
     by_id = {repo["databaseId"]: repo for repo in world.repos.values()}
     for table, kind in (("pull_requests", "PullRequest"), ("issues", "Issue")):
@@ -225,11 +227,14 @@ def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
                 previousReviewState=row["submitted_state"],
                 review=review,
             )
-    for row in _last(tables["review_comments"], "comment_id"):
+    for repo_id, number, diff in tables["diffs"].iter_rows():
+        if (repo_id, number) in items:
+            items[repo_id, number]["_diff"] = diff
+    threads: dict[int, Node] = {}
+    for row in sorted(_last(tables["review_comments"], "comment_id"), key=lambda row: row["created_at"]):
         pr = items[row["repo_id"], row["number"]]
-        threads = pr["_reviewThreads"]
-        thread = threads[-1] if threads and row["comment_id"] % 3 == 0 else None
-        world.add_review_comment(
+        thread = threads.get(row["in_reply_to_id"])
+        comment = world.add_review_comment(
             pr,
             row["created_at"],
             thread,
@@ -237,8 +242,10 @@ def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
             author=_author(row),
             body=row["body"],
             path=row["path"],
+            diffHunk=row["diff_hunk"],
             pullRequestReview=world.nodes[f"PullRequestReview_{-row['review_id']}"],
         )
+        threads[row["comment_id"]] = comment["_thread"]
     for row in _last(tables["issue_comments"], "comment_id"):
         item = items[row["repo_id"], row["number"]]
         world.add_comment(

@@ -2,6 +2,7 @@ CREATE TABLE IF NOT EXISTS raw.repositories (
     repo_id BIGINT PRIMARY KEY,
     name VARCHAR,
     language VARCHAR,
+    licence VARCHAR,
     stars BIGINT CHECK (stars >= 0),
     is_fork BOOLEAN,
     is_archived BOOLEAN,
@@ -16,6 +17,7 @@ COMMENT ON TABLE raw.repositories IS 'One row a repository, as last observed; a 
 COMMENT ON COLUMN raw.repositories.repo_id IS 'GitHub database id of the repository (negative: synthetic)';
 COMMENT ON COLUMN raw.repositories.name IS 'owner/name as last seen';
 COMMENT ON COLUMN raw.repositories.language IS 'Main language by GitHub''s count';
+COMMENT ON COLUMN raw.repositories.licence IS 'SPDX name of its licence as GitHub recognises it; NOASSERTION: one that it does not; NULL: none, or the source does not say';
 COMMENT ON COLUMN raw.repositories.stars IS 'Stargazers when last observed';
 COMMENT ON COLUMN raw.repositories.is_fork IS 'Whether it is a fork of another repository';
 COMMENT ON COLUMN raw.repositories.is_archived IS 'Whether it has been archived';
