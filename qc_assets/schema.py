@@ -64,7 +64,8 @@ def create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         QcError: if a table has other columns than its SQL declares.
     """
     files = ["schema", *(f"raw/{table}" for table in RAW_TABLES)]
-    files += [f"{folder}/{path.stem}" for folder in ("ops", "ml") for path in sorted((SQL_ROOT / folder).glob("*.sql"))]
+    folders = ("ops", "ml", "critique")
+    files += [f"{folder}/{path.stem}" for folder in folders for path in sorted((SQL_ROOT / folder).glob("*.sql"))]
     files += KEPT_REPORTS
     statements = {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
     version = hashlib.sha256("".join(statements.values()).encode()).hexdigest()

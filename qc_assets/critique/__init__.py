@@ -1,0 +1,1 @@
+"""From review threads to a data set of critiques."""

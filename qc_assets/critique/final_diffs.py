@@ -1,0 +1,154 @@
+"""The last change of a pull request, where a source can tell it: from the demo's world, or asked of GitHub once."""
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from qc_assets.critique.batches import Failure
+from qc_assets.errors import QcError
+from qc_assets.settings import Settings
+from qc_assets.sources.github_client import Client
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A pull request as last observed."""
+
+    repo_id: int
+    repo: str | None
+    number: int
+    updated_at: datetime | None
+
+
+class FinalDiffError(QcError):
+    """A change that could not be read; `failure` is what to write down."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class FinalDiffs(Protocol):
+    """Where last changes come from."""
+
+    def __call__(self, pull: Pull) -> str | None:
+        """The last unified diff of a pull request; None if the source does not tell.
+
+        Raises:
+            FinalDiffError: if it should, and could not be read.
+        """
+        ...
+
+
+class NoDiffs:
+    """GH Archive has none."""
+
+    def __call__(self, pull: Pull) -> str | None:
+        return None
+
+
+class DemoDiffs:
+    """Those of the demo's world.
+
+    Args:
+        folder: of the world.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        frame = pl.read_parquet(folder / "diffs.parquet")
+        self._known = {(repo_id, number): diff for repo_id, number, diff in frame.iter_rows()}
+
+    def __call__(self, pull: Pull) -> str | None:
+        return self._known.get((pull.repo_id, pull.number))
+
+
+class GitHubDiffs:
+    """Asked of GitHub, one request a pull request, and kept until it is updated.
+
+    Args:
+        client: who asks.
+        cache: SQLite file; what it has is not asked again, so a run that was stopped goes on where it was.
+        limit: bytes of the longest diff to read.
+    """
+
+    def __init__(self, client: Client, cache: Path, limit: int) -> None:
+        self.client = client
+        self.cache = cache
+        self.limit = limit
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with self._open() as store:
+            store.execute(
+                "CREATE TABLE IF NOT EXISTS diffs "
+                "(repo_id INTEGER, number INTEGER, updated_at TEXT, diff BLOB, PRIMARY KEY (repo_id, number))"
+            )
+
+    def __call__(self, pull: Pull) -> str | None:
+        from qc_assets.sources.github_answers import Kind
+        from qc_assets.sources.github_client import RequestError
+        from qc_assets.sources.github_diffs import DiffTooLongError, diff
+
+        if pull.repo is None:
+            return None
+        key = [pull.repo_id, pull.number, str(pull.updated_at)]
+        with self._open() as store:
+            known = store.execute(
+                "SELECT diff FROM diffs WHERE repo_id = ? AND number = ? AND updated_at = ?", key
+            ).fetchone()
+        if known:
+            return zlib.decompress(known[0]).decode()
+        item, kept = f"diff of {pull.repo}#{pull.number}", "kept; whether the line changed is not known"
+        try:
+            text = diff(self.client, pull.repo, pull.number, limit=self.limit)
+        except DiffTooLongError as error:
+            raise FinalDiffError(Failure(item, "too_long", str(error), kept, is_final=True, repo=pull.repo)) from error
+        except RequestError as error:
+            if error.kind is Kind.UNAUTHORIZED:
+                raise  # no identity is left: nothing else could be read either
+            final = error.kind is Kind.REFUSED
+            failure = Failure(
+                item,
+                str(error.kind),
+                str(error),
+                kept if final else f"{kept}; it will be asked again",
+                is_final=final,
+                repo=pull.repo,
+                endpoint=error.endpoint,
+                status=error.status,
+                tries=error.tries,
+            )
+            raise FinalDiffError(failure) from error
+        with self._open() as store:
+            row = [*key, zlib.compress(text.encode(), 1)]
+            store.execute("INSERT OR REPLACE INTO diffs VALUES (?, ?, ?, ?)", row)
+        return text
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.cache, timeout=60)) as store, store:
+            yield store
+
+
+@contextmanager
+def final_diffs(settings: Settings) -> Iterator[FinalDiffs]:
+    """Last changes from the source of the settings."""
+    if settings.source == "demo":
+        from qc_assets.sources.demo import DemoSource
+
+        yield DemoDiffs(DemoSource.from_settings(settings).folder())
+    elif settings.source == "github":
+        from qc_assets.sources.github import GitHubSource
+
+        client = GitHubSource.from_settings(settings).client
+        try:
+            yield GitHubDiffs(client, settings.home / "critique" / "diffs.db", settings.max_diff_bytes)
+        finally:
+            client.close()
+    else:
+        yield NoDiffs()

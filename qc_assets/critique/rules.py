@@ -1,0 +1,87 @@
+"""Rules that tell comments which teach nothing, by their form alone."""
+
+import re
+
+from qc_assets.critique.prose import Parts, parts
+
+# Bots that have no mark of GitHub's, by what they post; and machines that speak through people's accounts.
+_MACHINE = re.compile(
+    r"(?i)\b(codecov|coveralls|coverage (increased|decreased|remained)|build (failed|succeeded|passed|#\d+)|"
+    r"\d+ (tests? )?(passed|failed)|test(s)? (pass|fail)(ed)?\b.{0,40}\b(jenkins|travis|ci)\b|jenkins|travis-ci|"
+    r"circleci|appveyor|deploy preview|lint(er)?( check)? (error|failed)|sonarqube|cla (not )?signed|"
+    r"can one of the admins verify|automatically (generated|created|merged)|this pull request (has been|introduces))\b"
+)
+_COMMAND = re.compile(
+    r"^\s*(@?[\w-]*bot\b.*|/[a-z][\w-]*( .*)?|retest this.*|test this please|r\+|r\? @\S+|cc @\S+.*)$", re.I
+)
+# The whole comment is approval, thanks or acknowledgement, in the words that people use for it.
+_POLITE = "|".join(
+    (
+        r"lgtm|sgtm|ship ?it|looks? (very |really |pretty )?(good|great|fine|nice|ok|okay)( to me)?( now| here)?",
+        r"(good|nice|great|awesome|excellent|amazing) ?(job|work|catch|find|point|idea|stuff|one|call|question|fix)?",
+        r"thanks?( you)?( so much| a lot| very much)?( for .{0,60})?|thx|ty|tks|cheers|cool|perfect|wonderful",
+        r"brilliant|sweet|\+ ?1|-1|:shipit:|agreed?|i agree|same( here| thought)?|me too|ditto|same",
+        r"yes|yep|yeah|yup|no|nope|ok|okay|sure|right|correct|exactly|indeed|true|fair( enough| point)?",
+        r"makes sense|sounds good|works for me|will do|no problem|np|got it|understood|i (see|understand)",
+        r"done|fixed|updated|changed|removed|added|addressed|resolved|committed|pushed|reverted|renamed",
+        r"(thought|had) the same( thing)?|my (bad|mistake)|oops|sorry|good (to go|now)|simple|well done|never ?mind",
+        r"nvm|ack|ping|bump|same as above|as above|please|too|again|here|now|and|but|so|oh|ah|wow|hah?a|lol",
+    )
+)
+_ONLY_POLITE = re.compile(rf"(?i)^[\W\d_]*(({_POLITE})[\W_]*)+$")
+_PROSE_SHARE = 0.5
+REASONS = {
+    "bot": "its author is a program",
+    "own": "the author of the pull request speaks: an answer, not a review",
+    "empty": "there is no text",
+    "machine": "a build, a coverage tool or another program speaks",
+    "command": "it tells a bot what to do, or calls somebody",
+    "quote": "it only quotes",
+    "link": "it only links",
+    "code": "it only shows code, without a word on it",
+    "polite": "approval, thanks or acknowledgement, and nothing else",
+    "no_words": "emoji, signs or a single word",
+    "not_prose": "most of it is no words: output, numbers, signs",
+}
+
+
+def rejected(body: str | None, *, is_bot: bool | None = False, is_own: bool | None = False) -> str | None:
+    """Why a comment teaches nothing, one of `REASONS`, or None if it may.
+
+    Args:
+        body: Markdown as it was written.
+        is_bot: its author is known to be a program.
+        is_own: its author is known to be that of the pull request.
+    """
+    if is_bot or is_own:
+        return "bot" if is_bot else "own"
+    if not (body or "").strip():
+        return "empty"
+    found = parts(body or "")
+    return _by_form(found) or _by_words(found)
+
+
+def _by_form(found: Parts) -> str | None:
+    if found.prose or found.has_suggestion:
+        return None
+    if found.code:
+        return "code"
+    if found.quoted:
+        return "quote"
+    return "link" if found.links else "no_words"
+
+
+def _by_words(found: Parts) -> str | None:
+    text = found.prose
+    if _MACHINE.search(text):
+        return "machine"
+    if all(_COMMAND.match(line) for line in text.splitlines() if line.strip()) and text:
+        return "command"
+    if found.has_suggestion:  # the exact change is worth more than words on it
+        return None
+    if _ONLY_POLITE.match(text):
+        return "polite"
+    if found.words < 2 and "`" not in text:
+        return "link" if found.links else "no_words"
+    letters = sum(character.isalpha() or character.isspace() for character in text)
+    return "not_prose" if letters < _PROSE_SHARE * len(text) else None

@@ -1,0 +1,114 @@
+"""The three steps of a batch: filter its comments, summarize their discussions, find their code."""
+
+import functools
+from collections import Counter
+
+import polars as pl
+
+from qc_assets.critique.batches import Done, Failure, Result, comments, step
+from qc_assets.critique.diffs import DiffError, FinalChange, hunk
+from qc_assets.critique.filter import CommentFilter
+from qc_assets.critique.final_diffs import FinalDiffError, FinalDiffs, Pull
+from qc_assets.critique.summarize import Method, summaries
+from qc_assets.critique.threads import threads
+from qc_assets.settings import Settings
+from qc_assets.warehouse import Warehouse
+
+_DIFFS_VERSION = 1  # raise it when other code would be shown
+
+
+def filter_batch(
+    store: Warehouse, batch: str, judge: CommentFilter, settings: Settings, *, again: bool = False
+) -> Result:
+    """Decide on every comment of a batch."""
+    rows = comments(store, batch, settings.critique_prs)
+
+    def work() -> Done:
+        judged = judge.judge(rows)
+        thread = {remark.comment_id: one.thread_id for one in threads(rows) for remark in one.remarks}
+        frame = rows.select("comment_id", "repo_id", "number").join(judged, on="comment_id", maintain_order="left")
+        frame = frame.with_columns(
+            thread_id=pl.Series([thread[identity] for identity in frame["comment_id"]], dtype=pl.Int64),
+            version=pl.lit(judge.version),
+        )
+        return Done(frame, Counter(reason or "kept" for reason in judged["reason"]))
+
+    return step(store, batch, "filtered", rows, judge.version, work, again=again)
+
+
+def summarize_batch(store: Warehouse, batch: str, method: Method, settings: Settings, *, again: bool = False) -> Result:
+    """Summarize every discussion of a batch in which a comment is kept."""
+    rows, kept, version = _filtered(store, batch, settings)
+    wanted = set(kept["thread_id"])
+
+    def work() -> Done:
+        found = [one for one in threads(rows) if one.thread_id in wanted]
+        names = dict(rows.select("repo_id", "repo").unique().iter_rows())
+        return summaries(found, method, names)
+
+    return step(store, batch, "summaries", rows, f"{version} {method.version}", work, again=again)
+
+
+def diffs_batch(
+    store: Warehouse, batch: str, final_diff: FinalDiffs, settings: Settings, *, again: bool = False
+) -> Result:
+    """Find the code of every comment that is kept, and whether its author changed it afterwards."""
+    rows, kept, version = _filtered(store, batch, settings)
+    sizes = {"most_lines": settings.critique_lines, "most_characters": settings.critique_characters}
+
+    def work() -> Done:
+        failures: list[Failure] = []
+
+        @functools.cache
+        def final(pull: Pull) -> FinalChange | None:
+            try:
+                text = final_diff(pull)
+                return None if text is None else FinalChange(text)
+            except FinalDiffError as error:
+                failures.append(error.failure)
+            except DiffError as error:
+                kept = "kept; whether the line changed is not known"
+                item = f"diff of {pull.repo}#{pull.number}"
+                reason = str(error.__cause__)
+                failures.append(Failure(item, str(error), reason, kept, is_final=True, repo=pull.repo))
+            return None
+
+        found = []
+        for row in rows.join(kept.select("comment_id"), on="comment_id", how="semi").iter_rows(named=True):
+            same = {name: row[name] for name in ("comment_id", "repo_id", "number", "path")}
+            try:
+                part = hunk(row["path"], row["diff_hunk"], **sizes)
+            except DiffError as error:
+                found.append(same | {"reason": str(error)})
+                continue
+            change = final(Pull(row["repo_id"], row["repo"], row["number"], row["pr_updated_at"]))
+            found.append(
+                same
+                | {
+                    "section": part.section,
+                    "hunk": part.text,
+                    "line": part.commented.number,
+                    "changed_afterwards": None if change is None else change.lacks(part),
+                }
+            )
+        numbers = dict.fromkeys(("comment_id", "repo_id", "number", "line"), pl.Int64)
+        texts = dict.fromkeys(("path", "section", "hunk", "reason"), pl.String)
+        frame = pl.DataFrame(found, schema=numbers | texts | {"changed_afterwards": pl.Boolean})
+        counts = Counter(str(row.get("reason") or "code") for row in found)
+        counts |= Counter(
+            {
+                "changed_afterwards": int(frame["changed_afterwards"].sum()),
+                "unknown": frame["changed_afterwards"].null_count(),
+            }
+        )
+        return Done(frame, counts, failures)
+
+    return step(store, batch, "diffs", rows, f"{version} {_DIFFS_VERSION} {sizes}", work, again=again)
+
+
+def _filtered(store: Warehouse, batch: str, settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame, str]:
+    """Comments of a batch, those of them that are kept, and an identity of that decision."""
+    rows = comments(store, batch, settings.critique_prs)
+    kept = store.sql_file("critique/filtered", {"batch": batch}, section="kept")
+    versions = sorted(kept["version"].unique().to_list())
+    return rows, kept, f"{len(kept)} {versions}"

@@ -1,0 +1,82 @@
+"""One summary of each discussion: by a language model if there is a key, else by picking its central sentences."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from qc_assets.critique.batches import Done, Failure
+from qc_assets.critique.extractive import Extractive
+from qc_assets.critique.language_model import LanguageModel, Outcome
+from qc_assets.critique.threads import Thread
+from qc_assets.settings import Settings
+
+Method = Extractive | LanguageModel
+
+
+def method(settings: Settings) -> Method:
+    """What summarizes, by the settings: an endpoint with QC_LLM_API_KEY, else sentences by their embeddings."""
+    if settings.llm_api_key is None:
+        from qc_assets.models.embeddings import cached_encoder
+
+        return Extractive(cached_encoder(settings.encoder).encode, encoder=settings.encoder)
+    return LanguageModel(
+        settings.llm_url,
+        settings.llm_api_key,
+        settings.llm_model or "",
+        settings.home / "critique" / "answers.db",
+        concurrency=settings.llm_concurrency,
+        price_in=settings.llm_price_in or 0.0,
+        price_out=settings.llm_price_out or 0.0,
+        ceiling=settings.llm_ceiling,
+    )
+
+
+def summaries(threads: Sequence[Thread], by: Method, repos: Mapping[int, str | None]) -> Done:
+    """Summarize discussions.
+
+    Args:
+        threads: what was said.
+        by: the method.
+        repos: names of repositories by id, for what is written down of failures.
+
+    Returns:
+        Rows for critique.summaries; what failed has no summary.
+    """
+    said: Sequence[Outcome | str] = by.summarize(threads)
+    rows = [_row(thread, one, by.version) for thread, one in zip(threads, said, strict=True)]
+    schema: dict[str, Any] = dict.fromkeys(("thread_id", "repo_id", "number", "comments"), pl.Int64)
+    schema |= dict.fromkeys(("content_hash", "summary", "outcome", "method", "error"), pl.String)
+    failures = [
+        Failure(
+            f"thread {thread.thread_id}",
+            one.error_type,
+            one.error,
+            "left without a summary" + ("" if one.is_final else "; it will be asked for again"),
+            is_final=one.is_final,
+            repo=repos.get(thread.repo_id),
+            endpoint=by.base_url if isinstance(by, LanguageModel) else None,
+            tries=one.tries,
+        )
+        for thread, one in zip(threads, said, strict=True)
+        if isinstance(one, Outcome) and one.summary is None
+    ]
+    counts = Counter(failure.error_type for failure in failures) | Counter(summarized=len(threads) - len(failures))
+    figures = vars(by.spent) if isinstance(by, LanguageModel) else {}
+    return Done(pl.DataFrame(rows, schema=schema), counts, failures, dict(figures))
+
+
+def _row(thread: Thread, said: Outcome | str, version: str) -> dict[str, object]:
+    found = said.summary if isinstance(said, Outcome) else None
+    return {
+        "thread_id": thread.thread_id,
+        "repo_id": thread.repo_id,
+        "number": thread.number,
+        "comments": len(thread.remarks),
+        "content_hash": thread.content_hash(version),
+        "summary": said if isinstance(said, str) else found and found.summary,
+        "outcome": found and found.outcome,
+        "method": version,
+        "error": (said.error or None) if isinstance(said, Outcome) else None,
+    }

@@ -1,0 +1,75 @@
+"""Review comments as discussions: a first comment and its answers."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from qc_assets.critique.masks import masked
+from qc_assets.critique.prose import parts
+
+_MOST_CHARACTERS = 6_000
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One comment of a discussion.
+
+    Attributes:
+        comment_id: of the comment.
+        role: ``author`` of the pull request, or ``reviewer``.
+        body: Markdown, as it was written.
+    """
+
+    comment_id: int
+    role: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A discussion on one place of the code.
+
+    Attributes:
+        thread_id: its first comment.
+        repo_id, number: of the pull request.
+        path: of the file.
+        remarks: in order of time.
+    """
+
+    thread_id: int
+    repo_id: int
+    number: int
+    path: str | None
+    remarks: tuple[Remark, ...]
+
+    def transcript(self, most_characters: int = _MOST_CHARACTERS) -> str:
+        """Who said what, masked; without quotes of what was said before; cut off at `most_characters`."""
+        lines = [f"{remark.role}: {masked(parts(remark.body).prose or remark.body)}" for remark in self.remarks]
+        return "\n".join(lines)[:most_characters]
+
+    def content_hash(self, *versions: str) -> str:
+        """Identity of what is to be summarized, and of how."""
+        return hashlib.sha256("\0".join((*versions, self.transcript())).encode("utf-8", "replace")).hexdigest()
+
+
+def threads(comments: pl.DataFrame) -> Iterator[Thread]:
+    """Discussions, in order of their first comments.
+
+    Args:
+        comments: comment_id, in_reply_to_id, repo_id, number, path, body, is_pr_author, created_at. An answer whose
+            first comment is not among them begins a discussion of its own.
+    """
+    known = set(comments["comment_id"].to_list())
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in comments.sort("created_at", "comment_id").iter_rows(named=True):
+        root = row["in_reply_to_id"] if row["in_reply_to_id"] in known else row["comment_id"]
+        found.setdefault(root, []).append(row)
+    for root, rows in found.items():
+        remarks = (
+            Remark(row["comment_id"], "author" if row["is_pr_author"] else "reviewer", row["body"] or "")
+            for row in rows
+        )
+        yield Thread(root, rows[0]["repo_id"], rows[0]["number"], rows[0]["path"], tuple(remarks))
