@@ -6,6 +6,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from qc_assets.assets import tables
+from qc_assets.assets.critique import BATCHES, GROUP
 from qc_assets.assets.monitoring import MONITORING
 from qc_assets.assets.serving import PAYOUTS
 from qc_assets.models.specs import SPECS
@@ -25,7 +26,9 @@ def jobs(settings: Settings) -> list:
         dg.AssetSelection.groups(name)
         for name in ("features", "models", "fairness", "reports", "monitoring", "exports")
     )
-    github = dg.AssetSelection.groups("github")
+    github, critiques = dg.AssetSelection.groups("github"), dg.AssetSelection.groups(GROUP)
+    batches, model = (dg.AssetSelection.assets(["critique", name]) for name in ("batches", "model"))
+    mining = dg.AssetSelection.assets(*(["critique", step] for step in ("filtered", "summaries", "diffs")))
     only_github = [
         dg.define_asset_job(name, dg.AssetSelection.assets(["ops", asset]), description=description)
         for name, asset, description in (
@@ -38,7 +41,7 @@ def jobs(settings: Settings) -> list:
         *only_github,
         dg.define_asset_job(
             "main",
-            dg.AssetSelection.all() - github,
+            dg.AssetSelection.all() - github - critiques,
             description="Everything: load the days, compute the features, train, report.",
             partitions_def=partitions,
         ),
@@ -54,6 +57,19 @@ def jobs(settings: Settings) -> list:
             coverage | features | monitoring | exports | dg.AssetSelection.assets(PAYOUTS),
             description="Recompute features, predict what is open, and see whether the champions still hold.",
         ),
+        dg.define_asset_job("critique_batches", batches, description="Give repositories with comments a batch."),
+        dg.define_asset_job(
+            "critique",
+            mining,
+            description="Mine the comments of a batch: filter, then summaries and diffs side by side.",
+            partitions_def=BATCHES,
+        ),
+        dg.define_asset_job(
+            "critique_reports",
+            dg.AssetSelection.assets(tables.key("features.comments")) | (critiques - batches - mining - model),
+            description="Join what all batches have, report their errors, and write the data set.",
+        ),
+        dg.define_asset_job("critique_model", model, description="Fine-tune a language model on the data set."),
     ]
 
 
@@ -99,6 +115,16 @@ def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
         return dg.RunRequest(run_key=day, partition_key=day)
 
     return daily_ingest
+
+
+def critiques_sensor() -> dg.AutomationConditionSensorDefinition:
+    """Mine comments as days land; off until somebody turns it on, as an endpoint of summaries may cost money."""
+    return dg.AutomationConditionSensorDefinition(
+        "critiques",
+        target=dg.AssetSelection.groups(GROUP),
+        minimum_interval_seconds=60,
+        description="New review comments get their batches, the batches their steps, and then the data set is written.",
+    )
 
 
 def retraining_sensor(settings: Settings) -> dg.SensorDefinition:

@@ -10,7 +10,7 @@ import click
 import duckdb
 import typer
 
-from qc_assets import cli_github, cli_models, console
+from qc_assets import cli_critique, cli_github, cli_models, console
 from qc_assets.errors import QcError
 from qc_assets.partitions import days_between
 from qc_assets.settings import SourceName, load_settings
@@ -219,6 +219,7 @@ def up() -> None:
 
 cli_github.register(app)
 cli_models.register(app)
+cli_critique.register(app)
 
 
 def _days(first: date, last: date) -> list[date]:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from qc_assets import progress
+from qc_assets.sources.source import Progress as Report
 
 out = Console(soft_wrap=False)
 err = Console(stderr=True, soft_wrap=True)
@@ -76,10 +77,14 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def bar(title: str) -> Iterator[None]:
-    """A progress bar on stderr for whatever reports to `qc_assets.progress`; nothing if it is no terminal."""
+def bar(title: str) -> Iterator[Report]:
+    """A progress bar on stderr for whatever reports to `qc_assets.progress`; nothing if it is no terminal.
+
+    Yields:
+        What reports to it.
+    """
     if mode.as_json:
-        yield
+        yield progress.report
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as drawn:
@@ -89,4 +94,4 @@ def bar(title: str) -> Iterator[None]:
                 task, description=f"{title}: {what}", completed=done, total=total or None
             )
         ):
-            yield
+            yield progress.report

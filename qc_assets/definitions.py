@@ -3,6 +3,8 @@
 import dagster as dg
 
 from qc_assets import automation
+from qc_assets.assets.critique import BRANCHES, critique_assets
+from qc_assets.assets.critique_reports import critique_report_assets
 from qc_assets.assets.fairness import fairness_assets
 from qc_assets.assets.features import feature_assets
 from qc_assets.assets.github import github_assets
@@ -12,6 +14,7 @@ from qc_assets.assets.models import model_assets
 from qc_assets.assets.monitoring import monitoring_assets
 from qc_assets.assets.reports import report_assets
 from qc_assets.assets.serving import journal_assets, serving_assets
+from qc_assets.executors import side_by_side
 from qc_assets.resources import RegistryResource, WarehouseResource
 from qc_assets.settings import Settings, load_settings
 
@@ -30,17 +33,27 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *monitoring_assets(settings),
             *report_assets(),
             *serving_assets(settings),
+            *critique_assets(settings),
+            *critique_report_assets(settings),
         ],
         jobs=automation.jobs(settings),
         schedules=automation.schedules(settings),
-        sensors=[automation.retraining_sensor(settings), automation.failure_sensor(settings)],
+        sensors=[
+            automation.retraining_sensor(settings),
+            automation.critiques_sensor(),
+            automation.failure_sensor(settings),
+        ],
         resources={
             "warehouse": WarehouseResource.from_settings(settings),
             "registry": RegistryResource.from_settings(settings),
         },
-        # Steps share one DuckDB file and two cores: processes of their own would only wait for each other.
-        executor=dg.in_process_executor,
+        executor=side_by_side(*BRANCHES),
     )
+
+
+def resolve_job(name: str) -> dg.JobDefinition:
+    """A job by name, for processes that must make it again."""
+    return defs.resolve_job_def(name)
 
 
 defs = build_definitions(load_settings())

@@ -124,6 +124,35 @@ def run_job(
         return _summary(result)
 
 
+def run_in_processes(settings: Settings, job: str, *, partition: str, ops: Mapping[str, Any] | None = None) -> str:
+    """Run a job of one partition by the executor of the code location, which may give steps processes of their own.
+
+    Args:
+        settings: as the environment gives them: the processes read them there.
+        job: name of the job.
+        partition: a key that the job's partitions have.
+        ops: configuration by op name.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        RunFailedError: naming the step that failed and why.
+    """
+    import dagster as dg
+
+    with open_instance(settings) as instance:
+        result = dg.execute_job(
+            dg.build_reconstructable_job("qc_assets.definitions", "resolve_job", (job,)),
+            instance=instance,
+            tags={"dagster/partition": partition},
+            run_config={"ops": dict(ops or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        if not result.success:
+            raise RunFailedError(_failure(result))
+        return str(result.run_id)
+
+
 def _all_but(definition: "dg.JobDefinition", without: Sequence[str]) -> "list[dg.AssetKey] | None":
     if not without:
         return None
@@ -132,7 +161,7 @@ def _all_but(definition: "dg.JobDefinition", without: Sequence[str]) -> "list[dg
     return [key for key in keys if not f"{key.to_user_string()}/".startswith(left_out)]
 
 
-def _failure(result: "dg.ExecuteInProcessResult") -> str:
+def _failure(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> str:
     for event in result.all_events:
         if event.is_step_failure:
             broken = _broken_promise(result, event.step_key)
@@ -148,7 +177,7 @@ def _failure(result: "dg.ExecuteInProcessResult") -> str:
     return f"run {result.run_id} failed before its first step"
 
 
-def _broken_promise(result: "dg.ExecuteInProcessResult", step: str | None) -> str | None:
+def _broken_promise(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult", step: str | None) -> str | None:
     """What a blocking check of a step found, or None if none failed."""
     for event in result.all_events:
         if event.event_type_value == "ASSET_CHECK_EVALUATION" and event.step_key == step:

@@ -35,8 +35,8 @@ EMPTY = ("reports/champion_challenger", "reports/alerts", "reports/payouts", "ml
 
 def test_the_main_job_fills_every_table_and_every_check_has_an_answer(main_run: Any) -> None:
     settings, result = main_run
-    graph = build_definitions(settings).resolve_asset_graph()
-    assert set(result.metadata) == {key.to_user_string() for key in graph.get_all_asset_keys()}
+    specs = build_definitions(settings).resolve_all_asset_specs()
+    assert set(result.metadata) == {spec.key.to_user_string() for spec in specs if spec.group_name != "critiques"}
     promised = sum(len(gate_names(spec.task)) + len(spec.sensitive) for spec in SPECS)
     assert len(result.checks) == 12 + len(check_names()) + promised
     judged = ("models/", "reports/monitoring", "reports/drift", "reports/bias")
@@ -117,11 +117,12 @@ def test_a_model_below_its_threshold_fails_the_run_at_its_end_and_the_champion_s
 
 def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settings: Any) -> None:
     specs = build_definitions(make_settings()).resolve_all_asset_specs()
-    groups = {"ingest", "features", "models", "fairness", "monitoring", "reports", "exports"}
+    groups = {"ingest", "features", "models", "fairness", "monitoring", "reports", "exports", "critiques"}
     assert {spec.group_name for spec in specs} == groups
     for spec in specs:
         assert spec.description and spec.owners and spec.kinds, spec.key
-        if spec.group_name not in ("models", "fairness", "exports"):
+        is_table = spec.group_name not in ("models", "fairness") and spec.key.path[0] != "exports"
+        if is_table and spec.key.path != ["critique", "model"]:
             columns = spec.metadata["dagster/column_schema"].columns
             assert columns and all(column.description for column in columns), spec.key
 

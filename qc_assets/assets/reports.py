@@ -104,7 +104,9 @@ def _plot(name: str, frame: pl.DataFrame) -> dict[str, dg.MarkdownMetadataValue]
     if frame.is_empty():
         return {}
     if name == "funnel":
-        return {"plot": tables.picture(plots.funnel(frame["step"].to_list(), frame["pull_requests"].to_list()))}
+        steps, counts = frame["step"].to_list(), frame["pull_requests"].to_list()
+        title = "From all pull requests to those that p0 learns from"
+        return {"plot": tables.picture(plots.funnel(steps, counts, "pull requests", title))}
     if name == "weekly_activity":
         columns = ("prs_opened", "prs_merged", "reviews", "issues_opened", "issues_closed")
         return {"plot": tables.picture(plots.weekly(frame["week"].to_list(), {c: frame[c].to_list() for c in columns}))}

@@ -237,14 +237,14 @@ def shap_summary(trained: Trained, top: int = 12, rows: int = 400) -> bytes | No
     return png(draw, (6.8, 4.6))
 
 
-def funnel(steps: Sequence[str], counts: Sequence[int]) -> bytes:
+def funnel(steps: Sequence[str], counts: Sequence[int], what: str, title: str) -> bytes:
     """Horizontal bars, one a step, with their counts."""
 
     def draw(axes: Any) -> None:
         bars = axes.barh(list(steps)[::-1], list(counts)[::-1], color="tab:blue")
         axes.bar_label(bars, fmt="{:,.0f}", padding=3)
         axes.margins(x=0.15)
-        axes.set(xlabel="pull requests", title="From all pull requests to those that p0 learns from")
+        axes.set(xlabel=what, title=title)
 
     return png(draw, (7.0, 3.2))
 

@@ -122,6 +122,31 @@ class Registry:
             client.set_terminated(run.info.run_id)
         return identity, run.info.run_id
 
+    def record(
+        self,
+        experiment: str,
+        name: str,
+        *,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        texts: Mapping[str, str],
+        folder: Path,
+    ) -> tuple[str, str]:
+        """Keep a run with its texts, by file name, and all files of a folder; returns experiment and run."""
+        import mlflow
+
+        with _quiet():
+            client = self._client()
+            identity = self._experiment(client, experiment)
+            with mlflow.start_run(experiment_id=identity, run_name=name, tags=dict(tags)) as run:
+                mlflow.log_params(dict(parameters))
+                mlflow.log_metrics(dict(metrics))
+                for file, text in texts.items():
+                    mlflow.log_text(text, file)
+                mlflow.log_artifacts(str(folder), folder.name)
+        return identity, run.info.run_id
+
     def version_of(self, model: str, alias: str) -> int | None:
         """The version with an alias, or None."""
         with _quiet():
