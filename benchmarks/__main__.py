@@ -4,6 +4,7 @@ import sys
 
 from benchmarks import (
     archive,
+    critique,
     embeddings,
     fairness,
     features,
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "embeddings": embeddings.main,
     "fairness": fairness.main,
     "load": load.main,
+    "critique": critique.main,
     "serving": serving.main,
     "texts": texts.main,
 }

@@ -1,0 +1,134 @@
+"""Comment mining: 100,000 comments through filter, extractive summaries, diffs and export, as `qc critique` runs them.
+
+Limits on 2 cores: 20 minutes with nothing embedded before, 2 minutes with all of it cached, 4 GiB.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.measure import verdict
+
+N = 100_000
+REPOS, PRS, PER_PR = 400, 50, 5
+_SUBJECTS = ("The {a} of `{b}`", "This {a}", "Your {a} for `{b}`", "`{b}`, the {a},", "Each {a} in `{b}`")
+_TROUBLES = (
+    "leaks when {c} fails", "is read before {c} has written it", "should be named for the {c}", "repeats what {c} does",
+    "is off by one for an empty {c}", "needs a test with a broken {c}", "blocks while the {c} is being flushed",
+    "says nothing about the unit of {c}", "can be taken from the {c} instead", "swallows the error of {c}",
+)  # fmt: skip
+_ADVICE = (
+    "Please move it up.", "Could you use the {d} helper?", "I would split it into two.", "See how `{d}` does that.",
+    "An early return would do.", "What if `{d}` is None?", "A line in the docs on {d}, please.", "",
+)  # fmt: skip
+
+
+def fill(path: Path, staging: Path) -> None:
+    """A warehouse with N comments, hardly any of them alike; a third are answers of the author."""
+    import polars as pl
+
+    from qc_assets.warehouse import Warehouse
+
+    rng = np.random.default_rng(5)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    words = ["".join(rng.choice(letters, rng.integers(4, 10))) for _ in range(4_000)]
+
+    def body(n: int) -> str:
+        if n % 3 == 2:
+            return ("Done, thanks!", "Good point, I changed the {a} in the last commit.", "I would rather keep {a}.")[
+                int(rng.integers(3))
+            ].format(a=words[int(rng.integers(4_000))])
+        names = dict(zip("abcd", (words[k] for k in rng.integers(0, 4_000, 4)), strict=True))
+        parts = (_SUBJECTS[int(rng.integers(5))], _TROUBLES[int(rng.integers(10))], _ADVICE[int(rng.integers(8))])
+        return f"{parts[0]} {parts[1]}. {parts[2]}".format(**names).strip()
+
+    index = np.arange(N)
+    lines = "\n".join(f" line_{n} = {n}" for n in range(30))
+    comments = pl.DataFrame(
+        {
+            "comment_id": index + 1,
+            "repo_id": index // (PRS * PER_PR) + 1,
+            "number": index // PER_PR % PRS + 1,
+            "body": [body(int(n)) for n in index],
+        }
+    ).with_columns(
+        in_reply_to_id=pl.when(index % 3 == 2).then(pl.col("comment_id") - 1),
+        author_id=pl.when(index % 3 == 2).then(1).otherwise(2),
+        author_is_bot=False,
+        path=pl.format("src/module_{}.py", pl.col("comment_id") % 50),
+        diff_hunk=pl.format("@@ -1,31 +1,31 @@ def read():\n" + lines + "\n+    done = {}", pl.col("comment_id")),
+        created_at=pl.datetime(2024, 1, 1) + pl.duration(minutes=pl.col("comment_id")),
+    )
+    prs = comments.select("repo_id", "number").unique().with_columns(author_id=1, created_at=pl.datetime(2024, 1, 1))
+    repos = comments.select("repo_id").unique().with_columns(name=pl.format("o/r{}", "repo_id"))
+    seen = {"source": "gharchive", "observed_at": comments["created_at"].max()}
+    seen |= {"partition_date": comments["created_at"].max().date()}  # type: ignore[union-attr]
+    with Warehouse(path, staging=staging).write() as connection:
+        for table, frame in (("review_comments", comments), ("pull_requests", prs), ("repositories", repos)):
+            rows = frame.with_columns(**{name: pl.lit(value) for name, value in seen.items()})
+            connection.register("found", rows.to_arrow())
+            connection.execute(f"INSERT INTO raw.{table} BY NAME FROM found")
+
+
+def mine(environment: dict[str, str]) -> tuple[float, float, str]:
+    """Seconds, peak memory of all processes together in MiB, and the last line of a run of `qc critique`."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qc_assets.cli", "critique"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    peak = 0.0
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        parent = psutil.Process(process.pid)
+        while not done.wait(0.5):
+            used = 0
+            for one in [parent, *parent.children(recursive=True)]:
+                try:
+                    used += one.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            peak = max(peak, used / 2**20)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    said = process.communicate()[0]
+    done.set()
+    watcher.join()
+    if process.returncode:
+        raise RuntimeError(said)
+    return time.perf_counter() - started, peak, said.strip().splitlines()[-1]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as state:
+        folder = Path(state)
+        fill(folder / "qc.duckdb", folder / "staging")
+        environment: dict[str, Any] = {name: value for name, value in os.environ.items() if not name.startswith("QC_")}
+        environment |= {"QC_HOME": str(folder / "home"), "QC_WAREHOUSE": str(folder / "qc.duckdb")}
+        environment |= {"QC_SOURCE": "gharchive", "QC_BATCH_SIZE": "40"}
+        for name, limit in (("nothing cached", 1_200), ("embeddings cached", 120)):
+            seconds, peak, said = mine(environment)
+            print(f"{N:,} comments, {name}: {seconds:.0f} s, peak {peak:.0f} MiB in all processes ({said})", flush=True)
+            print(verdict(seconds / limit, 1.0, f"seconds / {limit} s"))
+            print(verdict(peak / 4_096, 1.0, "peak / 4 GiB"), flush=True)
+            forget(folder)
+
+
+def forget(folder: Path) -> None:
+    """Everything is to be done again, but for what is embedded."""
+    import duckdb
+
+    with duckdb.connect(str(folder / "qc.duckdb")) as connection:
+        for table in ("log", "filtered", "summaries", "diffs"):
+            connection.execute(f"DELETE FROM critique.{table}")
