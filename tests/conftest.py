@@ -26,7 +26,15 @@ from qc_assets.warehouse import Warehouse
 # nothing to do while the other makes that run, or while the other does the last long module.
 _FIRST = (
     *("test_assets", "test_clone", "test_fairness_audit", "test_concurrency", "test_fairness_planted", "test_merge"),
-    *("test_ui", "test_comments", "test_cli", "test_serving_server", "test_known_truth", "test_github"),
+    *(
+        "test_ui",
+        "test_critique",
+        "test_comments",
+        "test_cli",
+        "test_serving_server",
+        "test_known_truth",
+        "test_github",
+    ),
 )
 
 
@@ -100,6 +108,8 @@ def main_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Any]:
     from qc_assets.assets.models import training_config
     from qc_assets.instance import run_job
     from qc_assets.partitions import days_between
+    from qc_assets.sources.demo import DemoSource
+    from qc_assets.sources.loading import load
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "main_run"
@@ -109,7 +119,9 @@ def main_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Any]:
     with FileLock(f"{folder}.lock"):
         if not finished.exists():
             days = days_between(settings.first_date, settings.last_date)[:240]
-            result = run_job(settings, "main", days=days, ops=training_config(quick=True))
+            # Dagster writes 16 events for a day, which takes longer than the day.
+            load(Warehouse.from_settings(settings), DemoSource.from_settings(settings), days[:200])
+            result = run_job(settings, "main", days=days[200:], ops=training_config(quick=True))
             finished.write_bytes(pickle.dumps(result))
     return settings, pickle.loads(finished.read_bytes())
 

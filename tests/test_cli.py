@@ -148,7 +148,7 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
 
     same = {"QC_DEMO_PRS": str(main_run_copy.demo_prs), "QC_DEMO_DAYS": str(main_run_copy.demo_days)}
     options = ("--model-name", "resolution_time", "--candidates", "forest,linear", "--run-name", "mine", "--quick")
-    done = qc("train", *options, **same)
+    done = qc("train", *options, QC_BOOTSTRAP_RESAMPLES="60", **same)
     assert done.returncode == 0, done.stderr
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("resolution_time")

@@ -1,5 +1,6 @@
 """Bias reports of registered models: rows, pages, checks and the command line."""
 
+import functools
 import json
 import os
 import subprocess
@@ -129,11 +130,13 @@ def test_a_flag_warns_by_default_and_blocks_what_follows_if_it_is_told_to(
     main_run_copy: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With no threshold at all and every group large enough, some gap is always flagged."""
+    from qc_assets.fairness import audit as auditing
     from qc_assets.fairness.analyzer import BiasAnalysis
 
     monkeypatch.setattr(
         BiasAnalysis, "flags", property(lambda self: self.findings.filter(pl.col("q_value").is_not_null()).head(1))
     )
+    monkeypatch.setattr(auditing, "audit", functools.partial(audit, with_mitigations=False))
     p0_reports = [key.to_user_string() for key in keys(P0)]
     done = run_job(main_run_copy, "training", selection=[*p0_reports, "ml/predictions"])
     assert not done.checks[f"reports/bias/p0_by_seniority: {CHECK}"][0]
@@ -176,13 +179,13 @@ def test_qc_bias_prints_the_report(main_run: Any, tmp_path: Path) -> None:
             timeout=300, check=False,
         )  # fmt: skip
 
-    done = qc("p0", "--by", "seniority,language", "--output", "bias.html")
+    done = qc("p0", "--by", "seniority", "--output", "bias.html")
     assert done.returncode == 0, done.stderr
-    assert "p0 version 1 by seniority" in done.stdout and "p0 version 1 by language" in done.stdout
+    assert "p0 version 1 by seniority" in done.stdout
     assert "weights: largest gap" in done.stdout
     assert "Bias report: p0 version 1" in (tmp_path / "bias.html").read_text()
-    document = json.loads(qc("p0", "--by", "newcomer", "--quick", "--json").stdout)
-    assert document[0]["attribute"] == "newcomer" and document[0]["findings"]
+    document = json.loads(qc("p0", "--by", "newcomer,language", "--quick", "--json").stdout)
+    assert [found["attribute"] for found in document] == ["newcomer", "language"] and document[0]["findings"]
     wrong = qc("p0", "--by", "colour")
     assert wrong.returncode == 1 and "nothing is known of colour" in wrong.stderr
 

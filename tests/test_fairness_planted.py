@@ -34,20 +34,17 @@ def world(seed: int, bias: Bias | None) -> pl.DataFrame:
     )
 
 
-def flagged(frame: pl.DataFrame) -> dict[str, set[str]]:
-    """Flagged groups by attribute."""
-    analyzer = BiasAnalyzer(threshold=0.1, resamples=200)
+def flagged(frame: pl.DataFrame, attribute: str) -> set[str]:
+    """Flagged groups of an attribute, repo or newcomer."""
     slicer = DataSlicer(frame)
-    slices = {"repo": slicer.slice_by_repo(), "newcomer": slicer.slice_by_newcomer()}
-    return {
-        name: set(analyzer.compare_slices(groups, "passed", "fair_p0").flags["group"])
-        for name, groups in slices.items()
-    }
+    groups = slicer.slice_by_repo() if attribute == "repo" else slicer.slice_by_newcomer()
+    return set(BiasAnalyzer(threshold=0.1, resamples=200).compare_slices(groups, "passed", "fair_p0").flags["group"])
 
 
 @pytest.mark.slow
 def test_with_nothing_planted_hardly_any_world_shows_a_flag() -> None:
-    alarms = sum(any(flagged(world(seed, None)).values()) for seed in range(SEEDS))
+    worlds = (world(seed, None) for seed in range(SEEDS))
+    alarms = sum(bool(flagged(one, "repo") | flagged(one, "newcomer")) for one in worlds)
     assert alarms <= 5
 
 
@@ -57,7 +54,7 @@ def test_with_nothing_planted_hardly_any_world_shows_a_flag() -> None:
     ("acme/atlas", "repo", "acme/atlas"),
 ])  # fmt: skip
 def test_a_planted_bias_is_flagged(group: str, attribute: str, name: str) -> None:
-    found = sum(name in flagged(world(seed, Bias(group, LOG_ODDS)))[attribute] for seed in range(SEEDS))
+    found = sum(name in flagged(world(seed, Bias(group, LOG_ODDS)), attribute) for seed in range(SEEDS))
     assert found >= 95
 
 
