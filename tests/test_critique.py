@@ -159,6 +159,7 @@ def test_the_files_are_chats_with_provenance_and_a_card(mined: Mined) -> None:
     for said in ("Synthetic data", "## Languages", "MIT", "Apache-2.0", "| own |", "| polite |"):
         assert said in card
     sizes = {row["split"]: row["critiques"] for row in mined.document["sizes"]}
+    assert ("There is no test split" in card) == ("test" not in sizes)
     assert sum(sizes.values()) == len(rows)
 
 

@@ -91,6 +91,7 @@ def card(store: Warehouse, settings: Settings) -> str:
     )
     synthetic = store.query("SELECT count(*) FROM reports.critiques WHERE source = 'demo'").item()
     known = filter.REASONS | diffs.REASONS | dict.fromkeys(SPLITS, "in the data set") | _NOT_USED
+    untested = "test" not in set(sizes["split"])
     meaning = pl.DataFrame(list(known.items()), schema=["reason", "meaning"], orient="row")
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
     parts = [
@@ -101,6 +102,7 @@ def card(store: Warehouse, settings: Settings) -> str:
         "of. E-mail addresses, tokens and names after an @ are masked.",
         "**Splits**: one repository in ten is in no split but test. Validation and test hold pull requests whose first "
         "critique is later than every row of train. What fits neither is left out, as are later copies of a row.",
+        *(["**There is no test split**: no repository falls into it; mine more."] if untested else []),
         "## Sizes",
         _markdown(sizes),
         "## Usefulness",
