@@ -17,6 +17,7 @@ import psutil
 
 from benchmarks.measure import verdict
 
+LABELLED = Path(__file__).resolve().parents[2] / "shared" / "benchmarks" / "review_comments_esem23.csv"
 N = 100_000
 REPOS, PRS, PER_PR = 400, 50, 5
 _SUBJECTS = ("The {a} of `{b}`", "This {a}", "Your {a} for `{b}`", "`{b}`, the {a},", "Each {a} in `{b}`")
@@ -110,7 +111,38 @@ def mine(environment: dict[str, str]) -> tuple[float, float, str]:
     return time.perf_counter() - started, peak, said.strip().splitlines()[-1]
 
 
+def usefulness() -> dict[str, tuple[float, float]] | None:
+    """How well the filter agrees with people on which comments are useful (Turzo et al., 2023).
+
+    Returns:
+        Precision and recall of keeping all of them, what the rules let through, and what the filter keeps, if false
+        positives and praise are not useful and all others are; None if the labelled comments are not there.
+    """
+    import polars as pl
+
+    from qc_assets.critique import rules
+    from qc_assets.critique.filter import CommentFilter
+    from qc_assets.models.embeddings import cached_encoder
+
+    if not LABELLED.is_file():
+        return None
+    frame = pl.read_csv(LABELLED).drop("comment_id").filter(pl.col("message").is_not_null())
+    frame = frame.with_row_index("comment_id")
+    useful = ~((frame["comment_group"] == "FALSE POSITIVE") | frame["category"].str.contains("(?i)praise")).to_numpy()
+    rows = frame.select("comment_id", body="message", repo_id=0, author_is_bot=False, is_pr_author=False)
+    rows = rows.with_columns(created_at=pl.datetime(2024, 1, 1) + pl.duration(seconds="comment_id"))
+    judged = CommentFilter(cached_encoder().encode, duplicate_cosine=1.01).judge(rows)
+    kept = {
+        "all": np.ones(len(useful), dtype=bool),
+        "rules": np.array([rules.rejected(body) is None for body in frame["message"]]),
+        "filter": judged.sort("comment_id")["reason"].is_null().to_numpy(),
+    }
+    return {name: (float(useful[k].mean()), float((k & useful).sum() / useful.sum())) for name, k in kept.items()}
+
+
 def main() -> None:
+    for name, (precision, recall) in (usefulness() or {}).items():
+        print(f"labelled comments, {name}: precision {precision:.3f}, recall {recall:.3f}", flush=True)
     with tempfile.TemporaryDirectory() as state:
         folder = Path(state)
         fill(folder / "qc.duckdb", folder / "staging")

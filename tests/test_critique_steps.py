@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import numpy as np
-import polars as pl
 import pytest
 
+from benchmarks.critique import LABELLED, usefulness
 from qc_assets.clock import SystemClock
-from qc_assets.critique import rules
 from qc_assets.critique.batches import assign, comments, step
 from qc_assets.critique.diffs import FinalChange
 from qc_assets.critique.filter import CommentFilter
@@ -25,7 +23,6 @@ from qc_assets.sources import open_source
 from qc_assets.sources.loading import load
 from qc_assets.warehouse import Warehouse
 from tests import github_runs, histories
-from tests.conftest import SHARED
 from tests.fakes.endpoint import FakeEndpoint
 from tests.fakes.github import FakeGitHub
 from tests.fakes.github_world import World
@@ -94,18 +91,11 @@ def test_a_real_hour(make_settings: Any, shared_hour: Path) -> None:
 @pytest.mark.slow
 def test_usefulness_as_labelled_by_people() -> None:
     """Turzo et al. (2023): false positives and praise are not useful. Text alone hardly tells; it must not hurt."""
-    file = SHARED / "benchmarks" / "review_comments_esem23.csv"
-    if not file.is_file():
-        pytest.skip(f"the labelled comments are not there: {file}")
-    frame = pl.read_csv(file).drop("comment_id").filter(pl.col("message").is_not_null()).with_row_index("comment_id")
-    useful = ~((frame["comment_group"] == "FALSE POSITIVE") | frame["category"].str.contains("(?i)praise")).to_numpy()
-    rows = frame.select("comment_id", body="message", repo_id=0, author_is_bot=False, is_pr_author=False)
-    rows = rows.with_columns(created_at=pl.lit(histories.START) + pl.duration(seconds="comment_id"))
-    judged = CommentFilter(cached_encoder().encode, duplicate_cosine=1.01).judge(rows)
-    by_rules = np.array([rules.rejected(body) is None for body in frame["message"]])
-    kept = judged.sort("comment_id")["reason"].is_null().to_numpy()
-    precision, recall = useful[kept].mean(), (kept & useful).sum() / useful.sum()
-    assert precision > useful[by_rules].mean() > useful.mean(), "each stage drops more of what is not useful"
+    found = usefulness()
+    if found is None:
+        pytest.skip(f"the labelled comments are not there: {LABELLED}")
+    precision, recall = found["filter"]
+    assert precision > found["rules"][0] > found["all"][0], "each stage drops more of what is not useful"
     assert precision >= 0.875 and recall >= 0.85
 
 
