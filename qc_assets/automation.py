@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from qc_assets.assets import tables
-from qc_assets.assets.critique import BATCHES, GROUP
+from qc_assets.assets.critique import BATCHES, GROUP, STEPS
 from qc_assets.assets.monitoring import MONITORING
 from qc_assets.assets.serving import PAYOUTS
 from qc_assets.models.specs import SPECS
@@ -28,7 +28,7 @@ def jobs(settings: Settings) -> list:
     )
     github, critiques = dg.AssetSelection.groups("github"), dg.AssetSelection.groups(GROUP)
     batches, model = (dg.AssetSelection.assets(["critique", name]) for name in ("batches", "model"))
-    mining = dg.AssetSelection.assets(*(["critique", step] for step in ("filtered", "summaries", "diffs")))
+    mining = dg.AssetSelection.assets(*(["critique", step] for step in STEPS))
     only_github = [
         dg.define_asset_job(name, dg.AssetSelection.assets(["ops", asset]), description=description)
         for name, asset, description in (

@@ -6,7 +6,7 @@ import typer
 
 from qc_assets import console
 from qc_assets.errors import QcError
-from qc_assets.settings import load_settings
+from qc_assets.settings import Settings, load_settings
 from qc_assets.warehouse import Warehouse
 
 
@@ -15,12 +15,13 @@ def critique(
     again: Annotated[bool, typer.Option("--again", help="Do steps again that are done.")] = False,
 ) -> None:
     """Mine the review comments: filter, summaries and diffs of every batch, then the data set and its files."""
+    from qc_assets.assets.critique import STEPS
     from qc_assets.instance import RunFailedError, run_in_processes, run_job
 
     settings = load_settings()
     store = Warehouse.from_settings(settings)
-    names = _batches(store, batch)
-    config = {f"critique_{step}": {"config": {"again": again}} for step in ("filtered", "summaries", "diffs")}
+    names = _batches(settings, store, batch)
+    config = {f"critique_{step}": {"config": {"again": again}} for step in STEPS}
     failed: dict[str, str] = {}
     with console.bar("critiques") as tell:
         for number, name in enumerate(names):
@@ -35,7 +36,7 @@ def critique(
     tables = {name: store.sql_file("reports/critiques", section=name).to_dicts() for name in ("funnel", "sizes")}
     errors = store.sql_file("reports/critique_errors", section="by_type").to_dicts()
     shown: list[Any] = [
-        console.table("Steps by status", _by_status(steps)),
+        console.table("Steps by status", store.sql_file("critique/log", section="by_status").to_dicts()),
         console.table("What became of the comments", tables["funnel"]),
         console.table("Data set", tables["sizes"]),
         *([console.table("Errors", errors)] if errors else []),
@@ -46,30 +47,17 @@ def critique(
         raise QcError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
 
 
-def _batches(store: Warehouse, wanted: list[str] | None) -> list[str]:
+def _batches(settings: Settings, store: Warehouse, wanted: list[str] | None) -> list[str]:
     from qc_assets.instance import run_job
 
-    settings = load_settings()
     run_job(settings, "critique_batches")
-    names = store.query("SELECT DISTINCT batch FROM critique.batches ORDER BY batch")["batch"].to_list()
+    names = store.sql_file("critique/batches", section="names")["batch"].to_list()
     unknown = sorted(set(wanted or ()) - set(names))
     if unknown:
         raise QcError(
             f"no batch {unknown[0]}; there are {', '.join(names) or 'none: load comments with `qc backfill`'}"
         )
     return wanted or names
-
-
-def _by_status(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in steps:
-        empty = {"step": row["step"], "status": row["status"], "batches": 0, "rows": 0, "failures": 0, "error": ""}
-        one = found.setdefault((row["step"], row["status"]), empty)
-        one["batches"] += 1
-        one["rows"] += row["rows"] or 0
-        one["failures"] += row["failures"] or 0
-        one["error"] = one["error"] or row["error"]
-    return [found[key] for key in sorted(found)]
 
 
 def tune(

@@ -113,10 +113,7 @@ def run_job(
             instance=instance,
             tags=tags,
             raise_on_error=False,
-            run_config={
-                "ops": dict(ops or {}),
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
+            run_config=_run_config(ops),
             asset_selection=[dg.AssetKey(name.split("/")) for name in selection] or _all_but(definition, without),
         )
         if not result.success:
@@ -146,11 +143,16 @@ def run_in_processes(settings: Settings, job: str, *, partition: str, ops: Mappi
             dg.build_reconstructable_job("qc_assets.definitions", "resolve_job", (job,)),
             instance=instance,
             tags={"dagster/partition": partition},
-            run_config={"ops": dict(ops or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config=_run_config(ops),
         )
         if not result.success:
             raise RunFailedError(_failure(result))
         return str(result.run_id)
+
+
+def _run_config(ops: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Configuration of a run that says nothing on the terminal: who started it reports what came of it."""
+    return {"ops": dict(ops or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def _all_but(definition: "dg.JobDefinition", without: Sequence[str]) -> "list[dg.AssetKey] | None":

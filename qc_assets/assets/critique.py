@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 GROUP = "critiques"
 BATCHES = dg.DynamicPartitionsDefinition(name="critique_batches")
+# The steps of a batch, each a table of the schema critique, with the check that guards it and what that promises.
+STEPS = {
+    "filtered": ("something_is_kept", "The filter does not reject everything."),
+    "summaries": ("all_summarized", "No discussion is left without a summary (see ops.dead_letters)."),
+    "diffs": ("all_changes_read", "The last change of every pull request could be read, if the source has it."),
+}
 # The branches on the same comments: one waits for a network, the other computes.
 BRANCHES = ("critique_summaries", "critique_diffs")
 CHANGED = dg.AutomationCondition.any_deps_updated() & ~dg.AutomationCondition.any_deps_in_progress()
@@ -57,7 +63,7 @@ def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             }
         )
 
-    @_step("filtered", "Every review comment, and why it is kept or not.", "critique.batches", "something_is_kept")
+    @_step("filtered", "Every review comment, and why it is kept or not.", "critique.batches")
     def filtered(
         context: dg.AssetExecutionContext, config: StepConfig, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult]:
@@ -73,9 +79,7 @@ def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         kept = done.counts.get("kept", 0)
         yield _result("filtered", done, {"funnel": tables.preview(funnel)}, kept > 0 or not funnel, f"{kept} kept")
 
-    @_step(
-        "summaries", "One summary of each discussion in which a comment is kept.", "critique.filtered", "all_summarized"
-    )
+    @_step("summaries", "One summary of each discussion in which a comment is kept.", "critique.filtered")
     def summarized(
         context: dg.AssetExecutionContext, config: StepConfig, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult]:
@@ -93,7 +97,6 @@ def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         "diffs",
         "The code of each comment that is kept, and whether it was changed afterwards.",
         "critique.filtered",
-        "all_changes_read",
     )
     def diffs(
         context: dg.AssetExecutionContext, config: StepConfig, warehouse: WarehouseResource
@@ -108,18 +111,14 @@ def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [batches, filtered, summarized, diffs]
 
 
-def _step(table: str, description: str, dep: str, check: str) -> Any:
+def _step(table: str, description: str, dep: str) -> Any:
     """A step of a batch as an asset with one check, which only warns."""
     spec = tables.spec(f"critique.{table}", description, group=GROUP, deps=[dep])
-    promise = {
-        "something_is_kept": "The filter does not reject everything. Only warns.",
-        "all_summarized": "No discussion is left without a summary (see ops.dead_letters). Only warns.",
-        "all_changes_read": "The last change of every pull request could be read, if the source has it. Only warns.",
-    }[check]
+    check, promise = STEPS[table]
     return dg.multi_asset(
         name=f"critique_{table}",
         specs=[spec.replace_attributes(automation_condition=CHANGED | dg.AutomationCondition.newly_missing())],
-        check_specs=[dg.AssetCheckSpec(check, asset=spec.key, description=promise)],
+        check_specs=[dg.AssetCheckSpec(check, asset=spec.key, description=f"{promise} Only warns.")],
         partitions_def=BATCHES,
         backfill_policy=dg.BackfillPolicy.multi_run(1),
     )
@@ -130,7 +129,7 @@ def _no_failures(done: "Result") -> tuple[bool, str]:
 
 
 def _result(table: str, done: "Result", about: Mapping[str, Any], passed: bool, detail: str) -> dg.MaterializeResult:
-    check = {"filtered": "something_is_kept", "summaries": "all_summarized", "diffs": "all_changes_read"}[table]
+    check, _ = STEPS[table]
     counts = [{"what": name, "count": count} for name, count in done.counts.items()]
     return dg.MaterializeResult(
         metadata={

@@ -12,7 +12,7 @@ from qc_assets.assets.critique import CHANGED, GROUP
 from qc_assets.resources import RegistryResource, WarehouseResource
 from qc_assets.settings import Settings
 
-CRITIQUES, ERRORS = tables.key("reports.critiques"), tables.key("reports.critique_errors")
+CRITIQUES = tables.key("reports.critiques")
 FILES, MODEL = dg.AssetKey(["exports", "critiques"]), dg.AssetKey(["critique", "model"])
 
 
@@ -88,8 +88,7 @@ def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         store = warehouse.open()
         rows = store.rebuild("reports/critique_errors")
         by_type = store.sql_file("reports/critique_errors", section="by_type")
-        steps = store.sql_file("critique/log", section="steps")
-        status = steps.group_by("step", "status").len("batches").sort("step", "status")
+        status = store.sql_file("critique/log", section="by_status")
         return dg.MaterializeResult(
             metadata=tables.row_count(rows)
             | {"by type": tables.preview(by_type.to_dicts()), "batches by status": tables.preview(status.to_dicts())}

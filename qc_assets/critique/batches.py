@@ -19,8 +19,6 @@ from qc_assets.schema import sql_sections
 from qc_assets.sources.source import DeadLetter
 from qc_assets.warehouse import Warehouse, put
 
-STEPS = ("filtered", "summaries", "diffs")
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -117,7 +115,7 @@ def step(
     Args:
         store: the warehouse.
         batch: of the repositories.
-        name: one of `STEPS`, which is the table in the schema critique.
+        name: filtered, summaries or diffs, which is the table in the schema critique.
         rows: comments of the batch, what they hang on included.
         version: of the step, and of what it builds on.
         work: does it.

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -25,6 +25,19 @@ class Pull:
     repo: str | None
     number: int
     updated_at: datetime | None
+
+
+def unread(pull: Pull, error_type: str, reason: str, *, is_final: bool = True, **asked: Any) -> Failure:
+    """What to write down of a pull request whose last change is not known.
+
+    Args:
+        pull: of which.
+        error_type, reason, is_final: as in `Failure`.
+        asked: endpoint, status and tries, if somebody was asked.
+    """
+    action = "kept; whether the line changed is not known" + ("" if is_final else "; it will be asked again")
+    item = f"diff of {pull.repo}#{pull.number}"
+    return Failure(item, error_type, reason, action, is_final=is_final, repo=pull.repo, **asked)
 
 
 class FinalDiffError(QcError):
@@ -103,27 +116,16 @@ class GitHubDiffs:
             ).fetchone()
         if known:
             return zlib.decompress(known[0]).decode()
-        item, kept = f"diff of {pull.repo}#{pull.number}", "kept; whether the line changed is not known"
         try:
             text = diff(self.client, pull.repo, pull.number, limit=self.limit)
         except DiffTooLongError as error:
-            raise FinalDiffError(Failure(item, "too_long", str(error), kept, is_final=True, repo=pull.repo)) from error
+            raise FinalDiffError(unread(pull, "too_long", str(error))) from error
         except RequestError as error:
             if error.kind is Kind.UNAUTHORIZED:
                 raise  # no identity is left: nothing else could be read either
+            asked = {"endpoint": error.endpoint, "status": error.status, "tries": error.tries}
             final = error.kind is Kind.REFUSED
-            failure = Failure(
-                item,
-                str(error.kind),
-                str(error),
-                kept if final else f"{kept}; it will be asked again",
-                is_final=final,
-                repo=pull.repo,
-                endpoint=error.endpoint,
-                status=error.status,
-                tries=error.tries,
-            )
-            raise FinalDiffError(failure) from error
+            raise FinalDiffError(unread(pull, str(error.kind), str(error), is_final=final, **asked)) from error
         with self._open() as store:
             row = [*key, zlib.compress(text.encode(), 1)]
             store.execute("INSERT OR REPLACE INTO diffs VALUES (?, ?, ?, ?)", row)

@@ -8,7 +8,7 @@ import polars as pl
 from qc_assets.critique.batches import Done, Failure, Result, comments, step
 from qc_assets.critique.diffs import DiffError, FinalChange, hunk
 from qc_assets.critique.filter import CommentFilter
-from qc_assets.critique.final_diffs import FinalDiffError, FinalDiffs, Pull
+from qc_assets.critique.final_diffs import FinalDiffError, FinalDiffs, Pull, unread
 from qc_assets.critique.summarize import Method, summaries
 from qc_assets.critique.threads import threads
 from qc_assets.settings import Settings
@@ -67,10 +67,7 @@ def diffs_batch(
             except FinalDiffError as error:
                 failures.append(error.failure)
             except DiffError as error:
-                kept = "kept; whether the line changed is not known"
-                item = f"diff of {pull.repo}#{pull.number}"
-                reason = str(error.__cause__)
-                failures.append(Failure(item, str(error), reason, kept, is_final=True, repo=pull.repo))
+                failures.append(unread(pull, str(error), str(error.__cause__)))
             return None
 
         found = []

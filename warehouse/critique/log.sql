@@ -47,3 +47,18 @@ FROM (SELECT batch, count(*) AS repositories FROM critique.batches GROUP BY batc
 CROSS JOIN (SELECT unnest(['filtered', 'summaries', 'diffs']) AS step) AS steps
 LEFT JOIN critique.log AS log ON batches.batch = log.batch AND steps.step = log.step
 ORDER BY batches.batch, steps.step;
+
+-- name: by_status
+-- Batches by step and status, also those that have not been done.
+SELECT
+    steps.step,
+    coalesce(log.status, 'missing') AS status,
+    count(*) AS batches,
+    coalesce(sum(log.rows), 0)::BIGINT AS rows,
+    coalesce(sum(log.failures), 0)::BIGINT AS failures,
+    min(log.error) AS error
+FROM (SELECT DISTINCT batch FROM critique.batches) AS batches
+CROSS JOIN (SELECT unnest(['filtered', 'summaries', 'diffs']) AS step) AS steps
+LEFT JOIN critique.log AS log ON batches.batch = log.batch AND steps.step = log.step
+GROUP BY ALL
+ORDER BY ALL;
