@@ -35,7 +35,7 @@ def replicate(folder: Path, replicas: int) -> int:
 
 def create(state: str) -> None:
     """An empty warehouse, as it stands before any day is loaded."""
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.store.warehouse import Warehouse
 
     with Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "home" / "staging").write():
         pass
@@ -44,9 +44,9 @@ def create(state: str) -> None:
 def ingest(folder: str, state: str) -> tuple[int, int]:
     """Load the day; returns lines read and rows in the raw tables."""
     from qc_assets.settings import load_settings
-    from qc_assets.sources import open_source
     from qc_assets.sources.loading import load
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.sources.registry import open_source
+    from qc_assets.store.warehouse import Warehouse
 
     places = {"home": Path(state) / "home", "warehouse": Path(state) / "qc.duckdb", "_env_file": None}
     settings = load_settings(source="gharchive", gharchive_dir=Path(folder), **places)

@@ -36,7 +36,7 @@ def fill(path: Path, staging: Path) -> None:
     """A warehouse with N comments, hardly any of them alike; a third are answers of the author."""
     import polars as pl
 
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.store.warehouse import Warehouse
 
     rng = np.random.default_rng(5)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
@@ -122,7 +122,7 @@ def usefulness() -> dict[str, tuple[float, float]] | None:
 
     from qc_assets.critique import rules
     from qc_assets.critique.filter import CommentFilter
-    from qc_assets.models.embeddings import cached_encoder
+    from qc_assets.learning.text.embeddings import cached_encoder
 
     if not LABELLED.is_file():
         return None

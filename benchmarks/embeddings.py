@@ -15,7 +15,7 @@ def main() -> None:
         return
     from sentence_transformers import SentenceTransformer
 
-    from qc_assets.models.embeddings import DEFAULT_ENCODER, Encoder, encoder_folder
+    from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, Encoder, encoder_folder
 
     texts = pl.read_csv(FILE)["message"].drop_nulls().to_list()
     plain = SentenceTransformer(encoder_folder(DEFAULT_ENCODER))

@@ -18,10 +18,10 @@ def report() -> tuple[str, float]:
     from qc_assets.fairness.audit import audit
     from qc_assets.fairness.report import page
     from qc_assets.fairness.subject import Subject
-    from qc_assets.models.dataset import Dataset
-    from qc_assets.models.lifecycle import bundle_of
+    from qc_assets.learning.dataset import Dataset
+    from qc_assets.learning.training import Options, train
     from qc_assets.models.p0 import SPEC
-    from qc_assets.models.training import Options, train
+    from qc_assets.registry.lifecycle import bundle_of
     from qc_assets.settings import load_settings
 
     rng = np.random.default_rng(0)
@@ -64,8 +64,8 @@ def report() -> tuple[str, float]:
 
 def planted() -> str:
     """The worlds of the tests: what a planted bias does, in how many it is found, and in how many fair ones any is."""
-    from qc_assets.demo_bias import Bias
-    from tests.test_fairness_planted import LOG_ODDS, SEEDS, flagged, world
+    from qc_assets.sources.demo.bias import Bias
+    from tests.fairness.test_fairness_planted import LOG_ODDS, SEEDS, flagged, world
 
     fair = [world(seed, None) for seed in range(SEEDS)]
     harsh = [world(seed, Bias("newcomers", LOG_ODDS)) for seed in range(SEEDS)]

@@ -17,8 +17,8 @@ SIZES = (100_000, 1_000_000, 3_000_000)
 
 def build(state: str, n_prs: int) -> int:
     """A warehouse with the demo's tables, written straight (the merge is not what is measured here)."""
-    from qc_assets.sources.demo_tables import generate
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.sources.demo.tables import generate
+    from qc_assets.store.warehouse import Warehouse
 
     tables = generate(n_prs, 720, date(2022, 1, 1), 1)
     newest = {"pull_requests": ["repo_id", "number"], "reviews": ["review_id"], "issues": ["repo_id", "number"]}
@@ -35,9 +35,9 @@ def build(state: str, n_prs: int) -> int:
 
 
 def ours(state: str, memory_limit: str) -> int:
-    from qc_assets.schema import sql_sections
     from qc_assets.settings import load_settings
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.store.schema import sql_sections
+    from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit=memory_limit)
     query = sql_sections("features/pull_requests")["rows"].rstrip(";")
@@ -49,7 +49,7 @@ def ours(state: str, memory_limit: str) -> int:
 
 def _events(state: str) -> pl.DataFrame:
     """Author, opening and merging of every pull request, for the rivals."""
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit="3GiB")
     return warehouse.query("SELECT repo_id, number, author_id, created_at, merged_at FROM raw.pull_requests")
@@ -57,7 +57,7 @@ def _events(state: str) -> pl.DataFrame:
 
 def with_sql(state: str) -> int:
     """Earlier pull requests and earlier merges of the author, in SQL as the features do it."""
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit="3GiB")
     return warehouse.query(

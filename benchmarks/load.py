@@ -18,9 +18,9 @@ import httpx
 import numpy as np
 
 from benchmarks.measure import isolated, verdict
-from qc_assets.instance import run_job
+from qc_assets.assets.partitions import days_between
+from qc_assets.cli.runs import run_job
 from qc_assets.models.specs import SPECS
-from qc_assets.partitions import days_between
 from qc_assets.settings import Settings, load_settings
 
 RATE, SECONDS, CONNECTIONS = 200, 60, 32

@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.measure import verdict
-from qc_assets.models.dataset import Dataset
+from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.training import Options, Trained, train
 from qc_assets.models.p0 import SPEC as P0
-from qc_assets.models.spec import ModelSpec
-from qc_assets.models.training import Options, Trained, train
 
 FILE = Path(__file__).resolve().parents[2] / "shared" / "benchmarks" / "merge_icse14.parquet"
 PLAIN = ("roc_auc", 0.742), ("brier", 0.091)  # gradient boosting on the data set's own honest columns

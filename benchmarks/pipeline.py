@@ -9,11 +9,11 @@ N_PRS = 200_000
 
 
 def load_demo(state: str, n_prs: int) -> int:
-    from qc_assets.partitions import days_between
+    from qc_assets.assets.partitions import days_between
     from qc_assets.settings import load_settings
-    from qc_assets.sources import open_source
     from qc_assets.sources.loading import load
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.sources.registry import open_source
+    from qc_assets.store.warehouse import Warehouse
 
     places = {"home": Path(state) / "home", "warehouse": Path(state) / "qc.duckdb", "_env_file": None}
     settings = load_settings(source="demo", demo_prs=n_prs, **places)
@@ -23,11 +23,12 @@ def load_demo(state: str, n_prs: int) -> int:
 
 
 def train(state: str) -> str:
-    from qc_assets.models import lifecycle, p0
-    from qc_assets.models.registry import Registry
-    from qc_assets.models.training import Options
+    from qc_assets.learning.training import Options
+    from qc_assets.models import p0
+    from qc_assets.registry import lifecycle
+    from qc_assets.registry.model_registry import Registry
     from qc_assets.settings import load_settings
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.measure import verdict
-from qc_assets.models.estimators import SklearnEstimator, fit_classifier
+from qc_assets.learning.estimators import SklearnEstimator, fit_classifier
 from qc_assets.models.p0 import SPEC
 
 

@@ -23,9 +23,9 @@ def scores(x: np.ndarray, y: np.ndarray, splits: list[Split]) -> Iterator[tuple[
     """Predicted classes of every row that some split tests, by name of the method."""
     from sklearn.linear_model import LogisticRegression
 
-    from qc_assets.models import text_estimators
+    from qc_assets.learning.text import text_estimators
+    from qc_assets.learning.text.embeddings import cached_encoder
     from qc_assets.models.comment_category import SPEC
-    from qc_assets.models.embeddings import cached_encoder
 
     vectors = cached_encoder().encode([str(body) for body in x[:, 0]])
     found = np.full(len(y), -1)

@@ -15,7 +15,7 @@ N_PRS = 100_000
 
 def features(state: str) -> None:
     from qc_assets.settings import load_settings
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
@@ -24,10 +24,11 @@ def features(state: str) -> None:
 
 
 def train(state: str, quick: bool) -> str:
-    from qc_assets.models import close_in_7_days, lifecycle, p0, resolution_time
-    from qc_assets.models.registry import Registry
-    from qc_assets.models.training import Options
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.learning.training import Options
+    from qc_assets.models import close_in_7_days, p0, resolution_time
+    from qc_assets.registry import lifecycle
+    from qc_assets.registry.model_registry import Registry
+    from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
@@ -43,10 +44,10 @@ def train(state: str, quick: bool) -> str:
 
 
 def score(state: str) -> str:
-    from qc_assets import scoring
     from qc_assets.models import close_in_7_days, p0, resolution_time
-    from qc_assets.models.registry import Registry
-    from qc_assets.warehouse import Warehouse
+    from qc_assets.monitoring import scoring
+    from qc_assets.registry.model_registry import Registry
+    from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")

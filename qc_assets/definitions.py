@@ -2,20 +2,20 @@
 
 import dagster as dg
 
-from qc_assets import automation
-from qc_assets.assets.critique import BRANCHES, critique_assets
-from qc_assets.assets.critique_reports import critique_report_assets
-from qc_assets.assets.fairness import fairness_assets
-from qc_assets.assets.features import feature_assets
-from qc_assets.assets.github import github_assets
-from qc_assets.assets.ingest import ingest_assets
-from qc_assets.assets.labels import label_assets
-from qc_assets.assets.models import model_assets
-from qc_assets.assets.monitoring import monitoring_assets
-from qc_assets.assets.reports import report_assets
-from qc_assets.assets.serving import journal_assets, serving_assets
-from qc_assets.executors import side_by_side
-from qc_assets.resources import RegistryResource, WarehouseResource
+from qc_assets.assets import automation
+from qc_assets.assets.bias_reports import fairness_assets
+from qc_assets.assets.champion_reports import monitoring_assets
+from qc_assets.assets.comment_labels import label_assets
+from qc_assets.assets.critique_batches import BRANCHES, critique_assets
+from qc_assets.assets.critique_outputs import critique_report_assets
+from qc_assets.assets.executors import side_by_side
+from qc_assets.assets.feature_tables import feature_assets
+from qc_assets.assets.ingestion import ingest_assets
+from qc_assets.assets.journal_and_exports import journal_assets, serving_assets
+from qc_assets.assets.model_versions import model_assets
+from qc_assets.assets.report_tables import report_assets
+from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.assets.upkeep import github_assets
 from qc_assets.settings import Settings, load_settings
 
 

@@ -20,7 +20,7 @@ import pytest
 from filelock import FileLock
 
 from qc_assets.settings import Settings, load_settings
-from qc_assets.warehouse import Warehouse
+from qc_assets.store.warehouse import Warehouse
 
 # The long ones first, and the shared run of the main job beside one that does not wait for it: else a worker has
 # nothing to do while the other makes that run, or while the other does the last long module.
@@ -105,10 +105,10 @@ def main_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Any]:
     Returns:
         Settings, and the result of the run.
     """
-    from qc_assets.assets.models import training_config
-    from qc_assets.instance import run_job
-    from qc_assets.partitions import days_between
-    from qc_assets.sources.demo import DemoSource
+    from qc_assets.assets.model_versions import training_config
+    from qc_assets.assets.partitions import days_between
+    from qc_assets.cli.runs import run_job
+    from qc_assets.sources.demo.source import DemoSource
     from qc_assets.sources.loading import load
 
     base = tmp_path_factory.getbasetemp()

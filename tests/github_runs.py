@@ -10,13 +10,13 @@ import pytest
 from graphql import GraphQLSchema
 
 from qc_assets.clock import Clock
-from qc_assets.schema import RAW_TABLES
 from qc_assets.settings import load_settings
-from qc_assets.sources.github import GitHubSource
+from qc_assets.sources.fake.github_schema import load_schema
+from qc_assets.sources.github.source import GitHubSource
 from qc_assets.sources.loading import LoadReport, load
-from qc_assets.warehouse import Warehouse
+from qc_assets.store.schema import RAW_TABLES
+from qc_assets.store.warehouse import Warehouse
 from tests.conftest import SHARED
-from tests.fakes.github_schema import load_schema
 
 SCHEMA_FILE = SHARED / "github" / "schema.graphql"
 _loaded: list[GraphQLSchema] = []

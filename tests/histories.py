@@ -8,9 +8,9 @@ import duckdb
 import polars as pl
 from hypothesis import strategies as st
 
-from qc_assets.schema import RAW_TABLES, create_tables, sql_sections
 from qc_assets.settings import load_settings
-from qc_assets.warehouse import Warehouse
+from qc_assets.store.schema import RAW_TABLES, create_tables, sql_sections
+from qc_assets.store.warehouse import Warehouse
 
 START = datetime(2024, 3, 1)
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]

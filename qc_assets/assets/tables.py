@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from qc_assets.schema import columns
+from qc_assets.store.schema import columns
 
 OWNERS = ["team:qc-assets"]
 

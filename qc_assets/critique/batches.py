@@ -13,11 +13,11 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from qc_assets import dead_letters
 from qc_assets.errors import QcError
-from qc_assets.schema import sql_sections
 from qc_assets.sources.source import DeadLetter
-from qc_assets.warehouse import Warehouse, put
+from qc_assets.store import dead_letters
+from qc_assets.store.schema import sql_sections
+from qc_assets.store.warehouse import Warehouse, put
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class CommentFilter:
     @classmethod
     def from_settings(cls, settings: Settings) -> "CommentFilter":
         """The filter of QC_CRITIQUE_* and QC_ENCODER."""
-        from qc_assets.models.embeddings import cached_encoder
+        from qc_assets.learning.text.embeddings import cached_encoder
 
         return cls(
             cached_encoder(settings.encoder).encode,

@@ -14,7 +14,7 @@ import polars as pl
 from qc_assets.critique.batches import Failure
 from qc_assets.errors import QcError
 from qc_assets.settings import Settings
-from qc_assets.sources.github_client import Client
+from qc_assets.sources.github.client import Client
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ class GitHubDiffs:
             )
 
     def __call__(self, pull: Pull) -> str | None:
-        from qc_assets.sources.github_answers import Kind
-        from qc_assets.sources.github_client import RequestError
-        from qc_assets.sources.github_diffs import DiffTooLongError, diff
+        from qc_assets.sources.github.answers import Kind
+        from qc_assets.sources.github.changes import DiffTooLongError, diff
+        from qc_assets.sources.github.client import RequestError
 
         if pull.repo is None:
             return None
@@ -141,11 +141,11 @@ class GitHubDiffs:
 def final_diffs(settings: Settings) -> Iterator[FinalDiffs]:
     """Last changes from the source of the settings."""
     if settings.source == "demo":
-        from qc_assets.sources.demo import DemoSource
+        from qc_assets.sources.demo.source import DemoSource
 
         yield DemoDiffs(DemoSource.from_settings(settings).folder())
     elif settings.source == "github":
-        from qc_assets.sources.github import GitHubSource
+        from qc_assets.sources.github.source import GitHubSource
 
         client = GitHubSource.from_settings(settings).client
         try:

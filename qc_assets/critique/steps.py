@@ -6,13 +6,13 @@ from collections import Counter
 import polars as pl
 
 from qc_assets.critique.batches import Done, Failure, Result, comments, step
-from qc_assets.critique.diffs import DiffError, FinalChange, hunk
 from qc_assets.critique.filter import CommentFilter
 from qc_assets.critique.final_diffs import FinalDiffError, FinalDiffs, Pull, unread
+from qc_assets.critique.hunks import DiffError, FinalChange, hunk
 from qc_assets.critique.summarize import Method, summaries
 from qc_assets.critique.threads import threads
 from qc_assets.settings import Settings
-from qc_assets.warehouse import Warehouse
+from qc_assets.store.warehouse import Warehouse
 
 _DIFFS_VERSION = 1  # raise it when other code would be shown
 

@@ -18,7 +18,7 @@ Method = Extractive | LanguageModel
 def method(settings: Settings) -> Method:
     """What summarizes, by the settings: an endpoint with QC_LLM_API_KEY, else sentences by their embeddings."""
     if settings.llm_api_key is None:
-        from qc_assets.models.embeddings import cached_encoder
+        from qc_assets.learning.text.embeddings import cached_encoder
 
         return Extractive(cached_encoder(settings.encoder).encode, encoder=settings.encoder)
     return LanguageModel(

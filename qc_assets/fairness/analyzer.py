@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import FairnessError
-from qc_assets.fairness import measures
+from qc_assets.fairness import group_metrics
 from qc_assets.fairness.expected import Rows, sum_by_group
-from qc_assets.fairness.measures import Judged, Measured, Shown
+from qc_assets.fairness.group_metrics import Judged, Measured, Shown
 from qc_assets.fairness.mitigator import inverse_frequency
 
 Task = Literal["probability", "number", "ranking"]
@@ -146,13 +146,13 @@ class BiasAnalyzer:
         sampling = {"resamples": self.resamples, "seed": self.seed}
         if kind == "ranking":
             rows, values = _per_query(rows, keys, self.top)
-            measured = measures.queries(rows, values, **sampling)
+            measured = group_metrics.queries(rows, values, **sampling)
         elif kind == "probability":
             if not _is_probability(rows):
                 raise FairnessError(f"{y_true} must be 0 or 1 and {y_pred} within [0, 1] for probabilities")
-            measured = measures.probability(rows, **sampling)
+            measured = group_metrics.probability(rows, **sampling)
         else:
-            measured = measures.numbers(rows, **sampling)
+            measured = group_metrics.numbers(rows, **sampling)
         if len(rows.names) == 1:
             note = f"{note} There is one group only: nothing to compare it with.".strip()
         findings = self._findings(rows, measured, judge=judge and len(rows.names) > 1)

@@ -12,9 +12,9 @@ from qc_assets.fairness import figures, mitigation
 from qc_assets.fairness.analyzer import FIRST, BiasAnalysis, BiasAnalyzer
 from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
 from qc_assets.fairness.subject import AFTERWARDS, Subject
-from qc_assets.models.dataset import matrix
-from qc_assets.models.tasks import task_of
-from qc_assets.warehouse import Warehouse, put
+from qc_assets.learning.dataset import matrix
+from qc_assets.learning.task import task_of
+from qc_assets.store.warehouse import Warehouse, put
 
 if TYPE_CHECKING:
     from qc_assets.settings import Settings

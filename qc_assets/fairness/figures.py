@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from qc_assets.fairness.analyzer import FIRST, FLAGGED, TOO_SMALL, BiasAnalysis
-from qc_assets.models.plots import png
+from qc_assets.learning.plots import png
 
 _MOST = 25
 # Readable in black and white as well: flagged groups are filled, others hollow.

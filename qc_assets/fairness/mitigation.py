@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import QcError
-from qc_assets.fairness import measures
+from qc_assets.fairness import group_metrics
 from qc_assets.fairness.expected import Rows
 from qc_assets.fairness.mitigator import BiasMitigator, Correction, inverse_frequency, resampled_rows
 from qc_assets.fairness.subject import Subject
-from qc_assets.models.tasks import task_of
-from qc_assets.models.tasks.task import Known
+from qc_assets.learning.task import task_of
+from qc_assets.learning.task.interface import Known
 
 # Fits are repeated for every method: more rows cost time and say little more.
 _MOST_ROWS = {"probability": 20_000, "duration": 20_000, "category": 2_000}
@@ -85,7 +85,7 @@ class _Trial:
         y, p, w = (frame[name].to_numpy().astype(np.float64)[order] for name in ("y_true", "y_pred", "weight"))
         groups, sizes = np.unique(names, return_counts=True)
         rows = Rows(tuple(groups), sizes, y, p, w)
-        gap, spread = measures.largest_gap(rows, spec.task != "duration", self.min_support)
+        gap, spread = group_metrics.largest_gap(rows, spec.task != "duration", self.min_support)
         return _State(accuracy, gap, spread)
 
     def weighted(self) -> dict[str, np.ndarray]:

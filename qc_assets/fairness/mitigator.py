@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import FairnessError
-from qc_assets.models.calibration import Calibrator
+from qc_assets.learning.calibration import Calibrator
 
 # Fairlearn's constraints by what people call them.
 CONSTRAINTS = {

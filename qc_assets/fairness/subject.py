@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from qc_assets import scoring
 from qc_assets.errors import FairnessError
 from qc_assets.fairness.slicer import ATTRIBUTES
-from qc_assets.models.dataset import Dataset
-from qc_assets.models.spec import ModelSpec
-from qc_assets.models.tasks import task_of
-from qc_assets.models.tasks.task import Known
-from qc_assets.warehouse import Warehouse
+from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import task_of
+from qc_assets.learning.task.interface import Known
+from qc_assets.monitoring import scoring
+from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from qc_assets.models.bundle import Bundle
-    from qc_assets.models.registry import Registry
+    from qc_assets.learning.bundle import Bundle
+    from qc_assets.registry.model_registry import Registry
 
 # Groups that an item is in because of how it ended: errors differ between them by construction.
 AFTERWARDS = ("completion_time",)

@@ -1,1 +1,1 @@
-"""Machine learning without Dagster and without SQL: specs, splits, fitting, calibration, evaluation, registry."""
+"""One file a model, nothing but specs."""

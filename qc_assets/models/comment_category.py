@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from qc_assets.models import spaces
-from qc_assets.models.spec import Candidate, ModelSpec
+from qc_assets.learning import spaces
+from qc_assets.learning.spec import Candidate, ModelSpec
 
 # Turzo et al. (2023), table 2.
 CATEGORIES = ("functional", "refactoring", "documentation", "discussion", "false_positive")

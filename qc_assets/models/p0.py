@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from qc_assets.models import spaces
-from qc_assets.models.spec import ASSOCIATIONS, Candidate, ModelSpec
+from qc_assets.learning import spaces
+from qc_assets.learning.spec import ASSOCIATIONS, Candidate, ModelSpec
 
 SPEC = ModelSpec(
     name="p0",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from qc_assets.errors import QcError
-from qc_assets.models.category_metrics import UNCERTAIN
+from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.serving.champions import Champion
 from qc_assets.serving.feedback import ConflictError
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest, payout

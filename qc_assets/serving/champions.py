@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import QcError
+from qc_assets.learning.spec import ModelSpec
 from qc_assets.models import specs
-from qc_assets.models.spec import ModelSpec
 from qc_assets.serving.rows import schema
 
 if TYPE_CHECKING:
-    from qc_assets.models.bundle import Bundle
-    from qc_assets.models.registry import Registry
+    from qc_assets.learning.bundle import Bundle
+    from qc_assets.registry.model_registry import Registry
 
 log = logging.getLogger(__name__)
 SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in specs.SPECS}

@@ -4,7 +4,7 @@ from datetime import UTC
 
 import polars as pl
 
-from qc_assets.models.explain import explain
+from qc_assets.learning.explain import explain
 from qc_assets.serving import rows
 from qc_assets.serving.champions import SPECS
 from qc_assets.serving.schemas import Details, Reason

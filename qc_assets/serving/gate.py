@@ -17,7 +17,7 @@ from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from qc_assets.serving.metrics import Metrics
+from qc_assets.serving.prometheus import Metrics
 from qc_assets.settings import Settings
 
 Scope = MutableMapping[str, Any]

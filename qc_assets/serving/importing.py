@@ -11,7 +11,7 @@ import polars as pl
 
 from qc_assets.serving import journal_reader
 from qc_assets.serving.schemas import repository_and_number
-from qc_assets.warehouse import Warehouse, put
+from qc_assets.store.warehouse import Warehouse, put
 
 _CHUNK = 50_000
 

@@ -11,7 +11,7 @@ import polars as pl
 from qc_assets import pages
 from qc_assets.errors import QcError
 from qc_assets.serving.champions import SPECS, Champion
-from qc_assets.warehouse import Warehouse
+from qc_assets.store.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def _recorded(champion: Champion, store: Warehouse) -> dict[str, Any]:
 
 def calibration(champion: Champion, store: Warehouse) -> str | None:
     """The calibration curve of a version's test window as base64 of a PNG; None if it is not in the warehouse."""
-    from qc_assets.models.plots import calibration_curve
+    from qc_assets.learning.plots import calibration_curve
 
     tested = _read(champion, store, "tested")
     if tested.is_empty():

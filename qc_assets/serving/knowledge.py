@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from qc_assets.models.spec import ModelSpec
-from qc_assets.schema import sql_sections
-from qc_assets.serving.history import UNKNOWN, History, imagine
+from qc_assets.features.history import UNKNOWN, History, imagine
+from qc_assets.learning.spec import ModelSpec
 from qc_assets.settings import Settings
-from qc_assets.warehouse import Warehouse
+from qc_assets.store.schema import sql_sections
+from qc_assets.store.warehouse import Warehouse
 
 _MORE = ("repo_id", "number", "author", "opened_at", "source", "observed_until")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from qc_assets.models.spec import ModelSpec
+from qc_assets.learning.spec import ModelSpec
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.schemas import Facts, repository_and_number
 

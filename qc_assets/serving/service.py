@@ -14,21 +14,21 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import QcError
+from qc_assets.features.history import PARTS
 from qc_assets.files import changed_when
-from qc_assets.models.category_metrics import UNCERTAIN
-from qc_assets.models.registry import Registry
-from qc_assets.models.spec import ModelSpec
-from qc_assets.models.tasks import task_of
+from qc_assets.learning.metrics.category_metrics import UNCERTAIN
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import task_of
+from qc_assets.registry.model_registry import Registry
 from qc_assets.serving import rows
 from qc_assets.serving.champions import SPECS, Champion, Champions
-from qc_assets.serving.history import PARTS
 from qc_assets.serving.info import calibration, model_info
 from qc_assets.serving.journal import Journal
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import CommentText, Facts, repository_and_number
 from qc_assets.settings import Settings
-from qc_assets.warehouse import Warehouse
+from qc_assets.store.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 _ITEMS = tuple(spec for spec in SPECS.values() if spec.table.removeprefix("features.") in PARTS)

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qc_assets.schema import create_tables, sql_sections
-from qc_assets.serving.history import PARTS
+from qc_assets.features.history import PARTS
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import Instant, P0Answer, p0_fields
 from qc_assets.serving.service import Serving, entries, instant
+from qc_assets.store.schema import create_tables, sql_sections
 
 _SQL = "features/webhook"
 EVENTS = ("pull_request", "pull_request_review")

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime
 
 import duckdb
 
-from qc_assets import dead_letters
 from qc_assets.errors import QcError
-from qc_assets.merge import Scope, merge, set_reread
-from qc_assets.schema import RAW_TABLES, sql_sections
 from qc_assets.sources.source import Batch, Progress, Source
-from qc_assets.warehouse import Warehouse
+from qc_assets.store import dead_letters
+from qc_assets.store.merge import Scope, merge, set_reread
+from qc_assets.store.schema import RAW_TABLES, sql_sections
+from qc_assets.store.warehouse import Warehouse
 
 
 @dataclass

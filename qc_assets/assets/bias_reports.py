@@ -1,0 +1,127 @@
+"""Bias reports as assets: one for each model and sensitive attribute, after every training, whatever its outcome."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from qc_assets.assets import tables
+from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.errors import FairnessError, TrainingError
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.models.specs import SPECS
+from qc_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from qc_assets.fairness.audit import Audit
+
+CHECK = "groups_are_treated_alike"
+
+
+def keys(spec: ModelSpec) -> list[dg.AssetKey]:
+    """Keys of a model's bias reports."""
+    return [_key(spec, attribute) for attribute in spec.sensitive]
+
+
+def fairness_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """reports/bias/MODEL_by_ATTRIBUTE for every model and its sensitive attributes."""
+    return [_bias_asset(spec, settings) for spec in SPECS]
+
+
+def _key(spec: ModelSpec, attribute: str) -> dg.AssetKey:
+    return dg.AssetKey(["reports", "bias", f"{spec.name}_by_{attribute}"])
+
+
+def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=f"bias_{spec.name}",
+        specs=[
+            dg.AssetSpec(
+                _key(spec, attribute),
+                description=f"Who {spec.name} treats differently, by {attribute.replace('_', ' ')}: by how much, how "
+                "sure that is, what would help, and at what cost. Rows are in reports.bias and "
+                "reports.bias_mitigation.",
+                group_name="fairness",
+                owners=tables.OWNERS,
+                kinds={"duckdb", "mlflow"},
+                deps=[tables.key(f"models.{spec.name}")],
+                metadata={"dagster/column_schema": tables.column_schema("reports.bias")},
+            )
+            for attribute in spec.sensitive
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK,
+                asset=_key(spec, attribute),
+                blocking=settings.bias_blocks,
+                description="No group has a large, supported and significant gap. "
+                + ("A flag stops what follows." if settings.bias_blocks else "Only warns."),
+            )
+            for attribute in spec.sensitive
+        ],
+    )
+    def compute(warehouse: WarehouseResource, registry: RegistryResource) -> Iterator[dg.MaterializeResult]:
+        from qc_assets.fairness import report
+        from qc_assets.fairness.audit import audit, record
+        from qc_assets.fairness.subject import subject
+
+        store, models = warehouse.open(), registry.open()
+        audits: dict[str, Audit] = {}
+        troubles: dict[str, str] = {}
+        run_id = ""
+        try:
+            found = subject(store, models, spec, is_synthetic=settings.is_synthetic)
+        except (FairnessError, TrainingError) as error:
+            found, troubles = None, dict.fromkeys(spec.sensitive, str(error))
+        for attribute in spec.sensitive if found is not None else ():
+            assert found is not None
+            run_id = found.mlflow_run_id
+            try:
+                audits[attribute] = audit(found, attribute, settings)
+            except (FairnessError, TrainingError) as error:  # one report that cannot be made stops no other
+                troubles[attribute] = str(error)
+        link: dict[str, Any] = {}
+        if audits:
+            record(store, list(audits.values()))
+            experiment = models.attach(run_id, {"bias.html": report.page(list(audits.values()))})
+            link = {"report": dg.MetadataValue.url(f"{registry.run_url(experiment, run_id)}/artifacts/bias.html")}
+        for attribute in spec.sensitive:
+            yield _result(spec, attribute, audits.get(attribute), troubles.get(attribute), link, settings)
+
+    return compute
+
+
+def _result(
+    spec: ModelSpec,
+    attribute: str,
+    audit: "Audit | None",
+    trouble: str | None,
+    link: dict[str, Any],
+    settings: Settings,
+) -> dg.MaterializeResult:
+    key = _key(spec, attribute)
+    severity = dg.AssetCheckSeverity.ERROR if settings.bias_blocks else dg.AssetCheckSeverity.WARN
+    if audit is None:
+        detail, metadata = trouble or "there is no version yet", {}
+    else:
+        from qc_assets.fairness import report
+
+        detail = report.summary(audit)
+        flags = audit.analysis.flags
+        metadata = {
+            "version": audit.version,
+            "flagged groups": flags["group"].n_unique() if len(flags) else 0,
+            "summary": dg.MetadataValue.md(f"```\n{report.BiasReport.generate_audit_report(audit)}\n```"),
+            **{name: tables.picture(image) for name, image in audit.pictures.items()},
+            **link,
+        }
+    passed = trouble is None and (audit is None or audit.analysis.flags.is_empty())
+    return dg.MaterializeResult(
+        asset_key=key,
+        metadata=metadata,
+        check_results=[
+            dg.AssetCheckResult(
+                asset_key=key, check_name=CHECK, passed=passed, severity=severity, metadata={"detail": detail}
+            )
+        ],
+    )

@@ -1,0 +1,121 @@
+"""Scoring and monitoring as assets: what the champions say of open items, and whether they still hold."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from qc_assets.assets import bias_reports, tables
+from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.models.specs import SPECS
+from qc_assets.settings import Settings
+
+_REPORTS = {
+    "monitoring": "The champions by week: predicted against what happened.",
+    "drift": "How far the champions' inputs have moved since their training.",
+    "champion_challenger": "Champion against challenger on the same live items.",
+}
+MONITORING = tables.key("reports.monitoring")
+
+
+def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
+    """Description and asset of every monitoring check, by name."""
+    holds = {
+        f"{spec.name}_holds": (
+            "The champion's predictions are right on average, and still in the right order. Red starts a retraining.",
+            MONITORING,
+        )
+        for spec in SPECS
+    }
+    stable = {
+        f"{spec.name}_inputs_are_stable": (
+            "No feature has moved far from what the champion was judged on. Only warns.",
+            tables.key("reports.drift"),
+        )
+        for spec in SPECS
+    }
+    return holds | stable
+
+
+def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """ml/predictions, and reports/monitoring with reports/drift and reports/champion_challenger."""
+    models = [f"models.{spec.name}" for spec in SPECS]
+    features = sorted({spec.table for spec in SPECS})
+
+    @dg.multi_asset(
+        name="ml_predictions",
+        specs=[
+            tables.spec(
+                "ml.predictions",
+                "What champions and challengers say of every open item, and what the API answered.",
+                group="monitoring",
+                deps=[
+                    *models,
+                    *features,
+                    "ops.journal_imports",
+                    *(".".join(key.path) for spec in SPECS for key in bias_reports.keys(spec)),
+                ],
+            )
+        ],
+    )
+    def predictions(warehouse: WarehouseResource, registry: RegistryResource) -> Iterator[dg.MaterializeResult]:
+        from qc_assets.monitoring import scoring
+
+        store, models = warehouse.open(), registry.open()
+        counts = {spec.name: scoring.score(store, models, spec, is_synthetic=settings.is_synthetic) for spec in SPECS}
+        total = store.query("SELECT count(*) FROM ml.predictions").item()
+        rows = [{"model": name} | {role: found.get(role) for role in scoring.ROLES} for name, found in counts.items()]
+        yield dg.MaterializeResult(
+            asset_key=tables.key("ml.predictions"),
+            metadata=tables.row_count(total) | {"items scored": tables.preview(rows)},
+        )
+
+    @dg.multi_asset(
+        name="report_monitoring",
+        specs=[
+            tables.spec(f"reports.{name}", text, group="monitoring", deps=["ml.predictions", *models, *features])
+            for name, text in _REPORTS.items()
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=asset, description=text) for name, (text, asset) in check_names().items()
+        ],
+    )
+    def watched(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, registry: RegistryResource
+    ) -> Iterator[dg.MaterializeResult]:
+        from qc_assets.monitoring import examination
+
+        store, models = warehouse.open(), registry.open()
+        found = [one for spec in SPECS if (one := examination.examine(settings, store, models, spec)) is not None]
+        page = examination.page(found, is_synthetic=settings.is_synthetic)
+        experiment, run = models.publish("monitoring", "monitoring", page, {"dagster_run_id": context.run_id})
+        link = f"{registry.run_url(experiment, run)}/artifacts/examination.html"
+        verdicts = {f"{one.model}_holds": (one.holds, one.sentence) for one in found}
+        for one in found:
+            moved = one.drift.filter("is_drifting")["feature"].to_list()
+            text = f"moved: {', '.join(moved)}" if moved else "no feature has moved"
+            verdicts[f"{one.model}_inputs_are_stable"] = (not moved, text)
+        for name in _REPORTS:
+            asset = tables.key(f"reports.{name}")
+            frames = [frame for one in found if len(frame := getattr(one, name))]
+            frame = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+            rows = store.replace(f"reports/{name}", frame)
+            yield dg.MaterializeResult(
+                asset_key=asset,
+                metadata=tables.row_count(rows)
+                | {"report": dg.MetadataValue.url(link), "rows": tables.preview(frame.tail(20).to_dicts())},
+                check_results=[
+                    _result(asset, check, *verdicts.get(check, (True, "there is no champion yet")))
+                    for check, (_, guarded) in check_names().items()
+                    if guarded == asset
+                ],
+            )
+
+    return [predictions, watched]
+
+
+def _result(asset: dg.AssetKey, name: str, passed: bool, detail: str) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.ERROR if name.endswith("_holds") else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        asset_key=asset, check_name=name, passed=passed, severity=severity, metadata={"detail": detail}
+    )

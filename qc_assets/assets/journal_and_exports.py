@@ -1,0 +1,138 @@
+"""The API's loop as assets: its journal comes in, payouts are computed again, champions and predictions go out."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from qc_assets.assets import tables
+from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.models.specs import SPECS
+from qc_assets.settings import Settings
+
+_JOURNAL = {
+    "ml.feedback": "What people said the right answer is, by `POST /feedback`: the only human ground truth.",
+    "ml.outcomes": "What GitHub's webhook said of pull requests that were predicted.",
+    "ml.payouts": "Every payout that was asked for, with all that it was computed from.",
+    "ops.journal_imports": "How far the API's journals are in the warehouse; what they predicted is in ml.predictions.",
+}
+PAYOUTS = tables.key("reports.payouts")
+
+
+def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """ml/feedback, ml/outcomes, ml/payouts and ops/journal_imports."""
+
+    @dg.multi_asset(
+        name="journal",
+        specs=[
+            tables.spec(table, text, group="features", kinds={"duckdb"}, deps=["raw.repositories"])
+            for table, text in _JOURNAL.items()
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "nothing_was_lost",
+                asset=tables.key("ops.journal_imports"),
+                description="No crash of the API lost predictions before they were written. Only warns.",
+            )
+        ],
+    )
+    def journal(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
+        from qc_assets.serving.importing import bring_in
+
+        store = warehouse.open()
+        new = bring_in(store, settings.journal, keep_days=settings.journal_days)
+        totals = store.sql_file("ops/journal_imports", section="totals").row(0, named=True)
+        fresh = {"ml.feedback": new.feedback, "ml.outcomes": new.outcomes, "ml.payouts": new.payouts}
+        for table in _JOURNAL:
+            if table != "ops.journal_imports":
+                counts = tables.row_count(totals[table.removeprefix("ml.")]) | {"new": fresh[table]}
+                yield dg.MaterializeResult(asset_key=tables.key(table), metadata=counts)
+        key = tables.key("ops.journal_imports")
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata={"new predictions": new.predictions, "served predictions": totals["served"], "lost": new.lost},
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name="nothing_was_lost",
+                    passed=new.lost == 0,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"detail": f"{new.lost} predictions were lost by crashes, in all"},
+                )
+            ],
+        )
+
+    return [journal]
+
+
+def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """reports/payouts, and exports/champions with exports/predictions."""
+    champions, predictions = dg.AssetKey(["exports", "champions"]), dg.AssetKey(["exports", "predictions"])
+    models = [tables.key(f"models.{spec.name}") for spec in SPECS]
+
+    @dg.multi_asset(
+        name="report_payouts",
+        specs=[
+            tables.spec(
+                "reports.payouts",
+                "Payouts and refusals, each computed once more in SQL, with what became of the pull request.",
+                group="reports",
+                deps=["ml.payouts", "ml.outcomes", "features.pull_requests"],
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "payouts_add_up", asset=PAYOUTS, description="beta × p0 × V by SQL is what was paid, to the cent."
+            )
+        ],
+    )
+    def payouts(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
+        store = warehouse.open()
+        rows = store.rebuild("reports/payouts")
+        frame = store.query("FROM reports.payouts ORDER BY asked_at, entry")
+        wrong = frame.filter(~frame["adds_up"])
+        yield dg.MaterializeResult(
+            asset_key=PAYOUTS,
+            metadata=tables.row_count(rows) | {"rows": tables.preview(frame.tail(20).to_dicts())},
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="payouts_add_up",
+                    passed=wrong.is_empty(),
+                    metadata={"wrong": tables.preview(wrong.head(20).to_dicts())},
+                )
+            ],
+        )
+
+    @dg.multi_asset(
+        name="exports",
+        specs=[
+            dg.AssetSpec(
+                champions,
+                description="Every champion as verifiable files in QC_EXPORT_URL: MODEL/latest_model.json and history.",
+                group_name="exports",
+                owners=tables.OWNERS,
+                kinds={"file"},
+                deps=models,
+            ),
+            dg.AssetSpec(
+                predictions,
+                description="ml.predictions as Parquet, a file a model, in the same place.",
+                group_name="exports",
+                owners=tables.OWNERS,
+                kinds={"parquet"},
+                deps=[tables.key("ml.predictions")],
+            ),
+        ],
+    )
+    def exports(warehouse: WarehouseResource, registry: RegistryResource) -> Iterator[dg.MaterializeResult]:
+        from qc_assets.registry.model_files import Place
+        from qc_assets.serving import publish
+
+        place = Place.from_settings(settings)
+        found = publish.champions(place, warehouse.open(), registry.open())
+        yield dg.MaterializeResult(
+            asset_key=champions, metadata={"place": place.url, "champions": tables.preview(found)}
+        )
+        counts = publish.predictions(place, warehouse.open())
+        yield dg.MaterializeResult(asset_key=predictions, metadata={"place": place.url, "rows": tables.preview(counts)})
+
+    return [payouts, exports]

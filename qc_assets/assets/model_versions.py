@@ -1,0 +1,227 @@
+"""Models as assets: each trains, is judged by its gates, and becomes champion or does not."""
+
+import subprocess
+from collections.abc import Iterator
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from qc_assets import progress
+from qc_assets.assets import tables
+from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.learning.promotion import gate_names
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.models.specs import SPECS
+from qc_assets.monitoring.scoring import rows_of
+from qc_assets.registry import mirror
+from qc_assets.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    from qc_assets.learning.task.interface import Gate
+    from qc_assets.registry.lifecycle import Outcome
+
+_BOOSTED = ("lightgbm", "xgboost")
+# Steps of a training: what their pages say, and where it is kept.
+_PARTS = {
+    "training_set": ("Which rows were fitted to, calibrated and tested on.", "duckdb"),
+    "candidates": ("The estimators that competed, and what chose between them.", "mlflow"),
+    "evaluation": ("Metrics of the chosen one on its test window, with intervals, baselines and plots.", "duckdb"),
+    "promotion": ("Whether it became champion, and the numbers that decided.", "duckdb"),
+}
+_ANSWERS = {
+    "probability": "A calibrated probability",
+    "duration": "A median with an 80 % interval",
+    "category": "A category with a calibrated confidence, or UNCERTAIN",
+}
+
+
+class TrainingConfig(dg.Config):
+    """How to train."""
+
+    quick: bool = Field(False, description="Use each candidate's defaults instead of searching with Optuna.")
+    n_trials: int | None = Field(None, description="Optuna trials per candidate; QC_N_TRIALS if not given.")
+    candidates: list[str] = Field([], description="Only these candidates, such as lightgbm; all if empty.")
+    run_name: str | None = Field(None, description="Name of the MLflow run; default: model and winning candidate.")
+
+
+def training_config(*, quick: bool, **others: Any) -> dict[str, Any]:
+    """Run configuration that trains every model in the same way; `others` as in `TrainingConfig`."""
+    config = {"quick": quick} | others
+    return {f"train_{spec.name}": {"config": config} for spec in SPECS}
+
+
+def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """One asset a model."""
+    return [_model_asset(spec, settings) for spec in SPECS]
+
+
+def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
+    key = tables.key(f"models.{spec.name}")
+    promises = gate_names(spec.task)
+
+    @dg.multi_asset(
+        name=f"train_{spec.name}",
+        specs=_specs(spec),
+        check_specs=[dg.AssetCheckSpec(name, asset=key, description=text) for name, text in promises.items()],
+    )
+    def train(
+        context: dg.AssetExecutionContext,
+        config: TrainingConfig,
+        warehouse: WarehouseResource,
+        registry: RegistryResource,
+    ) -> Iterator[dg.MaterializeResult]:
+        # Imported here: scikit-learn, LightGBM and MLflow take seconds to import.
+        from qc_assets.learning.training import Options
+        from qc_assets.registry import lifecycle
+
+        def tell(message: str) -> None:
+            context.log.info(message)
+            progress.report(message, 0, 0)
+
+        store = warehouse.open()
+        options = Options(
+            quick=config.quick,
+            n_trials=config.n_trials or settings.n_trials,
+            resamples=settings.bootstrap_resamples,
+            seed=settings.seed,
+            threads=settings.training_threads,
+            candidates=tuple(config.candidates),
+        )
+        rows = rows_of(store, spec, "training", is_synthetic=settings.is_synthetic)
+        origin = {
+            "snapshot": store.snapshot([spec.table]),
+            "dagster_run_id": context.run_id,
+            "dagster_run_url": f"{settings.dagster_url.rstrip('/')}/runs/{context.run_id}",
+            "git_commit": _git_commit(),
+            "source": settings.source,
+        }
+        outcome = lifecycle.run(
+            spec,
+            rows,
+            registry.open(),
+            options,
+            is_synthetic=settings.is_synthetic,
+            origin=origin,
+            run_name=config.run_name,
+            progress=tell,
+        )
+        if outcome.logged is not None:
+            mirror.record(store, spec, outcome, origin, is_synthetic=settings.is_synthetic)
+        by_name = {gate.name: gate for gate in outcome.gates}
+        for part, metadata in _parts(spec, outcome, origin["snapshot"]).items():
+            yield dg.MaterializeResult(asset_key=_part_key(spec, part), metadata=metadata)
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata=_metadata(outcome, registry),
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=name,
+                    passed=name in by_name and by_name[name].passed,
+                    severity=_severity(by_name.get(name)),
+                    metadata={"detail": by_name[name].detail if name in by_name else "nothing was trained"},
+                )
+                for name in promises
+            ],
+        )
+
+    return train
+
+
+def _part_key(spec: ModelSpec, part: str) -> dg.AssetKey:
+    return dg.AssetKey(["models", spec.name, part])
+
+
+def _specs(spec: ModelSpec) -> list[dg.AssetSpec]:
+    """What a training goes through, each step with a page of its own, and the model that comes of it."""
+    about: dict[str, Any] = {"group_name": "models", "owners": tables.OWNERS}
+    steps = [
+        dg.AssetSpec(_part_key(spec, part), description=text, kinds={kind}, deps=[before], **about)
+        for (part, (text, kind)), before in zip(
+            _PARTS.items(), [tables.key(spec.table), *(_part_key(spec, part) for part in _PARTS)], strict=False
+        )
+    ]
+    boosted = {one.kind if one.kind in _BOOSTED else "scikitlearn" for one in spec.candidates}
+    model = dg.AssetSpec(
+        tables.key(f"models.{spec.name}"),
+        description=f"{spec.question} {_ANSWERS[spec.task]}, versioned in MLflow.",
+        kinds={"mlflow", *sorted(boosted)[:2]},
+        deps=[steps[-1].key],
+        **about,
+    )
+    return [*steps, model]
+
+
+def _parts(spec: ModelSpec, outcome: "Outcome", snapshot: str) -> dict[str, dict[str, Any]]:
+    """Metadata of the steps of a training."""
+    decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
+    trained = outcome.trained
+    if trained is None:
+        nothing = {"nothing was trained": outcome.decision.reason}
+        return {part: dict(nothing) for part in _PARTS} | {"promotion": decision}
+    from qc_assets.learning import plots
+    from qc_assets.registry import card
+
+    pictures = {name: tables.picture(image) for name, image in plots.figures(trained).items()}
+    test = trained.best.evaluations["test"]
+    compared = [{name: str(value) for name, value in vars(one).items()} for one in outcome.decision.comparisons]
+    windows = {f"{name} rows": len(rows) for name, rows in trained.split.windows.items()}
+    return {
+        "training_set": {
+            "table": "ml.training_rows",
+            "snapshot": snapshot,
+            **windows,
+            "windows": dg.MetadataValue.md(card.windows_table(trained)),
+        },
+        "candidates": {
+            "chosen": trained.best.kind,
+            "candidates": dg.MetadataValue.md(card.candidates_table(trained)),
+            "performance": pictures.pop("performance"),
+        },
+        "evaluation": {
+            "table": "ml.evaluations",
+            **{f"test {name}": dg.MetadataValue.float(one.value) for name, one in test.items() if isfinite(one.value)},
+            "metrics": dg.MetadataValue.md(card.metrics_table(trained)),
+            **{name.replace("_", " "): picture for name, picture in pictures.items()},
+        },
+        "promotion": {
+            "table": "ml.promotions",
+            **decision,
+            **({"against the champion": tables.preview(compared)} if compared else {}),
+        },
+    }
+
+
+def _metadata(outcome: "Outcome", registry: RegistryResource) -> dict[str, Any]:
+    decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
+    if outcome.trained is None or outcome.logged is None:
+        return decision
+    test = outcome.trained.best.evaluations["test"]
+    return decision | {
+        "version": outcome.logged.version,
+        "candidate": outcome.trained.best.kind,
+        "MLflow run": dg.MetadataValue.url(registry.run_url(outcome.logged.experiment_id, outcome.logged.run_id)),
+        **{f"test {name}": dg.MetadataValue.float(one.value) for name, one in test.items() if isfinite(one.value)},
+        "model card": dg.MetadataValue.md(outcome.card),
+    }
+
+
+def _severity(gate: "Gate | None") -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if gate is None or gate.blocks else dg.AssetCheckSeverity.WARN
+
+
+def _git_commit() -> str:
+    """The checkout's commit, or an empty string outside a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except OSError:
+        return ""
+    return answer.stdout.strip()

@@ -1,0 +1,67 @@
+"""What assets are given by Dagster: the warehouse and the model registry, opened from settings."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from qc_assets.settings import Settings
+from qc_assets.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.registry.model_registry import Registry
+
+
+class WarehouseResource(dg.ConfigurableResource):
+    """The DuckDB warehouse."""
+
+    path: str = Field(description="The DuckDB file.")
+    staging: str = Field(description="Folder for staged files.")
+    lock_timeout_s: float = Field(300.0, description="Seconds to wait for another process's lock.")
+    memory_limit: str = Field("2GiB", description="Memory that one connection may use.")
+    threads: int | None = Field(None, description="Threads of one connection; all cores if not given.")
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "WarehouseResource":
+        return cls(
+            path=str(settings.warehouse),
+            staging=str(settings.staging),
+            lock_timeout_s=settings.lock_timeout_s,
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+        )
+
+    def open(self) -> Warehouse:
+        """The warehouse; nothing is locked until it is read or written."""
+        return Warehouse(
+            Path(self.path),
+            staging=Path(self.staging),
+            lock_timeout_s=self.lock_timeout_s,
+            memory_limit=self.memory_limit,
+            threads=self.threads,
+        )
+
+
+class RegistryResource(dg.ConfigurableResource):
+    """MLflow's tracking store and model registry."""
+
+    tracking_uri: str = Field(description="MLflow tracking URI.")
+    artifact_root: str = Field(description="Folder of artifacts when the store is a SQLite file.")
+    url: str = Field(description="MLflow UI, for links.")
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "RegistryResource":
+        return cls(
+            tracking_uri=settings.tracking_uri,
+            artifact_root=str(settings.artifact_root),
+            url=settings.mlflow_url,
+        )
+
+    def open(self) -> "Registry":
+        from qc_assets.registry.model_registry import Registry
+
+        return Registry(self.tracking_uri, Path(self.artifact_root))
+
+    def run_url(self, experiment: str, run: str) -> str:
+        return f"{self.url.rstrip('/')}/#/experiments/{experiment}/runs/{run}"

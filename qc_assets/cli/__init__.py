@@ -1,0 +1,1 @@
+"""`qc`: the few commands that a person types."""

@@ -1,0 +1,143 @@
+"""`qc doctor`: is everything in place, and how to mend what is not."""
+
+import os
+import shutil
+import socket
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from qc_assets.cli.runs import dagster_home
+from qc_assets.errors import QcError, SettingsError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.settings import PROJECT_ROOT, Settings, load_settings
+from qc_assets.store.warehouse import Warehouse
+
+_MIN_FREE_GIB = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `mend` is empty where it is fine."""
+
+    what: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at Python, settings, disk, the warehouse's lock, Dagster's home, ports and the token."""
+    findings = [_python()]
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return [
+            *findings,
+            Finding("settings", False, str(error), "correct the variable, or the line in .env"),
+        ]
+    return [
+        *findings,
+        Finding("settings", True, f"source {settings.source}, {settings.first_date} to {settings.last_date}"),
+        _source(settings),
+        _disk(settings),
+        _lock(settings),
+        _home(settings),
+        *(_port(name, settings.host, port) for name, port in _ports(settings)),
+        _token(settings),
+    ]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info >= (3, 11)
+    return Finding("Python", ok, version, "" if ok else "install Python 3.11 or later and run `make setup` again")
+
+
+def _source(settings: Settings) -> Finding:
+    from qc_assets.sources.registry import open_source
+
+    try:
+        source = open_source(settings)
+    except QcError as error:
+        return Finding("source", False, str(error), "see the message")
+    return Finding("source", True, f"{source.name}{' (synthetic)' if source.synthetic else ''}")
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.home
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 2**30
+    writable = os.access(folder, os.W_OK)
+    ok = free >= _MIN_FREE_GIB and writable
+    mend = "free some space, or set QC_HOME to another disk" if writable else f"make {folder} writable, or set QC_HOME"
+    return Finding("disk", ok, f"{free:.1f} GiB free for {settings.home}", "" if ok else mend)
+
+
+def _lock(settings: Settings) -> Finding:
+    store = Warehouse(settings.warehouse, staging=settings.staging, lock_timeout_s=2)
+    try:
+        with store.read() as connection:
+            row = connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone()
+    except WarehouseMissingError:
+        return Finding("warehouse", True, f"{settings.warehouse} is not there yet; `qc demo` makes it")
+    except WarehouseBusyError as error:
+        return Finding("warehouse", False, str(error), "close the program that holds it, or wait for the run to end")
+    return Finding("warehouse", True, f"{settings.warehouse}, {row[0] if row else 0} tables, not locked")
+
+
+def _home(settings: Settings) -> Finding:
+    wanted = str(dagster_home(settings))
+    env = PROJECT_ROOT / ".env"
+    lines = env.read_text(encoding="utf-8").splitlines() if env.exists() else []
+    found = next((line.partition("=")[2] for line in lines if line.startswith("DAGSTER_HOME=")), None)
+    ok = found == wanted
+    return Finding("DAGSTER_HOME", ok, found or "not set in .env", "" if ok else "run `qc init`, which writes it")
+
+
+def _ports(settings: Settings) -> list[tuple[str, int]]:
+    ports = {"Dagster": settings.dagster_port, "MLflow": settings.mlflow_port, "API": settings.api_port}
+    return [(f"{name} port", port) for name, port in ports.items()]
+
+
+def port_is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _port(name: str, host: str, port: int) -> Finding:
+    if port_is_free(host, port):
+        return Finding(name, True, f"{host}:{port} is free")
+    return Finding(name, True, f"{host}:{port} is in use: `qc up` is running, or another program has it")
+
+
+def _token(settings: Settings) -> Finding:
+    if settings.source != "github":
+        return Finding("token", True, f"the {settings.source} source needs none")
+    from qc_assets.sources.github.query import Part
+    from qc_assets.sources.github.source import GitHubSource
+
+    mend = "set GITHUB_TOKEN to a valid token; check the network and QC_GITHUB_URL"
+    try:
+        client = GitHubSource.from_settings(settings).client
+        client.tries = 1
+        with closing(client):
+            client.query([Part("count", {"query": "is:pr repo:github/docs"})])
+            left = client.pool.left()
+    except QcError as error:
+        return Finding("token", False, str(error), mend)
+    count = len(client.pool.members)
+    return Finding("token", True, f"{count} accepted by {settings.github_url}, {left or 0:,} points left")
+
+
+def tail(path: Path, lines: int) -> str:
+    """The last lines of a log file, for an error message."""
+    if not path.exists():
+        return ""
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

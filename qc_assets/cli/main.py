@@ -1,0 +1,255 @@
+"""`qc`: the few commands that a person types."""
+
+import signal
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import duckdb
+import typer
+
+from qc_assets.assets.partitions import days_between
+from qc_assets.cli import (
+    console,
+    critiques,
+    github_commands,
+    model_commands,
+)
+from qc_assets.errors import QcError
+from qc_assets.settings import SourceName, load_settings
+from qc_assets.store.warehouse import Warehouse
+
+COSTS = ("API requests", "API points", "seconds waiting for limits")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Audited, calibrated models of code review from the history of GitHub repositories.",
+)
+
+
+@app.callback()
+def _global(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of tables; works after any command.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; works after any command.")
+    ] = False,
+) -> None:
+    console.mode.as_json, console.mode.debug = as_json, debug
+
+
+@app.command()
+def demo(
+    full: Annotated[
+        bool, typer.Option("--full", help="Search parameters with Optuna instead of using defaults.")
+    ] = False,
+) -> None:
+    """Generate the synthetic GitHub, run the whole graph on it, and show what came of it."""
+    from qc_assets.assets.model_versions import training_config
+    from qc_assets.cli import overview
+    from qc_assets.cli.runs import run_job
+
+    settings = load_settings(source="demo")
+    days = days_between(settings.first_date, settings.last_date)
+    with console.bar(f"demo, {settings.demo_prs:,} synthetic pull requests"):
+        result = run_job(settings, "main", days=days, ops=training_config(quick=not full))
+    document, tables = overview.after_run(Warehouse.from_settings(settings), result)
+    console.emit(
+        document,
+        *tables,
+        "\n[bold]Next[/bold]: [cyan]make up[/cyan] opens the Dagster and MLflow UIs and the API; "
+        '[cyan].venv/bin/qc sql "FROM reports.funnel"[/cyan] queries the warehouse; '
+        "[cyan].venv/bin/qc status[/cyan] shows coverage and champions.",
+    )
+
+
+@app.command()
+def backfill(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day (UTC).")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day (UTC), included.")],
+    source: Annotated[SourceName | None, typer.Option(help="Instead of QC_SOURCE.")] = None,
+    repos: Annotated[str | None, typer.Option(help="owner/name, comma-separated; instead of QC_REPOS.")] = None,
+    refresh: Annotated[bool, typer.Option(help="Fetch again what the checkpoint says is done.")] = False,
+) -> None:
+    """Load days of activity into the raw tables. Days that are done are skipped; run it again to go on."""
+    from qc_assets.cli.runs import run_job
+
+    chosen: dict[str, Any] = {"source": source, "repos": repos}
+    settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
+    days = _days(first.date(), last.date())
+    if days[0] < settings.first_date or days[-1] > settings.last_date:
+        raise QcError(
+            f"the {settings.source} source has partitions from {settings.first_date} to {settings.last_date}; "
+            "set QC_START_DATE or QC_END_DATE to widen them"
+        )
+    config = {"raw_tables": {"config": {"refresh": refresh}}}
+    checks: dict[str, tuple[bool, dict[str, Any]]] = {}
+    counts: dict[str, int] = {}
+    costs: list[dict[str, Any]] = []
+    step = settings.max_partitions_per_run
+    with console.bar(f"backfill {days[0]} to {days[-1]}"):
+        for start in range(0, len(days), step):
+            result = run_job(settings, "ingest", days=days[start : start + step], ops=config)
+            for name, outcome in result.checks.items():
+                checks[name] = outcome if checks.get(name, (True,))[0] else checks[name]
+            counts = {name: values["dagster/row_count"] for name, values in result.metadata.items()}
+            costs.append(result.metadata["raw/pull_requests"])
+    failed = {name: found for name, (passed, found) in checks.items() if not passed}
+    rows = [{"table": name.replace("/", "."), "rows": count} for name, count in counts.items()]
+    spent = {name: sum(cost.get(name, 0) for cost in costs) for name in COSTS} if COSTS[0] in costs[0] else {}
+    if spent:
+        spent["repositories read"] = "; ".join(cost["repositories read"] for cost in costs)
+    notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
+    warnings = [f"[yellow]{name}[/yellow]: {found}" for name, found in failed.items()]
+    document = {"rows": counts, "failed_checks": failed, "spent": spent}
+    console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
+    if any(name.endswith("few_bad_lines") for name in failed):
+        raise QcError("too many lines could not be read: SELECT * FROM ops.dead_letters says which and why")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT, FROM, DESCRIBE or SUMMARIZE.")],
+    limit: Annotated[int, typer.Option(help="Rows to show at most.")] = 100,
+) -> None:
+    """Query the warehouse, read-only."""
+    settings = load_settings()
+    with Warehouse.from_settings(settings).read() as connection:
+        relation = connection.sql(query)
+        if relation is None:
+            raise QcError("the statement has no result; `qc sql` only reads")
+        rows = relation.limit(limit + 1).pl().to_dicts()
+        names = relation.columns
+    note = [f"… more than {limit} rows; raise --limit"] if len(rows) > limit else []
+    console.emit(
+        rows[:limit], console.table(f"{min(len(rows), limit)} rows", rows[:limit], names, as_named=True), *note
+    )
+
+
+@app.command()
+def status() -> None:
+    """Coverage, the last loads and runs, and the champions."""
+    from qc_assets.cli import overview
+
+    settings = load_settings()
+    document, tables = overview.status(settings, Warehouse.from_settings(settings))
+    console.emit(document, *tables)
+
+
+@app.command()
+def doctor() -> None:
+    """Check Python, settings, disk, lock, Dagster's home and ports; say how to mend what is wrong."""
+    from qc_assets.cli.doctor import examine
+
+    findings = examine()
+    rows = [{"what": f.what, "ok": f.ok, "found": f.found, "how to mend": f.mend} for f in findings]
+    console.emit(rows, console.table("qc doctor", rows))
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    table: Annotated[str, typer.Argument(help="As in raw.pull_requests.")],
+    file_format: Annotated[str, typer.Option("--format", help="csv, parquet or jsonl.gz.")] = "csv",
+    output: Annotated[Path | None, typer.Option(help="File to write; default: TABLE.FORMAT here.")] = None,
+) -> None:
+    """Write a table to a file, whole or not at all."""
+    from qc_assets.store.export import export as write
+
+    if file_format not in ("csv", "parquet", "jsonl.gz"):
+        raise QcError(f"--format {file_format}: choose csv, parquet or jsonl.gz")
+    path = output or Path(f"{table}.{file_format}")
+    rows = write(Warehouse.from_settings(load_settings()), table, path, file_format)  # type: ignore[arg-type]
+    console.emit({"table": table, "rows": rows, "file": str(path)}, f"{rows:,} rows of {table} written to {path}")
+
+
+@app.command()
+def init() -> None:
+    """Prepare QC_HOME, and write DAGSTER_HOME into .env so that `dagster dev` keeps its state."""
+    from qc_assets.cli.runs import write_env_file
+
+    settings = load_settings()
+    path = write_env_file(settings)
+    console.emit({"home": str(settings.home), "env": str(path)}, f"state lives in {settings.home}; see {path}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind; else QC_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; else QC_API_PORT.")] = None,
+) -> None:
+    """Serve the champions over HTTP until Ctrl-C: predictions, feedback, payouts, and a page for people."""
+    from qc_assets.cli.doctor import port_is_free
+    from qc_assets.serving.server import serve as run
+
+    chosen: dict[str, Any] = {"host": host, "api_port": port}
+    settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
+    if not port_is_free(settings.host, settings.api_port):
+        raise QcError(f"{settings.host}:{settings.api_port} is in use: stop that program, or set QC_API_PORT")
+    console.err.print(
+        f"http://{settings.host}:{settings.api_port}  (docs, model/info, health, metrics); Ctrl-C stops it"
+    )
+    run(settings)
+
+
+@app.command()
+def up() -> None:
+    """Run the Dagster UI, the MLflow UI and the API until Ctrl-C."""
+    from qc_assets.cli.services import Services
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # A terminal that is closed must stop all as Ctrl-C does; and a shell may have told a job to ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    services = Services(load_settings())
+    with console.bar("starting Dagster, MLflow and the API"):
+        services.start()
+    lines = [f"[bold]{name}[/bold]  {url}" for name, url in services.urls.items()]
+    console.emit(services.urls, *lines, "Ctrl-C stops all; logs are in " + str(services.logs))
+    try:
+        services.wait()
+    except KeyboardInterrupt:
+        console.err.print("stopping …")
+    finally:
+        services.stop()
+
+
+github_commands.register(app)
+model_commands.register(app)
+critiques.register(app)
+
+
+def _days(first: date, last: date) -> list[date]:
+    try:
+        return days_between(first, last)
+    except ValueError as error:
+        raise QcError(f"--from and --to: {error}") from error
+
+
+def main() -> None:
+    """Entry point of `qc`: errors become one line on stderr and exit status 1."""
+    # --json and --debug may stand anywhere; typer would take them only before the command.
+    arguments = sys.argv[1:]
+    everywhere = [flag for flag in ("--json", "--debug") if flag in arguments]
+    rest = [argument for argument in arguments if argument not in everywhere]
+    debug = "--debug" in everywhere
+    try:
+        app(args=everywhere + rest, prog_name="qc", standalone_mode=True)
+    except (QcError, duckdb.Error, click.ClickException) as error:
+        if debug:
+            raise
+        first_line = str(error) if isinstance(error, QcError) else str(error).split("\n\n")[0].replace("\n", " ")
+        console.err.print(f"[red]error:[/red] {first_line}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

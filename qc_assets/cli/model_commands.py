@@ -1,0 +1,207 @@
+"""The commands of `qc` about models."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from qc_assets.cli import console
+from qc_assets.errors import QcError
+from qc_assets.models.specs import SPECS
+from qc_assets.settings import load_settings
+from qc_assets.store.warehouse import Warehouse
+
+labels = typer.Typer(name="labels", no_args_is_help=True, help="Labelled review comments, for comment_category.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(train)
+    app.command()(rollback)
+    app.command()(bias)
+    app.command()(publish)
+    app.add_typer(labels)
+
+
+def train(
+    model: Annotated[str | None, typer.Argument(help="Name of the model; all if not given.")] = None,
+    model_name: Annotated[str | None, typer.Option("--model-name", help="The same as MODEL.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Defaults of each candidate, without a search.")] = False,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="Optuna trials; else QC_N_TRIALS.")] = None,
+    candidates: Annotated[
+        str | None, typer.Option("--candidates", help="Only these, comma-separated, such as linear,lightgbm.")
+    ] = None,
+    run_name: Annotated[str | None, typer.Option("--run-name", help="Name of the MLflow run.")] = None,
+) -> None:
+    """Compute features on all that has been loaded, train, judge against the champion, and report."""
+    from qc_assets.assets import bias_reports
+    from qc_assets.assets.model_versions import training_config
+    from qc_assets.cli import overview
+    from qc_assets.cli.runs import run_job
+
+    names = model_names()
+    if model and model_name and model != model_name:
+        raise QcError(f"MODEL is {model} and --model-name {model_name}: name one")
+    model = model or model_name
+    chosen = [_known(model)] if model else names
+    kinds = _candidates(chosen, candidates)
+    settings = load_settings()
+    options = {"n_trials": trials, "candidates": kinds, "run_name": run_name}
+    config = {
+        name: value
+        for name, value in training_config(quick=quick, **options).items()
+        if name.removeprefix("train_") in chosen
+    }
+    with console.bar(f"training {' and '.join(chosen)}"):
+        others = [spec for spec in SPECS if spec.name not in chosen]
+        reports = [key.to_user_string() for spec in others for key in bias_reports.keys(spec)]
+        without = [*(f"models/{spec.name}" for spec in others), *reports]
+        result = run_job(settings, "training", ops=config, without=without)
+    document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
+    console.emit(document, *tables)
+
+
+def rollback(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    to: Annotated[int | None, typer.Option("--to", help="Default: the version that the champion replaced.")] = None,
+) -> None:
+    """Make an earlier version of a model champion again; the alias moves, nothing is trained."""
+    from qc_assets.assets.resources import RegistryResource
+    from qc_assets.registry import mirror
+
+    settings = load_settings()
+    registry = RegistryResource.from_settings(settings).open()
+    before, after = mirror.roll_back(Warehouse.from_settings(settings), registry, _known(model), to)
+    document = {"model": model, "champion_before": before, "champion": after}
+    console.emit(document, f"version {after} of {model} is champion again; it was version {before}")
+
+
+def bias(
+    model: Annotated[str | None, typer.Argument(help="Name of the model; all if not given.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="repo, seniority, labels, completion_time, keywords, language, newcomer.")
+    ] = None,
+    version: Annotated[int | None, typer.Option("--version", help="Default: the newest one.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what would help, which takes most time.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="Also write .html, .txt, .md or .csv.")] = None,
+) -> None:
+    """Who is treated differently by a model, by how much, how sure that is, what would help, and at what cost."""
+    from qc_assets.assets.resources import RegistryResource
+    from qc_assets.fairness.audit import audit
+    from qc_assets.fairness.report import BiasReport
+    from qc_assets.fairness.subject import attributes, subject
+
+    if version is not None and model is None:
+        raise QcError("--version needs a MODEL")
+    chosen = [_known(model)] if model else model_names()
+    settings = load_settings()
+    store, registry = Warehouse.from_settings(settings), RegistryResource.from_settings(settings).open()
+    audits = []
+    with console.bar(f"comparing groups of {' and '.join(chosen)}"):
+        for spec in SPECS:
+            if spec.name not in chosen:
+                continue
+            found = subject(store, registry, spec, is_synthetic=settings.is_synthetic, version=version)
+            if found is None and model:
+                raise QcError(f"{model} has no version yet: run `qc train {model}`")
+            if found is not None:
+                audits += [audit(found, name, settings, with_mitigations=not quick) for name in attributes(spec, by)]
+    if not audits:
+        raise QcError("no model has a version yet: run `qc train`")
+    document = [
+        {"model": one.model, "version": one.version, "attribute": one.attribute}
+        | {"flags": one.analysis.flags.to_dicts(), "findings": one.analysis.findings.to_dicts()}
+        | {"mitigations": [] if one.mitigations is None else one.mitigations.to_dicts()}
+        for one in audits
+    ]
+    note = [f"written to {BiasReport.save_report(audits, output)}"] if output else []
+    console.emit(document, "\n\n\n".join(escape(BiasReport.generate_audit_report(one)) for one in audits), *note)
+
+
+def model_names() -> list[str]:
+    """Names of all models."""
+
+    return [spec.name for spec in SPECS]
+
+
+def _known(model: str) -> str:
+    names = model_names()
+    if model not in names:
+        raise QcError(f"no model {model}; there is {', '.join(names)}")
+    return model
+
+
+def _candidates(models: list[str], given: str | None) -> list[str]:
+    """Full names of candidates; people abbreviate: forest, boost.
+
+    Raises:
+        QcError: if a model has none that a name could mean, or several.
+    """
+
+    chosen = []
+    for spec in SPECS:
+        for name in (given or "").split(","):
+            wanted = name.strip()
+            if spec.name not in models or not wanted:
+                continue
+            kinds = [one.kind for one in spec.candidates]
+            found = [kind for kind in kinds if kind == wanted] or [kind for kind in kinds if wanted in kind]
+            if len(found) != 1:
+                why = f"could be {' or '.join(found)}" if found else f"is none of {', '.join(kinds)}"
+                raise QcError(f"--candidates: {wanted} {why} (candidates of {spec.name})")
+            chosen += found
+    return list(dict.fromkeys(chosen))
+
+
+@labels.command("import")
+def import_labels(
+    file: Annotated[Path, typer.Argument(help="CSV with a text and a category column.")],
+    text_column: Annotated[str | None, typer.Option("--text-column", help="Default: body, message, …")] = None,
+    label_column: Annotated[str | None, typer.Option("--label-column", help="Default: category, label, …")] = None,
+) -> None:
+    """Read labelled comments; rows that cannot be used are reported, the others kept."""
+    from qc_assets.features.labels import import_file
+
+    store = Warehouse.from_settings(load_settings())
+    report = import_file(store, file, text_column=text_column, label_column=label_column)
+    rows = [{"category": name, "comments": count} for name, count in report.by_category.items()]
+    bad = [f"[yellow]row {number}[/yellow]: {why}" for number, why in report.bad[:20]]
+    more = [f"… and {len(report.bad) - 20} more (--json has all)"] if len(report.bad) > 20 else []
+    console.emit(
+        vars(report),
+        console.table(f"Imported from {file.name}", rows, ["category", "comments"]),
+        f"{report.imported:,} imported, {report.known:,} were known already, {len(report.bad):,} left out",
+        *bad,
+        *more,
+        "[cyan]qc train comment_category[/cyan] trains on them.",
+    )
+
+
+def publish(
+    to: Annotated[str | None, typer.Option("--to", help="Folder or s3://bucket/prefix; else QC_EXPORT_URL.")] = None,
+    roll_back: Annotated[
+        str | None, typer.Option("--roll-back", help="Make the version of this model before the latest the latest.")
+    ] = None,
+) -> None:
+    """Export champions and predictions for other systems, or roll an exported model back."""
+    from qc_assets.assets.resources import RegistryResource
+    from qc_assets.registry import model_files
+    from qc_assets.serving import publish
+
+    settings = load_settings(**({"export_url": to} if to else {}))
+    place = model_files.Place.from_settings(settings)
+    if roll_back:
+        version = model_files.roll_back(place, _known(roll_back))
+        console.emit(
+            {"model": roll_back, "latest": version}, f"{roll_back} version {version} is the latest at {place.url}"
+        )
+        return
+    store = Warehouse.from_settings(settings)
+    champions = publish.champions(place, store, RegistryResource.from_settings(settings).open())
+    predictions = publish.predictions(place, store)
+    console.emit(
+        {"place": place.url, "champions": champions, "predictions": predictions},
+        console.table(f"Champions at {place.url}", champions),
+        console.table("Predictions", predictions),
+    )

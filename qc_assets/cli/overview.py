@@ -1,0 +1,98 @@
+"""Summaries for the command line: what a run did, and where everything stands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from qc_assets.cli import console
+from qc_assets.cli.runs import JobResult, open_instance
+from qc_assets.errors import WarehouseMissingError
+from qc_assets.settings import Settings
+from qc_assets.store.warehouse import Warehouse
+
+_EDGES = ("covered_from", "covered_until")
+Summary = tuple[dict[str, Any], list[Table | str]]
+
+
+def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = ()) -> Summary:
+    """Funnel, metrics with intervals, checks, and how long each step took; of `models`, or of all."""
+    funnel = warehouse.sql_file("reports/overview", section="funnel").to_dicts()
+    about = {"models": list(models)}
+    metrics = warehouse.sql_file("reports/overview", about, section="latest_metrics").to_dicts()
+    versions = warehouse.sql_file("reports/overview", about, section="newest_versions").to_dicts()
+    steps = [{"step": name, "seconds": round(seconds, 2)} for name, seconds in result.seconds.items()]
+    checks = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
+    failed = [
+        f"[red]check failed[/red] {name}: {found.get('detail', found)}"
+        for name, (passed, found) in result.checks.items()
+        if not passed
+    ]
+    synthetic = bool(versions and versions[0]["is_synthetic"])
+    document = {
+        "run_id": result.run_id,
+        "synthetic": synthetic,
+        "funnel": funnel,
+        "metrics": metrics,
+        "versions": versions,
+        "checks": checks,
+        "seconds": result.seconds,
+    }
+    verdict = [f"{v['model']} version {v['version']} is {v['status']}: {v['reason']}" for v in versions]
+    note = ["[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"] if synthetic else []
+    return document, [
+        console.table("Pull requests on the way to p0", funnel),
+        *(
+            console.table(
+                f"{model} on its test window (95 % bootstrap intervals)",
+                [row for row in metrics if row["model"] == model and row["time_window"] == "test"],
+                ["metric", "value", "lower", "upper", "baseline"],
+            )
+            for model in dict.fromkeys(row["model"] for row in metrics)
+        ),
+        console.table("Time of each step", steps),
+        *verdict,
+        *failed,
+        f"{len(checks) - len(failed)} of {len(checks)} checks passed",
+        *note,
+    ]
+
+
+def status(settings: Settings, warehouse: Warehouse) -> Summary:
+    """Coverage by source, the last loads, the last Dagster runs, and the champions."""
+    try:
+        found = {
+            section: warehouse.sql_file("reports/overview", section=section).to_dicts()
+            for section in ("coverage", "loads", "versions")
+        }
+    except WarehouseMissingError as error:
+        found = {"coverage": [], "loads": [], "versions": []}
+        missing = [f"[yellow]{error}[/yellow]"]
+    else:
+        missing = []
+    with open_instance(settings) as instance:
+        runs = [
+            {
+                "run": run.dagster_run.run_id[:8],
+                "job": run.dagster_run.job_name,
+                "status": run.dagster_run.status.value,
+                "started": run.create_timestamp.replace(tzinfo=None, microsecond=0),
+            }
+            for run in instance.get_run_records(limit=5)
+        ]
+    return found | {"runs": runs}, [
+        *missing,
+        console.table(
+            "Coverage", [row | {name: f"{row[name]:%Y-%m-%d}" for name in _EDGES} for row in found["coverage"]]
+        ),
+        console.table(
+            "Loads",
+            found["loads"],
+            ["source", "status", "days", "first_day", "last_day", "observations", "bad_lines"],
+        ),
+        console.table("Last runs", runs),
+        # The reasons are long: `qc sql "FROM ml.model_versions"` or --json has them.
+        console.table(
+            "Models", found["versions"], ["model", "version", "status", "candidate", "is_synthetic", "test_rows"]
+        ),
+    ]

@@ -1,0 +1,138 @@
+"""The data set: what both branches found, as Parquet and as chats, with a card that says what is in it."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from qc_assets.critique import filter, hunks
+from qc_assets.critique.masks import masked, masked_code
+from qc_assets.files import write_whole
+from qc_assets.settings import Settings
+from qc_assets.store.warehouse import Warehouse
+
+SPLITS = ("train", "validation", "test")
+_NOT_USED = {
+    "left_out": "would leak between splits, or is a copy",
+    "no_code_yet": "its code has not been looked for yet",
+}
+_TASK = (
+    "You review code. You are shown the end of a change to a file; the last line is the one to speak of. "
+    "Write one review comment that helps its author."
+)
+
+
+def chats(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of reports.critiques as chats: code in, critique out, with where it comes from."""
+    for row in rows.iter_rows(named=True):
+        where = f"{row['path']}" + (f", in {row['section']}" if row["section"] else "")
+        yield {
+            "messages": [
+                {"role": "system", "content": _TASK},
+                {"role": "user", "content": masked_code(f"{where}\n```diff\n{row['hunk']}\n```")},
+                {"role": "assistant", "content": masked(row["body"])},
+            ],
+            "category": row["category"],
+            "category_origin": row["category_origin"],
+            "usefulness": row["usefulness"],
+            "summary": row["summary"],
+            "provenance": {
+                "repo": row["repo"],
+                "licence": row["licence"],
+                "number": row["number"],
+                "comment_id": row["comment_id"],
+                "created_at": row["created_at"].isoformat(),
+                "source": row["source"],
+            },
+        }
+
+
+def export(store: Warehouse, folder: Path, settings: Settings) -> dict[str, int]:
+    """Write the data set: ``SPLIT.parquet``, ``SPLIT.jsonl`` and ``README.md``, the card.
+
+    Files appear whole; writing them again from the same warehouse gives the same bytes but for the card's time.
+
+    Args:
+        store: with reports.critiques.
+        folder: where to; created.
+        settings: of the filter, for the card.
+
+    Returns:
+        Rows by split.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    for split in SPLITS:
+        found = store.query(
+            "FROM reports.critiques WHERE split = $split ORDER BY created_at, comment_id", {"split": split}
+        )
+        masks = {"body": masked, "hunk": masked_code, "section": masked_code}
+        texts = [pl.col(name).map_elements(mask, return_dtype=pl.String) for name, mask in masks.items()]
+        parquet = BytesIO()
+        found.with_columns(texts).write_parquet(parquet)
+        write_whole(folder / f"{split}.parquet", parquet.getvalue())
+        write_whole(
+            folder / f"{split}.jsonl", "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in chats(found))
+        )
+        counts[split] = len(found)
+    write_whole(folder / "README.md", card(store, settings))
+    return counts
+
+
+def card(store: Warehouse, settings: Settings) -> str:
+    """The data card (after Gebru et al., Datasheets for Datasets, 2021): what is in it, from where, and what is not."""
+    sizes, languages, licences, usefulness, steps, funnel = (
+        store.sql_file("reports/critiques", section=name)
+        for name in ("sizes", "languages", "licences", "usefulness", "steps", "funnel")
+    )
+    synthetic = store.query("SELECT count(*) FROM reports.critiques WHERE source = 'demo'").item()
+    known = filter.REASONS | hunks.REASONS | dict.fromkeys(SPLITS, "in the data set") | _NOT_USED
+    untested = "test" not in set(sizes["split"])
+    meaning = pl.DataFrame(list(known.items()), schema=["reason", "meaning"], orient="row")
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    parts = [
+        "# Review critiques",
+        f"Written {now} UTC.",
+        *(["**Synthetic data: these comments were made up.**"] if synthetic else []),
+        "Each row is a review comment that somebody wrote on another's change, with the end of the hunk that it speaks "
+        "of. E-mail addresses, tokens and names after an @ are masked.",
+        "**Splits**: one repository in ten is in no split but test. Validation and test hold pull requests whose first "
+        "critique is later than every row of train. What fits neither is left out, as are later copies of a row.",
+        *(["**There is no test split**: no repository falls into it; mine more."] if untested else []),
+        "## Sizes",
+        _markdown(sizes),
+        "## Usefulness",
+        "A sign, not a label. *changed*: the line was changed afterwards, for whatever reason; *rejected*: somebody "
+        "called it a false positive, or its summary says that it was turned down; *discussed*: it was answered; "
+        "*unknown* is not useless.",
+        _markdown(usefulness),
+        "## Categories",
+        "What a person said (`label`), else the newest prediction of comment_category (`prediction`), which is "
+        "right for six of ten comments of OpenStack (see the project's README).",
+        "## Languages of the repositories",
+        _markdown(languages),
+        "## Licences of the repositories",
+        "As GitHub recognises them; the archive does not tell. Comments belong to their authors.",
+        _markdown(licences),
+        "## What was filtered out, and why",
+        f"Likeness to criticism of at least {settings.critique_min_margin:g} beyond that to small talk; "
+        f"near-duplicates within a repository from cosine {settings.critique_duplicate_cosine:g}; comments of "
+        f"the newest {settings.critique_prs} pull requests of a repository; {settings.critique_lines} lines and "
+        f"{settings.critique_characters} characters of code.",
+        _markdown(steps.transpose(include_header=True, header_name="left after", column_names=["comments"])),
+        _markdown(funnel.join(meaning, on="reason", how="left", maintain_order="left")),
+        "## What it is not for",
+        "It shows what reviewers of these repositories wrote, mostly in English; not what they thought and did not "
+        "write. The filter drops criticism, too: see the project's README for how much.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(frame: pl.DataFrame) -> str:
+    lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * len(frame.columns)]
+    lines += ["| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in frame.rows()]
+    return "\n".join(lines)

@@ -1,0 +1,283 @@
+"""What is measured of each group, and how sure it is.
+
+Every judged metric has an expected value: what the group would have if it were treated as everybody is.
+
+- Probabilities: the predictions are recalibrated on all other groups (slope and intercept on the logit scale; Cox,
+  1958), and a group's labels are expected to follow them. Groups whose base rates differ have different Brier scores
+  and error rates even if every prediction is right (Corbett-Davies and Goel, 2018), so comparing these with the
+  overall value would accuse a sound model; comparing with what its own predictions promise does not.
+- Durations and other numbers: the metric over all rows, whose errors a group would share if it did not matter.
+- Rankings: the mean over all queries.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qc_assets.fairness.expected import Rows, promised_by_others, recalibrated, sum_by_group
+from qc_assets.learning.metrics.bootstrap import draws
+
+THRESHOLDS = (0.5, 0.7, 0.9)  # where the confidence buckets of p0 begin
+_NULL_DRAWS = 400
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A metric of every group beside what is expected of it.
+
+    Attributes:
+        value, expected: (groups,); NaN where the metric does not exist.
+        scale: what a gap is divided by to be relative, (groups,).
+        deviation: standard deviation of the value if the group were treated as everybody is, (groups,).
+        lower, upper: 95 % bootstrap interval of the gap, value - expected, (groups,).
+    """
+
+    value: np.ndarray
+    expected: np.ndarray
+    scale: np.ndarray
+    deviation: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A metric that is not judged by itself, with its 95 % bootstrap interval, (groups,) each; NaN where unknown."""
+
+    value: np.ndarray
+    overall: float
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+Measured = tuple[dict[str, Judged], dict[str, Shown]]
+
+
+def probability(rows: Rows, *, resamples: int, seed: int) -> Measured:
+    """Judged: ``observed_rate`` (share of ones, against what was predicted), ``brier`` and ``roc_auc``. Shown: mean
+    prediction, ECE, and selection, false-positive and false-negative rate at `THRESHOLDS`."""
+    y, p = rows.y, rows.p
+    q, doubt = promised_by_others(rows)
+    expected_loss = q - 2 * p * q + p**2
+    columns = {"one": np.ones_like(y), "y": y, "p": p, "residual": y - q, "excess": (y - p) ** 2 - expected_loss}
+    for at in THRESHOLDS:
+        chosen = (p >= at).astype(np.float64)
+        columns |= {f"chosen_{at}": chosen, f"wrong_{at}": chosen * (1 - y), f"missed_{at}": (1 - chosen) * y}
+    drawn = _group_sums(rows, columns, resamples, seed)
+    n = sum_by_group(rows, columns["one"])
+    variance = q * (1 - q)
+
+    def against(value: np.ndarray, expected: np.ndarray, slope: np.ndarray, drawn_gap: np.ndarray) -> Judged:
+        """Means of a group whose rows change by `slope` for each label, against what the others promise."""
+        mine = sum_by_group(rows, slope**2 * variance) / n**2
+        theirs = doubt(slope)
+        wider = np.sqrt(1 + _ratio(theirs, mine))
+        found, wanted = sum_by_group(rows, value) / n, sum_by_group(rows, expected) / n
+        gap, (lower, upper) = found - wanted, _interval(drawn_gap)
+        return Judged(
+            found, wanted, wanted, np.sqrt(mine + theirs), gap - (gap - lower) * wider, gap + (upper - gap) * wider
+        )
+
+    judged = {
+        "observed_rate": against(y, q, np.ones_like(p), _ratio(drawn["residual"], drawn["one"])),
+        "brier": against((y - p) ** 2, expected_loss, 1 - 2 * p, _ratio(drawn["excess"], drawn["one"])),
+        "roc_auc": _roc_auc(rows, recalibrated(rows), resamples, seed),
+    }
+    intervals = {"mean_prediction": _interval(_ratio(drawn["p"], drawn["one"]))}
+    for at in THRESHOLDS:
+        intervals |= {
+            f"selection_rate_{at}": _interval(_ratio(drawn[f"chosen_{at}"], drawn["one"])),
+            f"false_positive_rate_{at}": _interval(_ratio(drawn[f"wrong_{at}"], drawn["one"] - drawn["y"])),
+            f"false_negative_rate_{at}": _interval(_ratio(drawn[f"missed_{at}"], drawn["y"])),
+        }
+    return judged, _shown(rows, _shown_of_probabilities, SHOWN_OF_PROBABILITIES, intervals)
+
+
+def numbers(rows: Rows, *, resamples: int, seed: int) -> Measured:
+    """Judged: ``mae``, and ``mean_error`` (prediction - truth, relative to the overall MAE). Shown: RMSE and R²."""
+    error = rows.p - rows.y
+    drawn = _group_sums(rows, {"one": np.ones_like(error), "mae": np.abs(error), "mean_error": error}, resamples, seed)
+    total = rows.weights.sum()
+    mae = float(rows.weights @ np.abs(error) / total)
+    judged = {
+        name: _against_all(rows, values, np.full(len(rows.sizes), mae), drawn[name], drawn["one"])
+        for name, values in (("mae", np.abs(error)), ("mean_error", error))
+    }
+    return judged, _shown(rows, _shown_of_numbers, SHOWN_OF_NUMBERS, {})
+
+
+def _shown(
+    rows: Rows,
+    metrics: Callable[..., np.ndarray],
+    names: tuple[str, ...],
+    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> dict[str, Shown]:
+    frame = metric_frame(rows, metrics)
+    values, nothing = np.stack(frame.by_group.to_list()), np.full(len(rows.sizes), np.nan)
+    return {
+        name: Shown(values[:, index], float(frame.overall[index]), *intervals.get(name, (nothing, nothing)))
+        for index, name in enumerate(names)
+    }
+
+
+def queries(rows: Rows, values: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> Measured:
+    """Means over queries of values that each has, such as NDCG; a row of `rows` is a query."""
+    drawn = _group_sums(rows, {"one": np.ones(len(rows.y)), **values}, resamples, seed)
+    return {
+        name: _against_all(rows, each, np.full(len(rows.sizes), each.mean()), drawn[name], drawn["one"])
+        for name, each in values.items()
+    }, {}
+
+
+def _against_all(
+    rows: Rows, values: np.ndarray, scale: np.ndarray, drawn: np.ndarray, drawn_weight: np.ndarray
+) -> Judged:
+    """A weighted mean by group against that over all rows; its deviation is that of as many rows drawn from all."""
+    w, total = rows.weights, rows.weights.sum()
+    mean = float(w @ values / total)
+    variance = float(w @ (values - mean) ** 2 / total)
+    mine = sum_by_group(rows, np.ones_like(values))
+    value = sum_by_group(rows, values) / mine
+    squares = np.add.reduceat(w**2, rows.starts) / mine**2
+    deviation = np.sqrt(variance * squares * np.clip(1 - mine / total, 0, 1))
+    overall = drawn.sum(axis=1) / drawn_weight.sum(axis=1)
+    gaps = _ratio(drawn, drawn_weight) - overall[:, None]
+    return Judged(value, np.full(len(value), mean), np.abs(scale), deviation, *_interval(gaps))
+
+
+def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
+    """ROC AUC of each group against that of labels drawn from `q`, a bootstrap under the model's own promise."""
+    from scipy.stats import rankdata
+
+    from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
+
+    found: dict[str, list[float]] = {name: [] for name in ("value", "expected", "deviation", "lower", "upper")}
+    rng = np.random.default_rng(seed + 1)
+    for start, size in zip(rows.starts, rows.sizes, strict=True):
+        part = slice(start, start + size)
+        y, p, chance = rows.y[part], rows.p[part], q[part]
+        if 0 < y.sum() < size:
+            ranks = rankdata(p)
+            drawn = np.concatenate([_auc(ranks, rng.random((k, size)) < chance) for k in _steps(_NULL_DRAWS, size)])
+            metrics = WeightedMetrics(y, p)
+            booted = np.concatenate([metrics(w)["roc_auc"] for w in draws(size, resamples, seed)])
+            expected = float(np.nanmean(drawn))
+            ends = np.nanpercentile(booted - expected, [2.5, 97.5])
+            numbers = (float(_auc(ranks, y[None, :] > 0)[0]), expected, float(np.nanstd(drawn)), *map(float, ends))
+        else:
+            numbers = (np.nan,) * 5
+        for name, number in zip(found, numbers, strict=True):
+            found[name].append(number)
+    arrays = {name: np.array(values) for name, values in found.items()}
+    return Judged(scale=arrays["expected"], **arrays)
+
+
+def _auc(ranks: np.ndarray, ones: np.ndarray) -> np.ndarray:
+    """ROC AUC of labels (draws, rows) from the ranks of the scores, ties shared (Mann and Whitney, 1947)."""
+    n_ones = ones.sum(axis=1)
+    n_zeros = ones.shape[1] - n_ones
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (ones @ ranks - n_ones * (n_ones + 1) / 2) / (n_ones * n_zeros)
+
+
+def _steps(total: int, size: int) -> Iterator[int]:
+    step = max(1, 2_000_000 // size)
+    yield from (min(step, total - start) for start in range(0, total, step))
+
+
+def _group_sums(rows: Rows, columns: Mapping[str, np.ndarray], resamples: int, seed: int) -> dict[str, np.ndarray]:
+    """Weighted sums by group under every resample, (resamples, groups) by column."""
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in columns}
+    for drawn in draws(len(rows.y), resamples, seed):
+        drawn *= rows.weights
+        for name, values in columns.items():
+            parts[name].append(np.add.reduceat(drawn * values, rows.starts, axis=1))
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def _ratio(sums: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """NaN where a resample has none of a group's rows."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums / of
+
+
+def _interval(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """2.5 % and 97.5 % points over the resamples; NaN where none of them has the metric."""
+    known = np.where(np.isfinite(drawn), drawn, np.nan)
+    found = np.full((2, known.shape[1]), np.nan)
+    some = ~np.isnan(known).all(axis=0)
+    found[:, some] = np.nanpercentile(known[:, some], [2.5, 97.5], axis=0)
+    return found[0], found[1]
+
+
+def metric_frame(rows: Rows, metrics: Callable[..., np.ndarray]) -> Any:
+    """Fairlearn's MetricFrame over the groups, in their order, with the rows' weights.
+
+    Args:
+        rows: the groups.
+        metrics: gives all metrics of some rows at once: the frame's overhead for each call is a thousand times
+            that of the arithmetic.
+    """
+    from fairlearn.metrics import MetricFrame
+
+    return MetricFrame(
+        metrics=metrics,
+        y_true=rows.y,
+        y_pred=rows.p,
+        sensitive_features=rows.codes,
+        sample_params={"sample_weight": rows.weights},
+    )
+
+
+SHOWN_OF_PROBABILITIES = (
+    "mean_prediction",
+    "ece",
+    *(f"{rate}_{at}" for at in THRESHOLDS for rate in ("selection_rate", "false_positive_rate", "false_negative_rate")),
+)
+SHOWN_OF_NUMBERS = ("rmse", "r2")
+
+
+def _shown_of_probabilities(y: Any, p: Any, sample_weight: Any) -> np.ndarray:
+    """Metrics in the order of their names; a rate of no rows at all is NaN."""
+    from qc_assets.learning.metrics.probability_metrics import expected_calibration_error
+
+    y, p = np.asarray(y), np.asarray(p)
+    found = [p.mean(), expected_calibration_error(y, p)]
+    for at in THRESHOLDS:
+        chosen = p >= at
+        found += [chosen.mean(), _share(chosen[y == 0]), _share(~chosen[y == 1])]
+    return np.array(found)
+
+
+def _share(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _shown_of_numbers(y: Any, p: Any, sample_weight: Any) -> np.ndarray:
+    """RMSE and R² with weights, in the order of their names."""
+    y, p, w = np.asarray(y), np.asarray(p), np.asarray(sample_weight)
+    squares = float(np.average((p - y) ** 2, weights=w))
+    spread = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
+    return np.array([np.sqrt(squares), 1 - squares / spread if spread > 0 else np.nan])
+
+
+def largest_gap(rows: Rows, is_probability: bool, min_support: int) -> tuple[float, float]:
+    """The largest relative gap of a group of enough rows, and the span of such groups' mean predictions.
+
+    The gap is that of the pass rate against what was predicted, or of the mean error against the overall MAE.
+    """
+    large = rows.sizes >= min_support
+    if large.sum() < 2:
+        return float("nan"), float("nan")
+    weight = sum_by_group(rows, np.ones_like(rows.y))
+    if is_probability:
+        q, _ = promised_by_others(rows)
+        relative = sum_by_group(rows, rows.y - q) / sum_by_group(rows, q)
+    else:
+        error = rows.p - rows.y
+        w, total = rows.weights, rows.weights.sum()
+        relative = (sum_by_group(rows, error) / weight - w @ error / total) / (w @ np.abs(error) / total)
+    means = (sum_by_group(rows, rows.p) / weight)[large]
+    return float(np.abs(relative[large]).max()), float(means.max() - means.min())

@@ -1,0 +1,1 @@
+"""What is known of an item at its opening, and its labels."""

@@ -1,0 +1,1 @@
+"""Machine learning without Dagster, SQL or settings."""

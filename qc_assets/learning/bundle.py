@@ -1,0 +1,127 @@
+"""A trained model as a folder of safe files: an estimator, a calibrator, and what they expect."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from qc_assets.learning.dataset import matrix
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import TASKS
+from qc_assets.learning.task.interface import Calibrator, Estimator
+from qc_assets.learning.text.text_features import TextReducer
+
+_FILE = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that a prediction needs.
+
+    Attributes:
+        model: name of the model.
+        task: kind of its answers.
+        features: feature names in the order of the estimator's matrix.
+        categories: ordered levels of features that are levels.
+        classes: the categories that it answers with.
+        estimator: gives scores.
+        calibrator: makes answers of them.
+        trivial: the answer that knows only the labels of the calibration window, such as the base rate.
+        context: what was settled before fitting, such as a horizon.
+        is_synthetic: trained on made-up data.
+        fitted: how it was fitted: `kind`, `parameters`, and `as_of`, the instants at which labels were read.
+        texts: makes further numbers of texts; they follow the features in the matrix.
+    """
+
+    model: str
+    task: str
+    features: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    classes: tuple[str, ...]
+    estimator: Estimator
+    calibrator: Calibrator
+    trivial: tuple[Any, ...]
+    context: Mapping[str, Any]
+    is_synthetic: bool
+    texts: TextReducer | None = None
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, spec: ModelSpec, estimator: Estimator, calibrator: Calibrator, **others: Any) -> "Bundle":
+        """The bundle of a spec's model."""
+        return cls(spec.name, spec.task, spec.features, spec.categories, spec.classes, estimator, calibrator, **others)
+
+    def predict_matrix(self, x: np.ndarray) -> np.ndarray:
+        """Answers for a matrix in the order of `features`; the first dimension is that of `x`."""
+        return self.calibrator(self.estimator.score(x))
+
+    def predict(self, frame: pl.DataFrame) -> np.ndarray:
+        """Answers for a frame with the feature columns.
+
+        Returns:
+            Probabilities (rows,); lower end, median and upper end in hours (rows, 3); or probabilities of the
+            categories (rows, classes).
+
+        Raises:
+            TrainingError: if a feature column is missing. A text column may be: then its numbers are unknown.
+        """
+        return self.predict_matrix(self.matrix(frame))
+
+    def matrix(self, frame: pl.DataFrame) -> np.ndarray:
+        """What the estimator sees of a frame, (rows, inputs)."""
+        x = matrix(frame, self.features, self.categories)
+        return x if self.texts is None else np.hstack([x, self.texts(frame)])
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the columns of `matrix`."""
+        return self.features + (self.texts.names if self.texts else ())
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle's files into `folder`, which must exist."""
+        self.estimator.save(folder)
+        document = {
+            "model": self.model,
+            "task": self.task,
+            "features": list(self.features),
+            "categories": {name: list(levels) for name, levels in self.categories.items()},
+            "classes": list(self.classes),
+            "calibrator": self.calibrator.to_json(),
+            "trivial": list(self.trivial),
+            "context": dict(self.context),
+            "is_synthetic": self.is_synthetic,
+            "fitted": dict(self.fitted),
+            "texts": None if self.texts is None else self.texts.to_json(),
+        }
+        (folder / _FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bundle":
+        """Read what `save` wrote; runs no code from the files."""
+        document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        task = TASKS[document["task"]]
+        return cls(
+            model=document["model"],
+            task=task.name,
+            features=tuple(document["features"]),
+            categories={name: tuple(levels) for name, levels in document["categories"].items()},
+            classes=tuple(document["classes"]),
+            estimator=task.load(folder),
+            calibrator=task.calibrator_from_json(document["calibrator"]),
+            trivial=tuple(document["trivial"]),
+            context=document["context"],
+            is_synthetic=document["is_synthetic"],
+            fitted=document.get("fitted", {}),
+            texts=TextReducer.from_json(document["texts"]) if document["texts"] else None,
+        )
+
+
+def answer_frame(bundle: Bundle, answers: np.ndarray) -> Any:
+    """Answers as MLflow returns them: an array of probabilities, or a pandas frame with named columns."""
+    if bundle.task == "probability":
+        return answers
+    return TASKS[bundle.task].table(bundle.classes, answers).to_pandas()

@@ -1,0 +1,89 @@
+"""Rows of a feature table as the arrays that models work on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from qc_assets.errors import TrainingError
+from qc_assets.learning.spec import ModelSpec
+
+
+def matrix(frame: pl.DataFrame, features: Sequence[str], categories: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Feature columns as one array.
+
+    Numbers: booleans 0/1, ordered levels their rank, NULL and unseen levels NaN. Texts: as they are, NULL empty.
+
+    Returns:
+        Array of shape (rows, features): objects if the features are texts, else float64.
+
+    Raises:
+        TrainingError: if a column is missing.
+    """
+    missing = [name for name in features if name not in frame.columns]
+    if missing:
+        raise TrainingError(f"the rows lack the feature columns {', '.join(missing)}: materialize the features anew")
+    if all(frame.schema[name] == pl.String and name not in categories for name in features):
+        return frame.select(pl.col(features).fill_null("")).to_numpy().astype(object)
+    columns = [
+        pl.col(name).replace_strict({level: rank for rank, level in enumerate(categories[name])}, default=None)
+        if name in categories
+        else pl.col(name)
+        for name in features
+    ]
+    numbers = frame.select(column.cast(pl.Float64).alias(name) for column, name in zip(columns, features, strict=True))
+    return numbers.fill_null(np.nan).to_numpy()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled rows in order of opening; n rows, k features.
+
+    Attributes:
+        x: features, (n, k); see `matrix`.
+        y: 0 or 1; hours, infinite while it lasts; or the index of the category; (n,) float64.
+        opened_at, known_at: instants, (n,) datetime64[us], UTC.
+        observed_until: end of the covered time of each row's repository, (n,) datetime64[us], UTC.
+        frame: the rows that all this came from.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    opened_at: np.ndarray
+    known_at: np.ndarray
+    observed_until: np.ndarray
+    frame: pl.DataFrame
+
+    @classmethod
+    def from_frame(cls, spec: ModelSpec, frame: pl.DataFrame) -> "Dataset":
+        """Build from rows of the section ``training`` of `spec.table`; ties in time are ordered by key.
+
+        Raises:
+            TrainingError: if a column is missing, or a category is none of the spec's.
+        """
+        frame = frame.sort(spec.opened_at, *spec.key)
+        return cls(
+            x=matrix(frame, spec.features, spec.categories),
+            y=_labels(spec, frame),
+            opened_at=frame[spec.opened_at].to_numpy(),
+            known_at=frame[spec.known_at].to_numpy(),
+            observed_until=frame["observed_until"].to_numpy(),
+            frame=frame,
+        )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def _labels(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
+    target = frame[spec.target]
+    if spec.task == "duration":
+        return target.cast(pl.Float64).fill_null(np.inf).to_numpy()
+    if spec.task == "category":
+        unknown = sorted(set(target.drop_nulls()) - set(spec.classes))
+        if unknown:
+            raise TrainingError(f"unknown categories {', '.join(unknown)}; there are {', '.join(spec.classes)}")
+        ranks = {name: float(rank) for rank, name in enumerate(spec.classes)}
+        return target.replace_strict(ranks, return_dtype=pl.Float64).to_numpy()
+    return target.cast(pl.Float64).to_numpy()

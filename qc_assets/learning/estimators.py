@@ -1,0 +1,255 @@
+"""The estimators that compete for a model, and formats that are safe to load."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qc_assets.errors import QcError
+from qc_assets.learning.fast_forest import FlatForest
+from qc_assets.learning.spec import Parameters
+
+# Up to so many rows a forest is walked as flat arrays.
+_FEW = 200
+
+
+class LightGBMEstimator:
+    """Gradient-boosted trees, kept in LightGBM's own text format.
+
+    Args:
+        booster: a ``lightgbm.Booster``.
+    """
+
+    file = "model.lightgbm.txt"
+
+    def __init__(self, booster: Any) -> None:
+        self.booster = booster
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.booster.predict(x))
+
+    def save(self, folder: Path) -> None:
+        self.booster.save_model(str(folder / self.file))
+
+    @classmethod
+    def load(cls, folder: Path) -> "LightGBMEstimator":
+        import lightgbm
+
+        return cls(lightgbm.Booster(model_file=str(folder / cls.file)))
+
+
+class SklearnEstimator:
+    """A scikit-learn model, kept in the skops format, which runs no code when loaded.
+
+    Args:
+        model: a fitted classifier of two classes, or a regressor.
+    """
+
+    file = "model.skops"
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        if hasattr(model, "n_jobs"):
+            # Threads would add up the trees in whatever order they finish, and the last digit would differ.
+            self.model.n_jobs = 1
+
+    @cached_property
+    def _flat(self) -> FlatForest | None:
+        return FlatForest(self.model) if hasattr(self.model, "estimators_") else None
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        if len(x) <= _FEW and self._flat is not None:
+            return self._flat.score(x)
+        if hasattr(self.model, "predict_proba"):
+            return np.asarray(self.model.predict_proba(x)[:, 1])
+        return np.asarray(self.model.predict(x))
+
+    def save(self, folder: Path) -> None:
+        import skops.io
+
+        skops.io.dump(self.model, folder / self.file)
+
+    @classmethod
+    def load(cls, folder: Path) -> "SklearnEstimator":
+        import skops.io
+
+        file = folder / cls.file
+        foreign = [
+            name for name in skops.io.get_untrusted_types(file=file) if not name.startswith(("sklearn.", "numpy."))
+        ]
+        if foreign:
+            raise QcError(
+                f"{file} holds {', '.join(foreign)}: a model of scikit-learn has no such thing, so it is not loaded"
+            )
+        return cls(skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file)))
+
+
+class XGBoostEstimator:
+    """Gradient-boosted trees, kept in XGBoost's own JSON format.
+
+    Args:
+        booster: an ``xgboost.Booster``.
+    """
+
+    file = "model.xgboost.json"
+
+    def __init__(self, booster: Any) -> None:
+        self.booster = booster
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.booster.inplace_predict(x)).astype(np.float64)
+
+    def save(self, folder: Path) -> None:
+        self.booster.save_model(str(folder / self.file))
+
+    @classmethod
+    def load(cls, folder: Path) -> "XGBoostEstimator":
+        import xgboost
+
+        return cls(xgboost.Booster(model_file=str(folder / cls.file)))
+
+
+AnyEstimator = LightGBMEstimator | SklearnEstimator | XGBoostEstimator
+
+
+def fit_classifier(
+    kind: str,
+    parameters: Parameters,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    *,
+    seed: int,
+    threads: int | None,
+) -> AnyEstimator:
+    """Fit one classifier with balanced classes; calibration undoes what the balancing does to the probabilities.
+
+    Args:
+        kind: ``random_forest``, ``lightgbm`` or ``xgboost``.
+        parameters: the estimator's parameters.
+        x: features, (rows, features) with NaN.
+        y: labels 0 or 1, (rows,).
+        weights: of the rows, (rows,).
+        seed: the same seed, rows and threads give the same estimator.
+        threads: None means all cores.
+    """
+    jobs = threads or -1
+    if kind == "random_forest":
+        from sklearn.ensemble import RandomForestClassifier
+
+        forest = RandomForestClassifier(
+            class_weight="balanced", n_jobs=jobs, random_state=seed, **_tree_sample(len(y)), **parameters
+        )
+        return SklearnEstimator(forest.fit(x, y, sample_weight=weights))
+    if kind == "lightgbm":
+        import lightgbm
+
+        classifier = lightgbm.LGBMClassifier(class_weight="balanced", **_lightgbm(seed, jobs), **parameters)
+        return LightGBMEstimator(classifier.fit(x, y, sample_weight=weights).booster_)
+    if kind == "xgboost":
+        import xgboost
+
+        balance = {"scale_pos_weight": float((y == 0).sum() / max(1, (y == 1).sum()))}
+        boosted = xgboost.XGBClassifier(**_xgboost(seed, threads), **balance, **parameters)
+        return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
+    raise QcError(f"no classifier called {kind}")
+
+
+def fit_regressor(
+    kind: str,
+    parameters: Parameters,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    *,
+    seed: int,
+    threads: int | None,
+) -> AnyEstimator:
+    """Fit one regressor of a typical value: boosted trees of the median, the others of what they can.
+
+    Args:
+        kind: ``linear``, ``random_forest``, ``svm``, ``lightgbm`` or ``xgboost``.
+        parameters: the estimator's parameters.
+        x: features, (rows, features) with NaN.
+        y: target, (rows,).
+        weights: of the rows, (rows,).
+        seed: the same seed, rows and threads give the same estimator.
+        threads: None means all cores.
+    """
+    jobs = threads or -1
+    if kind == "linear":
+        from sklearn.linear_model import Ridge
+
+        model = _scaled(Ridge(**parameters), len(y), seed)
+        return SklearnEstimator(model.fit(x, y, ridge__sample_weight=weights))
+    if kind == "svm":
+        from sklearn.kernel_approximation import Nystroem
+        from sklearn.linear_model import SGDRegressor
+
+        # A support vector regression in the primal: epsilon-insensitive loss on an approximated kernel
+        # (Williams and Seeger, 2001), whose cost grows with the rows and not with their square.
+        names = ("gamma", "n_components")
+        kernel = Nystroem(random_state=seed, **{name: parameters[name] for name in names})
+        loss = {"loss": "epsilon_insensitive", "learning_rate": "adaptive", "eta0": 0.05, "max_iter": 30, "tol": None}
+        others = {name: value for name, value in parameters.items() if name not in names}
+        model = _scaled(SGDRegressor(random_state=seed, **loss, **others), len(y), seed, kernel)
+        # Weights scale the steps: a mean of 1 keeps these as long as they are meant to be.
+        return SklearnEstimator(model.fit(x, y, sgdregressor__sample_weight=weights / weights.mean()))
+    if kind == "random_forest":
+        from sklearn.ensemble import RandomForestRegressor
+
+        forest = RandomForestRegressor(n_jobs=jobs, random_state=seed, **_tree_sample(len(y)), **parameters)
+        return SklearnEstimator(forest.fit(x, y, sample_weight=weights))
+    if kind == "lightgbm":
+        import lightgbm
+
+        regressor = lightgbm.LGBMRegressor(objective="quantile", alpha=0.5, **_lightgbm(seed, jobs), **parameters)
+        return LightGBMEstimator(regressor.fit(x, y, sample_weight=weights).booster_)
+    if kind == "xgboost":
+        import xgboost
+
+        median = {"objective": "reg:quantileerror", "quantile_alpha": 0.5}
+        boosted = xgboost.XGBRegressor(**_xgboost(seed, threads), **median, **parameters)
+        return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
+    raise QcError(f"no regressor called {kind}")
+
+
+def _tree_sample(rows: int) -> dict[str, Any]:
+    """Each tree of a forest sees at most so many rows: more cost time and say nothing new."""
+    return {"max_samples": 40_000} if rows > 40_000 else {}
+
+
+def _lightgbm(seed: int, jobs: int) -> dict[str, Any]:
+    return {"n_jobs": jobs, "random_state": seed, "deterministic": True, "force_col_wise": True, "verbosity": -1}
+
+
+def _xgboost(seed: int, threads: int | None) -> dict[str, Any]:
+    return {"tree_method": "hist", "n_jobs": threads or 0, "random_state": seed, "verbosity": 0}
+
+
+def _scaled(model: Any, rows: int, seed: int, *steps: Any) -> Any:
+    """Unknown values become medians with a flag, and every feature a normal variable, whatever its tails."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import QuantileTransformer
+
+    normal = QuantileTransformer(
+        n_quantiles=min(200, rows), output_distribution="normal", subsample=20_000, random_state=seed
+    )
+    # A feature that is unknown throughout would otherwise be dropped here and missed there.
+    return make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), normal, *steps, model
+    )
+
+
+def load(folder: Path) -> AnyEstimator:
+    """Load whichever estimator lies in `folder`.
+
+    Raises:
+        QcError: if there is none.
+    """
+    for kind in (LightGBMEstimator, SklearnEstimator, XGBoostEstimator):
+        if (folder / kind.file).exists():
+            return kind.load(folder)
+    raise QcError(f"no estimator in {folder}")

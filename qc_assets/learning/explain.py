@@ -1,0 +1,97 @@
+"""Why a model says what it says of one item: Shapley values, in words that a person can check."""
+
+import numpy as np
+import polars as pl
+
+from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.estimators import LightGBMEstimator, XGBoostEstimator
+from qc_assets.learning.task.interface import Estimator
+
+_ORDERS = 40
+
+
+def tree_contributions(estimator: Estimator, x: np.ndarray) -> np.ndarray | None:
+    """Exact Shapley values of boosted trees (TreeSHAP, Lundberg et al., 2020), or None for other estimators.
+
+    Args:
+        estimator: of a bundle.
+        x: (rows, features).
+
+    Returns:
+        Contributions to the raw score: log-odds, or log hours; (rows, features).
+    """
+    if isinstance(estimator, LightGBMEstimator):
+        return np.asarray(estimator.booster.predict(x, pred_contrib=True))[:, :-1]
+    if isinstance(estimator, XGBoostEstimator):
+        import xgboost
+
+        return np.asarray(estimator.booster.predict(xgboost.DMatrix(x), pred_contribs=True), np.float64)[:, :-1]
+    return None
+
+
+def sampled_contributions(
+    estimator: Estimator, row: np.ndarray, background: np.ndarray, *, seed: int = 0, orders: int = _ORDERS
+) -> np.ndarray:
+    """Shapley values of any estimator by sampling orders of features (Štrumbelj and Kononenko, 2014).
+
+    Args:
+        estimator: of a bundle.
+        row: (features,).
+        background: rows that stand for "not known", (rows, features).
+        seed: of the sampling.
+        orders: sampled orders; the error falls with its square root.
+
+    Returns:
+        Contributions to the score, (features,); they add up to the row's score less that of the sampled background.
+    """
+    rng = np.random.default_rng(seed)
+    k = len(row)
+    steps = np.empty((orders, k + 1, k))
+    sequence = np.array([rng.permutation(k) for _ in range(orders)])
+    for index, order in enumerate(sequence):
+        current = background[rng.integers(len(background))].copy()
+        steps[index, 0] = current
+        for position, feature in enumerate(order, 1):
+            current[feature] = row[feature]
+            steps[index, position] = current
+    scores = estimator.score(steps.reshape(-1, k)).reshape(orders, k + 1)
+    found = np.zeros(k)
+    for order, gains in zip(sequence, np.diff(scores, axis=1), strict=True):
+        found[order] += gains
+    return found / orders
+
+
+def explain(bundle: Bundle, item: pl.DataFrame, background: pl.DataFrame, *, top: int = 8) -> pl.DataFrame:
+    """What moved the score of one item the most.
+
+    The components of a text mean nothing one by one, so they are added up under the name of the text.
+
+    Args:
+        bundle: a model of numbers.
+        item: one row with the feature columns.
+        background: rows to compare with, for estimators other than boosted trees.
+        top: rows to return.
+
+    Returns:
+        feature, value (as text, empty if unknown), contribution; the largest first. Contributions are log-odds of
+        boosted probabilities, log hours of durations, and shares of the score of other estimators.
+    """
+    x = bundle.matrix(item)
+    found = tree_contributions(bundle.estimator, x)
+    if found is None:
+        found = sampled_contributions(bundle.estimator, x[0], bundle.matrix(background))[None, :]
+    rows = pl.DataFrame({"input": bundle.inputs, "contribution": found[0]})
+    # opened_title_text_3 belongs to the text of opened_title.
+    feature = pl.col("input").str.replace(r"_text_\d+$", " (what it says)")
+    rows = rows.group_by(feature.alias("feature"), maintain_order=True).agg(pl.col("contribution").sum())
+    shown = {name: item[name][0] for name in bundle.features}
+    values = [_shown(shown.get(name)) for name in rows["feature"]]
+    return (
+        rows.select("feature", pl.Series("value", values, dtype=pl.String), "contribution")
+        .sort(pl.col("contribution").abs(), descending=True)
+        .head(top)
+    )
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,130 @@
+"""Gates that a model must pass, and champion against challenger."""
+
+from dataclasses import dataclass
+
+from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.metrics.bootstrap import paired_differences
+from qc_assets.learning.task import task_of
+from qc_assets.learning.task.interface import Gate
+from qc_assets.learning.training import Options, Trained, evaluation_windows
+
+COMMON_GATES = {
+    "enough_labelled_rows": "There are enough labelled rows, over enough time, to train and test on.",
+    "no_single_feature_explains_it": "No feature alone explains almost all of what the model knows, as a leak would. "
+    "Only warns.",
+}
+_NAMES = {"test": "the test window", "last_30_days": "its last 30 days"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of challenger and champion on the same rows.
+
+    Attributes:
+        difference, lower, upper: challenger minus champion, with its 95 % interval.
+        margin: how much worse it may be at most.
+    """
+
+    time_window: str
+    metric: str
+    difference: float
+    lower: float
+    upper: float
+    margin: float
+    regression: bool
+
+    def __str__(self) -> str:
+        return (
+            f"{self.metric} {self.difference:+.4f} ({self.lower:+.4f} to {self.upper:+.4f}) "
+            f"on {_NAMES[self.time_window]}"
+        )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a challenger becomes champion, why, and the numbers behind it."""
+
+    promote: bool
+    reason: str
+    comparisons: tuple[Comparison, ...] = ()
+
+
+def gate_names(task: str) -> dict[str, str]:
+    """What is promised of every model of a task, by name."""
+    from qc_assets.learning.task import TASKS
+
+    return COMMON_GATES | dict(TASKS[task].gates)
+
+
+def gates(trained: Trained) -> list[Gate]:
+    """Check the trained model against its spec."""
+    spec, rows = trained.spec, len(trained.data)
+    dominance = trained.dominance
+    return [
+        Gate(
+            "enough_labelled_rows",
+            rows >= spec.min_rows,
+            f"{rows} labelled rows, at least {spec.min_rows} needed",
+        ),
+        *task_of(spec).check(spec, trained.best.evaluations["test"], len(trained.split.calibration)),
+        Gate(
+            "no_single_feature_explains_it",
+            dominance is None or not dominance.suspicious,
+            "not measured for this kind of answer" if dominance is None else str(dominance),
+            blocks=False,
+        ),
+    ]
+
+
+def decide(
+    trained: Trained, passed: list[Gate], champion: Bundle | None, *, is_synthetic: bool, options: Options
+) -> Decision:
+    """Promote unless a gate failed or a paired bootstrap finds a regression against the champion.
+
+    Both models predict the same rows of the challenger's test window. A regression is a judged metric that is
+    worse by more than the spec's margin, or whose 95 % interval lies wholly on the bad side, on the whole window or
+    on its last 30 days.
+
+    A model trained on made-up data never replaces one trained on real data, and always gives way to one.
+    """
+    failed = [gate for gate in passed if gate.blocks and not gate.passed]
+    if failed:
+        return Decision(False, "; ".join(f"{gate.name} failed: {gate.detail}" for gate in failed))
+    if champion is None:
+        return Decision(True, "the first version to pass its gates")
+    if champion.is_synthetic and not is_synthetic:
+        return Decision(True, "the champion was trained on synthetic data")
+    if is_synthetic and not champion.is_synthetic:
+        return Decision(False, "trained on synthetic data, and the champion on real data")
+    missing = [name for name in champion.features if name not in trained.data.frame.columns]
+    if missing:
+        return Decision(True, f"the champion needs features that are no more: {', '.join(missing)}")
+    compared = compare(trained, champion, options)
+    worse = [str(one) for one in compared if one.regression]
+    if worse:
+        return Decision(False, f"worse than the champion: {'; '.join(worse)}", compared)
+    return Decision(True, f"no regression against the champion: {'; '.join(map(str, compared))}", compared)
+
+
+def compare(trained: Trained, champion: Bundle, options: Options) -> tuple[Comparison, ...]:
+    """The judged metrics of challenger and champion on the same rows, by window."""
+    task = task_of(trained.spec)
+    theirs = champion.predict(trained.data.frame[trained.split.test])
+    known = trained.known["test"]
+    found = []
+    for window, mask in evaluation_windows(trained.data, trained.split).items():
+        y = known.y[mask]
+        differences = paired_differences(
+            task.statistics(y, trained.best.predictions[mask]),
+            task.statistics(y, theirs[mask]),
+            known.weights[mask],
+            resamples=options.resamples,
+            seed=options.seed,
+        )
+        for metric, margin in trained.spec.margins.items():
+            difference, lower, upper = differences[metric]
+            good = 1 if task.metrics[metric].higher_is_better else -1
+            surely_worse = max(good * lower, good * upper) < 0
+            regression = surely_worse or good * difference < -margin
+            found.append(Comparison(window, metric, difference, lower, upper, margin, regression))
+    return tuple(found)

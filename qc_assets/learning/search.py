@@ -1,0 +1,202 @@
+"""Parameters by Optuna on time-ordered folds of the train window."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qc_assets.errors import TrainingError
+from qc_assets.fairness.mitigator import BiasMitigator
+from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.metrics.bootstrap import paired_differences
+from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
+from qc_assets.learning.splits import TimeSplit, time_folds
+from qc_assets.learning.task import task_of
+from qc_assets.learning.task.interface import Known
+from qc_assets.learning.text.text_features import TextReducer
+
+if TYPE_CHECKING:
+    from qc_assets.learning.training import Options
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Parameters that were tried, and the mean of the selection metric over the folds."""
+
+    parameters: Parameters
+    validation: float
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows to fit and to validate on, with their labels as they were known at the instant between them, or later."""
+
+    fit: np.ndarray
+    fit_known: Known
+    validate: np.ndarray
+    validate_known: Known
+
+
+def usable_folds(
+    spec: ModelSpec, data: Dataset, split: TimeSplit, context: Mapping[str, Any], n_folds: int
+) -> list[Fold]:
+    """The folds of the train window on which something can be learnt and judged.
+
+    Raises:
+        TrainingError: if there is none.
+    """
+    task = task_of(spec)
+    end = split.as_of["train"]
+    folds = [
+        Fold(
+            fit,
+            balanced(spec, data, fit, task.known(data, fit, start, context)),
+            validate,
+            task.known(data, validate, end, context),
+        )
+        for fit, validate, start in time_folds(data, split.train, spec.maturity, n_folds)
+    ]
+    usable = [fold for fold in folds if not (task.why_not(fold.fit_known) or task.why_not(fold.validate_known))]
+    if not usable:
+        raise TrainingError(
+            f"the train window ({len(split.train)} rows) cannot be split into folds with enough different labels; "
+            "backfill more days"
+        )
+    return usable
+
+
+def balanced(spec: ModelSpec, data: Dataset, rows: np.ndarray, known: Known) -> Known:
+    """Weights that make each group of `spec.balance` count alike, multiplied with those that there are.
+
+    Raises:
+        TrainingError: if the feature table has no such column.
+    """
+    if not spec.balance:
+        return known
+    if spec.balance not in data.frame.columns:
+        raise TrainingError(f"{spec.name} is to be balanced by {spec.balance}, which {spec.table} does not have")
+    weights = BiasMitigator.compute_sample_weights(data.frame[rows], spec.balance)
+    return Known(known.y, known.weights * weights)
+
+
+def choose(
+    spec: ModelSpec,
+    candidate: Candidate,
+    data: Dataset,
+    folds: list[Fold],
+    context: Mapping[str, Any],
+    options: "Options",
+) -> tuple[Parameters, float, tuple[Trial, ...]]:
+    """Search parameters over the folds; quick, or without a space: score the defaults on the last fold.
+
+    Returns:
+        The parameters, their validation metric, and every trial in order.
+    """
+    if options.quick or candidate.space is None:
+        value = _validate(spec, candidate.kind, candidate.defaults, data, folds[-1:], context, options)
+        return candidate.defaults, value, (Trial(candidate.defaults, value),)
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    task, space = task_of(spec), candidate.space
+    direction = "maximize" if task.metrics[task.selection].higher_is_better else "minimize"
+    study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=options.seed))
+    trials: list[Trial] = []
+
+    def objective(trial: "optuna.Trial") -> float:
+        parameters = space(trial)
+        trials.append(Trial(parameters, _validate(spec, candidate.kind, parameters, data, folds, context, options)))
+        return trials[-1].validation
+
+    study.optimize(objective, n_trials=options.n_trials)
+    best = trials[study.best_trial.number]
+    return best.parameters, best.validation, tuple(trials)
+
+
+def _validate(
+    spec: ModelSpec,
+    kind: str,
+    parameters: Parameters,
+    data: Dataset,
+    folds: list[Fold],
+    context: Mapping[str, Any],
+    options: "Options",
+) -> float:
+    task = task_of(spec)
+    found = []
+    for fold in folds:
+        # Evenly thinned, so that the fold keeps its span of time.
+        step = slice(None, None, -(-len(fold.fit) // options.search_rows))
+        known = Known(fold.fit_known.y[step], fold.fit_known.weights[step])
+        estimator = task.fit(
+            kind, parameters, data.x[fold.fit[step]], known, seed=options.seed, threads=options.threads
+        )
+        answers = task.uncalibrated(estimator.score(data.x[fold.validate]), context)
+        statistics = task.statistics(fold.validate_known.y, answers)
+        found.append(statistics(fold.validate_known.weights[None, :])[task.selection][0])
+    return float(np.mean(found))
+
+
+@dataclass(frozen=True)
+class TextGain:
+    """What texts add to the selection metric on a fold, with its 95 % interval.
+
+    Attributes:
+        without, with_texts: the metric.
+        gain, lower, upper: with texts minus without, positive if better.
+    """
+
+    metric: str
+    without: float
+    with_texts: float
+    gain: float
+    lower: float
+    upper: float
+
+    @property
+    def is_certain(self) -> bool:
+        return self.lower > 0
+
+    def __str__(self) -> str:
+        verdict = "taken" if self.is_certain else "not taken"
+        return (
+            f"texts change {self.metric} by {self.gain:+.4f} ({self.lower:+.4f} to {self.upper:+.4f}) "
+            f"on the last fold: {verdict}"
+        )
+
+
+def text_gain(
+    spec: ModelSpec,
+    kind: str,
+    parameters: Parameters,
+    data: Dataset,
+    fold: Fold,
+    context: Mapping[str, Any],
+    options: "Options",
+) -> TextGain:
+    """Fit a candidate on a fold with and without the numbers of its texts, which are fitted on the same rows.
+
+    Returns:
+        The gain on the fold's validation rows, by paired bootstrap.
+    """
+    task = task_of(spec)
+    reducer = TextReducer.fit(data.frame[fold.fit], spec.texts)
+    both = np.concatenate([fold.fit, fold.validate])
+    numbers = reducer(data.frame[both])
+    fit_numbers, validate_numbers = numbers[: len(fold.fit)], numbers[len(fold.fit) :]
+    found = []
+    for extra in (None, (fit_numbers, validate_numbers)):
+        x, x_new = data.x[fold.fit], data.x[fold.validate]
+        if extra is not None:
+            x, x_new = np.hstack([x, extra[0]]), np.hstack([x_new, extra[1]])
+        estimator = task.fit(kind, parameters, x, fold.fit_known, seed=options.seed, threads=options.threads)
+        answers = task.uncalibrated(estimator.score(x_new), context)
+        found.append(task.statistics(fold.validate_known.y, answers))
+    weights = fold.validate_known.weights
+    differences = paired_differences(found[1], found[0], weights, resamples=options.resamples, seed=options.seed)
+    gain, *ends = differences[task.selection]
+    sign = 1 if task.metrics[task.selection].higher_is_better else -1
+    without, with_texts = (float(one(weights[None, :])[task.selection][0]) for one in found)
+    lower, upper = sorted(sign * end for end in ends)
+    return TextGain(task.metrics[task.selection].label, without, with_texts, sign * gain, lower, upper)

@@ -1,0 +1,89 @@
+"""Splits by time. Nothing here is random: what is evaluated is always later than what was fitted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from qc_assets.errors import TrainingError
+from qc_assets.learning.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """Row indices of three windows, each wholly before the next.
+
+    Attributes:
+        train, calibration, test: integer indices into the data set.
+        as_of: by window, the instant at which its labels are read: the next boundary, or the end of time.
+        immature: rows left out because they lie in the gaps, or their label came after their window's gap.
+    """
+
+    train: np.ndarray
+    calibration: np.ndarray
+    test: np.ndarray
+    as_of: dict[str, np.datetime64]
+    immature: int
+
+    @property
+    def windows(self) -> dict[str, np.ndarray]:
+        return {"train": self.train, "calibration": self.calibration, "test": self.test}
+
+
+def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] = (0.70, 0.85)) -> TimeSplit:
+    """Split 70 / 15 / 15 % by opening time, with a gap of `maturity` before each boundary and before the end.
+
+    At each boundary a label counts only if it was known by then, as it would have been had the model been fitted
+    on that day. In the last `maturity` before a boundary only quick decisions would be known, so rows opened in it
+    are left out altogether.
+
+    Args:
+        data: labelled rows in order of opening.
+        maturity: how long a label needs.
+        shares: cumulative shares at which calibration and test begin.
+
+    Raises:
+        TrainingError: if a window would be empty.
+    """
+    if len(data) == 0:
+        raise TrainingError("there are no labelled rows")
+    gap = np.timedelta64(int(maturity.total_seconds() * 1e6), "us")
+    # The first row's time stands for its whole instant, so that equal times never straddle a boundary.
+    first, second = (data.opened_at[int(share * len(data))] for share in shares)
+    opened, known = data.opened_at, data.known_at
+    train = (opened < first - gap) & (known < first)
+    calibration = (opened >= first) & (opened < second - gap) & (known < second)
+    test = (opened >= second) & (opened < data.observed_until - gap)
+    as_of = {"train": first, "calibration": second, "test": np.datetime64("9999-01-01", "us")}
+    split = TimeSplit(np.flatnonzero(train), np.flatnonzero(calibration), np.flatnonzero(test), as_of, immature=0)
+    for name, rows in split.windows.items():
+        if len(rows) == 0:
+            span = (opened[-1] - opened[0]) / np.timedelta64(1, "D")
+            raise TrainingError(
+                f"the {name} window is empty: {len(data)} labelled rows over {span:.0f} days are too few for windows "
+                f"{maturity.days} days apart; backfill more days"
+            )
+    return replace(split, immature=len(data) - sum(map(len, split.windows.values())))
+
+
+def time_folds(
+    data: Dataset, rows: np.ndarray, maturity: timedelta, n_folds: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.datetime64]]:
+    """Expanding folds within `rows`: fit on what was known, validate on the next stretch of openings.
+
+    Yields:
+        Row indices to fit and to validate on, and the instant between them; folds in which either is empty are
+        skipped.
+    """
+    gap = np.timedelta64(int(maturity.total_seconds() * 1e6), "us")
+    edges = [
+        data.opened_at[rows[min(int(len(rows) * share), len(rows) - 1)]] for share in np.linspace(0.5, 1, n_folds + 1)
+    ]
+    for start, end in pairwise(edges):
+        opened, known = data.opened_at[rows], data.known_at[rows]
+        fit = rows[(opened < start - gap) & (known < start)]
+        validate = rows[(opened >= start) & (opened < end)]
+        if len(fit) and len(validate):
+            yield fit, validate, start

@@ -1,0 +1,145 @@
+"""One of several categories of a text, with a calibrated confidence; below 0.6 the answer is UNCERTAIN."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
+from qc_assets.learning.metrics.category_metrics import MIN_CONFIDENCE, UNCERTAIN, CategoryMetrics
+from qc_assets.learning.spec import ModelSpec, Parameters
+from qc_assets.learning.splits import TimeSplit
+from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric
+from qc_assets.learning.text import text_estimators
+
+_CLIP = 1e-9
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Temperature scaling (Guo et al., 2017): one number that makes all probabilities less, or more, sure."""
+
+    temperature: float
+    method: str = "temperature"
+
+    @classmethod
+    def fit(cls, scores: np.ndarray, labels: np.ndarray) -> "Temperature":
+        """Fit on the calibration window.
+
+        Args:
+            scores: probabilities of the categories, (n, classes).
+            labels: index of the true category, (n,).
+        """
+        from scipy.optimize import minimize_scalar
+
+        rows = np.arange(len(labels)), labels.astype(np.int64)
+        found = minimize_scalar(
+            lambda t: -np.log(np.clip(cls(float(np.exp(t)))(scores)[rows], _CLIP, 1)).mean(), bounds=(-2, 2)
+        )
+        return cls(float(np.exp(found.x)))
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        powers = np.clip(scores, _CLIP, 1) ** (1 / self.temperature)
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"method": self.method, "temperature": self.temperature}
+
+
+class Category:
+    """See `Task`."""
+
+    name = "category"
+    metrics: Mapping[str, Metric] = {
+        "accuracy": Metric("accuracy", True),
+        "macro_f1": Metric("macro F1", True),
+        "log_loss": Metric("log loss", False),
+        "ece": Metric("calibration error (ECE)", False),
+        "uncertain": Metric("share UNCERTAIN", False),
+        "answered_accuracy": Metric("accuracy of the others", True),
+    }
+    selection = "macro_f1"
+    gates: Mapping[str, str] = {
+        "beats_largest_category": "Accuracy on the test window is higher than for always naming the largest category.",
+        "beats_shares": "Log loss on the test window is lower than for always answering the categories' shares.",
+    }
+    trivial_name = "shares alone"
+    method = "on texts"
+    min_confidence = MIN_CONFIDENCE
+
+    def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
+        return {"classes": len(spec.classes)}
+
+    def known(self, data: Dataset, rows: np.ndarray, as_of: np.datetime64, context: Mapping[str, Any]) -> Known:
+        return Known(data.y[rows], np.ones(len(rows)))
+
+    def why_not(self, known: Known) -> str | None:
+        return None if len(np.unique(known.y)) >= 2 else f"all {len(known.y)} rows have the same label"
+
+    def fit(
+        self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
+    ) -> Estimator:
+        return text_estimators.fit(kind, parameters, x, known.y, known.weights, seed=seed, threads=threads)
+
+    def load(self, folder: Path) -> Estimator:
+        return text_estimators.load(folder)
+
+    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Temperature:
+        return Temperature.fit(_widened(scores, context), known.y)
+
+    def calibrator_from_json(self, document: dict[str, Any]) -> Temperature:
+        return Temperature(document["temperature"])
+
+    def uncalibrated(self, scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:
+        return _widened(scores, context)
+
+    def trivial(self, known: Known, context: Mapping[str, Any]) -> np.ndarray:
+        counts = np.bincount(known.y.astype(np.int64), minlength=context["classes"]) + 1.0
+        return (counts / counts.sum())[None, :]
+
+    def statistics(self, y: np.ndarray, answers: np.ndarray) -> Statistics:
+        return CategoryMetrics(y, answers)
+
+    def check(self, spec: ModelSpec, test: Mapping[str, Estimate], calibration_rows: int) -> list[Gate]:
+        accuracy, loss = test["accuracy"], test["log_loss"]
+        return [
+            Gate(
+                "beats_largest_category",
+                accuracy.value > accuracy.baseline,
+                f"accuracy {accuracy.value:.1%} ({accuracy.lower:.1%} to {accuracy.upper:.1%}) against "
+                f"{accuracy.baseline:.1%} for the largest category",
+            ),
+            Gate(
+                "beats_shares",
+                loss.value < loss.baseline,
+                f"log loss {loss.value:.4f} against {loss.baseline:.4f} for the shares alone",
+            ),
+        ]
+
+    def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
+        shares = np.bincount(known.y.astype(np.int64), minlength=len(spec.classes)) / len(known.y)
+        return ", ".join(f"{name} {share:.0%}" for name, share in zip(spec.classes, shares, strict=True))
+
+    def table(self, classes: Sequence[str], answers: np.ndarray) -> pl.DataFrame:
+        confidence = answers.max(axis=1)
+        names = np.array(classes, dtype=object)[answers.argmax(axis=1)]
+        said = np.where(confidence >= MIN_CONFIDENCE, names, UNCERTAIN)
+        nothing = pl.lit(None, dtype=pl.Float64)
+        return pl.DataFrame({"prediction": confidence}).select(
+            "prediction", lower=nothing, upper=nothing, answer=pl.Series(said.tolist(), dtype=pl.String)
+        )
+
+    def outcomes(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> pl.DataFrame:
+        truth = known.y.astype(np.int64)
+        names = np.array(classes, dtype=object)[truth].tolist()
+        right = (answers.argmax(axis=1) == truth).astype(float)
+        return pl.DataFrame({"label": right, "outcome": pl.Series(names, dtype=pl.String)})
+
+
+def _widened(scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:
+    """Room for categories that no row of the fit had."""
+    return np.pad(scores, ((0, 0), (0, context["classes"] - scores.shape[1])))

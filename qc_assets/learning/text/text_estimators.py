@@ -1,0 +1,169 @@
+"""Classifiers of comments: a linear one over many views of the text, and a fine-tuned encoder beside it.
+
+A row of `x` is (body, path). What helped is measured by `python -m benchmarks texts`.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qc_assets.errors import QcError
+from qc_assets.learning.spec import Parameters
+from qc_assets.learning.text.embeddings import cached_encoder
+
+_QUESTIONS = ("why", "what", "how", "is ", "do ", "should", "could", "can", "would")
+_POLITE = ("nit", "thanks", "thank you", "done", "+1", "typo", "never mind")
+
+
+class LinearTextEstimator:
+    """Multinomial logistic regression over embeddings, words, characters, the path, and the shape of the text.
+
+    Args:
+        parts: fitted scikit-learn objects by name.
+        classes: number of categories.
+        encoder: name of the encoder.
+    """
+
+    file, meta = "text.skops", "text.json"
+
+    def __init__(self, parts: dict[str, Any], classes: int, encoder: str) -> None:
+        self.parts = parts
+        self.classes = classes
+        self.encoder = encoder
+
+    @classmethod
+    def fit(
+        cls, parameters: Parameters, x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, seed: int
+    ) -> "LinearTextEstimator":
+        """Fit on texts (rows, 2), labels (rows,) and weights (rows,)."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
+
+        few = 1 if len(y) < 200 else 2  # how often a word must occur
+        bodies, paths = _columns(x)
+        characters = {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True, "min_df": few + 1}
+        parts: dict[str, Any] = {
+            "words": TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=few).fit(bodies),
+            "characters": TfidfVectorizer(**characters).fit(bodies),
+            "shape": StandardScaler().fit(_shape(bodies)),
+        }
+        if any(paths):
+            # A path that is hardly ever given has no pieces that occur often enough.
+            parts["path"] = TfidfVectorizer(**characters | {"min_df": 1}).fit(paths)
+        found = cls(parts, int(y.max()) + 1, cached_encoder(parameters.get("encoder")).name)
+        logistic = LogisticRegression(C=parameters["C"], max_iter=2_000, random_state=seed)
+        parts["logistic"] = logistic.fit(found._views(x), y.astype(np.int64), sample_weight=weights)
+        return found
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        """Probabilities of the categories, (rows, classes)."""
+        logistic = self.parts["logistic"]
+        found = np.zeros((len(x), self.classes))
+        found[:, logistic.classes_] = logistic.predict_proba(self._views(x))
+        return found
+
+    def _views(self, x: np.ndarray) -> Any:
+        from scipy import sparse
+
+        bodies, paths = _columns(x)
+        views = [
+            sparse.csr_matrix(cached_encoder(self.encoder).encode(bodies).astype(np.float64)),
+            self.parts["words"].transform(bodies),
+            self.parts["characters"].transform(bodies),
+            sparse.csr_matrix(0.1 * self.parts["shape"].transform(_shape(bodies))),
+        ]
+        if "path" in self.parts:
+            views.append(0.5 * self.parts["path"].transform(paths))
+        return sparse.hstack(views, format="csr")
+
+    def save(self, folder: Path) -> None:
+        import skops.io
+
+        skops.io.dump(self.parts, folder / self.file)
+        (folder / self.meta).write_text(json.dumps({"classes": self.classes, "encoder": self.encoder}))
+
+    @classmethod
+    def load(cls, folder: Path) -> "LinearTextEstimator":
+        import skops.io
+
+        file = folder / cls.file
+        types = skops.io.get_untrusted_types(file=file)
+        foreign = [name for name in types if not name.startswith(("sklearn.", "numpy.", "scipy."))]
+        if foreign:
+            raise QcError(f"{file} holds {', '.join(foreign)}: a text model has no such thing, so it is not loaded")
+        about = json.loads((folder / cls.meta).read_text())
+        return cls(skops.io.load(file, trusted=types), about["classes"], about["encoder"])
+
+
+def fit(
+    kind: str,
+    parameters: Parameters,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    *,
+    seed: int,
+    threads: int | None,
+) -> Any:
+    """Fit one classifier of texts.
+
+    Args:
+        kind: ``linear`` or ``fine_tuned``.
+        parameters: the estimator's parameters.
+        x: body and path of each comment, (rows, 2) of str.
+        y: index of the category, (rows,).
+        weights: of the rows, (rows,).
+        seed: the same seed, rows and threads give the same estimator.
+        threads: None means all cores.
+    """
+    if kind == "linear":
+        return LinearTextEstimator.fit(parameters, x, y, weights, seed=seed)
+    if kind == "fine_tuned":
+        from qc_assets.learning.text.fine_tuning import FineTunedEstimator
+
+        return FineTunedEstimator.fit(parameters, x, y, weights, seed=seed, threads=threads)
+    raise QcError(f"no classifier of texts called {kind}")
+
+
+def load(folder: Path) -> Any:
+    """Load whichever classifier of texts lies in `folder`.
+
+    Raises:
+        QcError: if there is none.
+    """
+    from qc_assets.learning.text.fine_tuning import FineTunedEstimator
+
+    if (folder / FineTunedEstimator.file).exists():
+        return FineTunedEstimator.load(folder)
+    if (folder / LinearTextEstimator.file).exists():
+        return LinearTextEstimator.load(folder)
+    raise QcError(f"no classifier of texts in {folder}")
+
+
+def _columns(x: np.ndarray) -> tuple[list[str], list[str]]:
+    bodies = [str(body) for body in x[:, 0]]
+    return bodies, [str(path) for path in x[:, 1]] if x.shape[1] > 1 else [""] * len(bodies)
+
+
+def _shape(texts: list[str]) -> np.ndarray:
+    """What a text looks like: some comments are a number, some are code, some ask."""
+    return np.array([_shape_of(text, text.lower().strip()) for text in texts], dtype=np.float64)
+
+
+def _shape_of(text: str, plain: str) -> list[float]:
+    return [
+        np.log1p(len(text)),
+        np.log1p(len(text.split())),
+        text.count("?"),
+        plain.endswith("?"),
+        plain.startswith(_QUESTIONS),
+        "\n" in text,
+        plain.isdigit(),
+        len(re.findall(r"[(){}\[\]=_;]", text)) / max(1, len(text)),
+        text.count("`"),
+        *(word in plain for word in _POLITE),
+    ]

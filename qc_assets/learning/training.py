@@ -1,0 +1,253 @@
+"""Selecting, fitting, calibrating and evaluating the candidates of a spec."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from qc_assets.errors import TrainingError
+from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.leaks import Dominance, dominant_feature
+from qc_assets.learning.metrics.bootstrap import Estimate, evaluate
+from qc_assets.learning.search import Trial, balanced, choose, text_gain, usable_folds
+from qc_assets.learning.spec import ModelSpec, Parameters
+from qc_assets.learning.splits import TimeSplit, time_split
+from qc_assets.learning.task import task_of
+from qc_assets.learning.task.interface import Calibrator, Estimator, Known
+from qc_assets.learning.text.text_features import TextReducer
+
+WINDOWS = ("test", "last_30_days")
+_IMPORTANCE_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train.
+
+    Attributes:
+        quick: the defaults of each candidate, without a search.
+        n_trials: Optuna trials for each candidate otherwise.
+        n_folds: time-ordered folds of each trial.
+        search_rows: rows that a fold is fitted to at most while searching.
+        resamples: bootstrap resamples behind every interval.
+        seed: seed of search, estimators and bootstrap.
+        threads: None means all cores.
+        candidates: only these kinds; empty means all of the spec.
+    """
+
+    quick: bool = False
+    n_trials: int = 30
+    n_folds: int = 3
+    search_rows: int = 20_000
+    resamples: int = 500
+    seed: int = 0
+    threads: int | None = None
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FittedCandidate:
+    """A candidate that was fitted on the train window and calibrated on the calibration window.
+
+    Attributes:
+        validation: mean of the task's selection metric over the folds of the train window; decides the selection.
+        predictions: answers for the test window, (rows, …).
+        evaluations: metrics by window (``test``, ``last_30_days``).
+        trials: what the search tried.
+    """
+
+    kind: str
+    parameters: Parameters
+    validation: float
+    estimator: Estimator
+    calibrator: Calibrator
+    predictions: np.ndarray
+    evaluations: dict[str, dict[str, Estimate]]
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of a training.
+
+    Attributes:
+        best: the candidate with the best validation.
+        candidates: all of them.
+        skipped: candidates that were left out, and why.
+        texts: makes the numbers of texts that follow the features, if texts helped; then `spec` and `data` have them.
+        known: labels of each window as they were known at its end.
+        context: what was settled before fitting.
+        trivial: the answer that knows only the labels of the calibration window.
+        importance: mean loss of the selection metric when a feature is shuffled, by feature, largest first.
+        dominance: the feature that says most by itself; None where that cannot be told.
+    """
+
+    spec: ModelSpec
+    data: Dataset
+    split: TimeSplit
+    best: FittedCandidate
+    candidates: tuple[FittedCandidate, ...]
+    known: Mapping[str, Known]
+    context: Mapping[str, Any]
+    trivial: np.ndarray
+    importance: dict[str, float]
+    dominance: Dominance | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    texts: TextReducer | None = None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What all candidates of a training share; see `Trained`."""
+
+    spec: ModelSpec
+    split: TimeSplit
+    known: Mapping[str, Known]
+    context: Mapping[str, Any]
+    trivial: np.ndarray
+
+
+def recent_rows(data: Dataset, rows: np.ndarray, days: int = 30) -> np.ndarray:
+    """Mask of the rows opened in the last `days` before the newest of them, (len(rows),)."""
+    opened = data.opened_at[rows]
+    return opened >= opened.max() - np.timedelta64(days, "D")
+
+
+def train(
+    spec: ModelSpec, data: Dataset, options: Options, progress: Callable[[str], None] = lambda message: None
+) -> Trained:
+    """Train every candidate of a spec and choose one by its validation score, never by the test window.
+
+    Args:
+        spec: the model.
+        data: labelled rows.
+        options: how to train.
+        progress: called with a sentence now and then.
+
+    Raises:
+        TrainingError: if a window is empty or holds nothing to learn, or no feature is known at all.
+    """
+    task = task_of(spec)
+    split = time_split(data, spec.maturity)
+    context = task.context(spec, data, split)
+    known = {name: task.known(data, rows, split.as_of[name], context) for name, rows in split.windows.items()}
+    for name, labels in known.items():
+        reason = task.why_not(labels)
+        if reason:
+            raise TrainingError(f"{reason} in the {name} window; backfill more days")
+    if data.x.dtype == np.float64 and np.isnan(data.x[split.train]).all():
+        raise TrainingError("every feature is NULL in the train window: materialize the features anew")
+    folds = usable_folds(spec, data, split, context, options.n_folds)
+    known["train"] = balanced(spec, data, split.train, known["train"])
+    skipped = {one.kind: "too slow for a quick training" for one in spec.candidates if options.quick and one.is_slow}
+    if spec.balance:
+        reason = f"cannot give the groups of {spec.balance} equal weight"
+        skipped |= {one.kind: reason for one in spec.candidates if not one.takes_weights}
+    competing = [
+        one
+        for one in spec.candidates
+        if (not options.candidates or one.kind in options.candidates) and one.kind not in skipped
+    ]
+    if not competing:
+        raise TrainingError(
+            f"none of the candidates is left to train; {spec.name} has {', '.join(c.kind for c in spec.candidates)}"
+        )
+    trivial = task.trivial(known["calibration"], context)
+    windows = Windows(spec, split, known, context, trivial)
+    fitted = []
+    for candidate in competing:
+        parameters, validation, trials = choose(spec, candidate, data, folds, context, options)
+        progress(f"{candidate.kind}: validation {task.metrics[task.selection].label} {validation:.3f}")
+        fitted.append(_fit(windows, candidate.kind, parameters, validation, trials, data, options))
+    sign = 1 if task.metrics[task.selection].higher_is_better else -1
+    best = max(fitted, key=lambda one: sign * one.validation)
+    texts = None
+    if spec.texts and not options.quick and set(spec.texts) <= set(data.frame.columns):
+        gain = text_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
+        progress(str(gain))
+        if gain.is_certain:
+            texts = TextReducer.fit(data.frame[split.train], spec.texts)
+            data = replace(data, x=np.hstack([data.x, texts(data.frame)]))
+            spec = replace(spec, features=spec.features + texts.names)
+            best = _fit(windows, best.kind, best.parameters, gain.with_texts, (), data, options)
+            best = replace(best, kind=f"{best.kind}_with_texts")
+            fitted.append(best)
+        else:
+            skipped["with texts"] = str(gain)
+    elif spec.texts:
+        skipped["with texts"] = "too slow for a quick training" if options.quick else "the rows have no texts"
+    progress(f"{best.kind} wins")
+    trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
+    importance = permutation_importance(trained, options.seed)
+    return Trained(**vars(trained) | {"importance": importance, "dominance": dominant_feature(trained, importance)})
+
+
+def _fit(
+    windows: "Windows",
+    kind: str,
+    parameters: Parameters,
+    validation: float,
+    trials: tuple[Trial, ...],
+    data: Dataset,
+    options: Options,
+) -> FittedCandidate:
+    """Fit on the train window, calibrate on the calibration window, evaluate on the test window."""
+    task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
+    estimator = task.fit(kind, parameters, x[split.train], known["train"], seed=options.seed, threads=options.threads)
+    calibrator = task.calibrate(estimator.score(x[split.calibration]), known["calibration"], windows.context)
+    answers = calibrator(estimator.score(x[split.test]))
+    evaluations = {
+        window: _evaluate(windows.spec, known["test"], answers, windows.trivial, mask, options)
+        for window, mask in evaluation_windows(data, split).items()
+    }
+    return FittedCandidate(kind, parameters, validation, estimator, calibrator, answers, evaluations, trials)
+
+
+def evaluation_windows(data: Dataset, split: TimeSplit) -> dict[str, np.ndarray]:
+    """Masks of the test window's rows: all of it, and its last 30 days."""
+    recent = recent_rows(data, split.test)
+    return dict(zip(WINDOWS, (np.ones_like(recent), recent), strict=True))
+
+
+def _evaluate(
+    spec: ModelSpec, known: Known, answers: np.ndarray, trivial: np.ndarray, mask: np.ndarray, options: Options
+) -> dict[str, Estimate]:
+    task = task_of(spec)
+    y = known.y[mask]
+    constant = np.repeat(trivial, len(y), axis=0)
+    return evaluate(
+        task.statistics(y, answers[mask]),
+        task.statistics(y, constant),
+        known.weights[mask],
+        resamples=options.resamples,
+        seed=options.seed,
+    )
+
+
+def permutation_importance(trained: Trained, seed: int, repeats: int = 3) -> dict[str, float]:
+    """Loss of the selection metric when a feature is shuffled (Breiman, 2001), on the newest rows tested."""
+    task, data = task_of(trained.spec), trained.data
+    newest = slice(-_IMPORTANCE_ROWS, None)
+    rows = trained.split.test[newest]
+    known = Known(trained.known["test"].y[newest], trained.known["test"].weights[newest])
+    if task.why_not(known):
+        return {}
+    sign = 1 if task.metrics[task.selection].higher_is_better else -1
+
+    def metric(x: np.ndarray) -> float:
+        answers = trained.best.calibrator(trained.best.estimator.score(x))
+        return sign * float(task.statistics(known.y, answers)(known.weights[None, :])[task.selection][0])
+
+    x = data.x[rows].copy()
+    whole, rng = metric(x), np.random.default_rng(seed)
+    drops = {}
+    for index, feature in enumerate(trained.spec.features):
+        column = x[:, index].copy()
+        shuffled = []
+        for _ in range(repeats):
+            x[:, index] = rng.permutation(column)
+            shuffled.append(metric(x))
+        x[:, index] = column
+        drops[feature] = whole - float(np.mean(shuffled))
+    return dict(sorted(drops.items(), key=lambda item: -item[1]))

@@ -1,0 +1,1 @@
+"""Champions against what happened."""

@@ -1,0 +1,127 @@
+"""What monitoring says of each champion, as tables and as a page; the mathematics is in `models/monitoring.py`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from qc_assets import pages
+from qc_assets.learning import plots
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.monitoring import measures, scoring
+from qc_assets.settings import Settings
+from qc_assets.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.learning.bundle import Bundle
+    from qc_assets.registry.model_registry import Registry
+
+_WEEKS = 26
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Monitoring of one champion.
+
+    Attributes:
+        holds, sentence: whether its predictions still hold, and the numbers.
+        monitoring, drift, champion_challenger: rows of the tables of these names in `reports`.
+    """
+
+    model: str
+    version: int
+    holds: bool
+    sentence: str
+    monitoring: pl.DataFrame
+    drift: pl.DataFrame
+    champion_challenger: pl.DataFrame
+
+
+def examine(settings: Settings, store: Warehouse, registry: "Registry", spec: ModelSpec) -> Examined | None:
+    """Everything that monitoring says of one model, or None if it has no champion of the source's kind."""
+    champion, challenger = (registry.bundle_of(spec.name, role) for role in scoring.ROLES)
+    if champion is None or champion[1].is_synthetic != settings.is_synthetic:
+        return None
+    version, bundle = champion
+    names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
+    rows = scoring.rows_of(store, spec, "usable", is_synthetic=settings.is_synthetic)
+    first, last = _tested_on(store, spec, version)
+    live = _live(spec, bundle, rows, first, last)
+    sampling = {"resamples": settings.bootstrap_resamples, "seed": settings.seed}
+    holds, sentence = measures.verdict(spec, live, **sampling)
+    pairs = pl.DataFrame()
+    if challenger is not None:
+        _, later = _tested_on(store, spec, challenger[0])
+        since = max(last, later) + timedelta(microseconds=1)
+        ours, theirs = (_live(spec, one, rows, since, last) for one in (bundle, challenger[1]))
+        pairs = pl.DataFrame(measures.compare(spec, ours, theirs, **sampling), infer_schema_length=None).with_columns(
+            model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0])
+        )
+    drift = _drift(spec, rows, first, last)
+    weeks = measures.by_week(spec, live)
+    return Examined(
+        spec.name, version, holds, sentence, weeks.with_columns(**names), drift.with_columns(**names), pairs
+    )
+
+
+def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetime, datetime]:
+    """When the first and the last item was opened that a version was judged on."""
+    found = store.sql_file("ml/predictions", {"model": spec.name, "version": version}, section="tested_on")
+    first, last = found.row(0)
+    return first, last
+
+
+def _live(
+    spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, since: datetime, tested_until: datetime
+) -> measures.Live:
+    """What a version says of every item opened since some moment that it was not fitted to.
+
+    Of every item, not only of those that were open when scoring ran: what stays open for long is met more often,
+    and judging by it would make every champion look too hopeful. Features are those of the opening, so a version
+    says now what it would have said then.
+    """
+    chosen = rows.filter(pl.col(spec.opened_at) >= since)
+    is_test = chosen.select(pl.col(spec.opened_at) <= tested_until).to_series()
+    said = scoring.answers(spec, bundle, chosen).with_columns(is_test=is_test)
+    return measures.join(spec, said, chosen, bundle.context.get("horizon_hours"))
+
+
+def _drift(spec: ModelSpec, rows: pl.DataFrame, first: datetime, last: datetime) -> pl.DataFrame:
+    """The last 28 days against the test window, on which the champion has proved itself.
+
+    Histories grow for as long as they are watched, so the train window would differ always.
+    """
+    opened = pl.col(spec.opened_at)
+    before = rows.filter(opened.is_between(first, last))
+    now = rows.filter(opened > opened.max() - measures.RECENT)
+    features, reference = measures.inputs(spec, before)
+    return measures.drift(features, reference, measures.inputs(spec, now)[1])
+
+
+def page(found: Sequence[Examined], *, is_synthetic: bool) -> str:
+    """One self-contained HTML page about all champions."""
+    return pages.render(
+        "monitoring.html",
+        models=[
+            {
+                "examined": one,
+                "weeks": pages.table(one.monitoring.drop("model", "version").tail(_WEEKS)),
+                "drift": pages.table(one.drift.drop("model", "version")),
+                "live": pages.table(one.champion_challenger),
+                "picture": _picture(one.monitoring),
+            }
+            for one in found
+        ],
+        is_synthetic=is_synthetic,
+    )
+
+
+def _picture(weeks: pl.DataFrame) -> str | None:
+    series = weeks.drop_nulls(["mean_prediction", "observed"])
+    if series.is_empty():
+        return None
+    lines = {"predicted": series["mean_prediction"].to_list(), "observed": series["observed"].to_list()}
+    image = plots.weekly(series["week"].to_list(), lines, title="Predicted and observed, by week of opening")
+    return pages.picture(image)

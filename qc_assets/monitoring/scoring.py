@@ -1,0 +1,73 @@
+"""Batch scoring: champion and challenger on every item that waits for its outcome."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.registry.mirror import with_comment
+from qc_assets.store.warehouse import Warehouse, put
+
+if TYPE_CHECKING:
+    from qc_assets.learning.bundle import Bundle
+    from qc_assets.registry.model_registry import Registry
+
+ROLES = ("champion", "challenger")
+
+
+def rows_of(store: Warehouse, spec: ModelSpec, section: str, *, is_synthetic: bool) -> pl.DataFrame:
+    """Rows of a section of the spec's table, ``training`` or ``usable``, with the spec's texts."""
+    name, parameters = spec.table.replace(".", "/"), {"is_synthetic": is_synthetic}
+    rows = store.sql_file(name, parameters, section=section)
+    if spec.texts:
+        rows = rows.join(store.sql_file(name, parameters, section="texts"), on=spec.key, how="left")
+    return rows
+
+
+def answers(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFrame:
+    """What a bundle says of rows: the spec's key, prediction, lower, upper and answer.
+
+    Raises:
+        TrainingError: if it needs a feature that the rows do not have.
+    """
+    from qc_assets.learning.task import task_of
+
+    if rows.is_empty():
+        found = pl.DataFrame(schema=dict.fromkeys(("prediction", "lower", "upper"), pl.Float64) | {"answer": pl.String})
+    else:
+        found = task_of(spec).table(bundle.classes, bundle.predict(rows))
+    return pl.concat([rows.select(spec.key), found], how="horizontal")
+
+
+def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool) -> dict[str, int]:
+    """Write ml.predictions for the items of a model that have no outcome yet; earlier ones of these are replaced.
+
+    Returns:
+        Items scored, by role; a role that no version has is left out.
+
+    Raises:
+        TrainingError: if a version needs a feature that the table has no more.
+    """
+    waiting = rows_of(store, spec, "usable", is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
+    now = datetime.now(UTC).replace(tzinfo=None)
+    parts, counts = [], {}
+    for role in ROLES:
+        found = registry.bundle_of(spec.name, role)
+        if found is None or found[1].is_synthetic != is_synthetic:
+            continue
+        version, bundle = found
+        counts[role] = len(waiting)
+        if waiting.is_empty():
+            continue
+        about = waiting.select(pl.col(spec.opened_at).alias("opened_at"), pl.col("observed_until").alias("as_of"))
+        parts.append(
+            pl.concat([answers(spec, bundle, waiting), about], how="horizontal").with_columns(
+                version=pl.lit(version), role=pl.lit(role)
+            )
+        )
+    if parts:
+        with store.write() as connection:
+            rows = with_comment(pl.concat(parts))
+            put(connection, "ml.predictions", rows, {"model": spec.name, "entry": "", "predicted_at": now})
+    return counts

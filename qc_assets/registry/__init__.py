@@ -1,0 +1,1 @@
+"""MLflow's registry, its mirror in the warehouse, and model files."""

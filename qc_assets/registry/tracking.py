@@ -1,0 +1,107 @@
+"""What a training leaves in MLflow: a run, a child for each candidate, a grandchild for each trial."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from qc_assets.learning import plots
+from qc_assets.learning.search import Trial
+from qc_assets.learning.task import task_of
+from qc_assets.learning.training import FittedCandidate, Trained
+
+
+def log_training(trained: Trained, tags: Mapping[str, str]) -> None:
+    """Log into the active MLflow run, which becomes the parent of the candidates' runs."""
+    import mlflow
+
+    parent = mlflow.active_run().info
+    task = task_of(trained.spec)
+    mlflow.set_tags({**tags, "candidate": trained.best.kind, "level": "training", "task": task.name})
+    _log_candidate(trained, trained.best)
+    mlflow.log_params({f"rows_{name}": len(rows) for name, rows in trained.split.windows.items()})
+    mlflow.log_params(dict(trained.context))
+    _log_data(trained, tags)
+    for candidate in trained.candidates:
+        with mlflow.start_run(experiment_id=parent.experiment_id, run_name=candidate.kind, nested=True) as run:
+            mlflow.set_tags({**tags, "candidate": candidate.kind, "level": "candidate", "task": task.name})
+            _log_candidate(trained, candidate)
+            if len(candidate.trials) > 1:
+                for number, trial in enumerate(candidate.trials):
+                    _log_trial(trained, candidate, number, trial, run.info, tags)
+    for name, image in plots.figures(trained).items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.png"
+            path.write_bytes(image)
+            mlflow.log_artifact(str(path), "plots")
+    mlflow.log_dict(
+        {
+            window: {name: asdict(one) for name, one in found.items()}
+            for window, found in trained.best.evaluations.items()
+        },
+        "evaluation.json",
+    )
+
+
+def _log_candidate(trained: Trained, candidate: FittedCandidate) -> None:
+    import mlflow
+
+    mlflow.log_params(candidate.parameters)
+    metrics = {_validation(trained): candidate.validation}
+    for window, found in candidate.evaluations.items():
+        for name, one in found.items():
+            metrics |= {f"{window}_{name}": one.value, f"{window}_{name}_lower": one.lower}
+            metrics |= {f"{window}_{name}_upper": one.upper, f"{window}_{name}_baseline": one.baseline}
+    mlflow.log_metrics(metrics)
+    mlflow.set_tag("calibration", candidate.calibrator.method)
+
+
+def _log_trial(
+    trained: Trained, candidate: FittedCandidate, number: int, trial: Trial, parent: Any, tags: Mapping[str, str]
+) -> None:
+    """One request a trial: a search has many."""
+    import time
+
+    import mlflow
+    from mlflow.entities import Metric, Param, RunTag
+
+    client = mlflow.MlflowClient()
+    about = {**tags, "candidate": candidate.kind, "level": "trial", "mlflow.parentRunId": parent.run_id}
+    run = client.create_run(parent.experiment_id, run_name=f"{candidate.kind} trial {number}", tags=about)
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run.info.run_id,
+        metrics=[Metric(_validation(trained), trial.validation, now, 0)],
+        params=[Param(name, str(value)) for name, value in trial.parameters.items()],
+        tags=[RunTag("chosen", str(trial.parameters == candidate.parameters).lower())],
+    )
+    client.set_terminated(run.info.run_id)
+
+
+def _validation(trained: Trained) -> str:
+    return f"validation_{task_of(trained.spec).selection}"
+
+
+def _log_data(trained: Trained, tags: Mapping[str, str]) -> None:
+    """The data set as MLflow shows it: name, identity, rows and time of each window."""
+    import mlflow
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    windows = {
+        name: {
+            "rows": len(rows),
+            "from": str(trained.data.opened_at[rows[0]]),
+            "to": str(trained.data.opened_at[rows[-1]]),
+        }
+        for name, rows in trained.split.windows.items()
+    }
+    mlflow.log_dict({"table": trained.spec.table, "snapshot": tags.get("snapshot"), "windows": windows}, "data.json")
+    data = MetaDataset(
+        CodeDatasetSource({"table": trained.spec.table}),
+        name=trained.spec.table,
+        digest=tags.get("snapshot", "")[:36] or None,
+    )
+    mlflow.log_input(data, context="training", tags={"windows": json.dumps(windows)[:500]})

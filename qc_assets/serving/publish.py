@@ -1,0 +1,43 @@
+"""What `exports/champions`, `exports/predictions` and `qc publish` write."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qc_assets.registry.model_files import Place, export
+from qc_assets.serving.champions import SPECS, Champion
+from qc_assets.serving.info import model_info
+from qc_assets.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.registry.model_registry import Registry
+
+
+def champions(place: Place, store: Warehouse, registry: "Registry") -> list[dict[str, Any]]:
+    """Export every champion; returns model, version and whether anything was new."""
+    rows = []
+    for model in SPECS:
+        found = registry.champion(model)
+        if found is None:
+            continue
+        version, bundle = found
+        champion = Champion(model, version, bundle, registry.registered_at(model, version))
+        about = model_info([champion], store)[model]
+        rows.append({"model": model, "version": version, "is_new": export(place, bundle, version, about)})
+    return rows
+
+
+def predictions(place: Place, store: Warehouse) -> list[dict[str, Any]]:
+    """Write ml.predictions, a Parquet file a model; returns model and rows."""
+    rows = []
+    for (model,) in store.query("SELECT DISTINCT model FROM ml.predictions ORDER BY model").iter_rows():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.parquet"
+            with store.read() as connection:
+                found = connection.execute(
+                    f"COPY (FROM ml.predictions WHERE model = $model ORDER BY ALL) TO '{path}' (COMPRESSION zstd)",
+                    {"model": model},
+                ).fetchone()
+            place.write(f"predictions/{model}.parquet", path.read_bytes())
+        rows.append({"model": model, "rows": found[0] if found else 0})
+    return rows

@@ -1,0 +1,314 @@
+"""The contents of the fake GitHub: repositories, pull requests and issues in the shape of the public schema.
+
+An object is a dict of the schema's fields; the list behind a connection is stored under ``_<connection>``.
+"""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+Node = dict[str, Any]
+
+
+def stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class World:
+    """What there is.
+
+    Attributes:
+        repos: repositories by lower-case name; a renamed one is found under both names.
+        nodes: everything that has an id.
+    """
+
+    repos: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    _next: int = 1_000_000
+
+    def number(self) -> int:
+        self._next += 1
+        return self._next
+
+    def add_repo(self, name: str, number: int | None = None, **fields: Any) -> Node:
+        repo = {
+            "__typename": "Repository",
+            "databaseId": number or self.number(),
+            "nameWithOwner": name,
+            "stargazerCount": 1000,
+            "isFork": False,
+            "isArchived": False,
+            "isPrivate": False,
+            "isEmpty": False,
+            "isDisabled": False,
+            "hasIssuesEnabled": True,
+            "createdAt": "2020-01-01T00:00:00Z",
+            "pushedAt": "2024-01-01T00:00:00Z",
+            "primaryLanguage": {"__typename": "Language", "name": "Python"},
+            "licenseInfo": {"__typename": "License", "spdxId": "MIT"},
+            "_pullRequests": [],
+            "_issues": [],
+        } | fields
+        self.repos[name.lower()] = repo
+        return repo
+
+    def rename(self, old: str, new: str) -> None:
+        repo = self.repos[old.lower()]
+        repo["nameWithOwner"] = new
+        self.repos[new.lower()] = repo
+
+    def add(self, kind: str, **fields: Any) -> Node:
+        """A node of any type, with an id of its own and a number behind it."""
+        number = fields.pop("number_", None) or self.number()
+        node = {"__typename": kind, "id": f"{kind}_{number}", "fullDatabaseId": str(number)} | fields
+        self.nodes[node["id"]] = node
+        return node
+
+    def add_item(self, repo: Node, kind: str, number: int, opened: datetime, updated: datetime, **fields: Any) -> Node:
+        """A pull request or an issue without anything on it."""
+        is_pr = kind == "PullRequest"
+        item = self.add(
+            kind,
+            **{
+                "number": number,
+                "repository": repo,
+                "author": user(7),
+                "authorAssociation": "CONTRIBUTOR",
+                "title": f"Mend the {number}th thing",
+                "body": "As discussed.",
+                "state": "OPEN",
+                "createdAt": stamp(opened),
+                "updatedAt": stamp(updated),
+                "closedAt": None,
+                "lastEditedAt": None,
+                "_userContentEdits": [],
+                "_labels": [],
+                "_comments": [],
+                "_timelineItems": [],
+            }
+            | (_PR | {"_commits": [], "_reviews": [], "_reviewThreads": []} if is_pr else {"_assignees": []})
+            | fields,
+        )
+        repo["_pullRequests" if is_pr else "_issues"].append(item)
+        return item
+
+    def add_commit(self, pr: Node, when: datetime, additions: int = 10, deletions: int = 2, **fields: Any) -> Node:
+        commit = {
+            "__typename": "Commit",
+            "oid": f"{self.number():040x}",
+            "committedDate": stamp(when),
+            "additions": additions,
+            "deletions": deletions,
+            "changedFilesIfAvailable": 1,
+            "messageHeadline": "Work",
+        } | fields
+        node = self.add("PullRequestCommit", commit=commit)
+        pr["_commits"].append(node)
+        return node
+
+    def add_review(self, pr: Node, when: datetime, state: str = "APPROVED", **fields: Any) -> Node:
+        review = self.add(
+            "PullRequestReview", **(_written(when) | {"state": state, "submittedAt": stamp(when)} | fields)
+        )
+        pr["_reviews"].append(review)
+        return review
+
+    def add_review_comment(self, pr: Node, when: datetime, thread: Node | None = None, **fields: Any) -> Node:
+        if thread is None:
+            thread = self.add("PullRequestReviewThread", _comments=[])
+            pr["_reviewThreads"].append(thread)
+        first = thread["_comments"][0] if thread["_comments"] else None
+        comment = self.add(
+            "PullRequestReviewComment",
+            **(
+                _written(when)
+                | {"path": "src/a.py", "diffHunk": "@@ -1 +1 @@\n-a\n+b", "replyTo": first}
+                | {"pullRequestReview": pr["_reviews"][0] if pr["_reviews"] else None, "_thread": thread}
+                | fields
+            ),
+        )
+        thread["_comments"].append(comment)
+        return comment
+
+    def add_comment(self, item: Node, when: datetime, **fields: Any) -> Node:
+        comment = self.add("IssueComment", **(_written(when) | fields))
+        item["_comments"].append(comment)
+        return comment
+
+    def add_event(self, item: Node, kind: str, when: datetime, **fields: Any) -> Node:
+        event = self.add(kind, createdAt=stamp(when), **fields)
+        item["_timelineItems"].append(event)
+        return event
+
+    def items(self) -> Iterable[Node]:
+        seen = {id(repo): repo for repo in self.repos.values()}
+        return [item for repo in seen.values() for name in ("_pullRequests", "_issues") for item in repo[name]]
+
+
+_PR = {"isDraft": False, "mergedAt": None, "additions": 10, "deletions": 2, "changedFiles": 1}
+
+
+def user(number: int | None, login: str | None = None, kind: str = "User") -> Node | None:
+    if number is None:
+        return None
+    return {"__typename": kind, "login": login or f"user{number}", "databaseId": number}
+
+
+def _written(when: datetime) -> Node:
+    return {
+        "author": user(8),
+        "authorAssociation": "MEMBER",
+        "body": "Please look at this once more.",
+        "createdAt": stamp(when),
+        "updatedAt": stamp(when),
+    }
+
+
+def ordinary(world: World, repo: Node, count: int, first: datetime, span: timedelta, seed: int = 0) -> None:
+    """Pull requests of ordinary shape: median 2 reviews, 3 review comments, 3 comments, 3 commits, with long tails."""
+    rng = random.Random(seed)
+
+    def some(median: float, sigma: float, most: int) -> int:
+        return min(most, round(rng.lognormvariate(0, sigma) * median))
+
+    for n in range(1, count + 1):
+        opened = first + span * (n / (count + 1))
+        pr = world.add_item(repo, "PullRequest", n, opened, opened + timedelta(minutes=5))
+        for _ in range(max(1, some(3, 0.9, 120))):
+            world.add_commit(pr, opened)
+        for _ in range(some(2, 0.9, 60)):
+            world.add_review(pr, opened, rng.choice(["APPROVED", "COMMENTED", "CHANGES_REQUESTED"]))
+        thread = None
+        for _ in range(some(3, 1.1, 400)):
+            follows = thread is not None and rng.random() < 0.35
+            thread = world.add_review_comment(pr, opened, thread if follows else None)["_thread"]
+        for _ in range(some(3, 1.1, 400)):
+            world.add_comment(pr, opened)
+        for label in rng.sample(["bug", "docs", "ci", "api"], rng.randrange(3)):
+            world.add_event(pr, "LabeledEvent", opened, label=world.add("Label", name=label))
+
+
+def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
+    """The demo source's world as GitHub would show it after its last day; ids are made positive."""
+    from qc_assets.sources.demo.tables import generate
+
+    tables = generate(n_prs, days, first_day, seed)
+    world, items = World(_next=10**9), {}
+    for row in _last(tables["repositories"], "repo_id"):
+        world.add_repo(
+            row["name"],
+            -row["repo_id"],
+            stargazerCount=row["stars"],
+            createdAt=stamp(row["created_at"]),
+            pushedAt=stamp(datetime.combine(first_day + timedelta(days=days - 1), datetime.min.time())),
+            primaryLanguage={"__typename": "Language", "name": row["language"]},
+            licenseInfo=row["licence"] and {"__typename": "License", "spdxId": row["licence"]},
+        )
+    by_id = {repo["databaseId"]: repo for repo in world.repos.values()}
+    for table, kind in (("pull_requests", "PullRequest"), ("issues", "Issue")):
+        for row in _last(tables[table], "repo_id", "number"):
+            key = (row["repo_id"], row["number"])
+            items[key] = _item(world, by_id[-row["repo_id"]], kind, row)
+    for row in _last(tables["reviews"], "review_id"):
+        pr = items[row["repo_id"], row["number"]]
+        review = world.add_review(
+            pr, row["submitted_at"], row["state"], number_=-row["review_id"], author=_author(row), body=""
+        )
+        if row["state"] == "DISMISSED":
+            world.add_event(
+                pr,
+                "ReviewDismissedEvent",
+                row["submitted_at"] + timedelta(days=1),
+                previousReviewState=row["submitted_state"],
+                review=review,
+            )
+    for repo_id, number, diff in tables["diffs"].iter_rows():
+        if (repo_id, number) in items:
+            items[repo_id, number]["_diff"] = diff
+    threads: dict[int, Node] = {}
+    for row in sorted(_last(tables["review_comments"], "comment_id"), key=lambda row: row["created_at"]):
+        pr = items[row["repo_id"], row["number"]]
+        thread = threads.get(row["in_reply_to_id"])
+        comment = world.add_review_comment(
+            pr,
+            row["created_at"],
+            thread,
+            number_=10**7 - row["comment_id"],
+            author=_author(row),
+            body=row["body"],
+            path=row["path"],
+            diffHunk=row["diff_hunk"],
+            pullRequestReview=world.nodes[f"PullRequestReview_{-row['review_id']}"],
+        )
+        threads[row["comment_id"]] = comment["_thread"]
+    for row in _last(tables["issue_comments"], "comment_id"):
+        item = items[row["repo_id"], row["number"]]
+        world.add_comment(
+            item, row["created_at"], number_=2 * 10**7 - row["comment_id"], author=_author(row), body=row["body"]
+        )
+    for row in tables["label_events"].sort("created_at", "label").iter_rows(named=True):
+        item = items[row["repo_id"], row["number"]]
+        label = world.add("Label", name=row["label"])
+        item["_labels"].append(label)
+        world.add_event(item, "LabeledEvent", row["created_at"], label=label)
+    return world
+
+
+def _last(frame: pl.DataFrame, *keys: str) -> Iterable[dict[str, Any]]:
+    return frame.sort("partition_date", *keys).unique(keys, keep="last", maintain_order=True).iter_rows(named=True)
+
+
+def _author(row: dict[str, Any]) -> Node | None:
+    number = row["author_id"]
+    login = row["author_login"]
+    kind = "Bot" if login.endswith("[bot]") else "User"
+    return user(None if number is None else -number, login.removesuffix("[bot]"), kind)
+
+
+def _item(world: World, repo: Node, kind: str, row: dict[str, Any]) -> Node:
+    closed = row["closed_at"]
+    fields: Node = {
+        "author": _author(row),
+        "authorAssociation": row["author_association"],
+        "title": row["title"],
+        "body": row["body"] or "",
+        "closedAt": closed and stamp(closed),
+        "state": "OPEN" if closed is None else "CLOSED",
+        "number_": -row["pr_id" if kind == "PullRequest" else "issue_id"],
+    }
+    if row["body"] != row["opened_body"]:
+        fields |= {
+            "lastEditedAt": stamp(row["updated_at"]),
+            "_userContentEdits": [
+                {"__typename": "UserContentEdit", "editedAt": stamp(row["updated_at"]), "diff": row["body"]},
+                {"__typename": "UserContentEdit", "editedAt": stamp(row["created_at"]), "diff": row["opened_body"]},
+            ],
+        }
+    if kind == "PullRequest":
+        fields |= {
+            "state": "MERGED" if row["merged_at"] else fields["state"],
+            "mergedAt": row["merged_at"] and stamp(row["merged_at"]),
+            "isDraft": row["is_draft"],
+            "additions": row["additions"],
+            "deletions": row["deletions"],
+            "changedFiles": row["changed_files"],
+        }
+    item = world.add_item(repo, kind, row["number"], row["created_at"], row["updated_at"], **fields)
+    if kind == "PullRequest":
+        before, opened = row["opened_commits"], row["created_at"]
+        for n in range(before):  # the first commit holds it all, so that sums are the demo's sizes
+            sizes = (row["opened_additions"], row["opened_deletions"]) if n == 0 else (0, 0)
+            files = row["opened_changed_files"] if n == 0 else 0
+            world.add_commit(item, opened - timedelta(minutes=before - n), *sizes, changedFilesIfAvailable=files)
+        for _ in range(row["commits"] - before):
+            world.add_commit(item, opened + timedelta(hours=1), row["additions"] - row["opened_additions"], 0)
+        if row["opened_is_draft"] and not row["is_draft"]:
+            world.add_event(item, "ReadyForReviewEvent", opened + timedelta(minutes=1))
+    if closed is not None:
+        world.add_event(item, "ClosedEvent", closed)
+    return item

@@ -1,0 +1,183 @@
+"""Completing what hangs on pull requests and issues: connections that did not fit on the first page.
+
+Each continuation has its own cursor, so many go into one request under aliases. Nothing is taken for whole before the
+distinct nodes fetched equal the count that GitHub gives; what stays short is named in the item's ``lost``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qc_assets.sources.github.answers import Kind
+from qc_assets.sources.github.client import Client, RequestError
+from qc_assets.sources.github.query import Part
+
+CONNECTIONS = {
+    "PullRequest": ("labels", "commits", "reviews", "reviewThreads", "comments", "timelineItems"),
+    "Issue": ("labels", "assignees", "comments", "timelineItems"),
+}
+_PER_REQUEST = 20
+_PAGE = 100
+# A thread brings a page of comments of its own.
+_PAGE_OF = {"reviewThreads": 60}
+
+Item = dict[str, Any]
+
+
+@dataclass
+class Loss:
+    """A connection of an item that could not be read to its end."""
+
+    item: Item
+    connection: str
+    error: RequestError | None
+    reason: str
+
+
+@dataclass
+class _Task:
+    """The next page of one connection. `holder` is the item, or the thread whose comments are wanted."""
+
+    item: Item
+    holder: dict[str, Any]
+    connection: str
+    operation: str
+    first: int = 0
+    again: bool = False
+    tries: int = 0
+    error: RequestError | None = field(default=None, repr=False)
+
+    def part(self) -> Part:
+        found = self.holder.get(self.connection) or {}
+        after = (found.get("pageInfo") or {}).get("endCursor") if found.get("nodes") else None
+        total = found.get("totalCount")
+        missing = total - len(found["nodes"]) if total is not None and found.get("nodes") is not None else _PAGE
+        first = min(self.first or _PAGE_OF.get(self.operation, _PAGE), max(missing, 1))
+        return Part(self.operation, {"id": self.holder["id"], "first": first, "after": after})
+
+    def take(self, page: dict[str, Any]) -> bool:
+        """Append a page; whether it brought anything new."""
+        found = self.holder.get(self.connection)
+        if not found or found.get("nodes") is None:
+            self.holder[self.connection] = page
+            return True
+        before = len(found["nodes"])
+        known = {node["id"] for node in found["nodes"] if node}
+        found["nodes"] += [node for node in page["nodes"] or () if node and node["id"] not in known]
+        found["totalCount"] = page["totalCount"]
+        moved = page["pageInfo"]["endCursor"] != found["pageInfo"]["endCursor"]
+        found["pageInfo"] = page["pageInfo"]
+        return moved or len(found["nodes"]) > before
+
+
+def complete(client: Client, items: Sequence[Item], save: Callable[[Sequence[Item]], None]) -> list[Loss]:
+    """Fetch all that `items` lack, into them.
+
+    Args:
+        client: who asks.
+        items: items of the fragments PullRequest and Issue.
+        save: called after each request with the items that it completed further.
+
+    Returns:
+        What could not be completed. The item's ``lost`` names the connections.
+    """
+    losses: list[Loss] = []
+    asked: set[str] = set()  # threads whose comments are on their way
+    tasks = [task for item in items for task in _tasks(item, asked)]
+    width = _PER_REQUEST
+    while tasks:
+        batch, tasks = tasks[:width], tasks[width:]
+        try:
+            reply = client.query([task.part() for task in batch])
+        except RequestError as error:
+            if error.kind is not Kind.OVERLOADED and error.kind is not Kind.REFUSED:
+                raise
+            if len(batch) > 1:
+                width = max(1, len(batch) // 2)
+                tasks = batch + tasks
+            else:
+                tasks = _smaller(batch[0], error, losses) + tasks
+            continue
+        width = min(_PER_REQUEST, width + 1)
+        for task, data in zip(batch, reply.data, strict=True):
+            page = (data or {}).get(task.connection)
+            task.tries += 1
+            if page is None or not task.take(page):
+                _lose(task, losses, "GitHub gives no further page of it")
+            else:
+                tasks += _next(task, losses, asked)
+        save(list({id(task.item): task.item for task in batch}.values()))
+    return losses
+
+
+def _tasks(item: Item, asked: set[str]) -> Iterator[_Task]:
+    for connection in CONNECTIONS[item["__typename"]]:
+        if connection in item.get("lost", ()):
+            continue
+        if _is_short(item, connection):
+            yield _Task(item, item, connection, connection)
+        if connection == "reviewThreads":
+            yield from _thread_tasks(item, (item.get(connection) or {}).get("nodes") or (), asked)
+
+
+def _thread_tasks(item: Item, threads: Sequence[dict[str, Any]], asked: set[str]) -> Iterator[_Task]:
+    for thread in threads:
+        if thread and thread["id"] not in asked and _is_short(thread, "comments"):
+            asked.add(thread["id"])
+            yield _Task(item, thread, "comments", "threadComments")
+
+
+def _is_short(holder: dict[str, Any], connection: str) -> bool:
+    found = holder.get(connection)
+    if found is None or found.get("nodes") is None:
+        return True
+    if found["pageInfo"]["hasNextPage"]:
+        return True
+    return len({node["id"] for node in found["nodes"] if node and "id" in node}) < _expected(found, connection)
+
+
+def _expected(found: dict[str, Any], connection: str) -> int:
+    # A timeline's count is documented to be of all events; the filtered one is of those that were asked for.
+    counts = [found["totalCount"]] + ([found["filteredCount"]] if found.get("filteredCount") is not None else [])
+    return min(counts) if connection == "timelineItems" else int(counts[0])
+
+
+def _next(task: _Task, losses: list[Loss], asked: set[str]) -> list[_Task]:
+    """What is still to be done for the task's connection."""
+    found = task.holder[task.connection]
+    more: list[_Task] = []
+    if task.operation == "reviewThreads":
+        more = list(_thread_tasks(task.item, found["nodes"], asked))
+    if not _is_short(task.holder, task.connection):
+        return more
+    if found["pageInfo"]["hasNextPage"]:
+        return [task, *more]
+    if not task.again:  # something was added or removed between two pages: read the connection anew, once
+        if task.operation == "reviewThreads":
+            asked -= {thread["id"] for thread in found["nodes"] if thread}
+        task.holder[task.connection] = None
+        task.again = True
+        return [task, *more]
+    have = len(found["nodes"])
+    _lose(task, losses, f"GitHub counts {found['totalCount']}, and gives {have}")
+    return more
+
+
+def _smaller(task: _Task, error: RequestError, losses: list[Loss]) -> list[_Task]:
+    first = int(task.part().variables["first"])
+    task.error = error
+    task.tries += 1
+    if error.kind is Kind.REFUSED or first <= 1:
+        _lose(task, losses, str(error))
+        return []
+    task.first = max(1, first // 2)
+    return [task]
+
+
+def _lose(task: _Task, losses: list[Loss], reason: str) -> None:
+    lost = task.item.setdefault("lost", [])
+    if task.operation not in lost:
+        lost.append(task.operation)
+    if task.holder.get(task.connection) is None:
+        task.holder[task.connection] = {"totalCount": None, "nodes": [], "pageInfo": {"hasNextPage": False}}
+    losses.append(Loss(task.item, task.operation, task.error, reason))

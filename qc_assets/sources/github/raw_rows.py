@@ -1,0 +1,315 @@
+"""Pull requests and issues as GitHub answers them, turned into rows of the raw tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from qc_assets.clock import parse_instant
+from qc_assets.store.schema import columns, sql_sections
+
+Rows = dict[str, list[dict[str, Any]]]
+_TYPES: dict[str, Any] = {
+    "VARCHAR": pl.String,
+    "VARCHAR[]": pl.List(pl.String),
+    "BIGINT": pl.Int64,
+    "BOOLEAN": pl.Boolean,
+    "TIMESTAMP": pl.Datetime("us"),
+    "DATE": pl.Date,
+}
+_MERGES = ("Merge branch ", "Merge remote-tracking branch ", "Merge pull request ", "Merge commit ", "Merge tag ")
+
+
+def rows(items: Iterable[tuple[Mapping[str, Any], datetime]]) -> Rows:
+    """Rows of pull requests and issues with all that hangs on them.
+
+    Args:
+        items: whole items, each with the instant (naive UTC) at which it was read.
+
+    Returns:
+        Rows by raw table; a row's day is that of its item's last update.
+    """
+    found: Rows = {}
+    for item, observed_at in items:
+        repo = item["repository"]
+        seen = {
+            "source": "github",
+            "observed_at": observed_at,
+            "partition_date": parse_instant(item["updatedAt"]).date(),
+        }
+        here = {"repo_id": repo["databaseId"], "number": item["number"]}
+        is_pr = item["__typename"] == "PullRequest"
+        found.setdefault("pull_requests" if is_pr else "issues", []).append(
+            here | (_pull_request(item) if is_pr else _issue(item)) | seen
+        )
+        people = [item["author"]]
+        for table, children in _children(item, is_pr).items():
+            found.setdefault(table, []).extend(here | child | seen for child in children)
+        for name in ("reviews", "comments"):
+            people += [node["author"] for node in _nodes(item, name)]
+        people += [node["author"] for thread in _nodes(item, "reviewThreads") for node in _nodes(thread, "comments")]
+        found.setdefault("users", []).extend(user | seen for user in _users(people))
+    return found
+
+
+def repository_row(repo: Mapping[str, Any], observed_at: datetime, day: date) -> dict[str, Any]:
+    """A row of raw.repositories."""
+    return {
+        "repo_id": repo["databaseId"],
+        "name": clean(repo["nameWithOwner"]),
+        "language": (repo.get("primaryLanguage") or {}).get("name"),
+        "licence": (repo.get("licenseInfo") or {}).get("spdxId"),
+        "stars": repo["stargazerCount"],
+        "is_fork": repo["isFork"],
+        "is_archived": repo["isArchived"],
+        "created_at": parse_instant(repo["createdAt"]),
+        "source": "github",
+        "observed_at": observed_at,
+        "partition_date": day,
+    }
+
+
+def write(found: Rows, folder: Path, name: str) -> dict[str, Path]:
+    """Stage rows as one Parquet file a table, with the types that the tables declare; the newest of a key stays."""
+    files = {}
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(sql_sections("macros")[""])
+        for table, records in found.items():
+            if not records:
+                continue
+            kinds = {column: _TYPES[kind] for column, kind, _ in columns(f"raw.{table}")}
+            schema = {column: kinds.get(column, pl.String) for column in records[0]}
+            frame = pl.DataFrame(records, schema=schema, orient="row")
+            frame = frame.sort("observed_at").unique([*_KEYS[table], "partition_date"], keep="last")
+            if "author_type" in schema:
+                # The same rule as for the archive: bots are told by account type and by login.
+                connection.register("found", frame.to_arrow())
+                frame = connection.execute(
+                    "SELECT * EXCLUDE (author_type), is_bot(author_login, author_type) AS author_is_bot FROM found"
+                ).pl()
+            elif table == "users":
+                connection.register("found", frame.to_arrow())
+                frame = connection.execute("SELECT *, is_bot(login, type) AS is_bot FROM found").pl()
+            files[table] = folder / f"{table}-{name}.parquet"
+            frame.write_parquet(files[table])
+    return files
+
+
+_KEYS = {
+    "repositories": ("repo_id",),
+    "users": ("user_id",),
+    "pull_requests": ("repo_id", "number"),
+    "issues": ("repo_id", "number"),
+    "reviews": ("review_id",),
+    "review_comments": ("comment_id",),
+    "issue_comments": ("comment_id",),
+    "label_events": ("repo_id", "number", "label", "action", "created_at"),
+}
+
+
+def clean(text: str | None) -> str | None:
+    """Text that every store takes: NUL and lone halves of surrogate pairs become U+FFFD."""
+    if text is None:
+        return None
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _nodes(item: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The nodes of a connection, each once; a connection that could not be read has none."""
+    nodes = (item.get(name) or {}).get("nodes") or ()
+    return list({node["id"]: node for node in nodes if node}.values())
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else parse_instant(text)
+
+
+def _account(actor: Mapping[str, Any] | None) -> dict[str, Any]:
+    # GraphQL leaves out the suffix that the archive and the REST API give the login of an App.
+    if actor is None:
+        return {"author_id": None, "author_login": "ghost", "author_type": None}
+    suffix = "[bot]" if actor["__typename"] == "Bot" and not actor["login"].endswith("[bot]") else ""
+    login = clean(actor["login"] + suffix)
+    return {"author_id": actor.get("databaseId"), "author_login": login, "author_type": actor["__typename"]}
+
+
+def _users(people: Sequence[Mapping[str, Any] | None]) -> list[dict[str, Any]]:
+    known = {actor["databaseId"]: actor for actor in people if actor and actor.get("databaseId")}
+    return [
+        {"user_id": number, "login": _account(actor)["author_login"], "type": actor["__typename"]}
+        for number, actor in known.items()
+    ]
+
+
+def _written(node: Mapping[str, Any]) -> dict[str, Any]:
+    return _account(node["author"]) | {"author_association": node["authorAssociation"]}
+
+
+def _events(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    events = [event for event in _nodes(item, "timelineItems") if "createdAt" in event]
+    return sorted(events, key=lambda event: event["createdAt"])
+
+
+def _opened(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Title and text as they were at the opening, from what the timeline and the list of edits tell."""
+    lost = item.get("lost", ())
+    renames = [event["previousTitle"] for event in _events(item) if event["__typename"] == "RenamedTitleEvent"]
+    edits = ((item.get("userContentEdits") or {}).get("nodes")) or []
+    # The edit farthest back holds the text as it was first written.
+    body = item["body"] if item["lastEditedAt"] is None else (edits[-1] or {}).get("diff") if edits else None
+    return {
+        "opened_title": None if "timelineItems" in lost else clean(renames[0] if renames else item["title"]),
+        "opened_body": clean(body),
+    }
+
+
+def _common(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_written(item),
+        "title": clean(item["title"]),
+        "body": clean(item["body"]),
+        "created_at": _instant(item["createdAt"]),
+        "updated_at": _instant(item["updatedAt"]),
+        "closed_at": _instant(item["closedAt"]),
+        "labels": [clean(node["name"]) for node in _nodes(item, "labels")],
+        "unread_parts": sorted(item.get("lost", ())),
+        **_opened(item),
+    }
+
+
+def _issue(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_common(item),
+        "issue_id": _int(item["fullDatabaseId"]),
+        "state": item["issueState"].lower(),
+        "comments": (item.get("comments") or {}).get("totalCount"),
+        "assignees": [clean(node["login"]) for node in _nodes(item, "assignees")],
+    }
+
+
+def _pull_request(item: Mapping[str, Any]) -> dict[str, Any]:
+    commits = [node["commit"] for node in _nodes(item, "commits")]
+    return {
+        **_common(item),
+        "pr_id": _int(item["fullDatabaseId"]),
+        "state": "open" if item["state"] == "OPEN" else "closed",
+        "is_draft": item["isDraft"],
+        "merged_at": _instant(item["mergedAt"]),
+        "additions": item["additions"],
+        "deletions": item["deletions"],
+        "changed_files": item["changedFiles"],
+        "commits": (item.get("commits") or {}).get("totalCount"),
+        "opened_is_draft": _opened_as_draft(item),
+        **_opened_sizes(commits, item["createdAt"], complete="commits" not in item.get("lost", ())),
+    }
+
+
+def _opened_as_draft(item: Mapping[str, Any]) -> bool | None:
+    if "timelineItems" in item.get("lost", ()):
+        return None
+    turns = [
+        e["__typename"] for e in _events(item) if e["__typename"] in ("ReadyForReviewEvent", "ConvertToDraftEvent")
+    ]
+    return turns[0] == "ReadyForReviewEvent" if turns else item["isDraft"]
+
+
+def _opened_sizes(commits: Sequence[Mapping[str, Any]], opened: str, *, complete: bool) -> dict[str, Any]:
+    """Sums over the commits that existed at the opening.
+
+    Always sums, never the net size of the pull request: that is only known to be the opening's if nothing was pushed
+    later, and using it just then would tell a model that nothing was. Commits that merge the base branch bring other
+    people's lines and are left out. Without any commit of before the opening (a force push replaced them) the sizes
+    are unknown.
+    """
+    names = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits")
+    limit = parse_instant(opened)
+    then = [commit for commit in commits if parse_instant(commit["committedDate"]) <= limit]
+    own = [commit for commit in then if not commit["messageHeadline"].startswith(_MERGES)]
+    if not then or not complete:
+        return dict.fromkeys(names)
+    files = [commit["changedFilesIfAvailable"] for commit in own]
+    sizes = (
+        sum(commit["additions"] for commit in own),
+        sum(commit["deletions"] for commit in own),
+        None if None in files else sum(files),
+        len(then),
+    )
+    return dict(zip(names, sizes, strict=True))
+
+
+def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
+    talk = [
+        {
+            "comment_id": _int(node["fullDatabaseId"]),
+            "is_on_pull_request": is_pr,
+            **_written(node),
+            "body": clean(node["body"]),
+            "created_at": _instant(node["createdAt"]),
+            "updated_at": _instant(node["updatedAt"]),
+        }
+        for node in _nodes(item, "comments")
+    ]
+    actions = {"LabeledEvent": "labeled", "UnlabeledEvent": "unlabeled"}
+    labels = [
+        {"label": clean(e["label"]["name"]), "action": actions[e["__typename"]], "created_at": _instant(e["createdAt"])}
+        for e in _events(item)
+        if e["__typename"] in actions
+    ]
+    found: Rows = {"issue_comments": talk, "label_events": labels}
+    if is_pr:
+        found["reviews"] = _reviews(item)
+        found["review_comments"] = [
+            {
+                "comment_id": _int(node["fullDatabaseId"]),
+                "review_id": _int((node["pullRequestReview"] or {}).get("fullDatabaseId")),
+                "in_reply_to_id": _int((node["replyTo"] or {}).get("fullDatabaseId")),
+                **_written(node),
+                "path": clean(node["path"]),
+                "diff_hunk": clean(node["diffHunk"]),
+                "body": clean(node["body"]),
+                "created_at": _instant(node["createdAt"]),
+                "updated_at": _instant(node["updatedAt"]),
+            }
+            for thread in _nodes(item, "reviewThreads")
+            for node in _nodes(thread, "comments")
+        ]
+    return found
+
+
+def _reviews(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    verdicts = ("APPROVED", "CHANGES_REQUESTED", "COMMENTED")
+    # What a dismissed review had said is told by the event of its dismissal.
+    said = {
+        event["review"]["fullDatabaseId"]: event["previousReviewState"]
+        for event in reversed(_events(item))
+        if event["__typename"] == "ReviewDismissedEvent" and event["review"]
+    }
+    found = []
+    for node in _nodes(item, "reviews"):
+        if node["state"] == "PENDING":  # a draft that only its author sees
+            continue
+        submitted = node["state"] if node["state"] in verdicts else said.get(node["fullDatabaseId"])
+        found.append(
+            {
+                "review_id": _int(node["fullDatabaseId"]),
+                **_written(node),
+                "state": node["state"],
+                "submitted_state": submitted if submitted in verdicts else None,
+                "body": clean(node["body"]),
+                "submitted_at": _instant(node["submittedAt"]),
+            }
+        )
+    return found
+
+
+def _int(number: Any) -> int | None:
+    return None if number is None else int(number)

@@ -1,0 +1,116 @@
+"""Comments that teach nothing are told by their form, by their likeness, and by having been said before."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from qc_assets.critique.filter import REASONS, CommentFilter, near_duplicates
+from qc_assets.critique.prose import parts
+from qc_assets.critique.rules import rejected
+from qc_assets.learning.text.embeddings import cached_encoder
+
+
+@pytest.mark.parametrize(("body", "reason"), [
+    ("", "empty"),
+    (" \n", "empty"),
+    (None, "empty"),
+    ("LGTM", "polite"),
+    ("LGTM! :+1:", "polite"),
+    ("+1", "polite"),
+    ("Thanks, looks good to me now.", "polite"),
+    ("Great catch, thank you so much!", "polite"),
+    ("> Could you rename this?\n\nDone.", "polite"),
+    ("yep. thought the same thing.", "polite"),
+    ("ditto", "polite"),
+    (":sparkles: :pray:", "no_words"),
+    ("🎉🎉", "no_words"),
+    ("???", "no_words"),
+    ("> Could you rename this?", "quote"),
+    ("https://example.org/x", "link"),
+    ("[this](https://example.org/x)", "link"),
+    ("<https://example.org/x>", "link"),
+    ("```py\nx = 1\n```", "code"),
+    ("/retest", "command"),
+    ("@dependabot rebase", "command"),
+    ("cc @amy @bob", "command"),
+    ("Coverage increased (+0.1%) to 91% when pulling 1a2b3c", "machine"),
+    ("Build failed: see Jenkins for details", "machine"),
+    ("error at 0x7ff1 0x8000 %% 12:33:01.12 #### 0000 9999 ||| 123 456 42 17 99", "not_prose"),
+    ("```suggestion\nreturn x\n```", None),
+    ("This leaks the handle if `read` throws.", None),
+    ("Needs Javadoc", None),
+    ("Done, but the lock is still held while `flush` runs.", None),
+    ("Thanks! Could you also handle the empty list?", None),
+    ("nit: rename `x`", None),
+    ("Why the empty line?", None),
+])  # fmt: skip
+def test_rules(body: str | None, reason: str | None) -> None:
+    assert rejected(body) == reason
+    assert reason is None or reason in REASONS
+
+
+def test_what_a_bot_says_is_rejected_whatever_it_is() -> None:
+    assert rejected("This leaks the handle if `read` throws.", is_bot=True) == "bot"
+    assert rejected("This leaks the handle if `read` throws.", is_own=True) == "own"
+
+
+def test_prose_is_what_its_author_wrote() -> None:
+    body = "> quoted\n> text\n\nUse `x` **here**, see [docs](http://a.b/c).\n\n```py\ncode\n```\n\n    indented"
+    found = parts(body)
+    assert found.prose == "Use `x` here, see docs."
+    assert found.code == len("code\n") + len("indented\n") or found.code > 8
+    assert found.quoted > 0 and found.links == 1 and found.words == 4 and not found.has_suggestion
+    mail = "I will change it.\n\nOn Wed, Dec 31, 2014 Some Body <notifications@github.com>\nwrote:\n> old"
+    assert "I will change it." in parts(mail).prose and "old" not in parts(mail).prose
+
+
+def rows(*bodies: str, repos: tuple[int, ...] = ()) -> pl.DataFrame:
+    start = datetime(2024, 1, 1)
+    return pl.DataFrame(
+        [
+            {
+                "comment_id": n,
+                "repo_id": repos[n] if repos else 1,
+                "body": body,
+                "author_is_bot": False,
+                "is_pr_author": False,
+                "created_at": start + timedelta(hours=n),
+            }
+            for n, body in enumerate(bodies)
+        ]
+    )
+
+
+def test_comments_are_compared_with_exemplars_and_with_earlier_ones() -> None:
+    leak = "The file handle leaks if parsing raises an exception; close it in a finally block."
+    judge = CommentFilter(cached_encoder().encode).judge
+    found = judge(
+        rows(
+            leak,
+            "Thank you all for the reviews, I will merge this tomorrow when I am back at my desk.",
+            leak.replace("leaks", "leaks here"),
+            leak,
+            "LGTM",
+            repos=(1, 1, 1, 2, 1),
+        )
+    )
+    assert found["reason"].to_list() == [None, "unlike_critique", "duplicate", None, "polite"]
+    assert found["duplicate_of"].to_list() == [None, None, 0, None, None], "another repository may say it again"
+    assert found["margin"].null_count() == 1
+    lenient = CommentFilter(cached_encoder().encode, min_margin=-1.0, duplicate_cosine=1.1)
+    assert lenient.judge(rows(leak, leak))["reason"].to_list() == [None, None]
+    assert lenient.version != CommentFilter(cached_encoder().encode).version
+
+
+def test_a_duplicate_points_at_what_was_kept(monkeypatch: Any) -> None:
+    from qc_assets.critique import filter as filtering
+
+    monkeypatch.setattr(filtering, "_BLOCK", 2)  # so that blocks meet
+    angles = np.array([0.0, 0.05, 1.0, 0.02, 1.02, 2.0, 0.0])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    groups = np.array([1, 1, 1, 1, 1, 1, 2])
+    assert near_duplicates(vectors, groups, 0.99).tolist() == [-1, 0, -1, 0, 2, -1, -1]
+    assert near_duplicates(vectors[:0], groups[:0], 0.99).tolist() == []

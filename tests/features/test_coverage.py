@@ -1,0 +1,83 @@
+"""Models may train only on time for which a repository's history is whole."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from qc_assets.assets.partitions import days_between
+from qc_assets.settings import load_settings
+from qc_assets.sources.loading import load
+from qc_assets.sources.registry import open_source
+from qc_assets.store.schema import sql_sections
+from qc_assets.store.warehouse import Warehouse
+from tests import histories
+from tests.histories import START
+
+
+def test_only_the_latest_unbroken_run_of_days_is_covered(make_settings: Any) -> None:
+    settings = make_settings()
+    warehouse, source = Warehouse.from_settings(settings), open_source(settings)
+    for first, last in ((1, 10), (15, 40)):
+        load(warehouse, source, days_between(date(2024, 1, 1), date(2024, 2, 29))[first - 1 : last])
+    warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+    windows = warehouse.query("SELECT DISTINCT covered_from, covered_until, is_covered FROM ops.coverage").rows()
+    assert windows == [(datetime(2024, 1, 15), datetime(2024, 2, 10), True)]
+    warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
+    early = "SELECT DISTINCT exclusion FROM features.pull_requests WHERE opened_at < TIMESTAMP '2024-01-15'"
+    assert warehouse.query(early)["exclusion"].to_list() == ["outside_coverage"]
+
+
+def archive_coverage(warehouse: Warehouse, numbers: list[int], day: date = date(2024, 3, 1)) -> dict[str, Any]:
+    with histories.memory(warehouse) as connection:
+        rows = [histories.pull_request(number, number / 10) for number in numbers]
+        histories.put(connection, {"pull_requests": rows})
+        connection.execute(
+            "INSERT INTO observed.repositories BY NAME SELECT 1 AS repo_id, 'o/r' AS name, 'gharchive' AS source, "
+            "TIMESTAMP '2024-03-01' AS observed_at, DATE '2024-03-01' AS partition_date"
+        )
+        connection.execute(
+            sql_sections("ops/ingest_log")["record"],
+            {"source": "gharchive", "repos": ["*"], "repo_ids": [None], "days": [day], "fingerprint": "x",
+             "status": "done", "tables": ["pull_requests", "reviews", "issues", "label_events"], "requests": 0,
+             "points": 0, "lines": 0, "bad_lines": 0, "rows": 0, "started": START, "finished": START, "error": None},
+        )  # fmt: skip
+        found = connection.execute(sql_sections("ops/coverage")["rows"], {"min_archive_completeness": 0.95}).pl()
+    return found.row(0, named=True) if len(found) else {}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "covered", "completeness"), [(list(range(1, 21)), True, 1.0), ([1, 2, 3, 20], False, 0.2)]
+)
+def test_the_archive_is_covered_as_far_as_its_numbers_are_consecutive(
+    warehouse: Warehouse, numbers: list[int], covered: bool, completeness: float
+) -> None:
+    found = archive_coverage(warehouse, numbers)
+    assert (found["is_covered"], found["completeness"]) == (covered, completeness)
+
+
+def test_the_archive_is_never_covered_after_payloads_were_trimmed(warehouse: Warehouse) -> None:
+    assert archive_coverage(warehouse, [1, 2], day=date(2025, 10, 7)) == {}
+
+
+@pytest.mark.parametrize(("read_on", "covered"), [(date(2024, 3, 2), True), (date(2024, 3, 20), False)])
+def test_days_read_from_github_count_only_if_they_reach_up_to_the_reading(
+    warehouse: Warehouse, read_on: date, covered: bool
+) -> None:
+    """What was updated after the last day is missing from it: the busy items, so that the rest is no fair sample."""
+    read_at = datetime.combine(read_on, datetime.min.time()) + timedelta(hours=3)
+    with histories.memory(warehouse) as connection:
+        connection.execute(
+            "INSERT INTO observed.repositories BY NAME SELECT 1 AS repo_id, 'new/name' AS name, 'github' AS source, "
+            "TIMESTAMP '2024-03-02' AS observed_at, DATE '2024-03-01' AS partition_date"
+        )
+        connection.execute(
+            sql_sections("ops/ingest_log")["record"],
+            {"source": "github", "repos": ["old/name"], "repo_ids": [1], "days": [date(2024, 2, 29), date(2024, 3, 1)],
+             "fingerprint": "x", "status": "done", "tables": ["pull_requests", "reviews", "issues", "label_events"],
+             "requests": 5, "points": 0, "lines": 0, "bad_lines": 0, "rows": 0, "started": read_at,
+             "finished": read_at, "error": None},
+        )  # fmt: skip
+        found = connection.execute(sql_sections("ops/coverage")["rows"], {"min_archive_completeness": 0.95}).pl()
+        assert connection.execute("SELECT sum(requests) FROM ops.ingest_log").fetchone() == (5,)
+    assert found.select("repo_id", "is_covered").rows() == [(1, covered)]

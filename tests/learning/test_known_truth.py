@@ -1,0 +1,98 @@
+"""Against the probabilities that the demo drew its verdicts from: 20,000 pull requests, the whole lifecycle."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from qc_assets.assets.partitions import days_between
+from qc_assets.learning import training
+from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.metrics.duration_metrics import DurationMetrics
+from qc_assets.learning.metrics.probability_metrics import expected_calibration_error
+from qc_assets.models.p0 import SPEC
+from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.settings import load_settings
+from qc_assets.sources.demo.source import DemoSource
+from qc_assets.sources.loading import load
+from qc_assets.store.warehouse import Warehouse
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("truth")
+    source = DemoSource(folder / "demo", n_prs=20_000, days=240, first_day=date(2024, 1, 1), seed=20240101)
+    warehouse = Warehouse(folder / "qc.duckdb", staging=folder / "staging")
+    load(warehouse, source, days_between(source.first_day, source.last_day))
+    warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+    warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
+    rows = warehouse.sql_file("features/pull_requests", {"is_synthetic": True}, section="training")
+    trained = training.train(SPEC, Dataset.from_frame(SPEC, rows), training.Options(quick=True, resamples=100))
+    test = trained.data.frame[trained.split.test]
+    truth = test.join(source.truth(), on=["repo_id", "number"], how="left", maintain_order="left")
+    places = {"warehouse": warehouse, "source": source}
+    return places | {"trained": trained, "p0": truth["p0"].to_numpy(), "labels": trained.data.y[trained.split.test]}
+
+
+def test_calibration_error_against_the_true_probabilities(known: dict[str, Any]) -> None:
+    error = expected_calibration_error(known["p0"], known["trained"].best.predictions)
+    assert error < 0.03
+
+
+def test_ranking_is_almost_as_good_as_that_of_the_truth(known: dict[str, Any]) -> None:
+    best = roc_auc_score(known["labels"], known["p0"])
+    reached = roc_auc_score(known["labels"], known["trained"].best.predictions)
+    assert best - reached < 0.02
+    assert best > 0.75
+
+
+def test_an_uncalibrated_score_would_not_have_passed(known: dict[str, Any]) -> None:
+    trained = known["trained"]
+    scores = trained.best.estimator.score(trained.data.x[trained.split.test])
+    assert expected_calibration_error(known["p0"], scores) > 0.03
+
+
+@pytest.fixture(scope="module")
+def durations(known: dict[str, Any]) -> dict[str, Any]:
+    """The same world's issues: trained as they are, and trained on closed issues only."""
+    warehouse, source = known["warehouse"], known["source"]
+    warehouse.rebuild("features/issues", load_settings().feature_parameters("issues"))
+    rows = warehouse.sql_file("features/issues", {"is_synthetic": True}, section="training")
+    options = training.Options(quick=True, resamples=100, candidates=("lightgbm",))
+    truth = source.truth("truth_issues")
+    found = {}
+    for name, chosen in (("all", rows), ("closed only", rows.filter(pl.col("closed_at").is_not_null()))):
+        trained = training.train(RESOLUTION_TIME, Dataset.from_frame(RESOLUTION_TIME, chosen), options)
+        test = trained.data.frame[trained.split.test].join(truth, on=["repo_id", "number"], maintain_order="left")
+        predicted = trained.best.predictions[:, 1]
+        # What lies beyond the horizon is counted as the horizon, in both.
+        true = np.minimum(test["median_hours"].to_numpy(), trained.context["horizon_hours"])
+        found[name] = {"bias": float(np.mean(np.log(predicted / true))), "trained": trained, "true": true}
+    return found
+
+
+def test_medians_are_unbiased_though_many_issues_are_open_and_dropping_those_would_bias_them(
+    durations: dict[str, Any],
+) -> None:
+    assert abs(durations["all"]["bias"]) < 0.05
+    assert durations["closed only"]["bias"] < -0.12, "without open issues everything looks quicker than it is"
+
+
+def test_intervals_cover_what_they_promise(durations: dict[str, Any]) -> None:
+    coverage = durations["all"]["trained"].best.evaluations["test"]["coverage"]
+    assert abs(coverage.value - 0.8) < 0.03
+
+
+def test_durations_are_ranked_almost_as_well_as_by_the_true_medians(durations: dict[str, Any]) -> None:
+    trained, true = durations["all"]["trained"], durations["all"]["true"]
+    known_labels = trained.known["test"]
+    hours, weights = np.expm1(known_labels.y), known_labels.weights[None, :]
+    ideal = DurationMetrics(hours, np.stack([true, true, true], axis=1))(weights)["concordance"][0]
+    reached = trained.best.evaluations["test"]["concordance"].value
+    assert ideal > 0.68
+    assert (reached - 0.5) / (ideal - 0.5) > 0.75

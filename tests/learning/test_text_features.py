@@ -1,0 +1,106 @@
+"""Texts beside numbers: taken only if they surely help, fitted on the train window only, and not needed to predict."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from qc_assets.learning import training
+from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.registry import lifecycle
+from qc_assets.registry.model_registry import Registry
+from tests.learning.test_models import SMALL, rows
+
+SPEC = replace(SMALL, texts=("opened_title", "opened_body"))
+OPTIONS = training.Options(n_trials=2, resamples=100, seed=1, threads=1, candidates=("lightgbm",))
+GOOD = ("Fix typo in the guide", "Correct spelling in docs", "Improve wording of the README", "Document the flag")
+BAD = ("Rewrite the scheduler", "Replace the storage engine", "New plugin architecture", "Port the core to Rust")
+
+
+def frame(*, telling: bool, n: int = 1_500) -> pl.DataFrame:
+    """Rows whose titles tell, or do not tell, how the review will end."""
+    rng = np.random.default_rng(7)
+    found = rows(n=n)
+    says = found["passed"].to_numpy() if telling else rng.random(n) < 0.5
+    titles = [(GOOD if good else BAD)[pick] for good, pick in zip(says, rng.integers(0, 4, n), strict=True)]
+    return found.with_columns(
+        opened_title=pl.Series(titles),
+        opened_body=pl.when(pl.col("number") % 5 > 0).then(
+            pl.lit("See the thread, part ") + pl.col("number").mod(9).cast(str)
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def helped() -> training.Trained:
+    return training.train(SPEC, Dataset.from_frame(SPEC, frame(telling=True)), OPTIONS)
+
+
+def test_texts_that_help_are_taken_and_those_that_do_not_are_left(helped: training.Trained) -> None:
+    assert helped.best.kind == "lightgbm_with_texts"
+    assert helped.texts is not None
+    plain, with_texts = (one.evaluations["test"]["roc_auc"].value for one in helped.candidates)
+    assert with_texts > plain + 0.05
+    assert set(helped.texts.names) <= set(helped.importance)
+    told: list[str] = []
+    useless = training.train(SPEC, Dataset.from_frame(SPEC, frame(telling=False)), OPTIONS, told.append)
+    assert useless.texts is None and useless.best.kind == "lightgbm"
+    assert useless.skipped["with texts"].endswith("not taken")
+    assert any("texts change ROC AUC by" in sentence for sentence in told)
+
+
+def test_a_quick_training_says_that_it_did_not_look_at_texts() -> None:
+    quick = training.train(SPEC, Dataset.from_frame(SPEC, frame(telling=True)), replace(OPTIONS, quick=True))
+    assert quick.skipped["with texts"] == "too slow for a quick training"
+
+
+def test_a_missing_text_is_unknown_and_a_missing_feature_is_an_error(helped: training.Trained, tmp_path: Path) -> None:
+    from qc_assets.errors import TrainingError
+
+    best = helped.best
+    about: dict[str, Any] = {"trivial": (0.6,), "context": {}, "is_synthetic": True}
+    bundle = Bundle.of(SPEC, best.estimator, best.calibrator, texts=helped.texts, **about)
+    bundle.save(tmp_path)
+    loaded = Bundle.load(tmp_path)
+    new = frame(telling=True)[-50:]
+    assert np.array_equal(loaded.predict(new), bundle.predict(new))
+    without = loaded.predict(new.drop("opened_title", "opened_body"))
+    assert ((without > 0) & (without < 1)).all()
+    assert not np.array_equal(without, loaded.predict(new))
+    with pytest.raises(TrainingError, match="lack the feature columns log_lines"):
+        loaded.predict(new.drop("log_lines"))
+
+
+def test_components_come_from_the_train_window_alone(helped: training.Trained) -> None:
+    assert helped.texts is not None
+    train = helped.data.frame[helped.split.train]
+    again = TextReducer.fit(train, SPEC.texts)
+    assert np.allclose(again.components, helped.texts.components)
+    later = helped.data.frame.with_columns(
+        opened_title=pl.when(pl.col("opened_at") > train["opened_at"].max())
+        .then(pl.lit("something else entirely"))
+        .otherwise("opened_title")
+    )
+    assert np.allclose(TextReducer.fit(later[helped.split.train], SPEC.texts).components, again.components)
+
+
+def test_mlflow_serves_a_model_with_texts(tmp_path: Path) -> None:
+    import mlflow
+
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    data = frame(telling=True)
+    outcome = lifecycle.run(SPEC, data, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "x"})
+    assert outcome.trained is not None and outcome.trained.texts is not None
+    new = data[-20:]
+    columns = [*SPEC.features, *SPEC.texts]
+    served = mlflow.pyfunc.load_model("models:/p0@champion").predict(
+        new.select(columns).to_pandas().astype({"author_prior_prs": float})
+    )
+    champion = registry.champion("p0")
+    assert champion is not None
+    assert np.allclose(served, champion[1].predict(new))

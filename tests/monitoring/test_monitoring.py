@@ -1,0 +1,232 @@
+"""Past predictions against what happened, drift of inputs, champion against challenger; and who is scored."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qc_assets.assets.model_versions import SPECS
+from qc_assets.assets.partitions import days_between
+from qc_assets.cli.runs import open_instance, run_job
+from qc_assets.definitions import build_definitions
+from qc_assets.models.comment_category import SPEC as COMMENT_CATEGORY
+from qc_assets.models.p0 import SPEC as P0
+from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.monitoring import measures as monitoring
+from qc_assets.settings import Settings
+from qc_assets.store.warehouse import Warehouse
+from tests.conftest import copy_of
+
+FIRST = date(2024, 1, 1)
+START = np.datetime64("2024-01-01", "us")
+DAY = np.timedelta64(1, "D")
+
+
+def features(n: int = 1_200, days: int = 84, seed: int = 0) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    opened = START + (np.sort(rng.uniform(0, days, n)) * 86_400e6).astype("timedelta64[us]")
+    p = rng.beta(4, 2, n)
+    return pl.DataFrame(
+        {
+            "repo_id": np.ones(n, dtype=np.int64),
+            "number": np.arange(n),
+            "opened_at": opened,
+            "decided_at": opened + DAY,
+            "observed_until": np.full(n, START + 365 * DAY),
+            "passed": rng.random(n) < p,
+            "truth": p,
+        }
+    )
+
+
+def scored(frame: pl.DataFrame, prediction: np.ndarray, *, is_test: bool = False) -> pl.DataFrame:
+    nothing = pl.lit(None, dtype=pl.Float64)
+    return frame.select("repo_id", "number").with_columns(
+        prediction=pl.Series(prediction),
+        is_test=pl.lit(is_test),
+        lower=nothing,
+        upper=nothing,
+        answer=pl.lit(None, dtype=pl.String),
+    )
+
+
+def test_calibrated_predictions_hold_and_those_that_are_off_do_not() -> None:
+    frame = features()
+    truth = frame["truth"].to_numpy()
+    honest = monitoring.join(P0, scored(frame, truth), frame)
+    holds, sentence = monitoring.verdict(P0, honest, resamples=200, seed=0)
+    assert holds and "ROC AUC" in sentence
+    optimistic = monitoring.join(P0, scored(frame, np.clip(truth + 0.2, 0, 1)), frame)
+    assert not monitoring.verdict(P0, optimistic, resamples=200, seed=0)[0]
+    reversed_order = monitoring.join(P0, scored(frame, 2 * truth.mean() - truth), frame)
+    assert not monitoring.verdict(P0, reversed_order, resamples=200, seed=0)[0]
+
+
+def test_too_few_outcomes_are_no_verdict() -> None:
+    frame = features(20, days=10)
+    holds, sentence = monitoring.verdict(
+        P0, monitoring.join(P0, scored(frame, np.ones(20)), frame), resamples=50, seed=0
+    )
+    assert holds and sentence.startswith("20 decided items")
+    empty = monitoring.join(P0, scored(frame.head(0), np.ones(0)), frame)
+    assert monitoring.verdict(P0, empty, resamples=50, seed=0)[0]
+    assert monitoring.by_week(P0, empty).is_empty()
+
+
+def test_a_label_counts_only_when_all_of_its_week_had_time_to_mature() -> None:
+    frame = features().with_columns(observed_until=pl.lit(START + 84 * DAY))
+    live = monitoring.join(P0, scored(frame, np.full(1_200, 0.6)), frame)
+    youngest = live.frame.filter(pl.Series(live.decided))["opened_at"].max()
+    assert youngest < (START + 70 * DAY).astype(object)
+
+
+def test_weeks_add_up() -> None:
+    frame = features()
+    weeks = monitoring.by_week(P0, monitoring.join(P0, scored(frame, frame["truth"].to_numpy(), is_test=True), frame))
+    assert weeks["items"].sum() == weeks["decided"].sum() == 1_200
+    assert (weeks["week"].dt.weekday() == 1).all()
+    assert (weeks["label_delay_hours"].drop_nulls() == 24).all()
+    assert weeks["quality_value"].drop_nulls().mean() > 0.6
+    observed = (weeks["observed"] * weeks["decided"]).sum() / 1_200
+    assert observed == pytest.approx(frame["passed"].mean())
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 999), n=st.integers(200, 2_000))
+def test_chance_alone_hardly_ever_counts_as_drift(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    reference, current = rng.normal(size=(2_000, 3)), rng.normal(size=(n, 3))
+    reference[::7, 1] = np.nan
+    current[::7, 1] = np.nan
+    assert not monitoring.drift(["a", "b", "c"], reference, current)["is_drifting"].any()
+
+
+def test_a_shift_and_new_unknown_values_are_drift() -> None:
+    rng = np.random.default_rng(0)
+    reference, current = rng.normal(size=(2_000, 3)), rng.normal(size=(500, 3))
+    current[:, 0] += 1
+    current[::2, 1] = np.nan
+    found = monitoring.drift(["moved", "lost", "same"], reference, current)
+    assert set(found.filter("is_drifting")["feature"]) == {"moved", "lost"}
+
+
+def test_the_index_is_its_formula() -> None:
+    reference, current = np.array([0.0] * 50 + [1.0] * 50), np.array([0.0] * 20 + [1.0] * 80)
+    expected = (0.5 - 0.2) * np.log(0.5 / 0.2) + (0.5 - 0.8) * np.log(0.5 / 0.8)
+    assert monitoring.stability(reference, current) == pytest.approx(expected)
+
+
+def test_champion_and_challenger_meet_on_the_items_that_both_predicted() -> None:
+    frame = features(2_000)
+    truth = frame["truth"].to_numpy()
+    champion = monitoring.join(P0, scored(frame, np.full(2_000, truth.mean()) + truth * 1e-3), frame)
+    better = monitoring.join(P0, scored(frame[500:], truth[500:]), frame)
+    rows = {row["metric"]: row for row in monitoring.compare(P0, champion, better, resamples=200, seed=0)}
+    assert rows["brier"]["items"] == 1_500
+    assert rows["brier"]["upper"] < 0, "the challenger's error is lower"
+    nobody = monitoring.compare(P0, champion, better.where(np.zeros(1_500, dtype=bool)), resamples=50, seed=0)
+    assert nobody == [{"metric": "roc_auc", "items": 0}, {"metric": "brier", "items": 0}]
+
+
+def test_durations_and_categories_are_watched_as_well() -> None:
+    frame = features()
+    hours = np.random.default_rng(3).lognormal(3, 1, 1_200)
+    closed = frame["opened_at"].to_numpy() + (hours * 3_600e6).astype("timedelta64[us]")
+    issues = frame.with_columns(resolution_hours=pl.Series(hours), closed_at=pl.Series(closed))
+    spec = replace(RESOLUTION_TIME, features=("number",), categories={})
+    for factor, expected in ((1.0, True), (2.0, False)):
+        said = scored(issues, np.full(1_200, np.exp(3) * factor)).with_columns(lower=pl.lit(5.0), upper=pl.lit(90.0))
+        live = monitoring.join(spec, said, issues, 720.0)
+        assert monitoring.verdict(spec, live, resamples=100, seed=0)[0] is expected
+    comments = frame.with_columns(comment_id=pl.col("number"), category=pl.lit("discussion"), body=pl.lit("?"))
+    answers = ["discussion", "functional", "UNCERTAIN"] * 400
+    said = scored(comments, np.full(1_200, 0.9)).with_columns(comment_id=pl.col("number"), answer=pl.Series(answers))
+    live = monitoring.join(COMMENT_CATEGORY, said, comments)
+    assert live.decided.sum() == 800, "UNCERTAIN is no answer"
+    assert not monitoring.verdict(COMMENT_CATEGORY, live, resamples=100, seed=0)[0]
+    weeks = monitoring.by_week(COMMENT_CATEGORY, live)
+    assert weeks["uncertain"].mean() == pytest.approx(1 / 3, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def watched(main_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A demo that was trained on its first eight months, and whose last month landed later."""
+    chosen = copy_of(main_run[0], tmp_path_factory.mktemp("watched"))
+    run_job(chosen, "ingest", days=days_between(chosen.first_date, chosen.last_date)[240:])
+    run_job(chosen, "scoring")
+    return chosen
+
+
+@pytest.mark.slow
+def test_what_was_open_is_predicted_and_later_joined_with_its_outcome(watched: Settings) -> None:
+    store = Warehouse.from_settings(watched)
+    models = set(store.query("SELECT DISTINCT model FROM ml.predictions")["model"])
+    assert models == {spec.name for spec in SPECS}
+    # Predictions of the first scoring that have an outcome now, and none of whose outcomes was known then.
+    joined = store.query(
+        "SELECT p.as_of, f.decided_at FROM ml.predictions AS p "
+        "JOIN features.pull_requests AS f USING (repo_id, number) WHERE p.model = 'p0' AND f.passed IS NOT NULL"
+    )
+    assert joined.height > 3
+    assert (joined["decided_at"] >= joined["as_of"]).all()
+    waiting = store.query(
+        "SELECT count(*) FROM features.pull_requests AS f ANTI JOIN ml.predictions AS p "
+        "ON p.model = 'p0' AND f.repo_id = p.repo_id AND f.number = p.number WHERE f.exclusion = 'undecided'"
+    )
+    assert waiting.item() == 0
+    weeks = store.query("FROM reports.monitoring WHERE model = 'p0' ORDER BY week")
+    assert weeks["decided"].sum() > 50
+    assert store.query("SELECT count(DISTINCT model) FROM reports.drift").item() >= 2
+
+
+@pytest.mark.slow
+def test_the_page_is_in_mlflow_and_linked_from_dagster(watched: Settings) -> None:
+    import mlflow
+
+    with open_instance(watched) as instance:
+        event = instance.get_latest_materialization_event(monitoring_key())
+        assert event is not None and event.asset_materialization is not None
+        url = str(event.asset_materialization.metadata["report"].value)
+    run_id = url.split("/runs/")[1].split("/")[0]
+    page = mlflow.MlflowClient(watched.tracking_uri)
+    text = Path(page.download_artifacts(run_id, "monitoring.html")).read_text(encoding="utf-8")
+    assert "Synthetic data" in text
+    champions = Warehouse.from_settings(watched).query("SELECT model FROM ml.model_versions WHERE status = 'champion'")
+    assert {"p0", "resolution_time"} <= set(champions["model"])
+    for spec in SPECS:
+        assert (f"<h2>{spec.name}, version 1</h2>" in text) == (spec.name in champions["model"]), spec.name
+    assert 'src="data:image/png;base64,' in text and "http" not in text.split("<body>")[1]
+
+
+def monitoring_key() -> Any:
+    from qc_assets.assets.champion_reports import MONITORING
+
+    return MONITORING
+
+
+@pytest.mark.slow
+def test_a_red_check_starts_a_retraining_if_there_is_something_new_to_learn(watched: Settings) -> None:
+    import dagster as dg
+
+    patient = watched.model_copy(update={"retrain_after_partitions": 1_000})
+    definitions = build_definitions(patient)
+
+    def tick(instance: dg.DagsterInstance) -> Any:
+        context = dg.build_sensor_context(instance=instance, definitions=definitions)
+        return definitions.resolve_sensor_def("retraining")(context)
+
+    with open_instance(patient) as instance:
+        assert isinstance(tick(instance), dg.SkipReason)
+        check = dg.AssetCheckEvaluation(
+            asset_key=monitoring_key(), check_name="p0_holds", passed=False, metadata={}, blocking=False
+        )
+        instance.report_runless_asset_event(check)
+        answer = tick(instance)
+        assert isinstance(answer, dg.RunRequest)
+        assert answer.tags["qc/retraining"] == "red: p0_holds"

@@ -1,0 +1,136 @@
+"""Exported champions: verifiable files in a folder and in S3, and a reader that does not take broken ones."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from qc_assets.assets.resources import RegistryResource
+from qc_assets.errors import QcError
+from qc_assets.learning.bundle import Bundle
+from qc_assets.models.p0 import SPEC
+from qc_assets.registry.model_files import LATEST, ExportError, Place, export, read, read_soundest, roll_back
+from qc_assets.serving import publish
+from qc_assets.store.warehouse import Warehouse
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket="models")
+    yield url
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    if request.param == "folder":
+        return Place(str(tmp_path / "export"))
+    return Place(f"s3://models/{tmp_path.name}", request.getfixturevalue("s3"))
+
+
+@pytest.fixture(scope="module")
+def p0(main_run: Any) -> Bundle:
+    found = RegistryResource.from_settings(main_run[0]).open().champion("p0")
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _aws() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        yield
+
+
+def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, p0: Bundle, main_run: Any) -> None:
+    assert export(place, p0, 1, {"metrics": {"roc_auc": 0.7}})
+    assert not export(place, p0, 1, {"metrics": {"roc_auc": 0.7}}), "nothing new"
+    assert export(place, p0, 2, {})
+    assert place.versions("p0") == [2, 1]
+    found = read(place, "p0")
+    assert found.version == 2 and read(place, "p0", 1).document["metrics"] == {"roc_auc": 0.7}
+    rows = Warehouse.from_settings(main_run[0]).query("FROM features.pull_requests LIMIT 50")
+    np.testing.assert_array_equal(found.bundle.predict(rows), p0.predict(rows))
+    assert {"version", "sha256", "files", "folder", "model"} <= set(found.document)
+
+
+def test_a_broken_version_is_noticed_and_passed_over(place: Place, p0: Bundle) -> None:
+    for version in (1, 2, 3):
+        export(place, p0, version, {})
+    name = next(iter(read(place, "p0", 3).document["files"]))
+    place.write(f"p0/history/3/{name}", b"something else")
+    with pytest.raises(ExportError, match=f"{name} of p0 version 3 has other contents"):
+        read(place, "p0")
+    found = read_soundest(place, "p0")
+    assert found.version == 2 and "other contents" in found.troubles[0]
+    assert roll_back(place, "p0") == 2 and read(place, "p0").version == 2
+    assert roll_back(place, "p0") == 1
+    with pytest.raises(ExportError, match="no sound version of p0 before the latest"):
+        roll_back(place, "p0")
+    with pytest.raises(ExportError, match="version 3"):
+        roll_back(place, "p0", 3)
+    assert read(place, "p0").version == 1, "a refused roll back changes nothing"
+    assert export(place, p0, 3, {}), "and what is broken is written again"
+    assert read(place, "p0").version == 3
+    place.write(f"p0/{LATEST}", b"{")
+    assert read_soundest(place, "p0").version == 3
+    with pytest.raises(ExportError, match="broken"):
+        read(place, "p0")
+
+
+def test_a_document_cannot_lead_out_of_its_folder(place: Place, p0: Bundle) -> None:
+    import hashlib
+    import json
+
+    export(place, p0, 1, {})
+    document = dict(read(place, "p0").document)
+    document["files"] = {"../../../elsewhere": {"sha256": hashlib.sha256(b"").hexdigest(), "bytes": 0}}
+    line = f"../../../elsewhere:{hashlib.sha256(b'').hexdigest()}\n"
+    document["sha256"] = hashlib.sha256(line.encode()).hexdigest()
+    place.write(f"p0/{LATEST}", json.dumps(document).encode())
+    with pytest.raises(ExportError, match="outside of its folder"):
+        read(place, "p0")
+
+
+def test_every_champion_and_all_predictions_go_out(place: Place, main_run: Any, tmp_path: Any) -> None:
+    settings, _ = main_run
+    store, registry = Warehouse.from_settings(settings), RegistryResource.from_settings(settings).open()
+    first = publish.champions(place, store, registry)
+    assert [row["model"] for row in first if row["is_new"]] == [
+        "p0", "resolution_time", "close_in_7_days", "comment_category",
+    ]  # fmt: skip
+    assert not any(row["is_new"] for row in publish.champions(place, store, registry))
+    document = read(place, "p0").document
+    assert document["metrics"]["roc_auc"]["value"] > 0.5 and document["window"]["train_rows"] > 0
+    assert document["features"][: len(SPEC.features)] == list(SPEC.features)
+    counts = {row["model"]: row["rows"] for row in publish.predictions(place, store)}
+    (tmp_path / "p0.parquet").write_bytes(place.read("predictions/p0.parquet"))
+    rows = pl.read_parquet(tmp_path / "p0.parquet")
+    assert len(rows) == counts["p0"] == store.query("SELECT count(*) FROM ml.predictions WHERE model = 'p0'").item()
+
+
+def test_the_main_job_exports_what_it_promotes(main_run: Any) -> None:
+    settings, result = main_run
+    place = Place.from_settings(settings)
+    assert read(place, "p0").version == 1 and len(place.read("predictions/p0.parquet")) > 1_000
+    assert result.checks["reports/payouts: payouts_add_up"][0]
+    assert result.checks["ops/journal_imports: nothing_was_lost"][0]
+
+
+def test_places_that_do_not_exist_are_named(tmp_path: Any) -> None:
+    with pytest.raises(ExportError, match=r"has no p0/latest_model\.json: run `qc publish`"):
+        read(Place(str(tmp_path)), "p0")
+    with pytest.raises(QcError, match="QC_EXPORT_URL=nosuch://x"):
+        Place("nosuch://x")

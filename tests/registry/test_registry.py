@@ -1,0 +1,80 @@
+"""The lifecycle against a real MLflow store."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+
+from qc_assets.registry import lifecycle
+from qc_assets.registry.model_registry import Registry
+from tests.learning.test_models import OPTIONS, SMALL, rows
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}", tmp_path / "artifacts")
+
+
+def run(registry: Registry, frame: Any, **origin: str) -> lifecycle.Outcome:
+    return lifecycle.run(SMALL, frame, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "abc"} | origin)
+
+
+def test_a_version_is_registered_explained_and_served_by_mlflow(registry: Registry) -> None:
+    outcome = run(registry, rows(n=1_500), dagster_run_id="d-1")
+    assert outcome.decision.promote
+    assert outcome.logged is not None and outcome.trained is not None
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    version = client.get_model_version_by_alias("p0", "champion")
+    assert version.tags["dagster_run_id"] == "d-1"
+    assert version.tags["synthetic"] == "false"
+    assert version.description.startswith("# p0: Will this pull request pass its first review?")
+    logged = client.get_run(outcome.logged.run_id)
+    assert {"test_roc_auc", "test_roc_auc_lower", "last_30_days_brier", "test_log_loss_baseline"} <= set(
+        logged.data.metrics
+    )
+    assert logged.data.tags["mlflow.note.content"] == version.description
+    artifacts = {item.path for item in client.list_artifacts(outcome.logged.run_id)}
+    assert {"plots", "evaluation.json", "model_card.md"} <= artifacts
+    nested = client.search_runs(
+        [outcome.logged.experiment_id], f"tags.`mlflow.parentRunId` = '{outcome.logged.run_id}'"
+    )
+    assert {one.data.tags["candidate"] for one in nested} == {"random_forest", "lightgbm"}
+    frame = outcome.trained.data.frame[:20]
+    served = mlflow.pyfunc.load_model("models:/p0@champion")
+    answer = served.predict(frame.select(SMALL.features).to_pandas().astype({"author_prior_prs": float}))
+    champion = registry.champion("p0")
+    assert champion is not None
+    assert np.allclose(answer, champion[1].predict(frame))
+
+
+def test_no_file_of_a_version_is_a_pickle(registry: Registry, tmp_path: Path) -> None:
+    run(registry, rows(n=800))
+    files = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+    assert any(path.name == "bundle.json" for path in files)
+    assert [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib", ".cloudpickle")] == []
+
+
+def test_a_regression_becomes_challenger_and_the_champion_stays(registry: Registry) -> None:
+    assert run(registry, rows(n=1_500)).logged.version == 1  # type: ignore[union-attr]
+    frame = rows(n=1_500)
+    broken = frame.with_columns(log_lines=frame["log_lines"].shuffle(seed=1))
+    outcome = run(registry, broken)
+    assert not outcome.decision.promote
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    assert client.get_model_version_by_alias("p0", "champion").version == 1
+    assert client.get_model_version_by_alias("p0", "challenger").version == 2
+    assert run(registry, frame).decision.promote
+    assert client.get_model_version_by_alias("p0", "champion").version == 3
+    client.set_registered_model_alias("p0", "champion", "1")
+    assert registry.champion("p0")[0] == 1, "rolling back is moving an alias"  # type: ignore[index]
+
+
+def test_too_few_rows_fail_the_gate_and_register_nothing(registry: Registry) -> None:
+    for n in (0, 49, 60):
+        outcome = lifecycle.run(replace(SMALL), rows(n=n, days=20), registry, OPTIONS, is_synthetic=False, origin={})
+        assert [gate.passed for gate in outcome.gates] == [False]
+        assert outcome.logged is None
+    assert registry.champion("p0") is None

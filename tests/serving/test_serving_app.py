@@ -1,0 +1,196 @@
+"""The API on the champions of the main run."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from fastapi.testclient import TestClient
+
+from qc_assets.assets.resources import RegistryResource
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.models.p0 import SPEC as P0
+from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.serving import rows
+from qc_assets.serving.app import create_app
+from qc_assets.serving.schemas import Facts, IssueFacts, PullRequestFacts
+from qc_assets.settings import Settings
+from qc_assets.store.warehouse import Warehouse
+
+FACTS = {"worker_id": "dev-00001", "task_id": "acme/atlas#99999", "lines_changed": 50, "files_changed": 2,
+         "title_length": 40}  # fmt: skip
+
+
+def test_a_prediction_has_its_bucket_and_action_and_nothing_else(api: TestClient) -> None:
+    answer = api.post("/predict", json=FACTS).json()
+    assert set(answer) == {
+        *("task_id", "worker_id", "p0", "confidence_bucket", "recommended_action", "model_version"),
+    }
+    assert 0 < answer["p0"] < 1 and answer["model_version"] == "1"
+    assert answer["task_id"] == FACTS["task_id"] and answer["worker_id"] == FACTS["worker_id"]
+    better = api.post("/predict", json=FACTS | {"worker_pass_rate": 0.99, "lines_changed": 3}).json()
+    assert better["p0"] > answer["p0"]
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("lines_changed", -1), ("files_changed", 0), ("worker_pass_rate", 1.5), ("submission_hour", 24),
+    ("worker_id", ""), ("lines_chnged", 3), ("task_id", "a\0b"), ("worker_avg_cycles", "many"),
+])  # fmt: skip
+def test_bad_fields_are_named(api: TestClient, field: str, value: object) -> None:
+    answer = api.post("/predict", json=FACTS | {field: value})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][-1] == field and answer.json()["detail"][0]["msg"]
+
+
+def test_a_batch_answers_in_order_and_as_single_requests_do(api: TestClient) -> None:
+    asked = [FACTS | {"lines_changed": lines} for lines in (1, 100, 10_000)]
+    batch = api.post("/predict/batch", json={"rows": asked}).json()["predictions"]
+    assert [one["p0"] for one in batch] == [api.post("/predict", json=row).json()["p0"] for row in asked]
+    assert set(batch[0]) == set(api.post("/predict", json=asked[0]).json())
+    assert api.post("/predict/batch", json={"rows": []}).status_code == 422
+    assert api.post("/predict/batch", json={"rows": [FACTS] * 10_001}).status_code == 422
+
+
+def test_reasons_and_doubts_come_on_request(api: TestClient) -> None:
+    details = api.post("/predict?details=true", json=FACTS).json()["details"]
+    assert len(details["reasons"]) == 3
+    effects = [abs(reason["contribution"]) for reason in details["reasons"]]
+    assert effects == sorted(effects, reverse=True) and effects[0] > 0
+    assert not details["is_known_task"] and "link_count" in details["unknown_features"]
+    # A change that is even smaller should be moved by its size, too.
+    tiny = api.post("/predict?details=true", json=FACTS | {"lines_changed": 100_000, "files_changed": 500}).json()
+    assert {"log_lines", "files_changed"} & {reason["feature"] for reason in tiny["details"]["reasons"]}
+
+
+def test_near_even_odds_the_answer_is_uncertain(api: TestClient) -> None:
+    asked = [FACTS | {"worker_id": f"dev-{n:05}", "lines_changed": 20 * n + 1} for n in range(300)]
+    found = api.post("/predict/batch", json={"rows": asked}).json()["predictions"]
+    for row, one in zip(asked, found, strict=True):
+        is_even = max(one["p0"], 1 - one["p0"]) < 0.55
+        if is_even or one is found[0]:
+            details = api.post("/predict?details=true", json=row).json()["details"]
+            assert (details["answer"] == "UNCERTAIN") == is_even
+            if is_even:
+                return
+    pytest.fail("none of 300 was near even odds")
+
+
+def _bundle(settings: Settings, model: str) -> Any:
+    found = RegistryResource.from_settings(settings).open().champion(model)
+    assert found is not None
+    return found[1]
+
+
+def _same_vector(
+    api: TestClient, settings: Settings, spec: ModelSpec, facts: Facts, theirs: pl.DataFrame
+) -> np.ndarray:
+    """The API's matrix is the training SQL's; returns the bundle's answer to the latter."""
+    knowledge = api.app.state.serving.knowledge  # type: ignore[attr-defined]
+    bundle = _bundle(settings, spec.name)
+    ours = rows.frame(rows.rows([facts], knowledge), spec)
+    np.testing.assert_array_equal(bundle.matrix(ours), bundle.matrix(theirs))
+    return bundle.predict(theirs)[0]
+
+
+def test_a_historical_pull_request_gets_the_vector_and_p0_of_the_training_sql(
+    api: TestClient, serving_settings: Settings
+) -> None:
+    found = Warehouse.from_settings(serving_settings).query(
+        "SELECT f.*, r.name AS repo, u.login FROM features.pull_requests AS f "
+        "JOIN raw.repositories AS r USING (repo_id) JOIN raw.users AS u ON f.author_id = u.user_id "
+        "WHERE exclusion IS NULL AND link_count > 0 AND author_prior_prs_in_repo > 2 ORDER BY opened_at DESC LIMIT 20"
+    )
+    assert len(found) == 20
+    for index in range(20):
+        one = found.row(index, named=True)
+        least = ("lines_changed", "files_changed", "title_length")
+        asked = {name: one[name] for name in least} | {"worker_id": one["login"].upper()}
+        asked["task_id"] = f"{one['repo']}#{one['number']}"
+        p0 = _same_vector(api, serving_settings, P0, PullRequestFacts(**asked), found[index])
+        assert api.post("/predict", json=asked).json()["p0"] == p0
+    somebody_else = api.post("/predict?details=true", json=asked | {"worker_id": "nobody"}).json()
+    assert not somebody_else["details"]["is_known_task"], "what its author knew is not another's"
+
+
+def test_issues_are_answered_with_an_interval_and_as_in_training(api: TestClient, serving_settings: Settings) -> None:
+    found = Warehouse.from_settings(serving_settings).query(
+        "SELECT f.*, r.name AS repo, u.login FROM features.issues AS f JOIN raw.repositories AS r USING (repo_id) "
+        "JOIN raw.users AS u ON f.author_id = u.user_id WHERE exclusion IS NULL ORDER BY opened_at DESC LIMIT 1"
+    )
+    one = found.row(0, named=True)
+    asked = {"worker_id": one["login"], "task_id": f"{one['repo']}#{one['number']}"}
+    hours = _same_vector(api, serving_settings, RESOLUTION_TIME, IssueFacts(**asked), found)
+    answer = api.post("/predict/resolution-time", json=asked).json()
+    assert [answer["lower"], answer["hours"], answer["upper"]] == hours.tolist()
+    assert 0 <= answer["lower"] <= answer["hours"] <= answer["upper"] <= answer["horizon_hours"]
+    closing = api.post("/predict/close-in-7-days?details=true", json=asked).json()
+    likely = closing["probability"]
+    word = "UNCERTAIN" if max(likely, 1 - likely) < 0.55 else "closed" if likely >= 0.5 else "open"
+    assert closing["answer"] == word and len(closing["details"]["reasons"]) == 3
+    stranger = api.post("/predict/close-in-7-days", json={"worker_id": "x", "task_id": "y", "is_bug": True})
+    assert 0 < stranger.json()["probability"] < 1
+
+
+def test_comments_are_classified_or_uncertain(api: TestClient, serving_settings: Settings) -> None:
+    bundle = _bundle(serving_settings, "comment_category")
+    bodies = ["Please rename this variable, the name says nothing.", "Typo in the docstring.", "hm"]
+    for body in bodies:
+        answer = api.post("/classify/comment", json={"body": body}).json()
+        expected = bundle.predict(pl.DataFrame({"body": [body], "path": [None]}, schema_overrides={"path": pl.String}))
+        assert answer["confidence"] == pytest.approx(expected.max(), abs=1e-6)
+        assert sum(answer["probabilities"].values()) == pytest.approx(1)
+        best = max(answer["probabilities"], key=answer["probabilities"].get)
+        assert answer["category"] == (best if answer["confidence"] >= 0.6 else "UNCERTAIN")
+    assert api.post("/classify/comment", json={"body": ""}).status_code == 422
+
+
+def test_models_say_what_they_are(api: TestClient) -> None:
+    info = api.get("/model/info").json()
+    assert set(info) == {"p0", "resolution_time", "close_in_7_days", "comment_category"}
+    p0 = info["p0"]
+    assert p0["version"] == "1" and p0["is_synthetic"] and p0["features"][: len(P0.features)] == list(P0.features)
+    assert p0["window"]["train_from"] < p0["window"]["train_until"] and p0["window"]["train_rows"] > 0
+    assert p0["metrics"]["roc_auc"]["lower"] < p0["metrics"]["roc_auc"]["value"] < p0["metrics"]["roc_auc"]["upper"]
+    health = api.get("/health").json()
+    assert health["status"] == "ok" and health["champions"]["p0"] == "1"
+
+
+def test_every_endpoint_has_examples(api: TestClient) -> None:
+    document = api.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+
+    def shows(content: dict[str, Any]) -> bool:
+        (media,) = content.values()
+        schema = schemas.get(media.get("schema", {}).get("$ref", "").rpartition("/")[2], {})
+        nested = [
+            one.get("$ref", one.get("items", {}).get("$ref", "")) for one in schema.get("properties", {}).values()
+        ]
+        return (
+            "example" in media
+            or "example" in schema
+            or any("example" in schemas.get(name.rpartition("/")[2], {}) for name in nested)
+        )
+
+    seen = 0
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["description"], path
+            assert path == "/" or shows(operation["responses"]["200"]["content"]), path
+            assert "requestBody" not in operation or shows(operation["requestBody"]["content"]), path
+            seen += 1
+    assert seen == 12
+
+
+def test_without_a_champion_it_says_which_command_trains_one(make_settings: Any) -> None:
+    settings = make_settings()
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        answer = client.post("/predict", json=FACTS)
+        assert answer.status_code == 503 and "run `qc train p0`" in answer.json()["detail"]
+        assert "qc demo" in client.get("/health").json()["troubles"]["warehouse"]
+        with Warehouse.from_settings(settings).write():
+            pass  # an empty warehouse
+        client.app.state.serving.refresh_knowledge()  # type: ignore[attr-defined]
+        health = client.get("/health").json()
+        assert health["status"] == "degraded" and "no features yet" in health["troubles"]["warehouse"]
+        assert "qc train comment_category" in health["troubles"]["comment_category"]
+        assert client.get("/").status_code == 200

@@ -1,0 +1,97 @@
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from qc_assets.assets.partitions import days_between
+from qc_assets.errors import SourceError
+from qc_assets.sources.demo.source import DemoSource
+from qc_assets.sources.demo.tables import generate
+from qc_assets.sources.loading import load
+from qc_assets.store.schema import RAW_TABLES
+from qc_assets.store.warehouse import Warehouse
+
+
+@pytest.fixture(scope="module")
+def world() -> dict[str, pl.DataFrame]:
+    return generate(3_000, 90, date(2024, 1, 1), 7)
+
+
+def test_the_same_seed_gives_the_same_world_and_another_seed_another(world: dict[str, pl.DataFrame]) -> None:
+    again, other = generate(3_000, 90, date(2024, 1, 1), 7), generate(3_000, 90, date(2024, 1, 1), 8)
+    for table, frame in world.items():
+        columns = sorted(frame.columns)
+        assert frame.select(columns).sort(columns).equals(again[table].select(columns).sort(columns)), table
+    assert not world["truth"].equals(other["truth"])
+
+
+def test_verdicts_are_draws_from_the_true_probability(world: dict[str, pl.DataFrame]) -> None:
+    truth = world["truth"]
+    z = (truth["passed"].cast(float) - truth["p0"]) / (truth["p0"] * (1 - truth["p0"])).sqrt()
+    assert abs(z.mean()) < 4 / np.sqrt(truth.height)
+    assert 0.9 < z.std() < 1.1
+
+
+def test_the_truth_reaches_no_table(world: dict[str, pl.DataFrame]) -> None:
+    columns = {name for table in RAW_TABLES for name in world[table].columns}
+    assert not columns & {"p0", "passed", "skill", "culture", "prior"}
+
+
+def test_it_has_what_a_github_has(world: dict[str, pl.DataFrame]) -> None:
+    prs, reviews = world["pull_requests"].unique(["repo_id", "number"]), world["reviews"]
+    assert 0.03 < prs["author_is_bot"].mean() < 0.10
+    assert prs["opened_is_draft"].sum() > 0
+    assert set(reviews["state"]) == {"APPROVED", "CHANGES_REQUESTED", "COMMENTED", "DISMISSED"}
+    weekday = prs["created_at"].dt.weekday().value_counts().sort("created_at")["count"]
+    assert weekday[:5].min() > weekday[5:].max()
+    numbers = pl.concat([frame.select("repo_id", "number").unique() for frame in (prs, world["issues"])])
+    assert numbers.is_unique().all()
+    gaps = numbers.group_by("repo_id").agg(pl.col("number").max() - pl.len())["number"]
+    assert set(gaps) == {0}, "numbers of a repository are consecutive"
+
+
+def test_all_ids_are_negative_so_that_nothing_is_taken_for_github(world: dict[str, pl.DataFrame]) -> None:
+    for table in RAW_TABLES:
+        ids = [name for name in world[table].columns if name.endswith("_id")]
+        assert all((world[table][name].drop_nulls() < 0).all() for name in ids), table
+
+
+def test_days_outside_of_the_world_are_refused(make_settings) -> None:
+    settings = make_settings()
+    source = DemoSource.from_settings(settings)
+    with pytest.raises(SourceError, match=r"no 2025-01-01: it runs from 2024-01-01 to 2024-02-29"):
+        load(Warehouse.from_settings(settings), source, [date(2025, 1, 1)])
+
+
+def test_loading_in_any_pieces_gives_the_same_tables(make_settings, tmp_path) -> None:
+    settings = make_settings()
+    source = DemoSource.from_settings(settings)
+    days = days_between(settings.first_date, settings.last_date)
+    whole, pieces = (Warehouse(tmp_path / f"{name}.duckdb", staging=tmp_path / name) for name in ("whole", "pieces"))
+    load(whole, source, days)
+    for part in (days[40:], days[:15], days[10:45]):
+        load(pieces, source, part)
+    names = [f"raw.{table}" for table in RAW_TABLES]
+    assert whole.snapshot(names) == pieces.snapshot(names)
+    assert whole.query("SELECT count(*) FROM raw.pull_requests").item() == 300
+
+
+def test_another_world_replaces_the_old_one_instead_of_mixing_with_it(make_settings) -> None:
+    first, second = make_settings(), make_settings(demo_prs=200, seed=5)
+    warehouse = Warehouse.from_settings(first)
+    load(warehouse, DemoSource.from_settings(first), days_between(first.first_date, first.last_date))
+    load(warehouse, DemoSource.from_settings(second), days_between(second.first_date, second.last_date)[:10])
+    newest = warehouse.query("SELECT max(created_at) FROM raw.pull_requests").item()
+    assert newest.date() <= date(2024, 1, 10)
+
+
+def test_a_repository_filter_loads_that_repository_only(make_settings) -> None:
+    settings = make_settings()
+    warehouse, source = Warehouse.from_settings(settings), DemoSource.from_settings(settings)
+    days = days_between(settings.first_date, settings.last_date)
+    load(warehouse, source, days, repos=("acme/atlas",))
+    assert warehouse.query("SELECT DISTINCT name FROM raw.repositories")["name"].to_list() == ["acme/atlas"]
+    assert warehouse.query("SELECT count(DISTINCT repo_id) FROM raw.pull_requests").item() == 1
+    with pytest.raises(SourceError, match="no repository no/such"):
+        load(warehouse, source, days, repos=("no/such",))

@@ -1,0 +1,99 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.store.schema import RAW_TABLES, columns
+from qc_assets.store.warehouse import Warehouse
+
+
+def test_reading_before_the_first_write_says_what_to_do(warehouse: Warehouse) -> None:
+    with pytest.raises(WarehouseMissingError, match="qc demo"):
+        warehouse.query("SELECT 1")
+
+
+def test_a_failed_write_leaves_nothing_behind(warehouse: Warehouse) -> None:
+    with warehouse.write() as connection:
+        connection.execute("CREATE TABLE reports.kept AS SELECT 1 AS x")
+    with pytest.raises(RuntimeError, match="half-way"), warehouse.write() as connection:
+        connection.execute("INSERT INTO reports.kept VALUES (2)")
+        raise RuntimeError("half-way")
+    assert warehouse.query("FROM reports.kept")["x"].to_list() == [1]
+
+
+def test_read_cannot_write(warehouse: Warehouse) -> None:
+    with warehouse.write():
+        pass
+    with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+        warehouse.query("DELETE FROM raw.users")
+
+
+def test_every_column_of_every_table_has_a_comment() -> None:
+    tables = [f"raw.{table}" for table in RAW_TABLES]
+    tables += ["ops.ingest_log", "ops.dead_letters", "ops.coverage", "features.pull_requests", "features.issues"]
+    tables += ["ml.model_versions", "ml.evaluations", "ml.test_predictions"]
+    tables += ["reports.funnel", "reports.weekly_activity", "reports.calibration"]
+    silent = [(table, name) for table in tables for name, _, comment in columns(table) if not comment]
+    assert silent == []
+
+
+def _hold(path: Path, seconds: float) -> "subprocess.Popen[str]":
+    code = f"import duckdb, time; c = duckdb.connect({str(path)!r}); print('held', flush=True); time.sleep({seconds})"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_reader_waits_while_another_process_writes(warehouse: Warehouse) -> None:
+    with warehouse.write():
+        pass
+    holder = _hold(warehouse.path, 1.0)
+    assert warehouse.query("SELECT 42 AS x").item() == 42
+    holder.wait()
+
+
+def test_a_lock_that_is_never_released_is_an_error_that_names_the_holder(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "qc.duckdb", lock_timeout_s=0.3)
+    with warehouse.write():
+        pass
+    holder = _hold(warehouse.path, 60)
+    try:
+        with pytest.raises(WarehouseBusyError, match=f"process {holder.pid} has kept .* QC_LOCK_TIMEOUT_S"):
+            warehouse.query("SELECT 1")
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_snapshots_depend_on_contents_not_on_order(warehouse: Warehouse) -> None:
+    with warehouse.write() as connection:
+        connection.execute("CREATE TABLE reports.a AS FROM range(1000)")
+        connection.execute("CREATE TABLE reports.b AS SELECT range FROM range(1000) ORDER BY range DESC")
+        connection.execute("CREATE TABLE reports.c AS SELECT range + 1 AS range FROM range(1000)")
+    identity = {name: warehouse.snapshot([f"reports.{name}"]) for name in "abc"}
+    with warehouse.write() as connection:
+        connection.execute("DROP TABLE reports.a; ALTER TABLE reports.b RENAME TO a")
+    assert warehouse.snapshot(["reports.a"]) == identity["a"]
+    assert identity["c"] not in (identity["a"], identity["b"])
+
+
+def test_a_warehouse_of_another_version_is_refused_not_mixed(warehouse: Warehouse) -> None:
+    with warehouse.write() as connection:
+        connection.execute("ALTER TABLE raw.users ADD COLUMN shoe_size INTEGER")
+        connection.execute("UPDATE ops.schema_version SET version = 'older'")
+    with (
+        pytest.raises(QcError, match=r"another version of qc-assets \(raw.users has other columns\)"),
+        warehouse.write(),
+    ):
+        pass
+
+
+def test_a_name_that_is_no_table_name_is_refused(warehouse: Warehouse) -> None:
+    with warehouse.write():
+        pass
+    with pytest.raises(QcError, match="is not a table name"):
+        warehouse.snapshot(['raw."users; DROP TABLE x"'])
