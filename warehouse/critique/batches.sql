@@ -3,7 +3,8 @@ CREATE TABLE IF NOT EXISTS critique.batches (
     repo_id BIGINT PRIMARY KEY,
     batch VARCHAR NOT NULL
 );
-COMMENT ON TABLE critique.batches IS 'Which batch a repository''s comments are worked on in; a repository stays where it is';
+COMMENT ON TABLE critique.batches IS
+    'Which batch a repository''s comments are worked on in; a repository stays where it is';
 COMMENT ON COLUMN critique.batches.repo_id IS 'Repository';
 COMMENT ON COLUMN critique.batches.batch IS 'Name of the batch, which is a partition in Dagster';
 

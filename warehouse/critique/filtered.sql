@@ -17,7 +17,8 @@ COMMENT ON COLUMN critique.filtered.repo_id IS 'Repository';
 COMMENT ON COLUMN critique.filtered.number IS 'Pull request';
 COMMENT ON COLUMN critique.filtered.thread_id IS 'First comment of its discussion';
 COMMENT ON COLUMN critique.filtered.reason IS 'Why it was rejected; NULL for those that are kept';
-COMMENT ON COLUMN critique.filtered.margin IS 'Likeness to comments that teach something, less that to those that do not; NULL where a rule decided';
+COMMENT ON COLUMN critique.filtered.margin IS
+    'Likeness to comments that teach something, less that to those that do not; NULL where a rule decided';
 COMMENT ON COLUMN critique.filtered.duplicate_of IS 'The earlier comment that says the same';
 COMMENT ON COLUMN critique.filtered.version IS 'Of the filter: exemplars and thresholds';
 

@@ -13,11 +13,14 @@ CREATE TABLE IF NOT EXISTS critique.log (
     error VARCHAR,
     PRIMARY KEY (batch, step)
 );
-COMMENT ON TABLE critique.log IS 'The checkpoint of comment mining: a step that is done for the same comments in the same version is not done again';
+COMMENT ON TABLE critique.log IS
+    'The checkpoint of comment mining: a step that is done for the same comments in the same version is not done again';
 COMMENT ON COLUMN critique.log.batch IS 'Batch of repositories';
 COMMENT ON COLUMN critique.log.step IS 'filtered, summaries or diffs: the table that it fills';
 COMMENT ON COLUMN critique.log.fingerprint IS 'Of the comments, and of the version and settings of the step';
-COMMENT ON COLUMN critique.log.status IS 'done; partial: some items failed and will be tried again; failed: nothing was written, what was there before stays';
+COMMENT ON COLUMN critique.log.status IS
+    'done; partial: some items failed and will be tried again; failed: nothing was written, what was there '
+    'before stays';
 COMMENT ON COLUMN critique.log.rows IS 'Rows written';
 COMMENT ON COLUMN critique.log.failures IS 'Items that failed (ops.dead_letters, source critique)';
 COMMENT ON COLUMN critique.log.counts IS 'Rows by reason or kind, as JSON';

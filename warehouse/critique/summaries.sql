@@ -27,4 +27,8 @@ COMMENT ON COLUMN critique.summaries.error IS 'Why there is none: ceiling, or wh
 DELETE FROM critique.summaries WHERE batch = $batch;
 
 -- name: some
-SELECT comments, summary, outcome FROM critique.summaries WHERE batch = $batch ORDER BY comments DESC, thread_id LIMIT 5;
+SELECT comments, summary, outcome
+FROM critique.summaries
+WHERE batch = $batch
+ORDER BY comments DESC, thread_id
+LIMIT 5;

@@ -13,19 +13,23 @@ CREATE TABLE features.comments (
     exclusion VARCHAR,
     observed_until TIMESTAMP NOT NULL
 );
-COMMENT ON TABLE features.comments IS 'One row a review comment, of the warehouse or of a labelled file, with its category if a person gave one';
+COMMENT ON TABLE features.comments IS
+    'One row a review comment, of the warehouse or of a labelled file, with its category if a person gave one';
 COMMENT ON COLUMN features.comments.repo_id IS 'Repository; 0 for comments that are in a labelled file only';
 COMMENT ON COLUMN features.comments.number IS 'Pull request; 0 for comments that are in a labelled file only';
-COMMENT ON COLUMN features.comments.comment_id IS 'Comment; a large negative number for comments that are in a labelled file only';
+COMMENT ON COLUMN features.comments.comment_id IS
+    'Comment; a large negative number for comments that are in a labelled file only';
 COMMENT ON COLUMN features.comments.opened_at IS 'When it was written (UTC)';
 COMMENT ON COLUMN features.comments.author_id IS 'Account of its author';
 COMMENT ON COLUMN features.comments.source IS 'Source of the newest observation; demo is synthetic';
 COMMENT ON COLUMN features.comments.body IS 'The comment';
 COMMENT ON COLUMN features.comments.path IS 'File that it is about';
-COMMENT ON COLUMN features.comments.category IS 'Label: the newest feedback, else what an imported file says; NULL if nobody gave one';
+COMMENT ON COLUMN features.comments.category IS
+    'Label: the newest feedback, else what an imported file says; NULL if nobody gave one';
 COMMENT ON COLUMN features.comments.label_origin IS 'feedback, the name of the file, or demo';
 COMMENT ON COLUMN features.comments.exclusion IS 'Why models do not use it: empty, bot, reply; NULL if they do';
-COMMENT ON COLUMN features.comments.observed_until IS 'Comments are judged by their text alone, so this never cuts any off';
+COMMENT ON COLUMN features.comments.observed_until IS
+    'Comments are judged by their text alone, so this never cuts any off';
 
 -- name: rows
 WITH feedback AS (

@@ -42,23 +42,33 @@ CREATE TABLE features.issues (
     observed_until TIMESTAMP,
     PRIMARY KEY (repo_id, number)
 );
-COMMENT ON TABLE features.issues IS 'One row an issue: what was known at the instant it was opened, and when it was closed';
+COMMENT ON TABLE features.issues IS
+    'One row an issue: what was known at the instant it was opened, and when it was closed';
 COMMENT ON COLUMN features.issues.repo_id IS 'Repository';
 COMMENT ON COLUMN features.issues.number IS 'Number within the repository';
 COMMENT ON COLUMN features.issues.opened_at IS 'The instant that every feature is computed for (UTC)';
-COMMENT ON COLUMN features.issues.author_id IS 'Account of the author; NULL for a deleted account, whose history is unknown';
+COMMENT ON COLUMN features.issues.author_id IS
+    'Account of the author; NULL for a deleted account, whose history is unknown';
 COMMENT ON COLUMN features.issues.source IS 'Source of the newest observation; demo is synthetic';
-COMMENT ON COLUMN features.issues.author_prior_issues IS 'Issues that the author had opened before, anywhere in the warehouse';
+COMMENT ON COLUMN features.issues.author_prior_issues IS
+    'Issues that the author had opened before, anywhere in the warehouse';
 COMMENT ON COLUMN features.issues.author_prior_issues_in_repo IS 'The same in this repository';
-COMMENT ON COLUMN features.issues.author_prior_prs_in_repo IS 'Pull requests that the author had opened before in this repository';
-COMMENT ON COLUMN features.issues.author_prior_merged_in_repo IS 'Pull requests of the author that had been merged before in this repository';
-COMMENT ON COLUMN features.issues.author_tenure_in_repo_days IS 'Days since the author''s first pull request or issue in this repository; 0 for the first';
-COMMENT ON COLUMN features.issues.author_seniority IS 'newcomer, junior, mid or senior in this repository at the opening, or unknown; for reports, not a feature of any model';
+COMMENT ON COLUMN features.issues.author_prior_prs_in_repo IS
+    'Pull requests that the author had opened before in this repository';
+COMMENT ON COLUMN features.issues.author_prior_merged_in_repo IS
+    'Pull requests of the author that had been merged before in this repository';
+COMMENT ON COLUMN features.issues.author_tenure_in_repo_days IS
+    'Days since the author''s first pull request or issue in this repository; 0 for the first';
+COMMENT ON COLUMN features.issues.author_seniority IS
+    'newcomer, junior, mid or senior in this repository at the opening, or unknown; for reports, not a feature '
+    'of any model';
 COMMENT ON COLUMN features.issues.author_prior_closed IS 'Issues of the author that had been closed before';
 COMMENT ON COLUMN features.issues.author_average_hours IS 'Mean hours to the closing of those';
-COMMENT ON COLUMN features.issues.author_days_since_last_issue IS 'Days since the author last opened an issue; NULL for the first';
+COMMENT ON COLUMN features.issues.author_days_since_last_issue IS
+    'Days since the author last opened an issue; NULL for the first';
 COMMENT ON COLUMN features.issues.author_tenure_days IS 'Days since the author first opened an issue; 0 for the first';
-COMMENT ON COLUMN features.issues.author_is_newcomer IS 'No issue or pull request of the author had been opened in this repository';
+COMMENT ON COLUMN features.issues.author_is_newcomer IS
+    'No issue or pull request of the author had been opened in this repository';
 COMMENT ON COLUMN features.issues.author_association IS 'The author''s standing in the repository at the opening';
 COMMENT ON COLUMN features.issues.repo_closed_recently IS 'Issues closed in the last 90 days';
 COMMENT ON COLUMN features.issues.repo_open_issues IS 'Open issues in the repository (its load)';
@@ -70,7 +80,8 @@ COMMENT ON COLUMN features.issues.link_count IS 'Links in the description at the
 COMMENT ON COLUMN features.issues.checklist_items IS 'Checklist items in the description at the opening';
 COMMENT ON COLUMN features.issues.code_blocks IS 'Fenced code blocks in the description at the opening';
 COMMENT ON COLUMN features.issues.label_count IS 'Labels on the issue at the opening';
-COMMENT ON COLUMN features.issues.is_bug IS 'By a label put on up to the opening, or the title''s prefix (fix: or bug:)';
+COMMENT ON COLUMN features.issues.is_bug IS
+    'By a label put on up to the opening, or the title''s prefix (fix: or bug:)';
 COMMENT ON COLUMN features.issues.is_feature IS 'By label, or prefix (feat:)';
 COMMENT ON COLUMN features.issues.is_documentation IS 'By label, or prefix (docs:)';
 COMMENT ON COLUMN features.issues.is_refactor IS 'By label, or prefix (refactor:)';
@@ -78,10 +89,15 @@ COMMENT ON COLUMN features.issues.hour IS 'Hour of the opening, 0 to 23 (UTC)';
 COMMENT ON COLUMN features.issues.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
 COMMENT ON COLUMN features.issues.is_weekend IS 'Saturday or Sunday (UTC)';
 COMMENT ON COLUMN features.issues.closed_at IS 'When it was closed (UTC); NULL while open';
-COMMENT ON COLUMN features.issues.resolution_hours IS 'Target: what people corrected it to (ml.feedback), else hours from the opening to the closing; NULL while open (right-censored)';
+COMMENT ON COLUMN features.issues.resolution_hours IS
+    'Target: what people corrected it to (ml.feedback), else hours from the opening to the closing; NULL while '
+    'open (right-censored)';
 COMMENT ON COLUMN features.issues.censored_hours IS 'Hours that an open issue has been watched; NULL for closed ones';
-COMMENT ON COLUMN features.issues.closed_in_7_days IS 'Target: what people corrected it to, else closed within 168 hours; NULL for issues watched for less than that and still open';
-COMMENT ON COLUMN features.issues.exclusion IS 'Why models do not train on it: opening_not_observed, outside_coverage, bot; NULL if they do';
+COMMENT ON COLUMN features.issues.closed_in_7_days IS
+    'Target: what people corrected it to, else closed within 168 hours; NULL for issues watched for less than '
+    'that and still open';
+COMMENT ON COLUMN features.issues.exclusion IS
+    'Why models do not train on it: opening_not_observed, outside_coverage, bot; NULL if they do';
 COMMENT ON COLUMN features.issues.observed_until IS 'End of the repository''s covered time';
 
 -- name: rows
@@ -316,7 +332,8 @@ SELECT
     issues.closed_at,
     coalesce(corrected_hours.hours, epoch(issues.closed_at - issues.created_at) / 3600) AS resolution_hours,
     CASE
-        WHEN issues.closed_at IS NULL AND corrected_hours.hours IS NULL THEN epoch(covered.covered_until - issues.created_at) / 3600
+        WHEN issues.closed_at IS NULL AND corrected_hours.hours IS NULL
+            THEN epoch(covered.covered_until - issues.created_at) / 3600
     END AS censored_hours,
     CASE
         WHEN corrected_closing.closed IS NOT NULL THEN corrected_closing.closed
@@ -374,7 +391,10 @@ FROM groups_of('features.issues', 'raw.issues') AS groups
 INNER JOIN features.issues AS items ON groups.repo_id = items.repo_id AND groups.number = items.number;
 
 -- name: exclusions
-SELECT coalesce(exclusion, 'none: models may train on it') AS exclusion, count(*) AS issues, avg(closed_in_7_days::INTEGER) AS closed_in_7_days
+SELECT
+    coalesce(exclusion, 'none: models may train on it') AS exclusion,
+    count(*) AS issues,
+    avg(closed_in_7_days::INTEGER) AS closed_in_7_days
 FROM features.issues
 GROUP BY exclusion
 ORDER BY issues DESC;

@@ -47,31 +47,48 @@ CREATE TABLE features.pull_requests (
     observed_until TIMESTAMP,
     PRIMARY KEY (repo_id, number)
 );
-COMMENT ON TABLE features.pull_requests IS 'One row a pull request: what was known at the instant it was opened, and how its first review ended';
+COMMENT ON TABLE features.pull_requests IS
+    'One row a pull request: what was known at the instant it was opened, and how its first review ended';
 COMMENT ON COLUMN features.pull_requests.repo_id IS 'Repository';
 COMMENT ON COLUMN features.pull_requests.number IS 'Number within the repository';
 COMMENT ON COLUMN features.pull_requests.opened_at IS 'The instant that every feature is computed for (UTC)';
-COMMENT ON COLUMN features.pull_requests.author_id IS 'Account of the author; NULL for a deleted account, whose history is unknown';
+COMMENT ON COLUMN features.pull_requests.author_id IS
+    'Account of the author; NULL for a deleted account, whose history is unknown';
 COMMENT ON COLUMN features.pull_requests.source IS 'Source of the newest observation; demo is synthetic';
-COMMENT ON COLUMN features.pull_requests.author_prior_prs IS 'Pull requests that the author had opened before, anywhere in the warehouse';
+COMMENT ON COLUMN features.pull_requests.author_prior_prs IS
+    'Pull requests that the author had opened before, anywhere in the warehouse';
 COMMENT ON COLUMN features.pull_requests.author_prior_prs_in_repo IS 'The same in this repository';
-COMMENT ON COLUMN features.pull_requests.author_prior_merged IS 'Pull requests of the author that had been merged before';
+COMMENT ON COLUMN features.pull_requests.author_prior_merged IS
+    'Pull requests of the author that had been merged before';
 COMMENT ON COLUMN features.pull_requests.author_prior_merged_in_repo IS 'The same in this repository';
-COMMENT ON COLUMN features.pull_requests.author_prior_decided IS 'Pull requests of the author whose first review had been decided before';
-COMMENT ON COLUMN features.pull_requests.author_pass_rate IS 'Share of those that passed, shrunk towards repo_pass_rate with a weight of 4';
-COMMENT ON COLUMN features.pull_requests.author_average_cycles IS 'Requests for changes that the author had received, for each pull request opened before';
-COMMENT ON COLUMN features.pull_requests.author_days_since_last_pr IS 'Days since the author last opened a pull request; NULL for the first';
-COMMENT ON COLUMN features.pull_requests.author_tenure_days IS 'Days since the author first opened a pull request; 0 for the first';
-COMMENT ON COLUMN features.pull_requests.author_is_newcomer IS 'No pull request of the author had been merged in this repository';
-COMMENT ON COLUMN features.pull_requests.author_tenure_in_repo_days IS 'Days since the author''s first pull request or issue in this repository; 0 for the first';
-COMMENT ON COLUMN features.pull_requests.author_seniority IS 'newcomer, junior, mid or senior in this repository at the opening, or unknown; for reports, not a feature of any model';
-COMMENT ON COLUMN features.pull_requests.author_association IS 'The author''s standing in the repository at the opening';
-COMMENT ON COLUMN features.pull_requests.repo_pass_rate IS 'Share of people''s pull requests that passed, of those decided in the last 90 days: (passed + 1) / (decided + 2)';
+COMMENT ON COLUMN features.pull_requests.author_prior_decided IS
+    'Pull requests of the author whose first review had been decided before';
+COMMENT ON COLUMN features.pull_requests.author_pass_rate IS
+    'Share of those that passed, shrunk towards repo_pass_rate with a weight of 4';
+COMMENT ON COLUMN features.pull_requests.author_average_cycles IS
+    'Requests for changes that the author had received, for each pull request opened before';
+COMMENT ON COLUMN features.pull_requests.author_days_since_last_pr IS
+    'Days since the author last opened a pull request; NULL for the first';
+COMMENT ON COLUMN features.pull_requests.author_tenure_days IS
+    'Days since the author first opened a pull request; 0 for the first';
+COMMENT ON COLUMN features.pull_requests.author_is_newcomer IS
+    'No pull request of the author had been merged in this repository';
+COMMENT ON COLUMN features.pull_requests.author_tenure_in_repo_days IS
+    'Days since the author''s first pull request or issue in this repository; 0 for the first';
+COMMENT ON COLUMN features.pull_requests.author_seniority IS
+    'newcomer, junior, mid or senior in this repository at the opening, or unknown; for reports, not a feature '
+    'of any model';
+COMMENT ON COLUMN features.pull_requests.author_association IS
+    'The author''s standing in the repository at the opening';
+COMMENT ON COLUMN features.pull_requests.repo_pass_rate IS
+    'Share of people''s pull requests that passed, of those decided in the last 90 days: (passed + 1) / (decided + 2)';
 COMMENT ON COLUMN features.pull_requests.repo_decided_recently IS 'How many were decided in the last 90 days';
 COMMENT ON COLUMN features.pull_requests.repo_open_prs IS 'Open pull requests in the repository (its review load)';
-COMMENT ON COLUMN features.pull_requests.repo_hours_to_first_review IS 'Median hours to the first review by a person, over the last 100 reviewed pull requests';
+COMMENT ON COLUMN features.pull_requests.repo_hours_to_first_review IS
+    'Median hours to the first review by a person, over the last 100 reviewed pull requests';
 COMMENT ON COLUMN features.pull_requests.log_lines IS 'ln(1 + lines_changed)';
-COMMENT ON COLUMN features.pull_requests.lines_changed IS 'Lines added and deleted by the commits that existed at the opening';
+COMMENT ON COLUMN features.pull_requests.lines_changed IS
+    'Lines added and deleted by the commits that existed at the opening';
 COMMENT ON COLUMN features.pull_requests.files_changed IS 'Files changed at the opening';
 COMMENT ON COLUMN features.pull_requests.commits IS 'Commits at the opening';
 COMMENT ON COLUMN features.pull_requests.additions_share IS 'Share of additions among the changed lines';
@@ -80,7 +97,8 @@ COMMENT ON COLUMN features.pull_requests.body_length IS 'Characters of the descr
 COMMENT ON COLUMN features.pull_requests.link_count IS 'Links in the description at the opening';
 COMMENT ON COLUMN features.pull_requests.checklist_items IS 'Checklist items in the description at the opening';
 COMMENT ON COLUMN features.pull_requests.code_blocks IS 'Fenced code blocks in the description at the opening';
-COMMENT ON COLUMN features.pull_requests.is_bug_fix IS 'By a label put on up to the opening, or the title''s prefix (fix:)';
+COMMENT ON COLUMN features.pull_requests.is_bug_fix IS
+    'By a label put on up to the opening, or the title''s prefix (fix:)';
 COMMENT ON COLUMN features.pull_requests.is_feature IS 'By label, or prefix (feat:)';
 COMMENT ON COLUMN features.pull_requests.is_documentation IS 'By label, or prefix (docs:)';
 COMMENT ON COLUMN features.pull_requests.is_refactor IS 'By label, or prefix (refactor:)';
@@ -88,11 +106,16 @@ COMMENT ON COLUMN features.pull_requests.hour IS 'Hour of the opening, 0 to 23 (
 COMMENT ON COLUMN features.pull_requests.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
 COMMENT ON COLUMN features.pull_requests.is_weekend IS 'Saturday or Sunday (UTC)';
 COMMENT ON COLUMN features.pull_requests.is_draft IS 'Opened as a draft; NULL where the source does not tell';
-COMMENT ON COLUMN features.pull_requests.passed IS 'Label: what people corrected it to (ml.feedback), else the first decisive review by another person approved, or it was merged without one';
+COMMENT ON COLUMN features.pull_requests.passed IS
+    'Label: what people corrected it to (ml.feedback), else the first decisive review by another person '
+    'approved, or it was merged without one';
 COMMENT ON COLUMN features.pull_requests.decided_at IS 'When that became known (UTC); NULL while undecided';
 COMMENT ON COLUMN features.pull_requests.review_cycles IS 'Requests for changes by other people, in all';
-COMMENT ON COLUMN features.pull_requests.exclusion IS 'Why p0 is not trained on it: opening_not_observed, outside_coverage, bot, draft, too_small, undecided; NULL if it is';
-COMMENT ON COLUMN features.pull_requests.observed_until IS 'End of the repository''s covered time: later decisions cannot have been seen';
+COMMENT ON COLUMN features.pull_requests.exclusion IS
+    'Why p0 is not trained on it: opening_not_observed, outside_coverage, bot, draft, too_small, undecided; '
+    'NULL if it is';
+COMMENT ON COLUMN features.pull_requests.observed_until IS
+    'End of the repository''s covered time: later decisions cannot have been seen';
 
 -- name: rows
 -- "Before" is strict throughout: what happened at the very instant of an opening is not known to it.
@@ -342,7 +365,10 @@ covered AS (
     QUALIFY row_number() OVER (PARTITION BY repo_id ORDER BY covered_until DESC, covered_from) = 1
 ),
 -- A person who knows better corrects the label, and nothing else: what others knew then stays what it was.
-corrected AS (SELECT repo_id, number, label = 'passed' AS passed, given_at FROM newest_feedback('ml.feedback', 'p0', 'outcome')),
+corrected AS (
+    SELECT repo_id, number, label = 'passed' AS passed, given_at
+    FROM newest_feedback('ml.feedback', 'p0', 'outcome')
+),
 features AS (
     SELECT
         pr.repo_id,
@@ -351,7 +377,8 @@ features AS (
         pr.author_id,
         pr.source,
         CASE WHEN pr.author_id IS NOT NULL THEN openings.author_prior_prs END::INTEGER AS author_prior_prs,
-        CASE WHEN pr.author_id IS NOT NULL THEN openings.author_prior_prs_in_repo END::INTEGER AS author_prior_prs_in_repo,
+        CASE WHEN pr.author_id IS NOT NULL THEN openings.author_prior_prs_in_repo END::INTEGER
+            AS author_prior_prs_in_repo,
         author.prior_merged::INTEGER AS author_prior_merged,
         author.prior_merged_in_repo::INTEGER AS author_prior_merged_in_repo,
         author.prior_decided::INTEGER AS author_prior_decided,
@@ -386,13 +413,16 @@ features AS (
         texts.code_blocks,
         CASE
             WHEN NOT kind_unknown
-                THEN list_contains(kinds.kinds, 'bug') OR coalesce(kinds.prefix IN ('fix', 'bugfix', 'hotfix', 'bug'), false)
+                THEN list_contains(kinds.kinds, 'bug')
+                    OR coalesce(kinds.prefix IN ('fix', 'bugfix', 'hotfix', 'bug'), false)
         END AS is_bug_fix,
         CASE
-            WHEN NOT kind_unknown THEN list_contains(kinds.kinds, 'feature') OR coalesce(kinds.prefix IN ('feat', 'feature'), false)
+            WHEN NOT kind_unknown
+                THEN list_contains(kinds.kinds, 'feature') OR coalesce(kinds.prefix IN ('feat', 'feature'), false)
         END AS is_feature,
         CASE
-            WHEN NOT kind_unknown THEN list_contains(kinds.kinds, 'docs') OR coalesce(kinds.prefix IN ('docs', 'doc'), false)
+            WHEN NOT kind_unknown
+                THEN list_contains(kinds.kinds, 'docs') OR coalesce(kinds.prefix IN ('docs', 'doc'), false)
         END AS is_documentation,
         CASE
             WHEN NOT kind_unknown
@@ -454,7 +484,10 @@ FROM groups_of('features.pull_requests', 'raw.pull_requests') AS groups
 INNER JOIN features.pull_requests AS items ON groups.repo_id = items.repo_id AND groups.number = items.number;
 
 -- name: exclusions
-SELECT coalesce(exclusion, 'none: p0 may train on it') AS exclusion, count(*) AS pull_requests, avg(passed::INTEGER) AS pass_rate
+SELECT
+    coalesce(exclusion, 'none: p0 may train on it') AS exclusion,
+    count(*) AS pull_requests,
+    avg(passed::INTEGER) AS pass_rate
 FROM features.pull_requests
 GROUP BY exclusion
 ORDER BY pull_requests DESC;

@@ -10,14 +10,18 @@ CREATE TABLE IF NOT EXISTS ml.feedback (
     given_by VARCHAR NOT NULL,
     given_at TIMESTAMP NOT NULL
 );
-COMMENT ON TABLE ml.feedback IS 'What people said the right answer is; kept apart from predictions, and never made from them';
+COMMENT ON TABLE ml.feedback IS
+    'What people said the right answer is; kept apart from predictions, and never made from them';
 COMMENT ON COLUMN ml.feedback.feedback_id IS 'Identity, so that the same feedback counts once';
 COMMENT ON COLUMN ml.feedback.model IS 'Model that it is about';
-COMMENT ON COLUMN ml.feedback.kind IS 'category or outcome: the truth, which models train on; override: a decision that a person replaced, which they do not';
+COMMENT ON COLUMN ml.feedback.kind IS
+    'category or outcome: the truth, which models train on; override: a decision that a person replaced, which '
+    'they do not';
 COMMENT ON COLUMN ml.feedback.repo_id IS 'Repository';
 COMMENT ON COLUMN ml.feedback.number IS 'Number of the pull request or issue';
 COMMENT ON COLUMN ml.feedback.comment_id IS 'Review comment; 0 where the pull request or issue itself is meant';
-COMMENT ON COLUMN ml.feedback.label IS 'The right answer: a category; passed or failed; closed or open; hours; or the action that was taken';
+COMMENT ON COLUMN ml.feedback.label IS
+    'The right answer: a category; passed or failed; closed or open; hours; or the action that was taken';
 COMMENT ON COLUMN ml.feedback.reason IS 'Why, in the words of who gave it';
 COMMENT ON COLUMN ml.feedback.given_by IS 'Who said so';
 COMMENT ON COLUMN ml.feedback.given_at IS 'When (UTC); the newest counts';

@@ -22,7 +22,9 @@ COMMENT ON TABLE ml.model_versions IS 'The MLflow registry as a table: one row a
 COMMENT ON COLUMN ml.model_versions.model IS 'Name of the model';
 COMMENT ON COLUMN ml.model_versions.version IS 'Version in the MLflow registry';
 COMMENT ON COLUMN ml.model_versions.task IS 'Kind of its answers: probability, duration or category';
-COMMENT ON COLUMN ml.model_versions.status IS 'champion: the one that is served; challenger: the newest that is not; retired: an earlier champion; rejected: lost';
+COMMENT ON COLUMN ml.model_versions.status IS
+    'champion: the one that is served; challenger: the newest that is not; retired: an earlier champion; '
+    'rejected: lost';
 COMMENT ON COLUMN ml.model_versions.candidate IS 'Kind of estimator that won the selection';
 COMMENT ON COLUMN ml.model_versions.trained_at IS 'End of the training (UTC)';
 COMMENT ON COLUMN ml.model_versions.snapshot IS 'Identity of the contents of the tables that it was trained on';
@@ -45,7 +47,8 @@ WHERE model = $model AND (($promoted AND status = 'champion') OR status = 'chall
 -- name: record
 INSERT OR REPLACE INTO ml.model_versions BY NAME
 SELECT
-    $model AS model, $version AS version, $task AS task, $status AS status, $candidate AS candidate, $trained_at AS trained_at,
+    $model AS model, $version AS version, $task AS task,
+    $status AS status, $candidate AS candidate, $trained_at AS trained_at,
     $snapshot AS snapshot, $is_synthetic AS is_synthetic,
     $train_from AS train_from, $train_until AS train_until, $train_rows AS train_rows,
     $calibration_rows AS calibration_rows, $test_rows AS test_rows, $reason AS reason,

@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS ml.payouts (
     allowed VARCHAR[] NOT NULL,
     inputs VARCHAR NOT NULL
 );
-COMMENT ON TABLE ml.payouts IS 'Every payout that was asked for: what was paid or why it was refused, and all that it was computed from';
+COMMENT ON TABLE ml.payouts IS
+    'Every payout that was asked for: what was paid or why it was refused, and all that it was computed from';
 COMMENT ON COLUMN ml.payouts.entry IS 'Journal and number of the entry';
 COMMENT ON COLUMN ml.payouts.payout_id IS 'Identity that the caller gave, so that one payout is made once';
 COMMENT ON COLUMN ml.payouts.asked_at IS 'When (UTC)';

@@ -19,17 +19,24 @@ CREATE TABLE IF NOT EXISTS ml.predictions (
     latency_ms DOUBLE,
     PRIMARY KEY (model, version, repo_id, number, comment_id, entry)
 );
-COMMENT ON TABLE ml.predictions IS 'What champion and challenger say of every item whose outcome is not known, and what the API answered; kept when the outcome comes';
+COMMENT ON TABLE ml.predictions IS
+    'What champion and challenger say of every item whose outcome is not known, and what the API answered; kept '
+    'when the outcome comes';
 COMMENT ON COLUMN ml.predictions.model IS 'Name of the model';
 COMMENT ON COLUMN ml.predictions.version IS 'Version in the MLflow registry';
-COMMENT ON COLUMN ml.predictions.repo_id IS 'Repository; 0 if the API was asked about one that the warehouse does not know';
+COMMENT ON COLUMN ml.predictions.repo_id IS
+    'Repository; 0 if the API was asked about one that the warehouse does not know';
 COMMENT ON COLUMN ml.predictions.number IS 'Number of the pull request or issue';
 COMMENT ON COLUMN ml.predictions.comment_id IS 'Review comment; 0 where the pull request or issue itself is meant';
 COMMENT ON COLUMN ml.predictions.entry IS 'Journal and number of the entry if the API answered, else empty';
-COMMENT ON COLUMN ml.predictions.role IS 'What the version was when it was asked: champion or challenger by the job scoring; served: the champion, by the API';
-COMMENT ON COLUMN ml.predictions.opened_at IS 'When the item was opened (UTC); when it was asked about if that is unknown';
+COMMENT ON COLUMN ml.predictions.role IS
+    'What the version was when it was asked: champion or challenger by the job scoring; served: the champion, '
+    'by the API';
+COMMENT ON COLUMN ml.predictions.opened_at IS
+    'When the item was opened (UTC); when it was asked about if that is unknown';
 COMMENT ON COLUMN ml.predictions.predicted_at IS 'When the prediction was last made (UTC)';
-COMMENT ON COLUMN ml.predictions.as_of IS 'Up to when the item''s repository had been watched then: the outcome is later';
+COMMENT ON COLUMN ml.predictions.as_of IS
+    'Up to when the item''s repository had been watched then: the outcome is later';
 COMMENT ON COLUMN ml.predictions.prediction IS 'Calibrated probability; median in hours; or confidence in the answer';
 COMMENT ON COLUMN ml.predictions.lower IS 'Lower end of the 80 % interval, hours; durations only';
 COMMENT ON COLUMN ml.predictions.upper IS 'Upper end of it; at the horizon it means: or longer';

@@ -20,7 +20,8 @@ COMMENT ON COLUMN ml.promotions.kind IS 'training: judged after its training; ro
 COMMENT ON COLUMN ml.promotions.promoted IS 'Whether it became champion';
 COMMENT ON COLUMN ml.promotions.champion_before IS 'Champion until then; NULL if there was none';
 COMMENT ON COLUMN ml.promotions.reason IS 'Why, in words';
-COMMENT ON COLUMN ml.promotions.comparisons IS 'Challenger minus champion on the same rows, with 95 % interval and margin, by window and metric';
+COMMENT ON COLUMN ml.promotions.comparisons IS
+    'Challenger minus champion on the same rows, with 95 % interval and margin, by window and metric';
 
 -- name: previous
 -- Whom the champion replaced when it was last promoted.

@@ -7,7 +7,9 @@ CREATE TABLE IF NOT EXISTS ml.training_rows (
     time_window VARCHAR NOT NULL CHECK (time_window IN ('train', 'calibration', 'test')),
     PRIMARY KEY (model, version, repo_id, number, comment_id)
 );
-COMMENT ON TABLE ml.training_rows IS 'Which rows each version was fitted to, calibrated and tested on; ml.model_versions has the identity of their contents';
+COMMENT ON TABLE ml.training_rows IS
+    'Which rows each version was fitted to, calibrated and tested on; ml.model_versions has the identity of '
+    'their contents';
 COMMENT ON COLUMN ml.training_rows.model IS 'Name of the model';
 COMMENT ON COLUMN ml.training_rows.version IS 'Version in the MLflow registry';
 COMMENT ON COLUMN ml.training_rows.repo_id IS 'Repository';

@@ -17,8 +17,12 @@ COMMENT ON COLUMN ops.coverage.covered_from IS 'Start of the latest unbroken run
 COMMENT ON COLUMN ops.coverage.covered_until IS 'End of that run, exclusive: nothing later has been observed (UTC)';
 COMMENT ON COLUMN ops.coverage.seen IS 'Pull requests and issues opened in the window that were seen';
 COMMENT ON COLUMN ops.coverage.expected IS 'How many numbers were given out between the first and the last of them';
-COMMENT ON COLUMN ops.coverage.completeness IS 'Smaller of the share of numbers seen and the share of closed items whose opening was seen; NULL if there is nothing to measure';
-COMMENT ON COLUMN ops.coverage.is_covered IS 'For the archive: whether completeness reaches the limit; for github: whether the run reaches up to the day it was read on; always for the demo';
+COMMENT ON COLUMN ops.coverage.completeness IS
+    'Smaller of the share of numbers seen and the share of closed items whose opening was seen; NULL if there '
+    'is nothing to measure';
+COMMENT ON COLUMN ops.coverage.is_covered IS
+    'For the archive: whether completeness reaches the limit; for github: whether the run reaches up to the day '
+    'it was read on; always for the demo';
 
 -- name: rows
 WITH days AS (

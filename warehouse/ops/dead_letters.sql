@@ -15,11 +15,14 @@ CREATE TABLE IF NOT EXISTS ops.dead_letters (
 );
 COMMENT ON TABLE ops.dead_letters IS 'What could not be read or worked on, where it came from and why';
 COMMENT ON COLUMN ops.dead_letters.source IS 'demo, gharchive or github; critique for comment mining';
-COMMENT ON COLUMN ops.dead_letters.partition_date IS 'Partition that it was meant for; for critique the day it was recorded';
-COMMENT ON COLUMN ops.dead_letters.item IS 'File, repository, pull request or issue, or a part of one; for critique BATCH/STEP/ITEM';
+COMMENT ON COLUMN ops.dead_letters.partition_date IS
+    'Partition that it was meant for; for critique the day it was recorded';
+COMMENT ON COLUMN ops.dead_letters.item IS
+    'File, repository, pull request or issue, or a part of one; for critique BATCH/STEP/ITEM';
 COMMENT ON COLUMN ops.dead_letters.repo IS 'Repository (owner/name), where the source is read by repository';
 COMMENT ON COLUMN ops.dead_letters.line IS 'Line of the file, from 1';
-COMMENT ON COLUMN ops.dead_letters.error_type IS 'malformed_line, truncated_file, empty_file, not_gzip, missing_hour, overloaded, transient, refused, gone, …';
+COMMENT ON COLUMN ops.dead_letters.error_type IS
+    'malformed_line, truncated_file, empty_file, not_gzip, missing_hour, overloaded, transient, refused, gone, …';
 COMMENT ON COLUMN ops.dead_letters.reason IS 'What was wrong, in words';
 COMMENT ON COLUMN ops.dead_letters.excerpt IS 'The first 200 characters of what was found';
 COMMENT ON COLUMN ops.dead_letters.endpoint IS 'What was asked of the API';

@@ -17,13 +17,16 @@ CREATE TABLE IF NOT EXISTS ops.ingest_log (
     error VARCHAR,
     PRIMARY KEY (source, repo, partition_date)
 );
-COMMENT ON TABLE ops.ingest_log IS 'The checkpoint: what has been fetched. A partition that is done is not fetched again unless asked to refresh';
+COMMENT ON TABLE ops.ingest_log IS
+    'The checkpoint: what has been fetched. A partition that is done is not fetched again unless asked to refresh';
 COMMENT ON COLUMN ops.ingest_log.source IS 'demo, gharchive or github';
 COMMENT ON COLUMN ops.ingest_log.repo IS 'owner/name, or * for every repository of the source';
 COMMENT ON COLUMN ops.ingest_log.repo_id IS 'Its id, which a rename keeps; NULL where it is not known';
 COMMENT ON COLUMN ops.ingest_log.partition_date IS 'Day of activity (UTC)';
-COMMENT ON COLUMN ops.ingest_log.fingerprint IS 'Settings of the source that decide what the day holds; other settings mean fetching again';
-COMMENT ON COLUMN ops.ingest_log.status IS 'done: everything there was; partial: known gaps (see error); failed: nothing';
+COMMENT ON COLUMN ops.ingest_log.fingerprint IS
+    'Settings of the source that decide what the day holds; other settings mean fetching again';
+COMMENT ON COLUMN ops.ingest_log.status IS
+    'done: everything there was; partial: known gaps (see error); failed: nothing';
 COMMENT ON COLUMN ops.ingest_log.tables IS 'Raw tables that were loaded';
 COMMENT ON COLUMN ops.ingest_log.requests IS 'HTTP requests spent';
 COMMENT ON COLUMN ops.ingest_log.points IS 'API points spent';
@@ -59,7 +62,8 @@ WHERE source = $source AND fingerprint = $fingerprint AND status = 'done'
     AND list_contains($repos::VARCHAR[], repo) AND list_has_all(tables, $tables::VARCHAR[]);
 
 -- name: record
--- Tables loaded earlier with the same settings still hold; the cost of a batch is shared between its rows so that sums hold.
+-- Tables loaded earlier with the same settings still hold; the cost of a batch is shared between its rows, so that
+-- sums hold.
 INSERT OR REPLACE INTO ops.ingest_log BY NAME
 WITH entries AS (
     SELECT
@@ -124,7 +128,8 @@ SELECT DISTINCT partition_date FROM ops.ingest_log WHERE source = $source AND fi
 DELETE FROM ops.ingest_log WHERE source = $source AND fingerprint <> $fingerprint;
 
 -- name: days
-SELECT partition_date, status, sum(lines)::BIGINT AS lines, sum(bad_lines)::BIGINT AS bad_lines, any_value(error) AS error
+SELECT
+    partition_date, status, sum(lines)::BIGINT AS lines, sum(bad_lines)::BIGINT AS bad_lines, any_value(error) AS error
 FROM ops.ingest_log
 WHERE source = $source AND list_contains($days::DATE[], partition_date)
 GROUP BY partition_date, status

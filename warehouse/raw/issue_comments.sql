@@ -27,7 +27,8 @@ COMMENT ON COLUMN raw.issue_comments.author_association IS 'The author''s standi
 COMMENT ON COLUMN raw.issue_comments.body IS 'Text (Markdown)';
 COMMENT ON COLUMN raw.issue_comments.created_at IS 'When it was written (UTC)';
 COMMENT ON COLUMN raw.issue_comments.updated_at IS 'When it was last edited (UTC)';
-COMMENT ON COLUMN raw.issue_comments.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
+COMMENT ON COLUMN raw.issue_comments.vanished_at IS
+    'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.issue_comments.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.issue_comments.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.issue_comments.partition_date IS 'Latest day of activity (UTC) on which it was observed';

@@ -44,7 +44,8 @@ COMMENT ON COLUMN raw.issues.opened_body IS 'Description at the opening instant;
 COMMENT ON COLUMN raw.issues.opened_author_association IS 'The author''s standing at the opening instant';
 COMMENT ON COLUMN raw.issues.labels IS 'Labels when last observed';
 COMMENT ON COLUMN raw.issues.assignees IS 'Logins of the assignees when last observed';
-COMMENT ON COLUMN raw.issues.unread_parts IS 'What of the item could not be read when last observed (ops.dead_letters says why)';
+COMMENT ON COLUMN raw.issues.unread_parts IS
+    'What of the item could not be read when last observed (ops.dead_letters says why)';
 COMMENT ON COLUMN raw.issues.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.issues.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.issues.partition_date IS 'Latest day of activity (UTC) on which it was observed';

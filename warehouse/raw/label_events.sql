@@ -16,7 +16,8 @@ COMMENT ON COLUMN raw.label_events.number IS 'Number of the issue or pull reques
 COMMENT ON COLUMN raw.label_events.label IS 'Name of the label';
 COMMENT ON COLUMN raw.label_events.action IS 'labeled or unlabeled';
 COMMENT ON COLUMN raw.label_events.created_at IS 'When it happened (UTC)';
-COMMENT ON COLUMN raw.label_events.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
+COMMENT ON COLUMN raw.label_events.vanished_at IS
+    'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.label_events.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.label_events.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.label_events.partition_date IS 'Latest day of activity (UTC) on which it was observed';

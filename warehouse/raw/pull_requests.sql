@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     partition_date DATE NOT NULL,
     PRIMARY KEY (repo_id, number)
 );
-COMMENT ON TABLE raw.pull_requests IS 'One row a pull request: column by column the newest value that any source observed';
+COMMENT ON TABLE raw.pull_requests IS
+    'One row a pull request: column by column the newest value that any source observed';
 COMMENT ON COLUMN raw.pull_requests.repo_id IS 'Repository (raw.repositories)';
 COMMENT ON COLUMN raw.pull_requests.number IS 'Number within the repository, shared with issues';
 COMMENT ON COLUMN raw.pull_requests.pr_id IS 'GitHub database id of the pull request';
@@ -62,7 +63,8 @@ COMMENT ON COLUMN raw.pull_requests.opened_deletions IS 'Lines deleted by the co
 COMMENT ON COLUMN raw.pull_requests.opened_changed_files IS 'Files changed at the opening';
 COMMENT ON COLUMN raw.pull_requests.opened_commits IS 'Commits at the opening';
 COMMENT ON COLUMN raw.pull_requests.labels IS 'Labels when last observed';
-COMMENT ON COLUMN raw.pull_requests.unread_parts IS 'What of the item could not be read when last observed (ops.dead_letters says why)';
+COMMENT ON COLUMN raw.pull_requests.unread_parts IS
+    'What of the item could not be read when last observed (ops.dead_letters says why)';
 COMMENT ON COLUMN raw.pull_requests.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.pull_requests.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.pull_requests.partition_date IS 'Latest day of activity (UTC) on which it was observed';

@@ -17,12 +17,15 @@ COMMENT ON TABLE raw.repositories IS 'One row a repository, as last observed; a 
 COMMENT ON COLUMN raw.repositories.repo_id IS 'GitHub database id of the repository (negative: synthetic)';
 COMMENT ON COLUMN raw.repositories.name IS 'owner/name as last seen';
 COMMENT ON COLUMN raw.repositories.language IS 'Main language by GitHub''s count';
-COMMENT ON COLUMN raw.repositories.licence IS 'SPDX name of its licence as GitHub recognises it; NOASSERTION: one that it does not; NULL: none, or the source does not say';
+COMMENT ON COLUMN raw.repositories.licence IS
+    'SPDX name of its licence as GitHub recognises it; NOASSERTION: one that it does not; NULL: none, or the '
+    'source does not say';
 COMMENT ON COLUMN raw.repositories.stars IS 'Stargazers when last observed';
 COMMENT ON COLUMN raw.repositories.is_fork IS 'Whether it is a fork of another repository';
 COMMENT ON COLUMN raw.repositories.is_archived IS 'Whether it has been archived';
 COMMENT ON COLUMN raw.repositories.created_at IS 'When it was created (UTC)';
-COMMENT ON COLUMN raw.repositories.is_selected IS 'Whether discovery last chose it for reading; NULL if never looked at';
+COMMENT ON COLUMN raw.repositories.is_selected IS
+    'Whether discovery last chose it for reading; NULL if never looked at';
 COMMENT ON COLUMN raw.repositories.selection_reason IS 'Why discovery chose it, or why not';
 COMMENT ON COLUMN raw.repositories.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.repositories.observed_at IS 'When the newest observation was made (UTC)';

@@ -33,7 +33,8 @@ COMMENT ON COLUMN raw.review_comments.diff_hunk IS 'Hunk of the diff that it spe
 COMMENT ON COLUMN raw.review_comments.body IS 'Text (Markdown)';
 COMMENT ON COLUMN raw.review_comments.created_at IS 'When it was written (UTC)';
 COMMENT ON COLUMN raw.review_comments.updated_at IS 'When it was last edited (UTC)';
-COMMENT ON COLUMN raw.review_comments.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
+COMMENT ON COLUMN raw.review_comments.vanished_at IS
+    'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.review_comments.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.review_comments.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.review_comments.partition_date IS 'Latest day of activity (UTC) on which it was observed';

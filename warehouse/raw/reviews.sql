@@ -24,10 +24,12 @@ COMMENT ON COLUMN raw.reviews.author_login IS 'Login of the reviewer';
 COMMENT ON COLUMN raw.reviews.author_is_bot IS 'Whether a program reviewed';
 COMMENT ON COLUMN raw.reviews.author_association IS 'The reviewer''s standing when last observed';
 COMMENT ON COLUMN raw.reviews.state IS 'State when last observed; a review may be DISMISSED later';
-COMMENT ON COLUMN raw.reviews.submitted_state IS 'Verdict as submitted: a later dismissal does not change what the first review said';
+COMMENT ON COLUMN raw.reviews.submitted_state IS
+    'Verdict as submitted: a later dismissal does not change what the first review said';
 COMMENT ON COLUMN raw.reviews.body IS 'Text of the review';
 COMMENT ON COLUMN raw.reviews.submitted_at IS 'When it was submitted (UTC)';
-COMMENT ON COLUMN raw.reviews.vanished_at IS 'When a reading of its item first did not show it any more (UTC); NULL while there';
+COMMENT ON COLUMN raw.reviews.vanished_at IS
+    'When a reading of its item first did not show it any more (UTC); NULL while there';
 COMMENT ON COLUMN raw.reviews.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.reviews.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.reviews.partition_date IS 'Latest day of activity (UTC) on which it was observed';

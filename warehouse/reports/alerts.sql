@@ -9,7 +9,8 @@ CREATE TABLE reports.alerts (
     dagster_run_id VARCHAR,
     PRIMARY KEY (model, gate)
 );
-COMMENT ON TABLE reports.alerts IS 'Promises that the newest version of a model broke, so that an older one serves, or none';
+COMMENT ON TABLE reports.alerts IS
+    'Promises that the newest version of a model broke, so that an older one serves, or none';
 COMMENT ON COLUMN reports.alerts.model IS 'Name of the model';
 COMMENT ON COLUMN reports.alerts.version IS 'Its newest version';
 COMMENT ON COLUMN reports.alerts.gate IS 'Name of the promise';

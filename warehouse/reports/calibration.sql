@@ -8,7 +8,9 @@ CREATE TABLE reports.calibration (
     observed DOUBLE NOT NULL,
     PRIMARY KEY (model, version, bin)
 );
-COMMENT ON TABLE reports.calibration IS 'Champions that answer with a probability: what was predicted against what happened, in 15 bins of equal mass of the test window';
+COMMENT ON TABLE reports.calibration IS
+    'Champions that answer with a probability: what was predicted against what happened, in 15 bins of equal '
+    'mass of the test window';
 COMMENT ON COLUMN reports.calibration.model IS 'Name of the model';
 COMMENT ON COLUMN reports.calibration.version IS 'Version that is champion';
 COMMENT ON COLUMN reports.calibration.bin IS 'Bin by prediction, 1 the lowest';

@@ -12,7 +12,8 @@ CREATE TABLE reports.champion_challenger (
     upper DOUBLE,
     PRIMARY KEY (model, metric)
 );
-COMMENT ON TABLE reports.champion_challenger IS 'Champion and challenger on the same items: those opened after both were tested (A/B on live rows)';
+COMMENT ON TABLE reports.champion_challenger IS
+    'Champion and challenger on the same items: those opened after both were tested (A/B on live rows)';
 COMMENT ON COLUMN reports.champion_challenger.model IS 'Name of the model';
 COMMENT ON COLUMN reports.champion_challenger.champion IS 'Version that is champion';
 COMMENT ON COLUMN reports.champion_challenger.challenger IS 'Version that is challenger';

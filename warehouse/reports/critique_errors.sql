@@ -12,8 +12,10 @@ CREATE TABLE reports.critique_errors (
 );
 COMMENT ON TABLE reports.critique_errors IS 'What failed on the way to critiques, of all batches';
 COMMENT ON COLUMN reports.critique_errors.batch IS 'Batch of repositories';
-COMMENT ON COLUMN reports.critique_errors.step IS 'ingest: reading its repositories; filtered, summaries, diffs: the steps of mining';
-COMMENT ON COLUMN reports.critique_errors.error_type IS 'Kind of error; step_failed: the step itself, what it had written before stays';
+COMMENT ON COLUMN reports.critique_errors.step IS
+    'ingest: reading its repositories; filtered, summaries, diffs: the steps of mining';
+COMMENT ON COLUMN reports.critique_errors.error_type IS
+    'Kind of error; step_failed: the step itself, what it had written before stays';
 COMMENT ON COLUMN reports.critique_errors.action IS 'What was done about it in the end';
 COMMENT ON COLUMN reports.critique_errors.items IS 'Items that failed like this';
 COMMENT ON COLUMN reports.critique_errors.tries IS 'How often they were tried, in all';
@@ -72,7 +74,8 @@ GROUP BY batch, step, error_type, action
 ORDER BY batch, step, items DESC, error_type, action;
 
 -- name: by_type
-SELECT step, error_type, action, sum(items)::BIGINT AS items, count(DISTINCT batch) AS batches, any_value(reason) AS reason
+SELECT
+    step, error_type, action, sum(items)::BIGINT AS items, count(DISTINCT batch) AS batches, any_value(reason) AS reason
 FROM reports.critique_errors
 GROUP BY ALL
 ORDER BY items DESC, step, error_type;

@@ -24,7 +24,8 @@ CREATE TABLE reports.critiques (
     source VARCHAR NOT NULL,
     split VARCHAR NOT NULL CHECK (split IN ('train', 'validation', 'test', 'left_out'))
 );
-COMMENT ON TABLE reports.critiques IS 'Review comments that teach something, with their code: what models of review feedback are trained on';
+COMMENT ON TABLE reports.critiques IS
+    'Review comments that teach something, with their code: what models of review feedback are trained on';
 COMMENT ON COLUMN reports.critiques.comment_id IS 'Review comment';
 COMMENT ON COLUMN reports.critiques.batch IS 'Batch of its repository';
 COMMENT ON COLUMN reports.critiques.repo_id IS 'Repository';
@@ -42,12 +43,18 @@ COMMENT ON COLUMN reports.critiques.body IS 'The comment as it was written; expo
 COMMENT ON COLUMN reports.critiques.summary IS 'What the discussion came to';
 COMMENT ON COLUMN reports.critiques.outcome IS 'changed, rejected, open or unclear, if a language model said so';
 COMMENT ON COLUMN reports.critiques.answers IS 'Answers in the discussion';
-COMMENT ON COLUMN reports.critiques.category IS 'What a person said it is, else the newest prediction of comment_category';
+COMMENT ON COLUMN reports.critiques.category IS
+    'What a person said it is, else the newest prediction of comment_category';
 COMMENT ON COLUMN reports.critiques.category_origin IS 'label or prediction';
-COMMENT ON COLUMN reports.critiques.changed_afterwards IS 'The author changed the line afterwards; NULL if that is not known';
-COMMENT ON COLUMN reports.critiques.usefulness IS 'changed: the line was changed afterwards, the strongest sign; rejected: called a false positive, or turned down; discussed: somebody answered; unknown';
+COMMENT ON COLUMN reports.critiques.changed_afterwards IS
+    'The author changed the line afterwards; NULL if that is not known';
+COMMENT ON COLUMN reports.critiques.usefulness IS
+    'changed: the line was changed afterwards, the strongest sign; rejected: called a false positive, or turned '
+    'down; discussed: somebody answered; unknown';
 COMMENT ON COLUMN reports.critiques.source IS 'Source of the comment; demo is synthetic';
-COMMENT ON COLUMN reports.critiques.split IS 'test: repositories that no other split has; train and validation: the others, before and after an instant; left_out: what fits neither, and copies';
+COMMENT ON COLUMN reports.critiques.split IS
+    'test: repositories that no other split has; train and validation: the others, before and after an instant; '
+    'left_out: what fits neither, and copies';
 
 -- name: rows
 -- One repository in ten is tested on, chosen by a hash of its id, and only with what is later than everything that
@@ -151,7 +158,12 @@ SELECT
 FROM critique.filtered;
 
 -- name: sizes
-SELECT split, count(*) AS critiques, count(DISTINCT repo_id) AS repositories, min(created_at) AS first, max(created_at) AS last
+SELECT
+    split,
+    count(*) AS critiques,
+    count(DISTINCT repo_id) AS repositories,
+    min(created_at) AS first,
+    max(created_at) AS last
 FROM reports.critiques
 GROUP BY ALL
 ORDER BY ALL;
@@ -166,7 +178,8 @@ GROUP BY ALL
 ORDER BY critiques DESC, language;
 
 -- name: licences
-SELECT coalesce(licence, 'not known, or none') AS licence, count(DISTINCT repo_id) AS repositories, count(*) AS critiques
+SELECT
+    coalesce(licence, 'not known, or none') AS licence, count(DISTINCT repo_id) AS repositories, count(*) AS critiques
 FROM reports.critiques
 GROUP BY ALL
 ORDER BY critiques DESC, licence;

@@ -10,12 +10,14 @@ CREATE TABLE reports.drift (
     is_drifting BOOLEAN NOT NULL,
     PRIMARY KEY (model, version, feature)
 );
-COMMENT ON TABLE reports.drift IS 'How far the champions'' inputs of the last 28 days are from those that they were judged on';
+COMMENT ON TABLE reports.drift IS
+    'How far the champions'' inputs of the last 28 days are from those that they were judged on';
 COMMENT ON COLUMN reports.drift.model IS 'Name of the model';
 COMMENT ON COLUMN reports.drift.version IS 'Version that is champion';
 COMMENT ON COLUMN reports.drift.feature IS 'Feature column';
 COMMENT ON COLUMN reports.drift.reference_rows IS 'Rows opened in the test window';
 COMMENT ON COLUMN reports.drift.current_rows IS 'Rows opened in the last 28 days';
-COMMENT ON COLUMN reports.drift.psi IS 'Population stability index over tenths of the reference, and one bin for unknown values';
+COMMENT ON COLUMN reports.drift.psi IS
+    'Population stability index over tenths of the reference, and one bin for unknown values';
 COMMENT ON COLUMN reports.drift.by_chance IS 'What so few rows reach once in a thousand times without any drift';
 COMMENT ON COLUMN reports.drift.is_drifting IS 'Above 0.25 and above what chance does';

@@ -5,7 +5,8 @@ CREATE TABLE reports.funnel (
     pull_requests BIGINT NOT NULL,
     dropped BIGINT NOT NULL
 );
-COMMENT ON TABLE reports.funnel IS 'How many pull requests are left at each step on the way to the p0 model, and how many a step drops';
+COMMENT ON TABLE reports.funnel IS
+    'How many pull requests are left at each step on the way to the p0 model, and how many a step drops';
 COMMENT ON COLUMN reports.funnel.position IS 'Order of the steps';
 COMMENT ON COLUMN reports.funnel.step IS 'What is asked of a pull request';
 COMMENT ON COLUMN reports.funnel.pull_requests IS 'How many fulfil this step and all before';

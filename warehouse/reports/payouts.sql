@@ -16,7 +16,8 @@ CREATE TABLE reports.payouts (
     refused VARCHAR,
     passed BOOLEAN
 );
-COMMENT ON TABLE reports.payouts IS 'Payouts and refusals, each computed once more in SQL, with what became of the pull request';
+COMMENT ON TABLE reports.payouts IS
+    'Payouts and refusals, each computed once more in SQL, with what became of the pull request';
 COMMENT ON COLUMN reports.payouts.entry IS 'Journal and number of the entry';
 COMMENT ON COLUMN reports.payouts.payout_id IS 'Identity that the caller gave';
 COMMENT ON COLUMN reports.payouts.asked_at IS 'When (UTC)';
@@ -31,7 +32,8 @@ COMMENT ON COLUMN reports.payouts.d1 IS 'What was paid; NULL if it was refused';
 COMMENT ON COLUMN reports.payouts.recomputed_d1 IS 'beta × p0 × value by SQL';
 COMMENT ON COLUMN reports.payouts.adds_up IS 'Both are the same, or nothing was paid';
 COMMENT ON COLUMN reports.payouts.refused IS 'Why nothing was paid';
-COMMENT ON COLUMN reports.payouts.passed IS 'What people said last, else how the first review ended, else what the webhook saw; NULL while that is open';
+COMMENT ON COLUMN reports.payouts.passed IS
+    'What people said last, else how the first review ended, else what the webhook saw; NULL while that is open';
 
 -- name: rows
 WITH webhook AS (

@@ -18,7 +18,8 @@ COMMENT ON COLUMN reports.weekly_activity.prs_merged IS 'Pull requests merged';
 COMMENT ON COLUMN reports.weekly_activity.reviews IS 'Reviews submitted';
 COMMENT ON COLUMN reports.weekly_activity.issues_opened IS 'Issues opened';
 COMMENT ON COLUMN reports.weekly_activity.issues_closed IS 'Issues closed';
-COMMENT ON COLUMN reports.weekly_activity.pass_rate IS 'Share of the week''s pull requests that passed, of those that p0 may train on';
+COMMENT ON COLUMN reports.weekly_activity.pass_rate IS
+    'Share of the week''s pull requests that passed, of those that p0 may train on';
 
 -- name: rows
 WITH happened AS (
