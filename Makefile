@@ -25,6 +25,8 @@ browser:
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/sqruff lint warehouse
 	$(BIN)/mypy
 
 up: $(VENV)/.installed ## Dagster, MLflow and the API side by side; Ctrl-C stops all

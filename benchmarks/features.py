@@ -17,7 +17,7 @@ SIZES = (100_000, 1_000_000, 3_000_000)
 
 def build(state: str, n_prs: int) -> int:
     """A warehouse with the demo's tables, written straight (the merge is not what is measured here)."""
-    from qc_assets.sources.demo.tables import generate
+    from qc_assets.sources.demo.generated import generate
     from qc_assets.store.warehouse import Warehouse
 
     tables = generate(n_prs, 720, date(2022, 1, 1), 1)

@@ -21,8 +21,8 @@ import psutil
 
 from benchmarks.measure import verdict
 from qc_assets.clock import SystemClock
+from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, ordinary
-from qc_assets.sources.fake.server import FakeGitHub, VirtualClock
 from qc_assets.store.warehouse import Warehouse
 from tests.github_runs import public_schema, run, source, span
 
@@ -131,7 +131,7 @@ def soak(repos: int = 200, prs: int = 25, days: int = 30, fault_rate: float = 0.
     Returns:
         Rows lost, and the reader's resident memory in MiB after the first tenth and at the end.
     """
-    from qc_assets.sources.fake import server as fakes
+    from qc_assets.sources.fake import fake_server as fakes
 
     world = make_world(repos, prs, days)
     prs_there = [pr for repo in world.repos.values() for pr in repo["_pullRequests"]]

@@ -4,9 +4,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from qc_assets.sources.source import Note, Progress
+Reporter = Callable[[str, float, float], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
 
-_listeners: list[Progress] = []
+
+class Note(str):
+    """What is being done, and a person should see it at once: a wait, a failure."""
+
+
+_listeners: list[Reporter] = []
 
 
 def report(what: str, done: float, total: float) -> None:
@@ -15,7 +21,7 @@ def report(what: str, done: float, total: float) -> None:
         listener(what, done, total)
 
 
-def logged(log: Callable[[str], None], every_s: float = 30.0) -> Progress:
+def logged(log: Callable[[str], None], every_s: float = 30.0) -> Reporter:
     """`report` for a long run: `log` is also handed every `Note`, and another sentence every `every_s` seconds."""
     last = time.monotonic()
 
@@ -30,7 +36,7 @@ def logged(log: Callable[[str], None], every_s: float = 30.0) -> Progress:
 
 
 @contextmanager
-def listen(listener: Progress) -> Iterator[None]:
+def listen(listener: Reporter) -> Iterator[None]:
     """Have `listener` called for the length of a block."""
     _listeners.append(listener)
     try:

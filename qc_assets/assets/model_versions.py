@@ -20,7 +20,7 @@ from qc_assets.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     from qc_assets.learning.task.interface import Gate
-    from qc_assets.registry.lifecycle import Outcome
+    from qc_assets.registry.lifecycle import TrainingOutcome
 
 _BOOSTED = ("lightgbm", "xgboost")
 # Steps of a training: what their pages say, and where it is kept.
@@ -153,7 +153,7 @@ def _specs(spec: ModelSpec) -> list[dg.AssetSpec]:
     return [*steps, model]
 
 
-def _parts(spec: ModelSpec, outcome: "Outcome", snapshot: str) -> dict[str, dict[str, Any]]:
+def _parts(spec: ModelSpec, outcome: "TrainingOutcome", snapshot: str) -> dict[str, dict[str, Any]]:
     """Metadata of the steps of a training."""
     decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
     trained = outcome.trained
@@ -193,7 +193,7 @@ def _parts(spec: ModelSpec, outcome: "Outcome", snapshot: str) -> dict[str, dict
     }
 
 
-def _metadata(outcome: "Outcome", registry: RegistryResource) -> dict[str, Any]:
+def _metadata(outcome: "TrainingOutcome", registry: RegistryResource) -> dict[str, Any]:
     decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
     if outcome.trained is None or outcome.logged is None:
         return decision

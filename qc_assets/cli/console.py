@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from qc_assets import progress
-from qc_assets.sources.source import Progress as Report
+from qc_assets.progress import Reporter
 
 out = Console(soft_wrap=False)
 err = Console(stderr=True, soft_wrap=True)
@@ -77,7 +77,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Report]:
+def bar(title: str) -> Iterator[Reporter]:
     """A progress bar on stderr for whatever reports to `qc_assets.progress`; nothing if it is no terminal.
 
     Yields:

@@ -14,8 +14,8 @@ import duckdb
 import polars as pl
 
 from qc_assets.errors import QcError
-from qc_assets.sources.source import DeadLetter
 from qc_assets.store import dead_letters
+from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse, put
 

@@ -45,7 +45,7 @@ class Summary(BaseModel):
 
 
 @dataclass
-class Spent:
+class LanguageModelUsage:
     """What a run has cost.
 
     Attributes:
@@ -62,7 +62,7 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SummaryAttempt:
     """A discussion's summary, or why there is none.
 
     Attributes:
@@ -105,19 +105,19 @@ class LanguageModel:
     price_in: float = 0.0
     price_out: float = 0.0
     ceiling: float = 1.0
-    spent: Spent = field(default_factory=Spent)
-    _refused: Outcome | None = None
+    spent: LanguageModelUsage = field(default_factory=LanguageModelUsage)
+    _refused: SummaryAttempt | None = None
 
     @property
     def version(self) -> str:
         """Changes with what would be answered."""
         return f"{self.model}:{_VERSION}"
 
-    def summarize(self, threads: Sequence[Thread]) -> list[Outcome]:
+    def summarize(self, threads: Sequence[Thread]) -> list[SummaryAttempt]:
         """A summary of each discussion, in their order; answers are kept as they come, so a rerun costs nothing."""
         return asyncio.run(self._all(threads))
 
-    async def _all(self, threads: Sequence[Thread]) -> list[Outcome]:
+    async def _all(self, threads: Sequence[Thread]) -> list[SummaryAttempt]:
         from openai import AsyncOpenAI
 
         self.cache.parent.mkdir(parents=True, exist_ok=True)
@@ -131,13 +131,13 @@ class LanguageModel:
 
     async def _one(
         self, client: "AsyncOpenAI", store: sqlite3.Connection, turn: asyncio.Semaphore, thread: Thread
-    ) -> Outcome:
+    ) -> SummaryAttempt:
         key = thread.content_hash(self.version)
         async with turn:
             known = store.execute("SELECT answer FROM answers WHERE hash = ?", [key]).fetchone()
             if known:
                 self.spent.cached += 1
-                return Outcome(Summary.model_validate_json(known[0]))
+                return SummaryAttempt(Summary.model_validate_json(known[0]))
             if self._refused is not None:
                 return self._refused
             text = thread.transcript()
@@ -147,7 +147,9 @@ class LanguageModel:
                     "UPDATE spent SET total = total + ?1 WHERE total + ?1 <= ?2", [most, self.ceiling]
                 )
             if not promised.rowcount:
-                return Outcome(None, "ceiling", f"QC_LLM_CEILING={self.ceiling:g} is reached: raise it to go on", 1)
+                return SummaryAttempt(
+                    None, "ceiling", f"QC_LLM_CEILING={self.ceiling:g} is reached: raise it to go on", 1
+                )
             answer, cost = await self._ask(client, text, most)
             self.spent.cost += cost
             with store:
@@ -158,7 +160,7 @@ class LanguageModel:
                     store.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", row)
             return answer
 
-    async def _ask(self, client: "AsyncOpenAI", text: str, most: float) -> tuple[Outcome, float]:
+    async def _ask(self, client: "AsyncOpenAI", text: str, most: float) -> tuple[SummaryAttempt, float]:
         from openai import APIConnectionError, APIStatusError, OpenAIError
 
         # The fence cannot be closed from within.
@@ -180,7 +182,7 @@ class LanguageModel:
         except OpenAIError as error:
             status = error.status_code if isinstance(error, APIStatusError) else 0
             tried = 1 if 400 <= status < 500 and status not in (408, 409, 429) else self.tries
-            outcome = Outcome(None, type(error).__name__, f"{self.base_url}: {error}"[:500], tried)
+            outcome = SummaryAttempt(None, type(error).__name__, f"{self.base_url}: {error}"[:500], tried)
             # With this key, model or network, the others would fail as well.
             if status in (401, 403, 404) or isinstance(error, APIConnectionError):
                 self._refused = outcome
@@ -196,8 +198,8 @@ class LanguageModel:
             found = Summary.model_validate(json.loads(content or ""))
         except (ValueError, ValidationError) as error:
             why = f"the answer does not fit the schema: {str(error).splitlines()[0]}"
-            return Outcome(None, "bad_answer", why), cost
-        return Outcome(found.model_copy(update={"summary": masked(found.summary)})), cost
+            return SummaryAttempt(None, "bad_answer", why), cost
+        return SummaryAttempt(found.model_copy(update={"summary": masked(found.summary)})), cost
 
     def _price(self, tokens_in: float, tokens_out: float) -> float:
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6

@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True)
-class Parts:
+class CommentParts:
     """A comment, taken apart.
 
     Attributes:
@@ -46,7 +46,7 @@ def _parser() -> MarkdownIt:
 
 
 @lru_cache(maxsize=20_000)  # filter and summaries look at each comment of a batch more than once
-def parts(body: str) -> Parts:
+def parts(body: str) -> CommentParts:
     """Take a comment apart, as GitHub would show it."""
     lines = body.splitlines()
     end = next((place for place, line in enumerate(lines) if _MAIL.match(line)), len(lines))
@@ -73,7 +73,7 @@ def parts(body: str) -> Parts:
     bare = _URL.findall(plain)
     plain = _EMOJI.sub(" ", _URL.sub(" ", plain))
     text = "\n".join(" ".join(line.split()) for line in plain.split("\n"))
-    return Parts(text.strip(), code, quoted, links + len(bare), has_suggestion)
+    return CommentParts(text.strip(), code, quoted, links + len(bare), has_suggestion)
 
 
 def _inline(token: Token) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 import re
 
-from qc_assets.critique.prose import Parts, parts
+from qc_assets.critique.prose import CommentParts, parts
 
 # Bots that have no mark of GitHub's, by what they post; and machines that speak through people's accounts.
 _MACHINE = re.compile(
@@ -61,7 +61,7 @@ def rejected(body: str | None, *, is_bot: bool | None = False, is_own: bool | No
     return _by_form(found) or _by_words(found)
 
 
-def _by_form(found: Parts) -> str | None:
+def _by_form(found: CommentParts) -> str | None:
     if found.prose or found.has_suggestion:
         return None
     if found.code:
@@ -71,7 +71,7 @@ def _by_form(found: Parts) -> str | None:
     return "link" if found.links else "no_words"
 
 
-def _by_words(found: Parts) -> str | None:
+def _by_words(found: CommentParts) -> str | None:
     text = found.prose
     if _MACHINE.search(text):
         return "machine"

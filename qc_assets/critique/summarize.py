@@ -8,7 +8,7 @@ import polars as pl
 
 from qc_assets.critique.batches import Done, Failure
 from qc_assets.critique.extractive import Extractive
-from qc_assets.critique.language_model import LanguageModel, Outcome
+from qc_assets.critique.language_model import LanguageModel, SummaryAttempt
 from qc_assets.critique.threads import Thread
 from qc_assets.settings import Settings
 
@@ -44,7 +44,7 @@ def summaries(threads: Sequence[Thread], by: Method, repos: Mapping[int, str | N
     Returns:
         Rows for critique.summaries; what failed has no summary.
     """
-    said: Sequence[Outcome | str] = by.summarize(threads)
+    said: Sequence[SummaryAttempt | str] = by.summarize(threads)
     rows = [_row(thread, one, by.version) for thread, one in zip(threads, said, strict=True)]
     schema: dict[str, Any] = dict.fromkeys(("thread_id", "repo_id", "number", "comments"), pl.Int64)
     schema |= dict.fromkeys(("content_hash", "summary", "outcome", "method", "error"), pl.String)
@@ -60,15 +60,15 @@ def summaries(threads: Sequence[Thread], by: Method, repos: Mapping[int, str | N
             tries=one.tries,
         )
         for thread, one in zip(threads, said, strict=True)
-        if isinstance(one, Outcome) and one.summary is None
+        if isinstance(one, SummaryAttempt) and one.summary is None
     ]
     counts = Counter(failure.error_type for failure in failures) | Counter(summarized=len(threads) - len(failures))
     figures = vars(by.spent) if isinstance(by, LanguageModel) else {}
     return Done(pl.DataFrame(rows, schema=schema), counts, failures, dict(figures))
 
 
-def _row(thread: Thread, said: Outcome | str, version: str) -> dict[str, object]:
-    found = said.summary if isinstance(said, Outcome) else None
+def _row(thread: Thread, said: SummaryAttempt | str, version: str) -> dict[str, object]:
+    found = said.summary if isinstance(said, SummaryAttempt) else None
     return {
         "thread_id": thread.thread_id,
         "repo_id": thread.repo_id,
@@ -78,5 +78,5 @@ def _row(thread: Thread, said: Outcome | str, version: str) -> dict[str, object]
         "summary": said if isinstance(said, str) else found and found.summary,
         "outcome": found and found.outcome,
         "method": version,
-        "error": (said.error or None) if isinstance(said, Outcome) else None,
+        "error": (said.error or None) if isinstance(said, SummaryAttempt) else None,
     }

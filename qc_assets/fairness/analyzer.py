@@ -11,7 +11,7 @@ from qc_assets.errors import FairnessError
 from qc_assets.fairness import group_metrics
 from qc_assets.fairness.expected import Rows, sum_by_group
 from qc_assets.fairness.group_metrics import Judged, Measured, Shown
-from qc_assets.fairness.mitigator import inverse_frequency
+from qc_assets.learning.weights import inverse_frequency
 
 Task = Literal["probability", "number", "ranking"]
 FLAGGED, NO_GAP, TOO_SMALL, SHOWN = "flagged", "no gap seen", "too small to say", "not judged"

@@ -10,10 +10,11 @@ import polars as pl
 from qc_assets.errors import QcError
 from qc_assets.fairness import group_metrics
 from qc_assets.fairness.expected import Rows
-from qc_assets.fairness.mitigator import BiasMitigator, Correction, inverse_frequency, resampled_rows
+from qc_assets.fairness.mitigator import BiasMitigator, Correction, resampled_rows
 from qc_assets.fairness.subject import Subject
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.interface import Known
+from qc_assets.learning.weights import inverse_frequency
 
 # Fits are repeated for every method: more rows cost time and say little more.
 _MOST_ROWS = {"probability": 20_000, "duration": 20_000, "category": 2_000}

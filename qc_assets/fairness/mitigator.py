@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import FairnessError
-from qc_assets.learning.calibration import Calibrator
+from qc_assets.learning.calibration import ProbabilityCalibrator
+from qc_assets.learning.weights import inverse_frequency
 
 # Fairlearn's constraints by what people call them.
 CONSTRAINTS = {
@@ -56,8 +57,8 @@ class Scale:
 class Recalibration:
     """A calibrator for each group that has enough rows, and one of all rows for the others."""
 
-    by_group: Mapping[str, Calibrator]
-    others: Calibrator
+    by_group: Mapping[str, ProbabilityCalibrator]
+    others: ProbabilityCalibrator
 
     def __call__(self, predictions: np.ndarray, groups: Sequence[Any]) -> np.ndarray:
         values, names = np.asarray(predictions, dtype=np.float64), np.asarray([str(group) for group in groups])
@@ -165,11 +166,11 @@ class BiasMitigator:
             raise FairnessError("all rows to recalibrate on have the same label")
         return Recalibration(
             {
-                name: Calibrator.fit(values[mine], labels[mine])
+                name: ProbabilityCalibrator.fit(values[mine], labels[mine])
                 for name, mine in _large(names)
                 if len(np.unique(labels[mine])) == 2
             },
-            Calibrator.fit(values, labels),
+            ProbabilityCalibrator.fit(values, labels),
         )
 
     @staticmethod
@@ -234,11 +235,6 @@ class ConstrainedClassifier:
 
 def _probability(part: Any, x: np.ndarray) -> np.ndarray:
     return part.predict_proba(x)[:, 1] if hasattr(part, "predict_proba") else np.asarray(part.predict(x), dtype=float)
-
-
-def inverse_frequency(sizes: np.ndarray) -> np.ndarray:
-    """Weight of the rows of each group, ``n / (k * n_g)``, for groups of these sizes, (groups,)."""
-    return sizes.sum() / (len(sizes) * sizes)
 
 
 def resampled_rows(inverse: np.ndarray, sizes: np.ndarray, *, seed: int, most: int) -> np.ndarray:

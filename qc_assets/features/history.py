@@ -16,7 +16,7 @@ _SHRINKAGE = 4  # of author_pass_rate towards repo_pass_rate, as in features/pul
 
 
 @dataclass(frozen=True)
-class Parts:
+class HistoryColumns:
     """Which columns of a feature table are about an author anywhere, an author in a repository, and a repository."""
 
     of_author: tuple[str, ...]
@@ -29,7 +29,7 @@ class Parts:
 
 
 PARTS = {
-    "pull_requests": Parts(
+    "pull_requests": HistoryColumns(
         (
             *("author_prior_prs", "author_prior_merged", "author_prior_decided", "author_average_cycles"),
             *("author_days_since_last_pr", "author_tenure_days"),
@@ -40,7 +40,7 @@ PARTS = {
         ),
         ("repo_pass_rate", "repo_decided_recently", "repo_open_prs", "repo_hours_to_first_review"),
     ),
-    "issues": Parts(
+    "issues": HistoryColumns(
         (
             *("author_prior_issues", "author_prior_closed", "author_average_hours"),
             *("author_days_since_last_issue", "author_tenure_days"),

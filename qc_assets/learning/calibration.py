@@ -11,7 +11,7 @@ _CLIP = 1e-6
 
 
 @dataclass(frozen=True)
-class Calibrator:
+class ProbabilityCalibrator:
     """A monotone map from scores to probabilities.
 
     Attributes:
@@ -25,7 +25,7 @@ class Calibrator:
     y: tuple[float, ...]
 
     @classmethod
-    def fit(cls, scores: np.ndarray, labels: np.ndarray) -> "Calibrator":
+    def fit(cls, scores: np.ndarray, labels: np.ndarray) -> "ProbabilityCalibrator":
         """Fit on the calibration window: isotonic, or sigmoid where there are fewer than 1,000 rows.
 
         Args:
@@ -57,7 +57,7 @@ class Calibrator:
         return {"method": self.method, "x": list(self.x), "y": list(self.y)}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Calibrator":
+    def from_json(cls, document: dict[str, Any]) -> "ProbabilityCalibrator":
         return cls(document["method"], tuple(document["x"]), tuple(document["y"]))
 
 

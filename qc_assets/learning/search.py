@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qc_assets.errors import TrainingError
-from qc_assets.fairness.mitigator import BiasMitigator
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import paired_differences
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
@@ -15,6 +14,7 @@ from qc_assets.learning.splits import TimeSplit, time_folds
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.interface import Known
 from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.weights import group_weights
 
 if TYPE_CHECKING:
     from qc_assets.learning.training import Options
@@ -76,7 +76,7 @@ def balanced(spec: ModelSpec, data: Dataset, rows: np.ndarray, known: Known) -> 
         return known
     if spec.balance not in data.frame.columns:
         raise TrainingError(f"{spec.name} is to be balanced by {spec.balance}, which {spec.table} does not have")
-    weights = BiasMitigator.compute_sample_weights(data.frame[rows], spec.balance)
+    weights = group_weights(data.frame[spec.balance][rows])
     return Known(known.y, known.weights * weights)
 
 

@@ -18,7 +18,7 @@ from qc_assets.registry.model_registry import Logged, Registry
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """What a training led to.
 
     Attributes:
@@ -66,7 +66,7 @@ def run(
     origin: dict[str, str],
     run_name: str | None = None,
     progress: Callable[[str], None] = lambda message: None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Take a spec from rows to a registered, judged version.
 
     Too little data is an outcome, not an error: the gate fails and the champion stays.
@@ -89,11 +89,11 @@ def run(
         f"{len(rows)} labelled rows, at least {spec.min_rows} needed",
     )
     if not enough.passed:
-        return Outcome([enough], Decision(False, enough.detail))
+        return TrainingOutcome([enough], Decision(False, enough.detail))
     try:
         trained = train(spec, Dataset.from_frame(spec, rows), options, progress)
     except TrainingError as error:
-        return Outcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
+        return TrainingOutcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
     bundle = bundle_of(spec, trained, is_synthetic=is_synthetic)
     checked = gates(trained)
     champion = registry.champion(spec.name)
@@ -103,7 +103,7 @@ def run(
     logged = registry.log(trained, bundle, tags, run_name)
     card = model_card(trained, checked, decision, {**tags, "mlflow_run_id": logged.run_id, "version": logged.version})
     registry.conclude(spec.name, logged, promote=decision.promote, reason=decision.reason, card=card)
-    return Outcome(
+    return TrainingOutcome(
         checked,
         decision,
         trained,

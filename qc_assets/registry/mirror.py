@@ -13,7 +13,7 @@ from qc_assets.store.warehouse import Warehouse, put
 if TYPE_CHECKING:
     from qc_assets.learning.spec import ModelSpec
     from qc_assets.learning.training import Trained
-    from qc_assets.registry.lifecycle import Outcome
+    from qc_assets.registry.lifecycle import TrainingOutcome
     from qc_assets.registry.model_registry import Registry
 
 _COMPARISONS = pl.List(
@@ -26,7 +26,7 @@ _COMPARISONS = pl.List(
 
 
 def record(
-    store: Warehouse, spec: "ModelSpec", outcome: "Outcome", origin: Mapping[str, str], *, is_synthetic: bool
+    store: Warehouse, spec: "ModelSpec", outcome: "TrainingOutcome", origin: Mapping[str, str], *, is_synthetic: bool
 ) -> None:
     """Mirror a registered version, its metrics, test predictions and the decision, in one transaction."""
     from qc_assets.learning.task import task_of

@@ -21,7 +21,7 @@ from qc_assets.serving import page, routes, webhook_route
 from qc_assets.serving.cashier import PayoutRefusedError
 from qc_assets.serving.champions import NoChampionError
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
-from qc_assets.serving.gate import Gate
+from qc_assets.serving.guard import RequestGuard
 from qc_assets.serving.journal import JournalFullError
 from qc_assets.serving.prometheus import Metrics
 from qc_assets.serving.service import NotReadyError, Serving
@@ -83,7 +83,7 @@ def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
     )
     app.state.serving, app.state.metrics = serving, metrics
-    app.add_middleware(Gate, settings=settings, metrics=metrics)
+    app.add_middleware(RequestGuard, settings=settings, metrics=metrics)
     if settings.api_origins:
         app.add_middleware(
             CORSMiddleware,

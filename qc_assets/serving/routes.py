@@ -16,7 +16,6 @@ from qc_assets.serving.details import details
 from qc_assets.serving.feedback import Feedback, FeedbackAnswer
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest
 from qc_assets.serving.schemas import (
-    Batch,
     BatchAnswer,
     CategoryAnswer,
     ClosingAnswer,
@@ -25,6 +24,7 @@ from qc_assets.serving.schemas import (
     Facts,
     IssueFacts,
     P0Answer,
+    PredictionBatch,
     PullRequestFacts,
     bucket_of,
     p0_fields,
@@ -90,7 +90,7 @@ async def predict(request: Request, facts: PullRequestFacts, wanted: Wanted = Fa
 
 
 @router.post("/predict/batch", responses=ERRORS, response_model=BatchAnswer, response_model_exclude_none=True)
-def batch(request: Request, asked: Batch) -> Response:
+def batch(request: Request, asked: PredictionBatch) -> Response:
     """The same for up to 10,000 pull requests, in their order."""
     _, documents = _serving(request).predict("p0", asked.rows)
     answers = [p0_fields(document) for document in documents]

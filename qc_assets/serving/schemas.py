@@ -275,7 +275,7 @@ class CategoryAnswer(BaseModel):
     model_version: str
 
 
-class Batch(Strict):
+class PredictionBatch(Strict):
     """Up to 10,000 pull requests."""
 
     rows: Annotated[list[PullRequestFacts], Field(min_length=1, max_length=MOST_ROWS)]

@@ -9,7 +9,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from qc_assets.errors import QcError
-from qc_assets.serving.gate import is_loopback
+from qc_assets.serving.guard import is_loopback
 from qc_assets.settings import Settings
 
 _GRACE_S = 20

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 import duckdb
 
 from qc_assets.errors import QcError
-from qc_assets.sources.source import Batch, Progress, Source
+from qc_assets.progress import Reporter
+from qc_assets.sources.source import Batch, Source
 from qc_assets.store import dead_letters
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import RAW_TABLES, sql_sections
@@ -49,7 +50,7 @@ def load(
     repos: Sequence[str] = (),
     tables: Sequence[str] = RAW_TABLES,
     refresh: bool = False,
-    progress: Progress = lambda what, done, total: None,
+    progress: Reporter = lambda what, done, total: None,
 ) -> LoadReport:
     """Bring `days` of a source into the raw tables.
 

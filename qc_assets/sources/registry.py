@@ -3,7 +3,8 @@
 from typing import assert_never
 
 from qc_assets.settings import Settings
-from qc_assets.sources.source import Batch, DeadLetter, Source
+from qc_assets.sources.source import Batch, Source
+from qc_assets.store.dead_letters import DeadLetter
 
 __all__ = ["Batch", "DeadLetter", "Source", "open_source"]
 

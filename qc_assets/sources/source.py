@@ -1,40 +1,13 @@
 """The small interface that every source of activity implements."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol
 
-Progress = Callable[[str, float, float], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
-
-
-class Note(str):
-    """What is being done, and a person should see it at once: a wait, a failure."""
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """Something that could not be read, and where it came from.
-
-    Attributes:
-        partition_date, repo, item, line: where it belongs and what it is.
-        error_type, reason, excerpt, endpoint, status, tries: what went wrong, with what was asked, and how often.
-        action: what was done about it in the end.
-    """
-
-    partition_date: date
-    item: str
-    error_type: str
-    reason: str
-    line: int | None = None
-    excerpt: str | None = None
-    repo: str | None = None
-    endpoint: str | None = None
-    status: int | None = None
-    tries: int | None = None
-    action: str = "left out"
+from qc_assets.progress import Reporter
+from qc_assets.store.dead_letters import DeadLetter
 
 
 @dataclass
@@ -94,7 +67,7 @@ class Source(Protocol):
         repos: Sequence[str],
         tables: Sequence[str],
         folder: Path,
-        progress: Progress,
+        progress: Reporter,
         held: Mapping[str, frozenset[date]],
     ) -> Iterator[Batch]:
         """Read `days` (ascending), staging files under `folder`, which outlives the iteration.

@@ -1,12 +1,35 @@
 """Writing down what could not be read or worked on."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import duckdb
 import polars as pl
 
-from qc_assets.sources.source import DeadLetter
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """Something that could not be read, and where it came from.
+
+    Attributes:
+        partition_date, repo, item, line: where it belongs and what it is.
+        error_type, reason, excerpt, endpoint, status, tries: what went wrong, with what was asked, and how often.
+        action: what was done about it in the end.
+    """
+
+    partition_date: date
+    item: str
+    error_type: str
+    reason: str
+    line: int | None = None
+    excerpt: str | None = None
+    repo: str | None = None
+    endpoint: str | None = None
+    status: int | None = None
+    tries: int | None = None
+    action: str = "left out"
+
 
 _SCHEMA = {
     "partition_date": pl.Date,

@@ -19,8 +19,8 @@ from qc_assets.definitions import build_definitions
 from qc_assets.errors import QcError
 from qc_assets.learning.text.embeddings import cached_encoder
 from qc_assets.settings import load_settings
+from qc_assets.sources.fake.fake_server import FakeGitHub
 from qc_assets.sources.fake.fake_world import World
-from qc_assets.sources.fake.server import FakeGitHub
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.warehouse import Warehouse

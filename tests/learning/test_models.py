@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from qc_assets.errors import TrainingError
 from qc_assets.learning import training
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.calibration import Calibrator
+from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.dataset import Dataset, matrix
 from qc_assets.learning.promotion import compare, decide, gates
 from qc_assets.learning.spec import ModelSpec
@@ -96,10 +96,10 @@ def test_calibration_repairs_distorted_scores_and_survives_json(n: int) -> None:
     rng = np.random.default_rng(0)
     p = rng.beta(3, 2, n)
     distorted, labels = p**3, (rng.random(n) < p) * 1.0
-    calibrator = Calibrator.fit(distorted, labels)
+    calibrator = ProbabilityCalibrator.fit(distorted, labels)
     assert calibrator.method == ("isotonic" if n >= 1_000 else "sigmoid")
     assert np.abs(calibrator(distorted) - p).mean() < 0.06
-    again = Calibrator.from_json(json.loads(json.dumps(calibrator.to_json())))
+    again = ProbabilityCalibrator.from_json(json.loads(json.dumps(calibrator.to_json())))
     grid = np.linspace(0, 1, 101)
     assert np.array_equal(again(grid), calibrator(grid))
     assert (np.diff(calibrator(grid)) >= 0).all()

@@ -22,7 +22,7 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}", tmp_path / "artifacts")
 
 
-def train(store: Warehouse, registry: Registry, frame: Any) -> lifecycle.Outcome:
+def train(store: Warehouse, registry: Registry, frame: Any) -> lifecycle.TrainingOutcome:
     outcome = lifecycle.run(SMALL, frame, registry, OPTIONS, is_synthetic=False, origin=ORIGIN)
     mirror.record(store, SMALL, outcome, ORIGIN, is_synthetic=False)
     return outcome

@@ -18,7 +18,7 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}", tmp_path / "artifacts")
 
 
-def run(registry: Registry, frame: Any, **origin: str) -> lifecycle.Outcome:
+def run(registry: Registry, frame: Any, **origin: str) -> lifecycle.TrainingOutcome:
     return lifecycle.run(SMALL, frame, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "abc"} | origin)
 
 

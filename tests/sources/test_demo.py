@@ -6,8 +6,8 @@ import pytest
 
 from qc_assets.assets.partitions import days_between
 from qc_assets.errors import SourceError
+from qc_assets.sources.demo.generated import generate
 from qc_assets.sources.demo.source import DemoSource
-from qc_assets.sources.demo.tables import generate
 from qc_assets.sources.loading import load
 from qc_assets.store.schema import RAW_TABLES
 from qc_assets.store.warehouse import Warehouse

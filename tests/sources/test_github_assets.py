@@ -8,8 +8,8 @@ import pytest
 from qc_assets.cli.runs import RunFailedError, run_job
 from qc_assets.definitions import build_definitions
 from qc_assets.settings import Settings
+from qc_assets.sources.fake.fake_server import FakeGitHub
 from qc_assets.sources.fake.fake_world import World, ordinary, stamp
-from qc_assets.sources.fake.server import FakeGitHub
 from qc_assets.store.warehouse import Warehouse
 from tests.github_runs import public_schema
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from qc_assets.clock import SystemClock
 from qc_assets.errors import SettingsError, SourceError
 from qc_assets.settings import load_settings
+from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, stamp
-from qc_assets.sources.fake.server import FakeGitHub, VirtualClock
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.answers import Kind, classify, failed
 from qc_assets.sources.github.changes import DiffTooLongError, diff

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from qc_assets.errors import SourceError
+from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, ordinary, stamp
-from qc_assets.sources.fake.server import FakeGitHub, VirtualClock
 from qc_assets.sources.github.state import State
 from qc_assets.store.warehouse import Warehouse
 from tests.github_runs import contents, public_schema, run, source, span

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning import estimators
-from qc_assets.learning.calibration import Calibrator
+from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
@@ -55,11 +55,11 @@ class Probability:
     def load(self, folder: Path) -> Estimator:
         return estimators.load(folder)
 
-    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Calibrator:
-        return Calibrator.fit(scores, known.y)
+    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> ProbabilityCalibrator:
+        return ProbabilityCalibrator.fit(scores, known.y)
 
-    def calibrator_from_json(self, document: dict[str, Any]) -> Calibrator:
-        return Calibrator.from_json(document)
+    def calibrator_from_json(self, document: dict[str, Any]) -> ProbabilityCalibrator:
+        return ProbabilityCalibrator.from_json(document)
 
     def uncalibrated(self, scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:
         return scores

@@ -17,9 +17,10 @@ from pathlib import Path
 import polars as pl
 
 from qc_assets.errors import SourceError
+from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
-from qc_assets.sources.demo.tables import generate
-from qc_assets.sources.source import Batch, Progress
+from qc_assets.sources.demo.generated import generate
+from qc_assets.sources.source import Batch
 
 _VERSION = 5  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
 
@@ -95,7 +96,7 @@ class DemoSource:
         repos: Sequence[str],
         tables: Sequence[str],
         folder: Path,
-        progress: Progress,
+        progress: Reporter,
         held: Mapping[str, frozenset[date]],
     ) -> Iterator[Batch]:
         outside = [day for day in days if not self.first_day <= day <= self.last_day]

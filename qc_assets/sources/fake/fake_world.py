@@ -195,7 +195,7 @@ def ordinary(world: World, repo: Node, count: int, first: datetime, span: timede
 
 def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
     """The demo source's world as GitHub would show it after its last day; ids are made positive."""
-    from qc_assets.sources.demo.tables import generate
+    from qc_assets.sources.demo.generated import generate
 
     tables = generate(n_prs, days, first_day, seed)
     world, items = World(_next=10**9), {}

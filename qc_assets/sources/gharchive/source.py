@@ -15,9 +15,11 @@ from pathlib import Path
 import duckdb
 
 from qc_assets.errors import SourceError
+from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.gharchive import hours
-from qc_assets.sources.source import Batch, DeadLetter, Progress
+from qc_assets.sources.source import Batch
+from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 
@@ -70,7 +72,7 @@ class GHArchiveSource:
         repos: Sequence[str],
         tables: Sequence[str],
         folder: Path,
-        progress: Progress,
+        progress: Reporter,
         held: Mapping[str, frozenset[date]],
     ) -> Iterator[Batch]:
         for number, day in enumerate(days):

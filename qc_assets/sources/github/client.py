@@ -53,7 +53,7 @@ class Reply:
 
 
 @dataclass
-class Spent:
+class RequestCost:
     """What the client has used up so far: requests, points, seconds of waiting for limits, requests that failed."""
 
     requests: int = 0
@@ -83,7 +83,7 @@ class Client:
         self.rest_url = base
         self.tries = tries
         self.first_wait_s = first_wait_s
-        self.spent = Spent()
+        self.spent = RequestCost()
         self._lock = threading.Lock()
         self._connections: dict[str, httpx.Client] = {}
         self._open = ExitStack()

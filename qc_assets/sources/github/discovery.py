@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from qc_assets.errors import SourceError
+from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.client import Client
 from qc_assets.sources.github.plan import counts
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.source import GitHubSource
-from qc_assets.sources.source import Progress
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -34,7 +34,7 @@ class Choice:
 
 
 def discover(
-    warehouse: Warehouse, source: GitHubSource, settings: Settings, progress: Progress = lambda what, done, total: None
+    warehouse: Warehouse, source: GitHubSource, settings: Settings, progress: Reporter = lambda what, done, total: None
 ) -> dict[str, int]:
     """Choose repositories and store them in `raw.repositories` with the reason.
 
@@ -121,7 +121,7 @@ def selected(warehouse: Warehouse) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _choose(client: Client, settings: Settings, today: date, progress: Progress) -> Iterator[Choice]:
+def _choose(client: Client, settings: Settings, today: date, progress: Reporter) -> Iterator[Choice]:
     candidates = _candidates(client, settings, today, progress)
     since = today - timedelta(days=MERGED_WITHIN_DAYS)
     chosen = 0
@@ -141,7 +141,7 @@ def _choose(client: Client, settings: Settings, today: date, progress: Progress)
         progress("repositories chosen", chosen, settings.discovery_repos)
 
 
-def _candidates(client: Client, settings: Settings, today: date, progress: Progress) -> list[Mapping[str, Any]]:
+def _candidates(client: Client, settings: Settings, today: date, progress: Reporter) -> list[Mapping[str, Any]]:
     pushed = today - timedelta(days=settings.discovery_pushed_days)
     found: dict[int, Mapping[str, Any]] = {}
     for n, language in enumerate(settings.discovery_languages):

@@ -4,8 +4,8 @@ import threading
 from datetime import timedelta
 
 from qc_assets.clock import Clock
+from qc_assets.progress import Note, Reporter
 from qc_assets.sources.github.client import Client
-from qc_assets.sources.source import Note, Progress
 
 
 class Meter:
@@ -18,7 +18,7 @@ class Meter:
         total: repositories that are to be read.
     """
 
-    def __init__(self, clock: Clock, progress: Progress, client: Client, *, total: int) -> None:
+    def __init__(self, clock: Clock, progress: Reporter, client: Client, *, total: int) -> None:
         self.clock = clock
         self.progress = progress
         self.client = client

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from qc_assets.clock import Clock, SystemClock
+from qc_assets.progress import Note, Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github.client import Client
 from qc_assets.sources.github.identities import Pool, identities
@@ -18,7 +19,7 @@ from qc_assets.sources.github.plan import Wish, plan_key
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.stage import Stage
 from qc_assets.sources.github.state import State
-from qc_assets.sources.source import Batch, Note, Progress
+from qc_assets.sources.source import Batch
 
 _VERSION = 1  # raise it when more is read of an item, so that what is held is fetched again
 
@@ -76,7 +77,7 @@ class GitHubSource:
             retry_s=settings.batch_retry_s,
         )
 
-    def watch(self, progress: Progress) -> None:
+    def watch(self, progress: Reporter) -> None:
         """Have `progress` told of every wait for a limit."""
 
         def waiting(sentence: str, seconds: float) -> None:
@@ -95,7 +96,7 @@ class GitHubSource:
         repos: Sequence[str],
         tables: Sequence[str],
         folder: Path,
-        progress: Progress,
+        progress: Reporter,
         held: Mapping[str, frozenset[date]],
     ) -> Iterator[Batch]:
         wishes = {name: tuple(day for day in days if day not in held.get(name, ())) for name in repos}

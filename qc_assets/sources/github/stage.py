@@ -10,12 +10,13 @@ from typing import Any
 from qc_assets.clock import Clock
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.answers import Answer, Kind
-from qc_assets.sources.github.client import Client, RequestError, Spent
+from qc_assets.sources.github.client import Client, RequestCost, RequestError
 from qc_assets.sources.github.plan import Package, Wish, from_document, look, packages, to_document
 from qc_assets.sources.github.reader import Harvest, Reader, Trouble, Unit
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.state import State
-from qc_assets.sources.source import Batch, DeadLetter
+from qc_assets.sources.source import Batch
+from qc_assets.store.dead_letters import DeadLetter
 
 _PLAN_HOLDS = timedelta(hours=24)
 # The search index lags behind; a day is not final before this much has passed.
@@ -56,7 +57,7 @@ class Stage:
         self.reader = Reader(self.client, self.state, self.clock, page=page, read=meter.read)
         self.reasons: dict[str, Trouble] = {}
         self.last_failure = self.clock.now()
-        self._settled = Spent()
+        self._settled = RequestCost()
 
     def chunk(self, wishes: Sequence[Wish], key: str, fail: Callable[[Wish], None]) -> Iterator[Batch]:
         """Fetch what is wanted of one batch of repositories; what fails is handed to `fail`."""

@@ -52,7 +52,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Gate:
+class RequestGuard:
     """An ASGI middleware.
 
     Args:
