@@ -296,7 +296,7 @@ def test_a_day_of_todays_size_fits_in_2_gib(tmp_path: Path, shared_hour: Path) -
         (hours / f"2015-01-01-{hour}.json.gz").write_bytes(once * 4)
     code = (
         "import re; from datetime import date; from pathlib import Path; from qc_assets.settings import load_settings;"
-        "from qc_assets.sources import open_source; from qc_assets.sources.loading import load;"
+        "from qc_assets.sources.registry import open_source; from qc_assets.sources.loading import load;"
         "from qc_assets.store.warehouse import Warehouse; s = load_settings(source='gharchive', memory_limit='600MiB');"
         "r = load(Warehouse.from_settings(s), open_source(s), [date(2015, 1, 1)]);"
         # Not ru_maxrss: a child starts with its parent's.
