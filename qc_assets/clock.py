@@ -5,6 +5,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 
+def now_utc() -> datetime:
+    """The present as the warehouse has every instant: naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
 class Clock(Protocol):
     """Something that tells the time and can wait."""
 
@@ -21,7 +26,7 @@ class SystemClock:
     """The machine's own clock."""
 
     def now(self) -> datetime:
-        return datetime.now(UTC).replace(tzinfo=None)
+        return now_utc()
 
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> None:
         (stop or threading.Event()).wait(max(0.0, seconds))

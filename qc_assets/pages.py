@@ -1,7 +1,6 @@
 """Self-contained HTML pages: templates, tables and pictures."""
 
 import base64
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -9,10 +8,12 @@ import polars as pl
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from qc_assets.clock import now_utc
+
 
 def render(template: str, **values: Any) -> str:
     """A page of `qc_assets/templates`; it is told when it is written."""
-    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    now = now_utc().replace(microsecond=0)
     return _templates().get_template(template).render(written_at=now, **values)
 
 

@@ -1,6 +1,6 @@
 """Every knob of the project, typed, read from `QC_*` variables and the checkout's `.env`."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import SettingsError
 from qc_assets.sources.demo.bias import Bias
 
@@ -233,7 +234,7 @@ class Settings(BaseSettings):
             return self.end_date
         if self.source == "demo":
             return self.first_date + timedelta(days=self.demo_days - 1)
-        return datetime.now(UTC).date() - timedelta(days=1)
+        return now_utc().date() - timedelta(days=1)
 
     def feature_parameters(self, table: str) -> dict[str, object]:
         """Parameters of the SQL of a feature table, such as ``pull_requests``."""

@@ -1,6 +1,6 @@
 """Commands of `qc` that only the github source needs."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import typer
 
 from qc_assets import progress
 from qc_assets.cli import console
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.settings import PROJECT_ROOT, load_settings
 from qc_assets.store.warehouse import Warehouse
@@ -103,7 +104,7 @@ def fake_github(
 
 
 def _yesterday() -> date:
-    return datetime.now(UTC).date() - timedelta(days=1)
+    return now_utc().date() - timedelta(days=1)
 
 
 def register(app: typer.Typer) -> None:

@@ -7,12 +7,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.store import dead_letters
 from qc_assets.store.dead_letters import DeadLetter
@@ -131,7 +131,7 @@ def step(
     known = store.query(sections["entry"], {"batch": batch, "step": name}).to_dicts()
     if known and known[0]["status"] == "done" and known[0]["fingerprint"] == fingerprint and not again:
         return _result(known[0], was_done=True)
-    entry: dict[str, Any] = {"batch": batch, "step": name, "fingerprint": fingerprint, "started_at": _now()}
+    entry: dict[str, Any] = {"batch": batch, "step": name, "fingerprint": fingerprint, "started_at": now_utc()}
     try:
         done = work()
     except QcError as error:
@@ -171,7 +171,7 @@ def _result(entry: Mapping[str, Any], *, was_done: bool = False) -> Result:
 
 def _letter(batch: str, name: str, failure: Failure) -> DeadLetter:
     return DeadLetter(
-        datetime.now(UTC).date(),
+        now_utc().date(),
         _prefix(batch, name) + failure.item,
         failure.error_type,
         failure.reason,
@@ -189,8 +189,4 @@ def _prefix(batch: str, name: str) -> str:
 
 def _log(connection: duckdb.DuckDBPyConnection, entry: Mapping[str, Any]) -> None:
     row = pl.DataFrame([dict(entry)], schema_overrides={"error": pl.String})
-    put(connection, "critique.log", row, {"finished_at": _now()})
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+    put(connection, "critique.log", row, {"finished_at": now_utc()})

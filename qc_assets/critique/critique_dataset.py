@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.critique import filter, hunks
 from qc_assets.critique.masks import masked, masked_code
 from qc_assets.files import write_whole
@@ -93,7 +93,7 @@ def card(store: Warehouse, settings: Settings) -> str:
     known = filter.REASONS | hunks.REASONS | dict.fromkeys(SPLITS, "in the data set") | _NOT_USED
     untested = "test" not in set(sizes["split"])
     meaning = pl.DataFrame(list(known.items()), schema=["reason", "meaning"], orient="row")
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    now = now_utc().strftime("%Y-%m-%d %H:%M")
     parts = [
         "# Review critiques",
         f"Written {now} UTC.",

@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from qc_assets.clock import naive_utc
+from qc_assets.clock import naive_utc, now_utc
 from qc_assets.errors import QcError
 from qc_assets.models.comment_category import CATEGORIES
 from qc_assets.store.warehouse import Warehouse
@@ -72,7 +72,7 @@ def import_file(
     text = _column(frame, file, "text", [text_column] if text_column else _TEXT)
     label = _column(frame, file, "category", [label_column] if label_column else _CATEGORY)
     optional = {name: next((n for n in names if n in frame.columns), None) for name, names in _OPTIONAL.items()}
-    now = now or datetime.now(UTC).replace(tzinfo=None)
+    now = now or now_utc()
     rows, bad = [], []
     for number, raw in enumerate(frame.iter_rows(named=True), 1):
         found = {name: raw[column] if column else None for name, column in optional.items()}

@@ -1,10 +1,10 @@
 """Batch scoring: champion and challenger on every item that waits for its outcome."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.registry.mirror import with_comment
 from qc_assets.store.warehouse import Warehouse, put
@@ -50,7 +50,7 @@ def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthet
         TrainingError: if a version needs a feature that the table has no more.
     """
     waiting = rows_of(store, spec, "usable", is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = now_utc()
     parts, counts = [], {}
     for role in ROLES:
         found = registry.bundle_of(spec.name, role)

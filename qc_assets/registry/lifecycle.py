@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import TrainingError
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.dataset import Dataset
@@ -110,5 +111,5 @@ def run(
         logged,
         champion[0] if champion else None,
         card,
-        datetime.now(UTC).replace(tzinfo=None),
+        now_utc(),
     )

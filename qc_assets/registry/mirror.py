@@ -1,11 +1,12 @@
 """The model registry as tables of the warehouse, and moving its aliases back."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse, put
@@ -135,7 +136,7 @@ def roll_back(store: Warehouse, registry: "Registry", model: str, to: int | None
     version = {"model": model, "version": to}
     with store.write() as connection:
         connection.execute(sql_sections("ml/model_versions")["roll_back"], version)
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = now_utc()
         put(connection, "ml.promotions", _decision(version, now, "rollback", True, champion, reason, []))
     return champion, to
 

@@ -1,11 +1,12 @@
 """What people know better: true categories, true outcomes, and decisions that they replaced."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.models.comment_category import CATEGORIES
 from qc_assets.serving.schemas import BUCKETS, Instant, Name, Strict, Text, repository_and_number
@@ -63,7 +64,7 @@ class Feedback(Strict):
     @field_validator("given_at")
     @classmethod
     def _not_in_the_future(cls, value: datetime | None) -> datetime | None:
-        if value is not None and value > datetime.now(UTC).replace(tzinfo=None) + _CLOCKS_DIFFER:
+        if value is not None and value > now_utc() + _CLOCKS_DIFFER:
             raise ValueError("is in the future: newer feedback corrects older, so its time must be true")
         return value
 

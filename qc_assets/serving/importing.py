@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.serving import journal_reader
 from qc_assets.serving.schemas import repository_and_number
 from qc_assets.store.warehouse import Warehouse, put
@@ -47,7 +48,7 @@ def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime |
     """
     if not journal.exists():
         return Imported()
-    now = now or datetime.now(UTC).replace(tzinfo=None)
+    now = now or now_utc()
     name, lost = journal_reader.identity(journal), journal_reader.lost(journal)
     counts = dict.fromkeys(_ROWS, 0)
     while True:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.features.history import UNKNOWN, History, imagine
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.settings import Settings
@@ -94,7 +95,7 @@ class Knowledge:
         tasks = {}
         with store.read() as connection:
             names = connection.execute(sections["names"]).fetchall()
-            now = datetime.now(UTC).replace(tzinfo=None)
+            now = now_utc()
             until = connection.execute(sections["end_of_data"]).fetchone()
             as_of = as_of or (min(now, until[0]) if until and until[0] else now)
             for table, wanted in tables.items():

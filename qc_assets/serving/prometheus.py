@@ -1,11 +1,12 @@
 """What Prometheus reads."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+
+from qc_assets.clock import now_utc
 
 if TYPE_CHECKING:
     from qc_assets.serving.service import Serving
@@ -41,7 +42,7 @@ class Metrics:
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Gauges, read now."""
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = now_utc()
         age = GaugeMetricFamily("qc_model_age_seconds", "Since the champion was trained", labels=["model", "version"])
         for one in self._serving.champions.all():
             age.add_metric([one.model, str(one.version)], (now - one.registered_at).total_seconds())

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.schemas import Facts, repository_and_number
@@ -52,7 +53,7 @@ def row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
 
 def rows(facts: Sequence[Facts], knowledge: Knowledge) -> list[Row]:
     """The features of requests, in their order."""
-    now = datetime.now(UTC)
+    now = now_utc()
     return [row(one, knowledge, now) for one in facts]
 
 

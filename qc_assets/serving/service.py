@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 import numpy as np
 import polars as pl
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.features.history import PARTS
 from qc_assets.files import changed_when
@@ -216,7 +217,7 @@ class Serving:
     def out_of_date(self, champion: Champion) -> list[str]:
         """Why a champion, or what is known of authors, is too old to pay by; empty if it is not."""
         limit = timedelta(days=self.settings.model_max_age_days)
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = now_utc()
         found = []
         if now - champion.registered_at > limit:
             found.append(
@@ -269,4 +270,4 @@ def entries(said: Said, requests: Sequence[Mapping[str, Any]]) -> list[dict[str,
 
 def instant() -> str:
     """Now (UTC), as the journal writes it."""
-    return datetime.now(UTC).replace(tzinfo=None).isoformat()
+    return now_utc().isoformat()

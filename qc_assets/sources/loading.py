@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import duckdb
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.progress import Reporter
 from qc_assets.sources.source import Batch, Source
@@ -82,7 +83,7 @@ def load(
     )
     if not report.loaded:
         return report
-    started = _now()
+    started = now_utc()
     # What is left to do when something goes wrong, to be recorded as failed.
     left = {(repo, day) for repo in (repos or ["*"]) for day in report.loaded if day not in held.get(repo, ())}
     total = len(left)
@@ -97,7 +98,7 @@ def load(
                 if not source.states:
                     progress("loaded", total - len(left), total)
                 _add(report, batch, rows)
-                started = _now()
+                started = now_utc()
         except QcError as error:
             _record_failure(warehouse, source.name, left, fingerprint, started, str(error))
             raise
@@ -171,7 +172,7 @@ def _commit(
                 "bad_lines": batch.bad_lines,
                 "rows": sum(rows.values()),
                 "started": started,
-                "finished": _now(),
+                "finished": now_utc(),
                 "error": batch.error,
             },
         )
@@ -213,7 +214,7 @@ def _insert_failure(
             "days": [day for _, day in pairs],
             "fingerprint": fingerprint,
             "started": started,
-            "finished": _now(),
+            "finished": now_utc(),
             "error": error,
         },
     )
@@ -231,7 +232,3 @@ def _add(report: LoadReport, batch: Batch, rows: dict[str, int]) -> None:
     (report.failed_repos if batch.status == "failed" else report.repos).update(batch.repos or ())
     if batch.error:
         report.problems.append(batch.error)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 import duckdb
 import polars as pl
+
+from qc_assets.clock import now_utc
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,6 @@ def insert(connection: duckdb.DuckDBPyConnection, source: str, letters: Sequence
     connection.execute(
         "INSERT INTO ops.dead_letters BY NAME "
         "SELECT $1 AS source, letters.*, $2::TIMESTAMP AS recorded_at FROM letters",
-        [source, datetime.now(UTC).replace(tzinfo=None)],
+        [source, now_utc()],
     )
     connection.unregister("letters")

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import SourceError
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
@@ -49,7 +50,7 @@ def discover(
         RequestError: if GitHub cannot be reached; nothing is stored then.
         SourceError: if nothing satisfies the rules.
     """
-    started, now = datetime.now(UTC).replace(tzinfo=None), source.clock.now()
+    started, now = now_utc(), source.clock.now()
     source.watch(progress)
     before = source.client.spent.requests, source.client.spent.points
     try:
@@ -100,7 +101,7 @@ def discover(
                     "bad_lines": 0,
                     "rows": len(rows),
                     "started": started,
-                    "finished": datetime.now(UTC).replace(tzinfo=None),
+                    "finished": now_utc(),
                     "error": None,
                 },
             )
