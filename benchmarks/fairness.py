@@ -64,7 +64,7 @@ def report() -> tuple[str, float]:
 
 def planted() -> str:
     """The worlds of the tests: what a planted bias does, in how many it is found, and in how many fair ones any is."""
-    from qc_assets.sources.demo.bias import Bias
+    from qc_assets.sources.demo.knobs import Bias
     from tests.fairness.test_fairness_planted import LOG_ODDS, SEEDS, flagged, world
 
     fair = [world(seed, None) for seed in range(SEEDS)]

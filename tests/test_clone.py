@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from qc_assets.settings import PROJECT_ROOT
+from tests import ROOT
 
 
 @pytest.mark.slow
 def test_a_fresh_clone_runs_the_readmes_main_command(tmp_path: Path) -> None:
-    readme = (PROJECT_ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     command = re.search(r"```sh\n(make demo)\b", readme)
     assert command is not None, "the README's first command"
     clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(PROJECT_ROOT), str(clone)], check=True)
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     # Installing anew takes minutes, and continuous integration has just done it: the clone's environment finds what
     # this one has, and installs itself.
     venv.create(clone / ".venv", with_pip=True)

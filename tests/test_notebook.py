@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from qc_assets.settings import PROJECT_ROOT
+from tests import ROOT
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ def test_a_notebook_runs_and_draws_its_charts(
     settings, _ = main_run
     monkeypatch.setenv("QC_HOME", str(settings.home))
     monkeypatch.setenv("QC_WAREHOUSE", str(settings.warehouse))
-    notebook = nbformat.read(PROJECT_ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells), "it is committed without outputs"
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

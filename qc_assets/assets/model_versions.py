@@ -15,8 +15,9 @@ from qc_assets.learning.promotion import gate_names
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.specs import SPECS
 from qc_assets.monitoring.scoring import rows_of
+from qc_assets.places import checkout
 from qc_assets.registry import mirror
-from qc_assets.settings import PROJECT_ROOT, Settings
+from qc_assets.settings import Settings
 
 if TYPE_CHECKING:
     from qc_assets.learning.task.interface import Gate
@@ -213,10 +214,12 @@ def _severity(gate: "Gate | None") -> dg.AssetCheckSeverity:
 
 def _git_commit() -> str:
     """The checkout's commit, or an empty string outside a checkout."""
+    if checkout() is None:
+        return ""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"],
-            cwd=PROJECT_ROOT,
+            cwd=checkout(),
             capture_output=True,
             text=True,
             check=False,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from qc_assets.cli.runs import dagster_home
 from qc_assets.errors import QcError, SettingsError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.settings import PROJECT_ROOT, Settings, load_settings
+from qc_assets.places import settings_file
+from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
 
 _MIN_FREE_GIB = 2.0
@@ -89,7 +90,7 @@ def _lock(settings: Settings) -> Finding:
 
 def _home(settings: Settings) -> Finding:
     wanted = str(dagster_home(settings))
-    env = PROJECT_ROOT / ".env"
+    env = settings_file()
     lines = env.read_text(encoding="utf-8").splitlines() if env.exists() else []
     found = next((line.partition("=")[2] for line in lines if line.startswith("DAGSTER_HOME=")), None)
     ok = found == wanted

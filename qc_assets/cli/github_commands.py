@@ -10,11 +10,15 @@ from qc_assets import progress
 from qc_assets.cli import console
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
-from qc_assets.settings import PROJECT_ROOT, load_settings
+from qc_assets.places import PACKAGE, default_home
+from qc_assets.settings import load_settings
 from qc_assets.store.warehouse import Warehouse
 
 _SCHEMA_URL = "https://docs.github.com/public/fpt/schema.docs.graphql"
-_PLACES = (PROJECT_ROOT.parent / "shared" / "github" / "schema.graphql", PROJECT_ROOT / ".qc" / "github-schema.graphql")
+_PLACES = (
+    PACKAGE.parents[1] / "shared" / "github" / "schema.graphql",
+    default_home() / "github-schema.graphql",
+)
 
 
 def discover() -> None:

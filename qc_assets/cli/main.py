@@ -4,7 +4,7 @@ import signal
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import click
 import duckdb
@@ -177,6 +177,16 @@ def init() -> None:
     settings = load_settings()
     path = write_env_file(settings)
     console.emit({"home": str(settings.home), "env": str(path)}, f"state lives in {settings.home}; see {path}")
+
+
+@app.command()
+def settings(
+    written_as: Annotated[Literal["env", "markdown"], typer.Option("--format", help="How to print them.")] = "env",
+) -> None:
+    """Print every setting with its default and meaning."""
+    from qc_assets.cli import settings_table
+
+    print(settings_table.as_env() if written_as == "env" else settings_table.as_markdown(), end="")  # noqa: T201
 
 
 @app.command()

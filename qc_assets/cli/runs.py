@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from qc_assets.errors import QcError
 from qc_assets.files import write_whole
-from qc_assets.settings import PROJECT_ROOT, Settings
+from qc_assets.places import PACKAGE, settings_file
+from qc_assets.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -38,10 +39,10 @@ class JobResult:
 
 
 def dagster_home(settings: Settings) -> Path:
-    """QC_HOME/dagster, with the checkout's dagster.yaml linked into it."""
+    """QC_HOME/dagster, with the package's dagster.yaml linked into it."""
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    link, target = home / "dagster.yaml", PROJECT_ROOT / "dagster.yaml"
+    link, target = home / "dagster.yaml", PACKAGE / "dagster.yaml"
     if not link.is_symlink() or link.readlink() != target:
         with suppress(FileNotFoundError):
             link.unlink()
@@ -51,11 +52,11 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def write_env_file(settings: Settings, path: Path | None = None) -> Path:
-    """Put an absolute DAGSTER_HOME into the checkout's `.env`, leaving its other lines alone.
+    """Put an absolute DAGSTER_HOME into `.env`, leaving its other lines alone.
 
     `dagster dev` typed by hand reads it, and would otherwise forget everything when it stops.
     """
-    path = path or PROJECT_ROOT / ".env"
+    path = path or settings_file()
     line = f"DAGSTER_HOME={dagster_home(settings)}"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if re.search(r"^DAGSTER_HOME=", text, flags=re.MULTILINE):

@@ -13,7 +13,8 @@ import httpx
 from qc_assets.cli.doctor import port_is_free, tail
 from qc_assets.cli.runs import dagster_home
 from qc_assets.errors import QcError
-from qc_assets.settings import PROJECT_ROOT, Settings
+from qc_assets.places import PACKAGE
+from qc_assets.settings import Settings
 
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 20
@@ -62,7 +63,7 @@ class Services:
             ],
             "dagster": [
                 python, "-m", "dagster", "dev", "--host", host, "--port", str(s.dagster_port),
-                "-w", str(PROJECT_ROOT / "workspace.yaml"),
+                "-w", str(PACKAGE / "workspace.yaml"),
             ],
             "api": [python, "-m", "qc_assets.cli", "serve"],
         }  # fmt: skip
@@ -112,7 +113,7 @@ class Services:
         environment = os.environ | {"DAGSTER_HOME": str(dagster_home(self.settings))}
         with self.log(name).open("ab") as log:
             # A session of its own: Ctrl-C reaches this process only, which then stops both in order. Not in the
-            # checkout: `dagster dev` would let the DAGSTER_HOME of a .env there win over QC_HOME's.
+            # working directory: `dagster dev` would let the DAGSTER_HOME of a .env there win over QC_HOME's.
             return subprocess.Popen(
                 command, cwd=self.settings.home, env=environment, stdout=log, stderr=log, start_new_session=True
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from qc_assets.errors import QcError
-from qc_assets.settings import SQL_ROOT
+from qc_assets.places import sql_root
 
 RAW_TABLES = (
     "repositories",
@@ -32,7 +32,7 @@ def sql_sections(name: str) -> dict[str, str]:
     Raises:
         QcError: if the file does not exist.
     """
-    path = SQL_ROOT / f"{name}.sql"
+    path = sql_root() / f"{name}.sql"
     if not path.is_file():
         raise QcError(f"no SQL file {path}")
     parts = re.split(r"^-- name: (\w+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -65,7 +65,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """
     files = ["schema", *(f"raw/{table}" for table in RAW_TABLES)]
     folders = ("ops", "ml", "critique")
-    files += [f"{folder}/{path.stem}" for folder in folders for path in sorted((SQL_ROOT / folder).glob("*.sql"))]
+    files += [f"{folder}/{path.stem}" for folder in folders for path in sorted((sql_root() / folder).glob("*.sql"))]
     files += KEPT_REPORTS
     statements = {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
     version = hashlib.sha256("".join(statements.values()).encode()).hexdigest()

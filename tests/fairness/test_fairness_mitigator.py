@@ -15,7 +15,7 @@ from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.spec import Candidate
 from qc_assets.learning.training import Options, train
 from qc_assets.sources.demo import world as demo_world
-from qc_assets.sources.demo.bias import Bias
+from qc_assets.sources.demo.knobs import Bias
 from tests.learning.test_models import SMALL, rows
 
 FIRST = date(2024, 1, 1)

@@ -9,7 +9,7 @@ import pytest
 from qc_assets.errors import SourceError
 from qc_assets.fairness import BiasAnalyzer, DataSlicer
 from qc_assets.sources.demo import world as demo_world
-from qc_assets.sources.demo.bias import Bias
+from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.source import DemoSource
 
 SEEDS = 100

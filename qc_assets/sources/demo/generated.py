@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.sources.demo import activity, code, world
-from qc_assets.sources.demo.bias import Bias
+from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.world import DAY
 
 ISSUES_PER_PR = 0.8
@@ -20,7 +20,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         days: days over which they are opened; nothing is observed after the last.
         first_day: the first day.
         seed: the same arguments give the same world.
-        bias: one to plant, as `qc_assets.demo_bias.Bias` reads it.
+        bias: one to plant, as `qc_assets.sources.demo.knobs.Bias` reads it.
 
     Returns:
         The raw tables' rows by table; ``diffs`` (repo_id, number, diff), the last unified diffs of pull requests

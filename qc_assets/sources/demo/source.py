@@ -34,7 +34,7 @@ class DemoSource:
         days: days over which their openings are spread.
         first_day: first day of the world (UTC).
         seed: seed of everything random.
-        bias: one to plant, as in ``newcomers:-0.8``; see `qc_assets.demo_bias.Bias`.
+        bias: one to plant, as in ``newcomers:-0.8``; see `qc_assets.sources.demo.knobs.Bias`.
     """
 
     name = "demo"

@@ -25,7 +25,7 @@ import polars as pl
 
 from qc_assets.errors import SourceError
 from qc_assets.sources.demo import text
-from qc_assets.sources.demo.bias import Bias
+from qc_assets.sources.demo.knobs import Bias
 
 DAY = 86_400.0
 NEVER_CLOSED = 0.12

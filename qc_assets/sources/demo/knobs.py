@@ -1,6 +1,8 @@
-"""A known bias that the demo can be given, so that bias reports can be seen to find it."""
+"""Settings of the demo source, and the bias that it can be given so that bias reports can be seen to find it."""
 
 from dataclasses import dataclass
+
+from pydantic import BaseModel, Field, field_validator
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,20 @@ class Bias:
         if not (group == "newcomers" or "/" in group):
             raise ValueError(f"{text!r}: write newcomers or owner/name, a colon, and log-odds, as in newcomers:-0.8")
         return cls(group, float(size))
+
+
+class DemoKnobs(BaseModel):
+    """The demo source."""
+
+    demo_prs: int = Field(2_000, ge=1, description="Pull requests that the demo source generates.")
+    demo_days: int = Field(240, ge=14, description="Days over which the demo's activity is spread.")
+    demo_bias: str = Field(
+        "", description="A bias planted into the demo: newcomers or owner/name, a colon, log-odds (newcomers:-0.8)."
+    )
+    seed: int = Field(20240101, ge=0, description="Seed of the demo source and of training.")
+
+    @field_validator("demo_bias")
+    @classmethod
+    def _plantable(cls, value: str) -> str:
+        Bias.parse(value)
+        return value

@@ -1,0 +1,17 @@
+"""Settings of features: which pull requests are too small, and who is new, junior, mid or senior."""
+
+from pydantic import BaseModel, Field
+
+from qc_assets.knob_types import ThreeThresholds
+
+
+class FeatureKnobs(BaseModel):
+    """Features."""
+
+    min_pr_lines: int = Field(10, ge=0, description="Smaller pull requests are left out of p0.")
+    seniority_merged: ThreeThresholds = Field(
+        (1, 5, 20), description="Pull requests merged before in a repository, for junior, mid and senior."
+    )
+    seniority_days: ThreeThresholds = Field(
+        (0, 30, 180), description="Days of tenure in a repository, for junior, mid and senior; both are needed."
+    )

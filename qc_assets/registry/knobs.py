@@ -1,0 +1,13 @@
+"""Settings of the model registry: where MLflow keeps its runs, and where champions are exported to."""
+
+from pydantic import BaseModel, Field
+
+
+class RegistryKnobs(BaseModel):
+    """Models."""
+
+    mlflow_tracking_uri: str | None = Field(None, description="Default: SQLite under QC_HOME.")
+    export_url: str | None = Field(
+        None, description="Folder or s3://bucket/prefix that champions are exported to; default: QC_HOME/export."
+    )
+    s3_endpoint: str | None = Field(None, description="Of another S3 than Amazon's, such as http://minio:9000.")

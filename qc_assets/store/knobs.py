@@ -1,0 +1,32 @@
+"""Settings of the store: where state lies, and what one DuckDB connection may take."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from qc_assets.knob_types import AbsolutePath
+from qc_assets.places import default_home, default_warehouse
+
+
+def _warehouse_of(values: dict[str, Any]) -> AbsolutePath:
+    # A home that is refused is not among the values: its own message is enough.
+    return default_warehouse(values.get("home") or default_home())
+
+
+class StoreKnobs(BaseModel):
+    """Where state lies."""
+
+    home: AbsolutePath = Field(
+        default_factory=default_home,
+        description="Folder of all run-time state but the warehouse; "
+        "default: .qc in a checkout, the user's data folder when installed.",
+    )
+    warehouse: AbsolutePath = Field(
+        default_factory=_warehouse_of,
+        description="The DuckDB file; default: warehouse/qc.duckdb in a checkout, under QC_HOME when installed.",
+    )
+    memory_limit: str = Field(
+        "1536MiB", description="Memory that one DuckDB connection may use; with it, a process stays under 2 GiB."
+    )
+    threads: int | None = Field(None, ge=1, description="DuckDB threads; default: all cores.")
+    lock_timeout_s: float = Field(300.0, gt=0, description="Seconds to wait for another process's lock.")
