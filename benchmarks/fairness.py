@@ -19,7 +19,8 @@ def report() -> tuple[str, float]:
     from qc_assets.fairness.report import page
     from qc_assets.fairness.subject import Subject
     from qc_assets.learning.dataset import Dataset
-    from qc_assets.learning.training import Options, train
+    from qc_assets.learning.trained import Options
+    from qc_assets.learning.training import train
     from qc_assets.models.p0 import SPEC
     from qc_assets.registry.lifecycle import bundle_of
     from qc_assets.settings import load_settings

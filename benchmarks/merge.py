@@ -14,7 +14,8 @@ import duckdb
 from benchmarks.measure import verdict
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.spec import ModelSpec
-from qc_assets.learning.training import Options, Trained, train
+from qc_assets.learning.trained import Options, Trained
+from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC as P0
 
 FILE = Path(__file__).resolve().parents[2] / "shared" / "benchmarks" / "merge_icse14.parquet"

@@ -23,7 +23,7 @@ def load_demo(state: str, n_prs: int) -> int:
 
 
 def train(state: str) -> str:
-    from qc_assets.learning.training import Options
+    from qc_assets.learning.trained import Options
     from qc_assets.models import p0
     from qc_assets.registry import lifecycle
     from qc_assets.registry.model_registry import Registry

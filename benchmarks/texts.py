@@ -23,10 +23,13 @@ def scores(x: np.ndarray, y: np.ndarray, splits: list[Split]) -> Iterator[tuple[
     """Predicted classes of every row that some split tests, by name of the method."""
     from sklearn.linear_model import LogisticRegression
 
-    from qc_assets.learning.text import text_estimators
-    from qc_assets.learning.text.embeddings import cached_encoder
+    from qc_assets.learning.text.embeddings import cached_encoder, configure_embeddings
+    from qc_assets.learning.text.text_classifiers import fit_text_classifier
     from qc_assets.models.comment_category import SPEC
+    from qc_assets.settings import load_settings
 
+    settings = load_settings()
+    configure_embeddings(settings.encoder, settings.embeddings_cache)
     vectors = cached_encoder().encode([str(body) for body in x[:, 0]])
     found = np.full(len(y), -1)
     for fit, test in splits:
@@ -36,7 +39,7 @@ def scores(x: np.ndarray, y: np.ndarray, splits: list[Split]) -> Iterator[tuple[
     for kind in KINDS:
         found = np.full(len(y), -1)
         for fit, test in splits:
-            one = text_estimators.fit(kind, defaults[kind], x[fit], y[fit], np.ones(len(fit)), seed=0, threads=None)
+            one = fit_text_classifier(kind, defaults[kind], x[fit], y[fit], np.ones(len(fit)), seed=0, threads=None)
             found[test] = one.score(x[test]).argmax(axis=1)
         yield kind, found
 

@@ -24,7 +24,7 @@ def features(state: str) -> None:
 
 
 def train(state: str, quick: bool) -> str:
-    from qc_assets.learning.training import Options
+    from qc_assets.learning.trained import Options
     from qc_assets.models import close_in_7_days, p0, resolution_time
     from qc_assets.registry import lifecycle
     from qc_assets.registry.model_registry import Registry

@@ -84,6 +84,11 @@ class Settings(
         return self.home / "mlflow" / "artifacts"
 
     @property
+    def embeddings_cache(self) -> Path:
+        """Embeddings of every text that was ever embedded."""
+        return self.home / "embeddings.db"
+
+    @property
     def critiques_folder(self) -> Path:
         """The exported data set of critiques."""
         return self.home / "export" / "critiques"

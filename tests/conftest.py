@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, configure_embeddings
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
 
@@ -55,9 +56,12 @@ def embeddings_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _home_of_the_process(embeddings_home: Path) -> Iterator[None]:
-    """Fixtures that live longer than a test keep embeddings there, too, not in the checkout."""
+    """Fixtures that live longer than a test keep nothing in the checkout, and all settings share embeddings."""
+    cache = embeddings_home / "embeddings.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QC_HOME", str(embeddings_home))
+        patch.setattr(Settings, "embeddings_cache", property(lambda settings: cache))
+        configure_embeddings(DEFAULT_ENCODER, cache)
         yield
 
 

@@ -74,7 +74,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         registry: RegistryResource,
     ) -> Iterator[dg.MaterializeResult]:
         # Imported here: scikit-learn, LightGBM and MLflow take seconds to import.
-        from qc_assets.learning.training import Options
+        from qc_assets.learning.trained import Options
         from qc_assets.registry import lifecycle
 
         def tell(message: str) -> None:

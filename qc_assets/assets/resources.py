@@ -44,11 +44,13 @@ class WarehouseResource(dg.ConfigurableResource):
 
 
 class RegistryResource(dg.ConfigurableResource):
-    """MLflow's tracking store and model registry."""
+    """MLflow's tracking store and model registry, and the encoder that models of texts share."""
 
     tracking_uri: str = Field(description="MLflow tracking URI.")
     artifact_root: str = Field(description="Folder of artifacts when the store is a SQLite file.")
     url: str = Field(description="MLflow UI, for links.")
+    encoder: str = Field(description="Encoder of texts.")
+    embeddings_cache: str = Field(description="SQLite file that keeps embeddings.")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "RegistryResource":
@@ -56,11 +58,16 @@ class RegistryResource(dg.ConfigurableResource):
             tracking_uri=settings.tracking_uri,
             artifact_root=str(settings.artifact_root),
             url=settings.mlflow_url,
+            encoder=settings.encoder,
+            embeddings_cache=str(settings.embeddings_cache),
         )
 
     def open(self) -> "Registry":
+        """The registry; models that this process fits or loads from now on use the encoder of these settings."""
+        from qc_assets.learning.text.embeddings import configure_embeddings
         from qc_assets.registry.model_registry import Registry
 
+        configure_embeddings(self.encoder, Path(self.embeddings_cache))
         return Registry(self.tracking_uri, Path(self.artifact_root))
 
     def run_url(self, experiment: str, run: str) -> str:

@@ -44,7 +44,7 @@ class CommentFilter:
         from qc_assets.learning.text.embeddings import cached_encoder
 
         return cls(
-            cached_encoder(settings.encoder).encode,
+            cached_encoder(settings.encoder, settings.embeddings_cache).encode,
             settings.critique_min_margin,
             settings.critique_duplicate_cosine,
             settings.encoder,

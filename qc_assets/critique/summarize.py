@@ -20,7 +20,7 @@ def method(settings: Settings) -> Method:
     if settings.llm_api_key is None:
         from qc_assets.learning.text.embeddings import cached_encoder
 
-        return Extractive(cached_encoder(settings.encoder).encode, encoder=settings.encoder)
+        return Extractive(cached_encoder(settings.encoder, settings.embeddings_cache).encode, encoder=settings.encoder)
     return LanguageModel(
         settings.llm_url,
         settings.llm_api_key,

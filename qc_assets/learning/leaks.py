@@ -1,16 +1,12 @@
 """Does one feature alone explain the model? Then it probably knows the outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qc_assets.learning.metrics.bootstrap import evaluate
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
-
-if TYPE_CHECKING:
-    from qc_assets.learning.training import Trained
 
 # It says almost all by itself, and the others cannot replace it. Real data: in 166,885 pull requests a column that
 # leaks does both, the author's earlier merge rate only the first (`python -m benchmarks merge`).
@@ -55,36 +51,43 @@ class Dominance:
         )
 
 
-def dominant_feature(trained: "Trained", importance: Mapping[str, float]) -> Dominance | None:
+def dominant_feature(
+    features: Sequence[str],
+    x_train: np.ndarray,
+    y_train: np.ndarray,
+    x_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    model_auc: float,
+    importance: Mapping[str, float],
+) -> Dominance:
     """Score the test window by each feature alone: the share of positive labels in its bin of the train window.
 
     Bins are twenty quantiles of the known values and one for unknown ones, so that a relation need not be monotone,
-    and a value that is missing, or zero, because of the outcome is seen. None for tasks other than probabilities.
+    and a value that is missing, or zero, because of the outcome is seen.
 
     Args:
-        trained: the training.
+        features: names of the columns of `x_train` and `x_test`.
+        x_train, x_test: (rows, features) with NaN.
+        y_train, y_test: labels 0 or 1, (rows,); both occur among `y_test`.
+        model_auc: ROC AUC of the model on the test window.
         importance: loss of ROC AUC when a feature is shuffled, by feature.
     """
-    if trained.spec.task != "probability":
-        return None
     from sklearn.metrics import roc_auc_score
 
-    data, split = trained.data, trained.split
-    model = trained.best.evaluations["test"]["roc_auc"].value
-    found: list[tuple[float, str, np.ndarray]] = []
-    labels = data.y[split.test]
-    for index, feature in enumerate(trained.spec.features):
-        fit, test = data.x[split.train, index], data.x[split.test, index]
-        scores = _scores(fit, data.y[split.train], test)
-        found.append((float(roc_auc_score(labels, scores)), feature, scores))
-    auc, feature, scores = max(found, key=lambda one: one[0])
-    alone = WeightedMetrics(labels, scores)
-    lower = evaluate(alone, alone, np.ones(len(labels)), resamples=_RESAMPLES, seed=0)["roc_auc"].lower
-    over_chance = max(model - 0.5, 1e-9)
+    by_feature: list[tuple[float, str, np.ndarray]] = []
+    for index, name in enumerate(features):
+        scores = _scores(x_train[:, index], y_train, x_test[:, index])
+        by_feature.append((float(roc_auc_score(y_test, scores)), name, scores))
+    auc, feature, scores = max(by_feature, key=lambda entry: entry[0])
+    alone = WeightedMetrics(y_test, scores)
+    lower = evaluate(alone, alone, np.ones(len(y_test)), resamples=_RESAMPLES, seed=0)["roc_auc"].lower
+    over_chance = max(model_auc - 0.5, 1e-9)
     return Dominance(feature, auc, lower, (auc - 0.5) / over_chance, importance.get(feature, 0.0) / over_chance)
 
 
-def _scores(values: np.ndarray, labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _scores(values: np.ndarray, labels: np.ndarray, new_values: np.ndarray) -> np.ndarray:
+    """Smoothed share of ones in the bin of each of `new_values`, (len(new_values),)."""
     known = values[~np.isnan(values)]
     edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])) if len(known) else np.array([])
 
@@ -93,9 +96,9 @@ def _scores(values: np.ndarray, labels: np.ndarray, wanted: np.ndarray) -> np.nd
         below, above = np.searchsorted(edges, x, side="left"), np.searchsorted(edges, x, side="right")
         return np.where(np.isnan(x), 2 * len(edges) + 1, below + above)
 
-    mine = bins(values)
+    bin_of = bins(values)
     size = 2 * len(edges) + 2
-    count = np.bincount(mine, minlength=size)
-    ones = np.bincount(mine, weights=labels, minlength=size)
+    count = np.bincount(bin_of, minlength=size)
+    ones = np.bincount(bin_of, weights=labels, minlength=size)
     rates = (ones + _SMOOTHING * labels.mean()) / (count + _SMOOTHING)
-    return rates[bins(wanted)]
+    return rates[bins(new_values)]

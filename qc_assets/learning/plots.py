@@ -9,7 +9,7 @@ import numpy as np
 from qc_assets.learning.explain import tree_contributions
 from qc_assets.learning.metrics.probability_metrics import N_BINS
 from qc_assets.learning.task import task_of
-from qc_assets.learning.training import Trained
+from qc_assets.learning.trained import Trained
 
 
 def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:

@@ -6,7 +6,8 @@ from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.metrics.bootstrap import paired_differences
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.interface import Gate
-from qc_assets.learning.training import Options, Trained, evaluation_windows
+from qc_assets.learning.trained import Options, Trained
+from qc_assets.learning.training import evaluation_windows
 
 COMMON_GATES = {
     "enough_labelled_rows": "There are enough labelled rows, over enough time, to train and test on.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,18 +14,8 @@ from qc_assets.learning.splits import TimeSplit, time_folds
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.interface import Known
 from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.trained import Options, Trial
 from qc_assets.learning.weights import group_weights
-
-if TYPE_CHECKING:
-    from qc_assets.learning.training import Options
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Parameters that were tried, and the mean of the selection metric over the folds."""
-
-    parameters: Parameters
-    validation: float
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,7 @@ def choose(
     data: Dataset,
     folds: list[Fold],
     context: Mapping[str, Any],
-    options: "Options",
+    options: Options,
 ) -> tuple[Parameters, float, tuple[Trial, ...]]:
     """Search parameters over the folds; quick, or without a space: score the defaults on the last fold.
 
@@ -121,7 +111,7 @@ def _validate(
     data: Dataset,
     folds: list[Fold],
     context: Mapping[str, Any],
-    options: "Options",
+    options: Options,
 ) -> float:
     task = task_of(spec)
     found = []
@@ -173,7 +163,7 @@ def text_gain(
     data: Dataset,
     fold: Fold,
     context: Mapping[str, Any],
-    options: "Options",
+    options: Options,
 ) -> TextGain:
     """Fit a candidate on a fold with and without the numbers of its texts, which are fitted on the same rows.
 

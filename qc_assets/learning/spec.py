@@ -44,6 +44,11 @@ class ModelSpec:
         question: the question that it answers, in words.
         task: ``probability`` (of a Boolean target), ``duration`` (target in hours, NULL while it lasts) or
             ``category`` (target is one of `classes`).
+        asks_about: what an item is, which decides what a request must say: ``pull_request``, ``issue`` or ``comment``.
+        endpoint: path of its own endpoint of the API; empty: only ``/predict/NAME``, which every model has.
+        words: what a probability above and below one half means, in a word each, as answers and feedback say it.
+        feedback_kind: how feedback calls the truth about an item: ``outcome``, or ``category`` of a text.
+        actions: what may be done about an answer, best first; a person who did another says so as an ``override``.
         table: feature table, one row an item; its SQL has the sections ``training`` and
             ``usable`` (those without a label as well).
         target: label column.
@@ -66,6 +71,7 @@ class ModelSpec:
         balance: column of the feature table whose groups get equal weight in training (inverse frequency), such as
             ``repo_id`` or ``author_seniority``; empty: every row counts alike.
         limits: sentences for the model card that say what the model does not know.
+        order: place among the models where all are shown; equal ones by name.
     """
 
     name: str
@@ -78,6 +84,12 @@ class ModelSpec:
     maturity: timedelta
     candidates: tuple[Candidate, ...]
     margins: Mapping[str, float]
+    asks_about: Literal["pull_request", "issue", "comment"]
+    endpoint: str = ""
+    words: tuple[str, str] = ("yes", "no")
+    feedback_kind: Literal["outcome", "category"] = "outcome"
+    actions: tuple[str, ...] = ()
+    order: int = 100
     task: Literal["probability", "duration", "category"] = "probability"
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key: tuple[str, ...] = ("repo_id", "number")

@@ -1,111 +1,23 @@
 """Selecting, fitting, calibrating and evaluating the candidates of a spec."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from qc_assets.errors import TrainingError
 from qc_assets.learning.dataset import Dataset
-from qc_assets.learning.leaks import Dominance, dominant_feature
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate
-from qc_assets.learning.search import Trial, balanced, choose, text_gain, usable_folds
+from qc_assets.learning.search import balanced, choose, text_gain, usable_folds
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit, time_split
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.interface import Calibrator, Estimator, Known
+from qc_assets.learning.task.interface import Known
 from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows
 
 WINDOWS = ("test", "last_30_days")
 _IMPORTANCE_ROWS = 2_000
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to train.
-
-    Attributes:
-        quick: the defaults of each candidate, without a search.
-        n_trials: Optuna trials for each candidate otherwise.
-        n_folds: time-ordered folds of each trial.
-        search_rows: rows that a fold is fitted to at most while searching.
-        resamples: bootstrap resamples behind every interval.
-        seed: seed of search, estimators and bootstrap.
-        threads: None means all cores.
-        candidates: only these kinds; empty means all of the spec.
-    """
-
-    quick: bool = False
-    n_trials: int = 30
-    n_folds: int = 3
-    search_rows: int = 20_000
-    resamples: int = 500
-    seed: int = 0
-    threads: int | None = None
-    candidates: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FittedCandidate:
-    """A candidate that was fitted on the train window and calibrated on the calibration window.
-
-    Attributes:
-        validation: mean of the task's selection metric over the folds of the train window; decides the selection.
-        predictions: answers for the test window, (rows, …).
-        evaluations: metrics by window (``test``, ``last_30_days``).
-        trials: what the search tried.
-    """
-
-    kind: str
-    parameters: Parameters
-    validation: float
-    estimator: Estimator
-    calibrator: Calibrator
-    predictions: np.ndarray
-    evaluations: dict[str, dict[str, Estimate]]
-    trials: tuple[Trial, ...]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The outcome of a training.
-
-    Attributes:
-        best: the candidate with the best validation.
-        candidates: all of them.
-        skipped: candidates that were left out, and why.
-        texts: makes the numbers of texts that follow the features, if texts helped; then `spec` and `data` have them.
-        known: labels of each window as they were known at its end.
-        context: what was settled before fitting.
-        trivial: the answer that knows only the labels of the calibration window.
-        importance: mean loss of the selection metric when a feature is shuffled, by feature, largest first.
-        dominance: the feature that says most by itself; None where that cannot be told.
-    """
-
-    spec: ModelSpec
-    data: Dataset
-    split: TimeSplit
-    best: FittedCandidate
-    candidates: tuple[FittedCandidate, ...]
-    known: Mapping[str, Known]
-    context: Mapping[str, Any]
-    trivial: np.ndarray
-    importance: dict[str, float]
-    dominance: Dominance | None = None
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    texts: TextReducer | None = None
-
-
-@dataclass(frozen=True)
-class Windows:
-    """What all candidates of a training share; see `Trained`."""
-
-    spec: ModelSpec
-    split: TimeSplit
-    known: Mapping[str, Known]
-    context: Mapping[str, Any]
-    trivial: np.ndarray
 
 
 def recent_rows(data: Dataset, rows: np.ndarray, days: int = 30) -> np.ndarray:
@@ -180,7 +92,8 @@ def train(
     progress(f"{best.kind} wins")
     trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
     importance = permutation_importance(trained, options.seed)
-    return Trained(**vars(trained) | {"importance": importance, "dominance": dominant_feature(trained, importance)})
+    dominance = task.dominant_feature(spec, data, split, best.evaluations["test"], importance)
+    return replace(trained, importance=importance, dominance=dominance)
 
 
 def _fit(

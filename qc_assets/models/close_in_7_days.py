@@ -9,6 +9,10 @@ from qc_assets.models.resolution_time import FEATURES
 SPEC = ModelSpec(
     name="close_in_7_days",
     question="Will this issue be closed within 7 days of being opened?",
+    asks_about="issue",
+    endpoint="/predict/close-in-7-days",
+    words=("closed", "open"),
+    order=3,
     table="features.issues",
     target="closed_in_7_days",
     known_at="known_at",

@@ -12,6 +12,10 @@ SPEC = ModelSpec(
     name="comment_category",
     question="What kind of feedback is this review comment?",
     task="category",
+    asks_about="comment",
+    endpoint="/classify/comment",
+    feedback_kind="category",
+    order=4,
     table="features.comments",
     target="category",
     # A category is a property of the text: a label that is given years later says nothing about later comments.

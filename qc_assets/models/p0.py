@@ -8,6 +8,11 @@ from qc_assets.learning.spec import ASSOCIATIONS, Candidate, ModelSpec
 SPEC = ModelSpec(
     name="p0",
     question="Will this pull request pass its first review?",
+    asks_about="pull_request",
+    endpoint="/predict",
+    words=("passed", "failed"),
+    actions=("auto_approve_eligible", "standard_review", "careful_review", "priority_review"),
+    order=1,
     table="features.pull_requests",
     target="passed",
     known_at="decided_at",

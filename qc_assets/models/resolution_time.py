@@ -39,6 +39,9 @@ SPEC = ModelSpec(
     name="resolution_time",
     question="How many hours until this issue is closed?",
     task="duration",
+    asks_about="issue",
+    endpoint="/predict/resolution-time",
+    order=2,
     table="features.issues",
     target="resolution_hours",
     # An issue that is still open says something, too: labels are read at each boundary as they were then.

@@ -6,7 +6,8 @@ from typing import Any
 from qc_assets.learning.promotion import Decision
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.interface import Gate
-from qc_assets.learning.training import WINDOWS, Trained
+from qc_assets.learning.trained import Trained
+from qc_assets.learning.training import WINDOWS
 
 
 def metrics_table(trained: Trained) -> str:

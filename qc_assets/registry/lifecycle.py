@@ -13,7 +13,8 @@ from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.promotion import Decision, decide, gates
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task.interface import Gate
-from qc_assets.learning.training import Options, Trained, train
+from qc_assets.learning.trained import Options, Trained
+from qc_assets.learning.training import train
 from qc_assets.registry.card import model_card
 from qc_assets.registry.model_registry import Logged, Registry
 

@@ -13,7 +13,7 @@ from qc_assets.store.warehouse import Warehouse, put
 
 if TYPE_CHECKING:
     from qc_assets.learning.spec import ModelSpec
-    from qc_assets.learning.training import Trained
+    from qc_assets.learning.trained import Trained
     from qc_assets.registry.lifecycle import TrainingOutcome
     from qc_assets.registry.model_registry import Registry
 

@@ -16,7 +16,7 @@ import polars.selectors
 from qc_assets.errors import QcError
 from qc_assets.files import changed_when
 from qc_assets.learning.bundle import Bundle, answer_frame
-from qc_assets.learning.training import Trained
+from qc_assets.learning.trained import Trained
 from qc_assets.registry import tracking
 
 CHAMPION, CHALLENGER = "champion", "challenger"

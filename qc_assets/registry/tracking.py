@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from qc_assets.learning import plots
-from qc_assets.learning.search import Trial
 from qc_assets.learning.task import task_of
-from qc_assets.learning.training import FittedCandidate, Trained
+from qc_assets.learning.trained import FittedCandidate, Trained, Trial
 
 
 def log_training(trained: Trained, tags: Mapping[str, str]) -> None:

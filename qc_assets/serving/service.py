@@ -20,6 +20,7 @@ from qc_assets.files import changed_when
 from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
+from qc_assets.learning.text.embeddings import configure_embeddings
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving import rows
 from qc_assets.serving.champions import SPECS, Champion, Champions
@@ -71,6 +72,7 @@ class Serving:
         self.store = Warehouse.from_settings(settings)
         # A server must be able to stop meanwhile; it tries again soon.
         self.store.lock_timeout_s = min(self.store.lock_timeout_s, _PATIENCE_S)
+        configure_embeddings(settings.encoder, settings.embeddings_cache)
         self.champions = Champions(Registry(settings.tracking_uri, settings.artifact_root))
         self.knowledge: Knowledge | None = None
         self.why_no_knowledge = "it is being read"

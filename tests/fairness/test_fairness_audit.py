@@ -25,7 +25,8 @@ from qc_assets.fairness.audit import audit, record
 from qc_assets.fairness.report import summary
 from qc_assets.fairness.subject import Subject, attributes, subject
 from qc_assets.learning.dataset import Dataset
-from qc_assets.learning.training import Options, train
+from qc_assets.learning.trained import Options
+from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.registry.lifecycle import bundle_of

@@ -13,7 +13,8 @@ from qc_assets.errors import FairnessError, TrainingError
 from qc_assets.fairness import BiasMitigator
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.spec import Candidate
-from qc_assets.learning.training import Options, train
+from qc_assets.learning.trained import Options
+from qc_assets.learning.training import train
 from qc_assets.sources.demo import world as demo_world
 from qc_assets.sources.demo.knobs import Bias
 from tests.learning.test_models import SMALL, rows

@@ -19,8 +19,8 @@ from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.category_metrics import CategoryMetrics
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.category import Temperature
-from qc_assets.learning.text import text_estimators
 from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, CachedEncoder, Encoder, encoder_folder
+from qc_assets.learning.text.text_classifiers import fit_text_classifier, load_text_classifier
 from qc_assets.models.comment_category import CATEGORIES, SPEC
 from qc_assets.sources.demo.comments import review_comments
 from qc_assets.store.warehouse import Warehouse
@@ -223,13 +223,13 @@ def test_a_fine_tuned_encoder_learns_and_survives_saving(tmp_path: Path) -> None
     x = frame.select("body", "path").to_numpy().astype(object)
     y = np.array([CATEGORIES.index(name) for name in frame["category"]], dtype=float)
     parameters = {"C": 2.0, "epochs": 2, "learning_rate": 1e-4, "batch_size": 16}
-    found = text_estimators.fit("fine_tuned", parameters, x[:200], y[:200], np.ones(200), seed=0, threads=2)
+    found = fit_text_classifier("fine_tuned", parameters, x[:200], y[:200], np.ones(200), seed=0, threads=2)
     scores = found.score(x)
     assert np.allclose(scores.sum(axis=1), 1, atol=1e-3)
     assert (scores[200:].argmax(axis=1) == y[200:]).mean() > 0.6
     found.save(tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.suffix in (".pkl", ".bin", ".pt")]
-    assert np.allclose(text_estimators.load(tmp_path).score(x), scores, atol=1e-6)
+    assert np.allclose(load_text_classifier(tmp_path).score(x), scores, atol=1e-6)
 
 
 def test_a_text_model_file_that_holds_anything_else_is_not_loaded(tmp_path: Path) -> None:
@@ -237,9 +237,9 @@ def test_a_text_model_file_that_holds_anything_else_is_not_loaded(tmp_path: Path
 
     skops.io.dump({"run": Path("/etc/passwd")}, tmp_path / "text.skops")
     with pytest.raises(QcError, match="a text model has no such thing"):
-        text_estimators.load(tmp_path)
+        load_text_classifier(tmp_path)
     with pytest.raises(QcError, match="no classifier of texts in"):
-        text_estimators.load(tmp_path / "empty")
+        load_text_classifier(tmp_path / "empty")
 
 
 def test_an_unknown_category_is_refused() -> None:

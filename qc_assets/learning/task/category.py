@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.metrics.category_metrics import MIN_CONFIDENCE, UNCERTAIN, CategoryMetrics
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric
-from qc_assets.learning.text import text_estimators
+from qc_assets.learning.text import text_classifiers
 
 _CLIP = 1e-9
 
@@ -83,10 +84,12 @@ class Category:
     def fit(
         self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
     ) -> Estimator:
-        return text_estimators.fit(kind, parameters, x, known.y, known.weights, seed=seed, threads=threads)
+        return text_classifiers.fit_text_classifier(
+            kind, parameters, x, known.y, known.weights, seed=seed, threads=threads
+        )
 
     def load(self, folder: Path) -> Estimator:
-        return text_estimators.load(folder)
+        return text_classifiers.load_text_classifier(folder)
 
     def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Temperature:
         return Temperature.fit(_widened(scores, context), known.y)
@@ -119,6 +122,19 @@ class Category:
                 f"log loss {loss.value:.4f} against {loss.baseline:.4f} for the shares alone",
             ),
         ]
+
+    def dominant_feature(
+        self,
+        spec: ModelSpec,
+        data: Dataset,
+        split: TimeSplit,
+        test: Mapping[str, Estimate],
+        importance: Mapping[str, float],
+    ) -> Dominance | None:
+        return None
+
+    def refused_label(self, spec: ModelSpec, label: str) -> str | None:
+        return None if label in spec.classes else f"label {label!r} is none of {', '.join(spec.classes)}"
 
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
         shares = np.bincount(known.y.astype(np.int64), minlength=len(spec.classes)) / len(known.y)

@@ -19,6 +19,7 @@ import polars as pl
 from qc_assets.learning import estimators
 from qc_assets.learning.conformal import COVERAGE, Intervals
 from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.metrics.duration_metrics import DurationMetrics, weighted_quantile
 from qc_assets.learning.spec import ModelSpec, Parameters
@@ -29,6 +30,7 @@ from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric
 _WATCHED = 0.2
 _HOUR = np.timedelta64(3_600_000_000, "us")
 _TOLERANCE = 0.03
+_MOST_HOURS = 24 * 366 * 30.0
 
 
 class Duration:
@@ -124,6 +126,25 @@ class Duration:
                 f"80 % ± {allowed:.1%} expected after a calibration on {calibration_rows} rows",
             ),
         ]
+
+    def dominant_feature(
+        self,
+        spec: ModelSpec,
+        data: Dataset,
+        split: TimeSplit,
+        test: Mapping[str, Estimate],
+        importance: Mapping[str, float],
+    ) -> Dominance | None:
+        return None
+
+    def refused_label(self, spec: ModelSpec, label: str) -> str | None:
+        try:
+            hours = float(label)
+        except ValueError:
+            hours = float("nan")
+        if 0 <= hours <= _MOST_HOURS:
+            return None
+        return f"label {label!r} is no number of hours from 0 to {_MOST_HOURS:.0f}"
 
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
         median = np.expm1(weighted_quantile(known.y, known.weights, 0.5))

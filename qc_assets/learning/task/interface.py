@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
@@ -128,6 +129,21 @@ class Task(Protocol):
 
     def check(self, spec: ModelSpec, test: Mapping[str, Estimate], calibration_rows: int) -> list[Gate]:
         """Judge the metrics of the test window after a calibration on so many rows; one gate for each of `gates`."""
+        ...
+
+    def dominant_feature(
+        self,
+        spec: ModelSpec,
+        data: Dataset,
+        split: TimeSplit,
+        test: Mapping[str, Estimate],
+        importance: Mapping[str, float],
+    ) -> Dominance | None:
+        """The feature that says most by itself, given the metrics of the test window; None where none can be told."""
+        ...
+
+    def refused_label(self, spec: ModelSpec, label: str) -> str | None:
+        """Why what a person says of an item cannot be its true label; None if it can."""
         ...
 
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:

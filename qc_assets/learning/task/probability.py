@@ -10,6 +10,7 @@ import polars as pl
 from qc_assets.learning import estimators
 from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.leaks import Dominance, dominant_feature
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import ModelSpec, Parameters
@@ -85,6 +86,27 @@ class Probability:
                 f"log loss {loss.value:.4f} against {loss.baseline:.4f} for the base rate",
             ),
         ]
+
+    def dominant_feature(
+        self,
+        spec: ModelSpec,
+        data: Dataset,
+        split: TimeSplit,
+        test: Mapping[str, Estimate],
+        importance: Mapping[str, float],
+    ) -> Dominance | None:
+        return dominant_feature(
+            spec.features,
+            data.x[split.train],
+            data.y[split.train],
+            data.x[split.test],
+            data.y[split.test],
+            model_auc=test["roc_auc"].value,
+            importance=importance,
+        )
+
+    def refused_label(self, spec: ModelSpec, label: str) -> str | None:
+        return None if label in spec.words else f"label {label!r} is none of {', '.join(spec.words)}"
 
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
         return f"{known.y.mean():.1%} {spec.outcome}"

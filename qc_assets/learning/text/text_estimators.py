@@ -99,51 +99,6 @@ class LinearTextEstimator:
         return cls(skops.io.load(file, trusted=types), about["classes"], about["encoder"])
 
 
-def fit(
-    kind: str,
-    parameters: Parameters,
-    x: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray,
-    *,
-    seed: int,
-    threads: int | None,
-) -> Any:
-    """Fit one classifier of texts.
-
-    Args:
-        kind: ``linear`` or ``fine_tuned``.
-        parameters: the estimator's parameters.
-        x: body and path of each comment, (rows, 2) of str.
-        y: index of the category, (rows,).
-        weights: of the rows, (rows,).
-        seed: the same seed, rows and threads give the same estimator.
-        threads: None means all cores.
-    """
-    if kind == "linear":
-        return LinearTextEstimator.fit(parameters, x, y, weights, seed=seed)
-    if kind == "fine_tuned":
-        from qc_assets.learning.text.fine_tuning import FineTunedEstimator
-
-        return FineTunedEstimator.fit(parameters, x, y, weights, seed=seed, threads=threads)
-    raise QcError(f"no classifier of texts called {kind}")
-
-
-def load(folder: Path) -> Any:
-    """Load whichever classifier of texts lies in `folder`.
-
-    Raises:
-        QcError: if there is none.
-    """
-    from qc_assets.learning.text.fine_tuning import FineTunedEstimator
-
-    if (folder / FineTunedEstimator.file).exists():
-        return FineTunedEstimator.load(folder)
-    if (folder / LinearTextEstimator.file).exists():
-        return LinearTextEstimator.load(folder)
-    raise QcError(f"no classifier of texts in {folder}")
-
-
 def _columns(x: np.ndarray) -> tuple[list[str], list[str]]:
     bodies = [str(body) for body in x[:, 0]]
     return bodies, [str(path) for path in x[:, 1]] if x.shape[1] > 1 else [""] * len(bodies)
