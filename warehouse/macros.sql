@@ -21,6 +21,12 @@ CREATE OR REPLACE TEMP MACRO login_or_ghost(login) AS coalesce(nullif(trim(login
 -- A row of counts may be missing a field; a label may be missing a name.
 CREATE OR REPLACE TEMP MACRO nonempty(text) AS nullif(text, '');
 
+-- Columns that follow from others of their row: serving computes them by these, too, see features/contract.py.
+CREATE OR REPLACE TEMP MACRO log_size(lines) AS ln(1 + lines);
+CREATE OR REPLACE TEMP MACRO is_weekend(weekday) AS weekday >= 5;
+-- A share of a few says little: it is drawn to what is usual with the weight of four.
+CREATE OR REPLACE TEMP MACRO shrunk(hits, total, usual) AS (hits + 4 * usual) / (total + 4);
+
 -- How often a piece of text occurs; NULL text has none.
 CREATE OR REPLACE TEMP MACRO occurrences(text, piece) AS
     CASE WHEN contains(text, piece) THEN (strlen(text) - strlen(replace(text, piece, ''))) // strlen(piece) ELSE 0 END;

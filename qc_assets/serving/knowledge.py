@@ -104,9 +104,7 @@ class Knowledge:
                 tasks[table] = Tasks.of(connection.execute(f"SELECT {columns} FROM ({query}) ORDER BY ALL").pl())
         with store.overlay() as connection:
             imagine(connection, as_of)
-            histories = {
-                table: History.read(connection, table, as_of, settings.feature_parameters(table)) for table in tables
-            }
+            histories = {table: History.read(connection, table, settings.feature_parameters(table)) for table in tables}
         repos = {name: identity for name, identity, kind in names if kind == "repo"}
         authors = {name: identity for name, identity, kind in names if kind == "author"}
         return cls(as_of, repos, authors, histories, tasks)

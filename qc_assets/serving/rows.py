@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from qc_assets.clock import now_utc
+from qc_assets.features.contract import Owner, contract_of
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.schemas import Facts, repository_and_number
@@ -42,25 +43,26 @@ def row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
     repo, number = repository_and_number(facts.task_id)
     known = knowledge.task(facts.table, repo, number, facts.worker_id)
     if known is not None:
-        found = dict(known)
+        features = dict(known)
     else:
-        found = knowledge.history(facts.table, repo, facts.worker_id)
-        found |= {"hour": now.hour, "weekday": now.weekday()} | facts.assumed()
-    found |= facts.given()
-    found["is_weekend"] = found["weekday"] >= 5
-    return Row(found, *knowledge.place(repo, number), None if known is None else known["opened_at"], knowledge.as_of)
+        features = knowledge.history(facts.table, repo, facts.worker_id)
+        features |= {"hour": now.hour, "weekday": now.weekday()} | facts.assumed()
+    features |= facts.given()
+    contract_of(facts.table).complete(features, Owner.ITEM)
+    opened_at = None if known is None else known["opened_at"]
+    return Row(features, *knowledge.place(repo, number), opened_at, knowledge.as_of)
 
 
 def rows(facts: Sequence[Facts], knowledge: Knowledge) -> list[Row]:
     """The features of requests, in their order."""
     now = now_utc()
-    return [row(one, knowledge, now) for one in facts]
+    return [row(item, knowledge, now) for item in facts]
 
 
-def frame(found: Sequence[Row], spec: ModelSpec) -> pl.DataFrame:
+def frame(items: Sequence[Row], spec: ModelSpec) -> pl.DataFrame:
     """Features and texts as a frame with the spec's columns, in its order."""
     kinds = schema(spec)
-    columns = {name: [one.features.get(name) for one in found] for name in kinds}
+    columns = {name: [item.features.get(name) for item in items] for name in kinds}
     return pl.DataFrame(columns, schema=kinds, strict=False)
 
 

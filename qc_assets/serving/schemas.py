@@ -1,6 +1,5 @@
 """Requests and answers of the API, as OpenAPI shows them."""
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -116,11 +115,6 @@ class PullRequestFacts(Facts):
     worker_avg_cycles: Annotated[float, Field(ge=0, le=1e6)] | None = None
     submission_hour: Hour | None = Field(None, description="UTC; default: now.")
     submission_day: Day | None = Field(None, description="0 Monday; default: today.")
-
-    def given(self) -> dict[str, Any]:
-        found = super().given()
-        found["log_lines"] = math.log(1 + self.lines_changed)
-        return found
 
     def assumed(self) -> dict[str, Any]:
         names = ("body_length", "commits", "is_bug_fix", "is_documentation", "is_feature", "is_refactor")

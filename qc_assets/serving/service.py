@@ -15,7 +15,7 @@ import polars as pl
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
-from qc_assets.features.history import PARTS
+from qc_assets.features.contract import contract_of
 from qc_assets.files import changed_when
 from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.learning.spec import ModelSpec
@@ -33,7 +33,7 @@ from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
-_ITEMS = tuple(spec for spec in SPECS.values() if spec.table.removeprefix("features.") in PARTS)
+_ITEMS = tuple(spec for spec in SPECS.values() if contract_of(spec.table.removeprefix("features.")).history)
 _PATIENCE_S = 10.0
 # What a probability above and below one half means, in words.
 WORDS = {"p0": ("passed", "failed"), "close_in_7_days": ("closed", "open")}

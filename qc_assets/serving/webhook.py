@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qc_assets.features.history import PARTS
+from qc_assets.features.contract import contract_of
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import Instant, P0Answer, p0_fields
 from qc_assets.serving.service import Serving, entries, instant
@@ -143,10 +143,10 @@ class Webhook:
         knowledge = self.serving.ready()
         measured = self._measure(pull_request, author.login, opened_at)
         history = knowledge.history("pull_requests", repo, author.login)
-        found = measured | {name: history[name] for name in PARTS["pull_requests"].all}
-        found |= {"opened_title": pull_request.title, "opened_body": pull_request.body or ""}
+        features = measured | {name: history[name] for name in contract_of("pull_requests").history}
+        features |= {"opened_title": pull_request.title, "opened_body": pull_request.body or ""}
         place = knowledge.place(repo, pull_request.number)
-        said = self.serving.ask("p0", [Row(found, *place, opened_at, knowledge.as_of)])
+        said = self.serving.ask("p0", [Row(features, *place, opened_at, knowledge.as_of)])
         request = {"task_id": task_id, "worker_id": author.login, "event": f"pull_request.{action}"}
         document = entries(said, [request])[0] | {
             "latency_ms": round((time.perf_counter() - started) * 1000, 3),

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from qc_assets.features.history import PARTS
+from qc_assets.features.contract import contract_of
 from qc_assets.serving.champions import SPECS
 from qc_assets.serving.knowledge import Knowledge, Tasks
 from qc_assets.settings import Settings
@@ -35,7 +35,7 @@ def test_an_opening_knows_what_the_training_row_of_the_same_instant_knew(main_ru
     for row in [*rows.filter(strangers)[:200:50].to_dicts(), *rows.filter(~strangers)[:200:50].to_dicts()]:
         knowledge = Knowledge.read(store, settings, ITEMS, row["opened_at"])
         known = knowledge.history(table, row["repo"].upper(), row["author"])
-        for name in PARTS[table].all:
+        for name in contract_of(table).history:
             assert known[name] == row[name], (name, row["repo"], row["author"])
         seen["stranger" if row[prior] == 0 else "pair"] += 1
     assert min(seen.values()) > 0, "both kinds were looked at"

@@ -1,17 +1,17 @@
 -- name: table
 CREATE TABLE features.comments (
-    repo_id BIGINT,
-    number BIGINT,
-    comment_id BIGINT PRIMARY KEY,
-    opened_at TIMESTAMP NOT NULL,
-    author_id BIGINT,
-    source VARCHAR NOT NULL,
-    body VARCHAR NOT NULL,
-    path VARCHAR,
-    category VARCHAR,
-    label_origin VARCHAR,
-    exclusion VARCHAR,
-    observed_until TIMESTAMP NOT NULL
+    repo_id BIGINT, -- of: identity
+    number BIGINT, -- of: identity
+    comment_id BIGINT PRIMARY KEY, -- of: identity
+    opened_at TIMESTAMP NOT NULL, -- of: time
+    author_id BIGINT, -- of: identity
+    source VARCHAR NOT NULL, -- of: identity
+    body VARCHAR NOT NULL, -- of: item
+    path VARCHAR, -- of: item
+    category VARCHAR, -- of: label
+    label_origin VARCHAR, -- of: label
+    exclusion VARCHAR, -- of: label
+    observed_until TIMESTAMP NOT NULL -- of: label
 );
 COMMENT ON TABLE features.comments IS
     'One row a review comment, of the warehouse or of a labelled file, with its category if a person gave one';

@@ -1,45 +1,45 @@
 -- name: table
 CREATE TABLE features.issues (
-    repo_id BIGINT,
-    number BIGINT,
-    opened_at TIMESTAMP NOT NULL,
-    author_id BIGINT,
-    source VARCHAR NOT NULL,
-    author_prior_issues INTEGER,
-    author_prior_issues_in_repo INTEGER,
-    author_prior_prs_in_repo INTEGER,
-    author_prior_merged_in_repo INTEGER,
-    author_tenure_in_repo_days DOUBLE,
-    author_seniority VARCHAR NOT NULL,
-    author_prior_closed INTEGER,
-    author_average_hours DOUBLE,
-    author_days_since_last_issue DOUBLE,
-    author_tenure_days DOUBLE,
-    author_is_newcomer BOOLEAN,
-    author_association VARCHAR,
-    repo_closed_recently INTEGER NOT NULL,
-    repo_open_issues INTEGER NOT NULL,
-    repo_median_hours DOUBLE,
-    repo_open_prs INTEGER NOT NULL,
-    title_length BIGINT,
-    body_length BIGINT,
-    link_count BIGINT,
-    checklist_items BIGINT,
-    code_blocks BIGINT,
-    label_count BIGINT NOT NULL,
-    is_bug BOOLEAN,
-    is_feature BOOLEAN,
-    is_documentation BOOLEAN,
-    is_refactor BOOLEAN,
-    hour INTEGER NOT NULL,
-    weekday INTEGER NOT NULL,
-    is_weekend BOOLEAN NOT NULL,
-    closed_at TIMESTAMP,
-    resolution_hours DOUBLE,
-    censored_hours DOUBLE,
-    closed_in_7_days BOOLEAN,
-    exclusion VARCHAR,
-    observed_until TIMESTAMP,
+    repo_id BIGINT, -- of: identity
+    number BIGINT, -- of: identity
+    opened_at TIMESTAMP NOT NULL, -- of: time
+    author_id BIGINT, -- of: identity
+    source VARCHAR NOT NULL, -- of: identity
+    author_prior_issues INTEGER, -- of: author
+    author_prior_issues_in_repo INTEGER, -- of: author here
+    author_prior_prs_in_repo INTEGER, -- of: author here
+    author_prior_merged_in_repo INTEGER, -- of: author here
+    author_tenure_in_repo_days DOUBLE, -- of: author here
+    author_seniority VARCHAR NOT NULL, -- of: report
+    author_prior_closed INTEGER, -- of: author
+    author_average_hours DOUBLE, -- of: author
+    author_days_since_last_issue DOUBLE, -- of: author
+    author_tenure_days DOUBLE, -- of: author
+    author_is_newcomer BOOLEAN, -- of: author here
+    author_association VARCHAR, -- of: item, else as last shown
+    repo_closed_recently INTEGER NOT NULL, -- of: repository
+    repo_open_issues INTEGER NOT NULL, -- of: repository
+    repo_median_hours DOUBLE, -- of: repository
+    repo_open_prs INTEGER NOT NULL, -- of: repository
+    title_length BIGINT, -- of: item
+    body_length BIGINT, -- of: item
+    link_count BIGINT, -- of: item
+    checklist_items BIGINT, -- of: item
+    code_blocks BIGINT, -- of: item
+    label_count BIGINT NOT NULL, -- of: item
+    is_bug BOOLEAN, -- of: item
+    is_feature BOOLEAN, -- of: item
+    is_documentation BOOLEAN, -- of: item
+    is_refactor BOOLEAN, -- of: item
+    hour INTEGER NOT NULL, -- of: item, 0 to 23
+    weekday INTEGER NOT NULL, -- of: item, 0 to 6
+    is_weekend BOOLEAN NOT NULL, -- of: item = is_weekend(weekday)
+    closed_at TIMESTAMP, -- of: label
+    resolution_hours DOUBLE, -- of: label
+    censored_hours DOUBLE, -- of: label
+    closed_in_7_days BOOLEAN, -- of: label
+    exclusion VARCHAR, -- of: label
+    observed_until TIMESTAMP, -- of: label
     PRIMARY KEY (repo_id, number)
 );
 COMMENT ON TABLE features.issues IS
@@ -328,7 +328,7 @@ SELECT
     END AS is_refactor,
     hour(issues.created_at)::INTEGER AS hour,
     (isodow(issues.created_at) - 1)::INTEGER AS weekday,
-    isodow(issues.created_at) >= 6 AS is_weekend,
+    is_weekend(weekday) AS is_weekend,
     issues.closed_at,
     coalesce(corrected_hours.hours, epoch(issues.closed_at - issues.created_at) / 3600) AS resolution_hours,
     CASE

@@ -12,7 +12,7 @@ WITH pairs AS (
     FROM warehouse.raw.issues
     WHERE author_id IS NOT NULL AND created_at < $as_of
 ),
-asked AS (
+openings AS (
     SELECT repo_id, author_id FROM pairs
     UNION ALL
     SELECT DISTINCT $unknown, author_id FROM pairs
@@ -20,17 +20,36 @@ asked AS (
     SELECT DISTINCT repo_id, $unknown FROM pairs
     UNION ALL
     SELECT $unknown, $unknown
+),
+-- The standing that the platform last showed of an author in a repository.
+shown_in_pull_requests AS (
+    SELECT repo_id, author_id, arg_max(opened_author_association, created_at) AS association
+    FROM warehouse.raw.pull_requests
+    WHERE author_id IS NOT NULL AND created_at < $as_of AND opened_author_association IS NOT NULL
+    GROUP BY repo_id, author_id
+),
+shown_in_issues AS (
+    SELECT repo_id, author_id, arg_max(opened_author_association, created_at) AS association
+    FROM warehouse.raw.issues
+    WHERE author_id IS NOT NULL AND created_at < $as_of AND opened_author_association IS NOT NULL
+    GROUP BY repo_id, author_id
 )
 SELECT
-    repo_id,
+    openings.repo_id,
     $first_number - row_number() OVER () AS number,
-    author_id,
+    openings.author_id,
     false AS author_is_bot,
     'imagined' AS source,
     $as_of::TIMESTAMP AS created_at,
     '' AS opened_title,
-    '' AS opened_body
-FROM asked;
+    '' AS opened_body,
+    shown_in_pull_requests.association AS association_in_pull_requests,
+    shown_in_issues.association AS association_in_issues
+FROM openings
+LEFT JOIN shown_in_pull_requests
+    ON openings.repo_id = shown_in_pull_requests.repo_id AND openings.author_id = shown_in_pull_requests.author_id
+LEFT JOIN shown_in_issues
+    ON openings.repo_id = shown_in_issues.repo_id AND openings.author_id = shown_in_issues.author_id;
 
 -- name: overlay
 -- What the feature SQL reads instead of the warehouse's own tables.
@@ -42,21 +61,20 @@ CREATE VIEW raw.label_events AS FROM warehouse.raw.label_events;
 CREATE VIEW ops.coverage AS FROM warehouse.ops.coverage;
 CREATE VIEW ml.feedback AS FROM warehouse.ml.feedback;
 CREATE VIEW raw.pull_requests AS
-FROM warehouse.raw.pull_requests UNION ALL BY NAME SELECT *, false AS opened_is_draft FROM imagined;
-CREATE VIEW raw.issues AS FROM warehouse.raw.issues UNION ALL BY NAME FROM imagined;
-
--- name: associations_in_pull_requests
--- The standing that the platform last showed of an author in a repository.
-SELECT repo_id, author_id, arg_max(opened_author_association, created_at) AS author_association
 FROM warehouse.raw.pull_requests
-WHERE author_id IS NOT NULL AND created_at < $as_of AND opened_author_association IS NOT NULL
-GROUP BY repo_id, author_id;
-
--- name: associations_in_issues
-SELECT repo_id, author_id, arg_max(opened_author_association, created_at) AS author_association
+UNION ALL BY NAME
+SELECT
+    * EXCLUDE (association_in_pull_requests, association_in_issues),
+    association_in_pull_requests AS opened_author_association,
+    false AS opened_is_draft
+FROM imagined;
+CREATE VIEW raw.issues AS
 FROM warehouse.raw.issues
-WHERE author_id IS NOT NULL AND created_at < $as_of AND opened_author_association IS NOT NULL
-GROUP BY repo_id, author_id;
+UNION ALL BY NAME
+SELECT
+    * EXCLUDE (association_in_pull_requests, association_in_issues),
+    association_in_issues AS opened_author_association
+FROM imagined;
 
 -- name: end_of_data
 -- Up to when anything has been watched: later, nobody has a history yet.

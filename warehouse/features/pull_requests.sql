@@ -1,50 +1,51 @@
 -- name: table
 CREATE TABLE features.pull_requests (
-    repo_id BIGINT,
-    number BIGINT,
-    opened_at TIMESTAMP NOT NULL,
-    author_id BIGINT,
-    source VARCHAR NOT NULL,
-    author_prior_prs INTEGER,
-    author_prior_prs_in_repo INTEGER,
-    author_prior_merged INTEGER,
-    author_prior_merged_in_repo INTEGER,
-    author_prior_decided INTEGER,
-    author_pass_rate DOUBLE,
-    author_average_cycles DOUBLE,
-    author_days_since_last_pr DOUBLE,
-    author_tenure_days DOUBLE,
-    author_is_newcomer BOOLEAN,
-    author_tenure_in_repo_days DOUBLE,
-    author_seniority VARCHAR NOT NULL,
-    author_association VARCHAR,
-    repo_pass_rate DOUBLE NOT NULL,
-    repo_decided_recently INTEGER NOT NULL,
-    repo_open_prs INTEGER NOT NULL,
-    repo_hours_to_first_review DOUBLE,
-    log_lines DOUBLE,
-    lines_changed BIGINT,
-    files_changed BIGINT,
-    commits BIGINT,
-    additions_share DOUBLE,
-    title_length BIGINT,
-    body_length BIGINT,
-    link_count BIGINT,
-    checklist_items BIGINT,
-    code_blocks BIGINT,
-    is_bug_fix BOOLEAN,
-    is_feature BOOLEAN,
-    is_documentation BOOLEAN,
-    is_refactor BOOLEAN,
-    hour INTEGER NOT NULL,
-    weekday INTEGER NOT NULL,
-    is_weekend BOOLEAN NOT NULL,
-    is_draft BOOLEAN,
-    passed BOOLEAN,
-    decided_at TIMESTAMP,
-    review_cycles INTEGER NOT NULL,
-    exclusion VARCHAR,
-    observed_until TIMESTAMP,
+    repo_id BIGINT, -- of: identity
+    number BIGINT, -- of: identity
+    opened_at TIMESTAMP NOT NULL, -- of: time
+    author_id BIGINT, -- of: identity
+    source VARCHAR NOT NULL, -- of: identity
+    author_prior_prs INTEGER, -- of: author
+    author_prior_prs_in_repo INTEGER, -- of: author here
+    author_prior_merged INTEGER, -- of: author
+    author_prior_merged_in_repo INTEGER, -- of: author here
+    author_prior_decided INTEGER, -- of: author
+    author_prior_passed INTEGER, -- of: author
+    author_pass_rate DOUBLE, -- of: author here = shrunk(author_prior_passed, author_prior_decided, repo_pass_rate)
+    author_average_cycles DOUBLE, -- of: author
+    author_days_since_last_pr DOUBLE, -- of: author
+    author_tenure_days DOUBLE, -- of: author
+    author_is_newcomer BOOLEAN, -- of: author here
+    author_tenure_in_repo_days DOUBLE, -- of: author here
+    author_seniority VARCHAR NOT NULL, -- of: report
+    author_association VARCHAR, -- of: item, else as last shown
+    repo_pass_rate DOUBLE NOT NULL, -- of: repository
+    repo_decided_recently INTEGER NOT NULL, -- of: repository
+    repo_open_prs INTEGER NOT NULL, -- of: repository
+    repo_hours_to_first_review DOUBLE, -- of: repository
+    log_lines DOUBLE, -- of: item = log_size(lines_changed)
+    lines_changed BIGINT, -- of: item
+    files_changed BIGINT, -- of: item
+    commits BIGINT, -- of: item
+    additions_share DOUBLE, -- of: item, 0 to 1
+    title_length BIGINT, -- of: item
+    body_length BIGINT, -- of: item
+    link_count BIGINT, -- of: item
+    checklist_items BIGINT, -- of: item
+    code_blocks BIGINT, -- of: item
+    is_bug_fix BOOLEAN, -- of: item
+    is_feature BOOLEAN, -- of: item
+    is_documentation BOOLEAN, -- of: item
+    is_refactor BOOLEAN, -- of: item
+    hour INTEGER NOT NULL, -- of: item, 0 to 23
+    weekday INTEGER NOT NULL, -- of: item, 0 to 6
+    is_weekend BOOLEAN NOT NULL, -- of: item = is_weekend(weekday)
+    is_draft BOOLEAN, -- of: item
+    passed BOOLEAN, -- of: label
+    decided_at TIMESTAMP, -- of: label
+    review_cycles INTEGER NOT NULL, -- of: label
+    exclusion VARCHAR, -- of: label
+    observed_until TIMESTAMP, -- of: label
     PRIMARY KEY (repo_id, number)
 );
 COMMENT ON TABLE features.pull_requests IS
@@ -63,6 +64,7 @@ COMMENT ON COLUMN features.pull_requests.author_prior_merged IS
 COMMENT ON COLUMN features.pull_requests.author_prior_merged_in_repo IS 'The same in this repository';
 COMMENT ON COLUMN features.pull_requests.author_prior_decided IS
     'Pull requests of the author whose first review had been decided before';
+COMMENT ON COLUMN features.pull_requests.author_prior_passed IS 'How many of those had passed';
 COMMENT ON COLUMN features.pull_requests.author_pass_rate IS
     'Share of those that passed, shrunk towards repo_pass_rate with a weight of 4';
 COMMENT ON COLUMN features.pull_requests.author_average_cycles IS
@@ -383,7 +385,8 @@ features AS (
         author.prior_merged_in_repo::INTEGER AS author_prior_merged_in_repo,
         author.prior_decided::INTEGER AS author_prior_decided,
         (repo.passed + 1) / (repo.decided + 2) AS repo_pass_rate,
-        (author.prior_passed + 4 * repo_pass_rate) / (author.prior_decided + 4) AS author_pass_rate,
+        author.prior_passed::INTEGER AS author_prior_passed,
+        shrunk(author.prior_passed, author.prior_decided, repo_pass_rate) AS author_pass_rate,
         author.prior_cycles / nullif(openings.author_prior_prs, 0) AS author_average_cycles,
         CASE
             WHEN pr.author_id IS NOT NULL THEN epoch(pr.created_at - openings.author_last_opened_at) / 86400
@@ -402,7 +405,7 @@ features AS (
         (openings.repo_prior_prs - repo.closed)::INTEGER AS repo_open_prs,
         speed.hours_to_first_review AS repo_hours_to_first_review,
         pr.opened_additions + pr.opened_deletions AS lines_changed,
-        ln(1 + lines_changed) AS log_lines,
+        log_size(lines_changed) AS log_lines,
         pr.opened_changed_files AS files_changed,
         pr.opened_commits AS commits,
         pr.opened_additions / nullif(lines_changed, 0) AS additions_share,
@@ -430,7 +433,7 @@ features AS (
         END AS is_refactor,
         hour(pr.created_at)::INTEGER AS hour,
         (isodow(pr.created_at) - 1)::INTEGER AS weekday,
-        isodow(pr.created_at) >= 6 AS is_weekend,
+        is_weekend(weekday) AS is_weekend,
         pr.opened_is_draft AS is_draft,
         coalesce(corrected.passed, outcomes.passed) AS passed,
         CASE
