@@ -59,22 +59,22 @@ CREATE OR REPLACE TEMP MACRO seniority(merged, days, association, least_merged, 
     ELSE 'newcomer'
 END;
 
+-- Labels that pull requests or issues had when they were opened; what comes with the opening counts. Tables are
+-- parameters because the macro exists before they do.
+CREATE OR REPLACE TEMP MACRO labels_at_opening(event_table, raw_table) AS TABLE
+SELECT events.repo_id, events.number, events.label
+FROM query_table(event_table) AS events
+INNER JOIN query_table(raw_table) AS items ON events.repo_id = items.repo_id AND events.number = items.number
+WHERE events.created_at <= items.created_at
+GROUP BY events.repo_id, events.number, events.label
+HAVING arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) = 'labeled';
+
 -- What bias reports compare pull requests or issues by; labels are those at the opening.
 CREATE OR REPLACE TEMP MACRO groups_of(feature_table, raw_table) AS TABLE
 WITH items AS (FROM query_table(feature_table)),
-label_states AS (
-    SELECT
-        events.repo_id, events.number, events.label,
-        arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
-    FROM raw.label_events AS events
-    INNER JOIN items ON events.repo_id = items.repo_id AND events.number = items.number
-    WHERE events.created_at <= items.opened_at
-    GROUP BY events.repo_id, events.number, events.label
-),
 labels AS (
     SELECT repo_id, number, list(label ORDER BY label) AS labels
-    FROM label_states
-    WHERE action = 'labeled'
+    FROM labels_at_opening('raw.label_events', raw_table)
     GROUP BY repo_id, number
 )
 SELECT

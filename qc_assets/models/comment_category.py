@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from qc_assets.learning import spaces
 from qc_assets.learning.spec import Candidate, ModelSpec
+from qc_assets.store.schema import allowed_values
 
 # Turzo et al. (2023), table 2.
-CATEGORIES = ("functional", "refactoring", "documentation", "discussion", "false_positive")
+CATEGORIES = allowed_values("ml.imported_labels", "category")
 
 SPEC = ModelSpec(
     name="comment_category",

@@ -53,6 +53,21 @@ def columns(table: str) -> list[tuple[str, str, str]]:
         ).fetchall()
 
 
+@cache
+def allowed_values(table: str, column: str) -> tuple[str, ...]:
+    """The values that the SQL of ``schema.table`` lets a text column have, by ``CHECK (column IN (...))``.
+
+    Raises:
+        QcError: if it has no such check.
+    """
+    schema, name = table.split(".")
+    sections = sql_sections(f"{schema}/{name}")
+    check = re.search(rf"CHECK \(\s*{column} IN \(([^)]*)\)", sections.get("table") or sections[""])
+    if check is None:
+        raise QcError(f"warehouse/{schema}/{name}.sql does not say which values {column} may have")
+    return tuple(re.findall(r"'([^']*)'", check[1]))
+
+
 def create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Create what is missing; the statements are skipped while their text is the one applied last.
 

@@ -222,19 +222,9 @@ speed_at_opening AS (
     ASOF INNER JOIN closing_speed
         ON openings.repo_id = closing_speed.repo_id AND openings.created_at > closing_speed.closed_at
 ),
-label_states AS (
-    SELECT
-        events.repo_id, events.number, events.label,
-        arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
-    FROM raw.label_events AS events
-    INNER JOIN issues ON events.repo_id = issues.repo_id AND events.number = issues.number
-    WHERE events.created_at <= issues.created_at
-    GROUP BY events.repo_id, events.number, events.label
-),
 labels AS (
     SELECT repo_id, number, list(DISTINCT label_kind(label)) AS kinds, count(*) AS label_count
-    FROM label_states
-    WHERE action = 'labeled'
+    FROM labels_at_opening('raw.label_events', 'raw.issues')
     GROUP BY repo_id, number
 ),
 texts AS (

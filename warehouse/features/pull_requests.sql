@@ -320,19 +320,10 @@ speed_at_opening AS (
     ASOF INNER JOIN review_speed
         ON openings.repo_id = review_speed.repo_id AND openings.created_at > review_speed.first_review_at
 ),
-label_states AS (
-    SELECT
-        events.repo_id, events.number, events.label,
-        arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) AS action
-    FROM raw.label_events AS events
-    INNER JOIN pull_requests ON events.repo_id = pull_requests.repo_id AND events.number = pull_requests.number
-    WHERE events.created_at <= pull_requests.created_at
-    GROUP BY events.repo_id, events.number, events.label
-),
 label_kinds AS (
     SELECT repo_id, number, list(DISTINCT label_kind(label)) AS kinds
-    FROM label_states
-    WHERE action = 'labeled' AND label_kind(label) IS NOT NULL
+    FROM labels_at_opening('raw.label_events', 'raw.pull_requests')
+    WHERE label_kind(label) IS NOT NULL
     GROUP BY repo_id, number
 ),
 -- Texts are measured where they are read: they are too long to carry through joins.

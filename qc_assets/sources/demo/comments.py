@@ -6,7 +6,7 @@ One comment in ten is worded as if it were of another category, as people's labe
 import numpy as np
 
 # In about their published shares.
-CATEGORIES = {
+SHARES = {
     "functional": 0.2,
     "refactoring": 0.25,
     "documentation": 0.2,
@@ -85,8 +85,8 @@ def review_comments(rng: np.random.Generator, count: int) -> tuple[np.ndarray, n
     Returns:
         Texts and their true categories, each (count,) of str.
     """
-    names = list(CATEGORIES)
-    truth = rng.choice(names, count, p=list(CATEGORIES.values()))
+    names = list(SHARES)
+    truth = rng.choice(names, count, p=list(SHARES.values()))
     worded = np.where(rng.random(count) < _MISWORDED, rng.choice(names, count), truth)
     template, first, second, place = (rng.integers(0, 60, count) for _ in range(4))
     texts = np.array(
