@@ -30,7 +30,7 @@ _REMARK = re.compile(
     r"of: (?P<owner>[a-z ]+?)(?:, (?P<least>[\d.]+) to (?P<most>[\d.]+))?(?P<shown>, else as last shown)?"
     r"(?: = (?P<macro>\w+)\((?P<inputs>[\w, ]+)\))?"
 )
-_COLUMN = re.compile(r"^    (?P<name>[a-z]\w*) [^\n]*?(?:-- (?P<remark>.*))?$", re.MULTILINE)
+_COLUMN = re.compile(r"^    (?P<name>[a-z]\w*) (?P<type>[^\n]*?)(?:-- (?P<remark>.*))?$", re.MULTILINE)
 _FUNCTIONS: dict[str, Callable[..., float]] = {"ln": math.log, "sqrt": math.sqrt}
 _SYNTAX = (
     *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name, ast.Constant, ast.Load),
@@ -84,6 +84,7 @@ class Column:
     Attributes:
         name, type, comment: as its SQL declares them.
         owner: what it belongs to.
+        is_required: an item is nothing without it: it is NOT NULL.
         bounds: least and largest value that a caller may send, if they are declared.
         is_last_shown: where neither the item nor the caller says it, the author's last one stands in for it.
         formula: how it follows from other columns, if it does.
@@ -93,6 +94,7 @@ class Column:
     type: str
     comment: str
     owner: Owner
+    is_required: bool
     bounds: tuple[float, float] | None
     is_last_shown: bool
     formula: Formula | None
@@ -153,10 +155,8 @@ def contract_of(table: str) -> Contract:
     """
     declared = {name: (kind, comment) for name, kind, comment in columns(f"features.{table}")}
     head = sql_sections(f"features/{table}")["table"].partition("\n);")[0]
-    remarks = {found["name"]: found["remark"] or "" for found in _COLUMN.finditer(head)}
-    contract = Contract(
-        table, {name: _column(table, name, *declared[name], remarks.get(name, "")) for name in declared}
-    )
+    lines = {line["name"]: line for line in _COLUMN.finditer(head)}
+    contract = Contract(table, {name: _column(table, name, *declared[name], lines[name]) for name in declared})
     for name, column in contract.columns.items():
         # A history is looked up before anything is known of the item.
         readable = contract.names(*FEATURE_OWNERS) if column.owner is Owner.ITEM else contract.history
@@ -169,8 +169,8 @@ def contract_of(table: str) -> Contract:
     return contract
 
 
-def _column(table: str, name: str, kind: str, comment: str, remark: str) -> Column:
-    parts = _REMARK.fullmatch(remark)
+def _column(table: str, name: str, kind: str, comment: str, line: re.Match[str]) -> Column:
+    parts = _REMARK.fullmatch(line["remark"] or "")
     if parts is None or parts["owner"] not in set(Owner):
         raise QcError(
             f"warehouse/features/{table}.sql does not say what {name} belongs to: end its line in CREATE TABLE with "
@@ -181,7 +181,8 @@ def _column(table: str, name: str, kind: str, comment: str, remark: str) -> Colu
         inputs = tuple(part.strip() for part in parts["inputs"].split(","))
         formula = Formula(inputs, _compiled(parts["macro"], inputs, f"features.{table}.{name}"))
     bounds = (float(parts["least"]), float(parts["most"])) if parts["least"] else None
-    return Column(name, kind, comment, Owner(parts["owner"]), bounds, bool(parts["shown"]), formula)
+    is_required = "NOT NULL" in line["type"]
+    return Column(name, kind, comment, Owner(parts["owner"]), is_required, bounds, bool(parts["shown"]), formula)
 
 
 def _compiled(macro: str, inputs: tuple[str, ...], column: str) -> Callable[..., Any]:

@@ -9,18 +9,22 @@ import polars as pl
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from qc_assets import pages
 from qc_assets.errors import QcError
+from qc_assets.features.contract import contract_of
 from qc_assets.serving import journal_reader
 from qc_assets.serving.cashier import objections
 from qc_assets.serving.champions import Champion
 from qc_assets.serving.details import details
+from qc_assets.serving.facts import PullRequestFacts
 from qc_assets.serving.payouts import Payout, payout
-from qc_assets.serving.schemas import P0Answer, PullRequestFacts, bucket_of, p0_fields, repository_and_number
+from qc_assets.serving.schemas import P0Answer, bucket_of, p0_fields, repository_and_number
 from qc_assets.serving.service import Serving
 
 log = logging.getLogger(__name__)
+_CONTRACT = contract_of(PullRequestFacts.table)
 router = APIRouter()
 # What a page may do: nothing but show itself and ask again.
 _POLICY = (
@@ -28,27 +32,7 @@ _POLICY = (
     "frame-ancestors 'none'"
 )
 _RECENT = 20
-_LABELS = {
-    "worker_id": ("author", "login"),
-    "task_id": ("pull request", "owner/name#number"),
-    "lines_changed": ("lines changed", ""),
-    "files_changed": ("files changed", ""),
-    "title_length": ("characters of the title", ""),
-    "body_length": ("characters of the description", "0"),
-    "commits": ("commits", "1"),
-    "worker_pass_rate": ("author's pass rate, 0 to 1", "looked up"),
-    "worker_prior_tasks": ("author's pull requests before", "looked up"),
-    "worker_avg_cycles": ("author's review cycles, mean", "looked up"),
-    "submission_hour": ("hour (UTC)", "now"),
-    "submission_day": ("weekday, 0 Monday", "today"),
-}
-_FLAGS = {
-    "is_bug_fix": "bug fix",
-    "is_feature": "feature",
-    "is_documentation": "documentation",
-    "is_refactor": "refactoring",
-}
-_TEXTS = ("worker_id", "task_id")
+_PEOPLE = {"worker_id": "author", "task_id": "pull request"}
 
 
 class _Asked:
@@ -71,7 +55,8 @@ class _Asked:
         """
         if self.pasted:
             return PullRequestFacts.model_validate_json(self.pasted)
-        given = {name: self.query[name].strip() for name in (*_LABELS, *_FLAGS) if self.query.get(name, "").strip()}
+        names = PullRequestFacts.model_fields
+        given = {name: self.query[name].strip() for name in names if self.query.get(name, "").strip()}
         return PullRequestFacts.model_validate(given)
 
 
@@ -96,7 +81,11 @@ def show(request: Request) -> HTMLResponse:
         as_of=serving.knowledge.as_of if serving.knowledge else None,
         is_synthetic=champion is not None and champion.bundle.is_synthetic,
         fields=_fields(asked),
-        flags=[{"name": name, "label": label, "value": name in asked.query} for name, label in _FLAGS.items()],
+        flags=[
+            {"name": name, "label": _label(name), "value": name in asked.query}
+            for name, field in PullRequestFacts.model_fields.items()
+            if field.annotation is bool
+        ],
         pasted=asked.pasted,
         recent=pages.table(_recent(serving), digits=3),
         calibration=serving.calibration,
@@ -125,23 +114,46 @@ def _pay(serving: Serving, asked: _Asked, champion: Champion, document: dict[str
 
 
 def _fields(asked: _Asked) -> list[dict[str, Any]]:
-    more = {"value": ("V, to show a payout", "1000.00"), "beta": ("beta", "QC_PAYOUT_BETA")}
-    return [
+    """What `PullRequestFacts` has but the flags, and what a payout needs; explained by the comments of the SQL."""
+    fields = [
         {
             "name": name,
-            "label": label,
-            "hint": hint,
-            "kind": "text" if name in _TEXTS else "number",
-            "value": asked.query.get(name, ""),
-            "required": name in PullRequestFacts.model_fields and PullRequestFacts.model_fields[name].is_required(),
+            "label": _label(name),
+            "hint": _hint(name, field),
+            "about": _comment(name),
+            "kind": "text" if name in _PEOPLE else "number",
+            "required": field.is_required(),
         }
-        for name, (label, hint) in (_LABELS | more).items()
+        for name, field in PullRequestFacts.model_fields.items()
+        if field.annotation is not bool
     ]
+    fields += [
+        {"name": name, "label": label, "hint": hint, "about": "", "kind": "number", "required": False}
+        for name, label, hint in (("value", "V, to show a payout", "1000.00"), ("beta", "beta", "QC_PAYOUT_BETA"))
+    ]
+    return [field | {"value": asked.query.get(str(field["name"]), "")} for field in fields]
+
+
+def _label(name: str) -> str:
+    return _PEOPLE.get(name, name.removeprefix("is_").replace("worker", "author").replace("_", " "))
+
+
+def _hint(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return str((field.examples or [""])[0])
+    if field.default is not None:
+        return str(field.default)
+    return "looked up" if PullRequestFacts.renamed[name] in _CONTRACT.history else "now"
+
+
+def _comment(name: str) -> str:
+    column = _CONTRACT.columns.get(PullRequestFacts.renamed.get(name, name))
+    return column.comment if column else ""
 
 
 def _where(location: tuple[int | str, ...]) -> str:
     name = str(location[0]) if location else "JSON"
-    return _LABELS[name][0] if name in _LABELS else name
+    return _label(name) if name in PullRequestFacts.model_fields else name
 
 
 def _recent(serving: Serving) -> pl.DataFrame:

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from qc_assets.errors import QcError
-from qc_assets.serving.schemas import Name, PullRequestFacts, Strict
+from qc_assets.serving.facts import PullRequestFacts
+from qc_assets.serving.schemas import Name, Strict
 
 CENT = Decimal("0.01")
 # A probability is a binary number; six digits say all that a calibration on some thousand rows can know.

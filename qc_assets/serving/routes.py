@@ -13,19 +13,15 @@ from starlette.concurrency import run_in_threadpool
 from qc_assets.serving import cashier, feedback
 from qc_assets.serving.champions import SPECS
 from qc_assets.serving.details import details
+from qc_assets.serving.facts import CommentText, Facts, IssueFacts, PredictionBatch, PullRequestFacts
 from qc_assets.serving.feedback import Feedback, FeedbackAnswer
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest
 from qc_assets.serving.schemas import (
     BatchAnswer,
     CategoryAnswer,
     ClosingAnswer,
-    CommentText,
     DurationAnswer,
-    Facts,
-    IssueFacts,
     P0Answer,
-    PredictionBatch,
-    PullRequestFacts,
     bucket_of,
     p0_fields,
 )

@@ -10,8 +10,9 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.features.contract import Owner, contract_of
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.serving.facts import Facts
 from qc_assets.serving.knowledge import Knowledge
-from qc_assets.serving.schemas import Facts, repository_and_number
+from qc_assets.serving.schemas import repository_and_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -19,19 +19,23 @@ BUCKETS: tuple[tuple[float, Bucket, Action], ...] = (
     (0.5, "low", "careful_review"),
     (0.0, "very_low", "priority_review"),
 )
-MOST_ROWS = 10_000
 _TASK = re.compile(r"^([^/\s#]+/[^/\s#]+)#(\d{1,15})$")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text.
+
+    Raises:
+        ValueError: if it has a character that no database takes.
+    """
     if "\0" in text:
         raise ValueError("must not contain NUL characters")
     return text
 
 
 Instant = Annotated[datetime, AfterValidator(naive_utc)]
-Name = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_printable)]
-Text = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(printable)]
+Text = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(printable)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Hour = Annotated[int, Field(ge=0, le=23)]
 Day = Annotated[int, Field(ge=0, le=6)]
@@ -52,112 +56,6 @@ class Strict(BaseModel):
     """Refuses fields that it does not know: a misspelt one would be imputed without a word."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class Facts(Strict):
-    """An item at its opening.
-
-    Attributes:
-        table: its feature table, without the schema.
-    """
-
-    table: ClassVar[str]
-    renamed: ClassVar[dict[str, str]] = {"submission_hour": "hour", "submission_day": "weekday"}
-
-    worker_id: Name = Field(description="Login of the author.", examples=["dev-00001"])
-    task_id: Name = Field(
-        description="owner/name#number; an item that the warehouse knows is looked up, else its repository.",
-        examples=["acme/atlas#7"],
-    )
-
-    def given(self) -> dict[str, Any]:
-        """Features that the request says, by their names."""
-        return {
-            self.renamed.get(name, name): value
-            for name in self.model_fields_set
-            if name not in ("worker_id", "task_id") and (value := getattr(self, name)) is not None
-        }
-
-    def assumed(self) -> dict[str, Any]:
-        """Features that are taken for granted if neither the request nor the warehouse says them."""
-        return {}
-
-
-class PullRequestFacts(Facts):
-    """A pull request at its opening. What is left out is looked up for a known worker and task, else imputed."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                **{"worker_id": "dev-00001", "task_id": "acme/atlas#7", "lines_changed": 120, "files_changed": 4},
-                **{"title_length": 48, "body_length": 300, "commits": 2, "is_bug_fix": True},
-            }
-        }
-    )
-    table: ClassVar[str] = "pull_requests"
-    renamed: ClassVar[dict[str, str]] = Facts.renamed | {
-        "worker_pass_rate": "author_pass_rate",
-        "worker_prior_tasks": "author_prior_prs",
-        "worker_avg_cycles": "author_average_cycles",
-    }
-
-    lines_changed: Count = Field(description="Lines added and deleted.")
-    files_changed: Annotated[int, Field(ge=1, le=10**6)]
-    title_length: Count = Field(description="Characters of the title.")
-    body_length: Count = 0
-    commits: Annotated[int, Field(ge=1, le=10**6)] = 1
-    is_bug_fix: bool = False
-    is_documentation: bool = False
-    is_feature: bool = False
-    is_refactor: bool = False
-    worker_pass_rate: Annotated[float, Field(ge=0, le=1)] | None = None
-    worker_prior_tasks: Count | None = None
-    worker_avg_cycles: Annotated[float, Field(ge=0, le=1e6)] | None = None
-    submission_hour: Hour | None = Field(None, description="UTC; default: now.")
-    submission_day: Day | None = Field(None, description="0 Monday; default: today.")
-
-    def assumed(self) -> dict[str, Any]:
-        names = ("body_length", "commits", "is_bug_fix", "is_documentation", "is_feature", "is_refactor")
-        return {name: getattr(self, name) for name in names}
-
-
-class IssueFacts(Facts):
-    """An issue at its opening. What is left out is looked up for a known worker and task, else imputed."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                **{"worker_id": "dev-00001", "task_id": "acme/atlas#8", "title_length": 40, "body_length": 900},
-                **{"is_bug": True, "label_count": 1},
-            }
-        }
-    )
-    table: ClassVar[str] = "issues"
-
-    title_length: Count | None = None
-    body_length: Count | None = None
-    link_count: Count | None = None
-    checklist_items: Count | None = None
-    code_blocks: Count | None = None
-    label_count: Count | None = None
-    is_bug: bool | None = None
-    is_feature: bool | None = None
-    is_documentation: bool | None = None
-    is_refactor: bool | None = None
-    submission_hour: Hour | None = Field(None, description="UTC; default: now.")
-    submission_day: Day | None = Field(None, description="0 Monday; default: today.")
-
-
-class CommentText(Strict):
-    """A review comment."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"body": "This leaks the handle if read() throws.", "path": "src/io.py"}}
-    )
-    body: Text
-    path: Annotated[str, Field(max_length=4096), AfterValidator(_printable)] | None = None
-    task_id: Name | None = Field(None, description="owner/name#number of the pull request, for the journal.")
-    comment_id: Annotated[int, Field(ge=-(2**62), le=2**62)] = Field(0, description="For the journal.")
 
 
 class Reason(BaseModel):
@@ -267,12 +165,6 @@ class CategoryAnswer(BaseModel):
     confidence: float
     probabilities: dict[str, float]
     model_version: str
-
-
-class PredictionBatch(Strict):
-    """Up to 10,000 pull requests."""
-
-    rows: Annotated[list[PullRequestFacts], Field(min_length=1, max_length=MOST_ROWS)]
 
 
 class BatchAnswer(BaseModel):

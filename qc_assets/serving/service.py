@@ -24,11 +24,12 @@ from qc_assets.learning.text.embeddings import configure_embeddings
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving import rows
 from qc_assets.serving.champions import SPECS, Champion, Champions
+from qc_assets.serving.facts import CommentText, Facts
 from qc_assets.serving.info import calibration, model_info
 from qc_assets.serving.journal import Journal
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.rows import Row
-from qc_assets.serving.schemas import CommentText, Facts, repository_and_number
+from qc_assets.serving.schemas import repository_and_number
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 

@@ -13,7 +13,7 @@ from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.serving import rows
 from qc_assets.serving.app import create_app
-from qc_assets.serving.schemas import Facts, IssueFacts, PullRequestFacts
+from qc_assets.serving.facts import Facts, IssueFacts, PullRequestFacts
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
