@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from qc_assets import __version__
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.serving import page, routes, webhook_route
+from qc_assets.serving import model_routes, page, routes, webhook_route
 from qc_assets.serving.cashier import PayoutRefusedError
 from qc_assets.serving.champions import NoChampionError
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
@@ -93,6 +93,7 @@ def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
         )
     _explain_errors(app)
     app.include_router(routes.router)
+    app.include_router(model_routes.router)
     app.include_router(webhook_route.router)
     app.include_router(page.router)
     return app
@@ -115,11 +116,11 @@ def _explain_errors(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         # Without the input: it may hold what JSON cannot say, such as NaN, and what a log should not.
         assert isinstance(error, RequestValidationError)
-        found: list[dict[str, Any]] = [
-            {"loc": [_plain(part) for part in one["loc"]], "msg": _plain(one["msg"]), "type": one["type"]}
-            for one in error.errors()[:100]
+        fields: list[dict[str, Any]] = [
+            {"loc": [_plain(part) for part in wrong["loc"]], "msg": _plain(wrong["msg"]), "type": wrong["type"]}
+            for wrong in error.errors()[:100]
         ]
-        return JSONResponse({"detail": found}, status_code=422)
+        return JSONResponse({"detail": fields}, status_code=422)
 
     for kind in _STATUS:
         app.add_exception_handler(kind, expected)

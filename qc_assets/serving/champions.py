@@ -13,7 +13,7 @@ import polars as pl
 from qc_assets.errors import QcError
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models import specs
-from qc_assets.serving.rows import schema
+from qc_assets.serving.rows import feature_types
 
 if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle
@@ -98,12 +98,12 @@ class Champions:
         Raises:
             NoChampionError: if there is none.
         """
-        found = self._serving.get(model)
-        if found is None:
+        champion = self._serving.get(model)
+        if champion is None:
             why = self.troubles.get(model)
             because = f" (the last could not be loaded: {why})" if why else ""
             raise NoChampionError(f"{model} has no champion: run `qc train {model}`{because}")
-        return found
+        return champion
 
 
 def _try(bundle: "Bundle", spec: ModelSpec) -> None:
@@ -115,7 +115,7 @@ def _try(bundle: "Bundle", spec: ModelSpec) -> None:
     missing = set(bundle.features) - set(spec.features)
     if missing:
         raise QcError(f"it wants the features {', '.join(sorted(missing))}, which this version of qc-assets lacks")
-    kinds = schema(spec)
-    answers = bundle.predict(pl.DataFrame({name: [None] for name in kinds}, schema=kinds))
+    types = feature_types(spec)
+    answers = bundle.predict(pl.DataFrame({name: [None] for name in types}, schema=types))
     if answers.shape[0] != 1 or not np.isfinite(answers).all():
         raise QcError(f"asked about one item, it answers {answers!r}")

@@ -5,36 +5,36 @@ from datetime import UTC
 import polars as pl
 
 from qc_assets.learning.explain import explain
-from qc_assets.serving import rows
-from qc_assets.serving.champions import SPECS
+from qc_assets.serving.predictions import Predictions
+from qc_assets.serving.rows import feature_frame
 from qc_assets.serving.schemas import Details, Reason
-from qc_assets.serving.service import Said, Serving
+from qc_assets.serving.service import Serving
 
 _REASONS = 3
 _BACKGROUND = 200
 
 
-def details(serving: Serving, said: Said, index: int) -> Details:
+def details_of(serving: Serving, predictions: Predictions, index: int) -> Details:
     """Answer, confidence, what nobody knows, and the three features that moved a prediction most.
 
-    Reasons are Shapley values against rows of the warehouse; see `qc_assets.models.explain`.
+    Reasons are Shapley values against rows of the warehouse; see `qc_assets.learning.explain`.
     """
-    spec = SPECS[said.champion.model]
+    spec, bundle = predictions.spec, predictions.champion.bundle
     knowledge = serving.ready()
-    row = said.rows[index]
+    row = predictions.rows[index]
     known = knowledge.tasks[spec.table.removeprefix("features.")].rows
     background = known.sample(min(_BACKGROUND, len(known)), seed=0)
-    item = rows.frame([row], spec)
+    item = feature_frame([row], spec)
     if background.is_empty():  # nothing to compare with but the item itself
         background = item
-    reasons = explain(said.champion.bundle, item, background, top=_REASONS)
-    prediction, _, _, answer = said.table.row(index)
+    reasons = explain(bundle, item, background, top=_REASONS)
+    prediction, _, _, answer = predictions.table.row(index)
     is_probability = spec.task == "probability"
     return Details(
         answer=answer,
         confidence=max(prediction, 1 - prediction) if is_probability else None,
         is_known_task=row.opened_at is not None,
         history_as_of=(row.as_of or knowledge.as_of).replace(tzinfo=UTC),
-        unknown_features=[name for name in said.champion.bundle.features if row.features.get(name) is None],
-        reasons=[Reason(**one) for one in reasons.with_columns(pl.col("contribution").round(6)).to_dicts()],
+        unknown_features=[name for name in bundle.features if row.features.get(name) is None],
+        reasons=[Reason(**reason) for reason in reasons.with_columns(pl.col("contribution").round(6)).to_dicts()],
     )

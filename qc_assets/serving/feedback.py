@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.models.comment_category import CATEGORIES
+from qc_assets.serving.predictions import WORDS, instant
 from qc_assets.serving.schemas import BUCKETS, Instant, Name, Strict, Text, repository_and_number
-from qc_assets.serving.service import WORDS, Serving, instant
+from qc_assets.serving.service import Serving
 
 Kind = Literal["category", "outcome", "override"]
 _HOURS = "hours"

@@ -49,13 +49,13 @@ def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime |
     if not journal.exists():
         return Imported()
     now = now or now_utc()
-    name, lost = journal_reader.identity(journal), journal_reader.lost(journal)
+    name, lost = journal_reader.identity(journal), journal_reader.count_lost(journal)
     counts = dict.fromkeys(_ROWS, 0)
     while True:
         with store.write() as connection:
             found = connection.execute("SELECT up_to FROM ops.journal_imports WHERE journal = ?", [name]).fetchone()
             up_to = found[0] if found else 0
-            entries = journal_reader.entries(journal, up_to, list(_ROWS), _CHUNK)
+            entries = journal_reader.entries_after(journal, up_to, list(_ROWS), _CHUNK)
             for kind, (table, make) in _ROWS.items():
                 rows = [make(name, one) for one in entries if one["kind"] == kind]
                 if rows:

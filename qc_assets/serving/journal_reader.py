@@ -18,13 +18,13 @@ def identity(path: Path) -> str:
         return connection.execute("SELECT journal FROM identity").fetchone()[0]
 
 
-def lost(path: Path) -> int:
+def count_lost(path: Path) -> int:
     """Entries that crashes lost, in all."""
     with _open(path) as connection:
         return connection.execute("SELECT coalesce(sum(entries), 0) FROM losses").fetchone()[0]
 
 
-def entries(path: Path, after: int, kinds: Sequence[str], most: int = 50_000) -> list[dict[str, Any]]:
+def entries_after(path: Path, after: int, kinds: Sequence[str], most: int = 50_000) -> list[dict[str, Any]]:
     """Entries with a number above `after`, in their order: number, kind, key, written_at, document."""
     return _select(path, f"number > ? AND kind IN ({_marks(kinds)}) ORDER BY number LIMIT ?", [after, *kinds, most])
 
@@ -40,13 +40,13 @@ def forget(path: Path, up_to: int, before: str) -> int:
     Feedback, outcomes and payouts stay, as does the last entry: their keys and the numbers go on.
     """
     with _open(path, writable=True) as connection:
-        found = connection.execute(
+        deleted = connection.execute(
             "DELETE FROM entries WHERE kind = 'prediction' AND number <= ? AND written_at < ? "
             "AND number < (SELECT max(number) FROM entries)",
             [up_to, before],
         )
         connection.commit()
-        return found.rowcount
+        return deleted.rowcount
 
 
 def _select(path: Path, condition: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from qc_assets.features.contract import contract_of
 from qc_assets.serving import journal_reader
 from qc_assets.serving.cashier import objections
 from qc_assets.serving.champions import Champion
-from qc_assets.serving.details import details
+from qc_assets.serving.details import details_of
 from qc_assets.serving.facts import PullRequestFacts
 from qc_assets.serving.payouts import Payout, payout
 from qc_assets.serving.schemas import P0Answer, bucket_of, p0_fields, repository_and_number
@@ -65,15 +65,15 @@ def show(request: Request) -> HTMLResponse:
     """The form, and what the champion says of what was sent with it."""
     serving: Serving = request.app.state.serving
     asked = _Asked(dict(request.query_params))
-    found: dict[str, Any] = {"errors": []}
+    shown: dict[str, Any] = {"errors": []}
     if not asked.is_empty:
         try:
-            found |= _answer(request, serving, asked)
+            shown |= _answer(request, serving, asked)
         except ValidationError as error:
-            found["errors"] = [f"{_where(one['loc'])}: {one['msg']}" for one in error.errors()]
+            shown["errors"] = [f"{_where(wrong['loc'])}: {wrong['msg']}" for wrong in error.errors()]
         except QcError as error:
-            found["errors"] = [str(error)]
-    champion = next((one for one in serving.champions.all() if one.model == "p0"), None)
+            shown["errors"] = [str(error)]
+    champion = next((each for each in serving.champions.all() if each.model == "p0"), None)
     page = pages.render(
         "serving.html",
         champion=champion,
@@ -89,19 +89,19 @@ def show(request: Request) -> HTMLResponse:
         pasted=asked.pasted,
         recent=pages.table(_recent(serving), digits=3),
         calibration=serving.calibration,
-        **found,
+        **shown,
     )
     headers = {"content-security-policy": _POLICY}
-    return HTMLResponse(page, headers=headers, status_code=422 if found["errors"] else 200)
+    return HTMLResponse(page, headers=headers, status_code=422 if shown["errors"] else 200)
 
 
 def _answer(request: Request, serving: Serving, asked: _Asked) -> dict[str, Any]:
-    said, (document,) = serving.predict("p0", [asked.facts])
-    behind = details(serving, said, 0)
-    answer = P0Answer(**p0_fields(document), details=behind)
+    predictions, (document,) = serving.predict("p0", [asked.facts])
+    details = details_of(serving, predictions, 0)
+    answer = P0Answer(**p0_fields(document), details=details)
     request.app.state.metrics.predictions.labels("p0", answer.confidence_bucket).inc()
-    reasons = pages.table(pl.DataFrame([one.model_dump() for one in behind.reasons]), digits=3)
-    return {"answer": answer, "reasons": reasons} | _pay(serving, asked, said.champion, document)
+    reasons = pages.table(pl.DataFrame([reason.model_dump() for reason in details.reasons]), digits=3)
+    return {"answer": answer, "reasons": reasons} | _pay(serving, asked, predictions.champion, document)
 
 
 def _pay(serving: Serving, asked: _Asked, champion: Champion, document: dict[str, Any]) -> dict[str, Any]:
@@ -159,33 +159,33 @@ def _where(location: tuple[int | str, ...]) -> str:
 def _recent(serving: Serving) -> pl.DataFrame:
     serving.journal.flush()
     outcomes: dict[str, tuple[str, bool]] = {}
-    for one in journal_reader.latest(serving.journal.path, ["outcome"], 2_000):
-        found = one["document"]
-        earlier = outcomes.get(found["task_id"])
-        if earlier is None or found["decided_at"] < earlier[0]:
-            outcomes[found["task_id"]] = (found["decided_at"], found["passed"])
+    for entry in journal_reader.latest(serving.journal.path, ["outcome"], 2_000):
+        outcome = entry["document"]
+        earlier = outcomes.get(outcome["task_id"])
+        if earlier is None or outcome["decided_at"] < earlier[0]:
+            outcomes[outcome["task_id"]] = (outcome["decided_at"], outcome["passed"])
     rows: list[dict[str, Any]] = []
-    for one in journal_reader.latest(serving.journal.path, ["prediction"], 10 * _RECENT):
-        said = one["document"]
-        if said["model"] == "p0" and len(rows) < _RECENT:
-            passed = _outcome(serving, said, outcomes)
+    for entry in journal_reader.latest(serving.journal.path, ["prediction"], 10 * _RECENT):
+        document = entry["document"]
+        if document["model"] == "p0" and len(rows) < _RECENT:
+            passed = _outcome(serving, document["task_id"], outcomes)
             rows.append(
                 {
-                    "pull request": said["task_id"],
-                    "author": said["worker_id"],
-                    "asked (UTC)": datetime.fromisoformat(one["written_at"]).strftime("%Y-%m-%d %H:%M:%S"),
-                    "p0": said["prediction"],
-                    "bucket": bucket_of(said["prediction"])[0].replace("_", " "),
-                    "version": said["version"],
+                    "pull request": document["task_id"],
+                    "author": document["worker_id"],
+                    "asked (UTC)": datetime.fromisoformat(entry["written_at"]).strftime("%Y-%m-%d %H:%M:%S"),
+                    "p0": document["prediction"],
+                    "bucket": bucket_of(document["prediction"])[0].replace("_", " "),
+                    "version": document["version"],
                     "outcome": {True: "passed", False: "failed", None: "not known yet"}[passed],
                 }
             )
     return pl.DataFrame(rows)
 
 
-def _outcome(serving: Serving, said: dict[str, Any], outcomes: dict[str, tuple[str, bool]]) -> bool | None:
-    repo, number = repository_and_number(said["task_id"])
+def _outcome(serving: Serving, task_id: str, outcomes: dict[str, tuple[str, bool]]) -> bool | None:
+    repo, number = repository_and_number(task_id)
     known = serving.knowledge.task("pull_requests", repo, number, None) if serving.knowledge else None
     if known is not None and known["passed"] is not None:
         return bool(known["passed"])
-    return outcomes[said["task_id"]][1] if said["task_id"] in outcomes else None
+    return outcomes[task_id][1] if task_id in outcomes else None

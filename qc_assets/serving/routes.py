@@ -1,20 +1,25 @@
 """The endpoints for programs."""
 
-from collections.abc import Sequence
 from datetime import UTC
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel
 from pydantic_core import to_json
-from starlette.concurrency import run_in_threadpool
 
 from qc_assets.serving import cashier, feedback
 from qc_assets.serving.champions import SPECS
-from qc_assets.serving.details import details
-from qc_assets.serving.facts import CommentText, Facts, IssueFacts, PredictionBatch, PullRequestFacts
+from qc_assets.serving.facts import CommentText, IssueFacts, PredictionBatch, PullRequestFacts
 from qc_assets.serving.feedback import Feedback, FeedbackAnswer
+from qc_assets.serving.model_routes import (
+    CONFLICT,
+    ERRORS,
+    UNKNOWN,
+    WithDetails,
+    answer_fields,
+    count_answers,
+    predict_one,
+)
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest
 from qc_assets.serving.schemas import (
     BatchAnswer,
@@ -25,32 +30,9 @@ from qc_assets.serving.schemas import (
     bucket_of,
     p0_fields,
 )
-from qc_assets.serving.service import Said, Serving
+from qc_assets.serving.service import Serving
 
 router = APIRouter()
-Wanted = Annotated[bool, Query(alias="details", description="Say what is behind it, with the three strongest reasons.")]
-
-
-class Error(BaseModel):
-    """Why there is no answer."""
-
-    detail: Any
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Error, "description": text}
-    for status, text in (
-        (400, "It could not be read."),
-        (401, "The key is missing or wrong."),
-        (403, "This machine only."),
-        (413, "Too large."),
-        (422, "Which field is wrong, and why."),
-        (429, "Too many requests."),
-        (503, "No champion yet, or the warehouse could not be read; says which command helps."),
-    )
-}
-CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": Error, "description": "Refused, and why."}}
-UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Error, "description": "The warehouse does not know it."}}
 
 
 def _example(example: Any, kind: str = "application/json") -> dict[int | str, dict[str, Any]]:
@@ -61,82 +43,42 @@ def _serving(request: Request) -> Serving:
     return request.app.state.serving
 
 
-def _count(request: Request, model: str, answers: Sequence[str | None]) -> None:
-    for answer in answers:
-        request.app.state.metrics.predictions.labels(model, answer or "number").inc()
-
-
-async def _predict(request: Request, model: str, facts: Facts, wanted: bool) -> tuple[Said, dict[str, Any], Any]:
-    serving = _serving(request)
-    if serving.champions.of(model).bundle.texts is None:
-        said, documents = serving.predict(model, [facts])  # two milliseconds: a thread would cost more
-    else:
-        said, documents = await run_in_threadpool(serving.predict, model, [facts])
-    behind = await run_in_threadpool(details, serving, said, 0) if wanted else None
-    return said, documents[0], behind
-
-
 @router.post("/predict", responses=ERRORS, response_model_exclude_none=True)
-async def predict(request: Request, facts: PullRequestFacts, wanted: Wanted = False) -> P0Answer:
+async def predict(request: Request, facts: PullRequestFacts, with_details: WithDetails = False) -> P0Answer:
     """Will this pull request pass its first review?"""
-    _, document, behind = await _predict(request, "p0", facts, wanted)
-    answer = p0_fields(document)
-    _count(request, "p0", [answer["confidence_bucket"]])
-    return P0Answer(**answer, details=behind)
+    prediction = await predict_one(request, "p0", facts, with_details=with_details)
+    answer = p0_fields(prediction.document)
+    count_answers(request, "p0", [answer["confidence_bucket"]])
+    return P0Answer(**answer, details=prediction.details)
 
 
 @router.post("/predict/batch", responses=ERRORS, response_model=BatchAnswer, response_model_exclude_none=True)
-def batch(request: Request, asked: PredictionBatch) -> Response:
+def batch(request: Request, facts: PredictionBatch) -> Response:
     """The same for up to 10,000 pull requests, in their order."""
-    _, documents = _serving(request).predict("p0", asked.rows)
+    _, documents = _serving(request).predict("p0", facts.rows)
     answers = [p0_fields(document) for document in documents]
-    _count(request, "p0", [answer["confidence_bucket"] for answer in answers])
+    count_answers(request, "p0", [answer["confidence_bucket"] for answer in answers])
     return Response(to_json({"predictions": answers}), media_type="application/json")
 
 
 @router.post("/predict/resolution-time", responses=ERRORS, response_model_exclude_none=True)
-async def resolution_time(request: Request, facts: IssueFacts, wanted: Wanted = False) -> DurationAnswer:
+async def resolution_time(request: Request, facts: IssueFacts, with_details: WithDetails = False) -> DurationAnswer:
     """How many hours until this issue is closed? With an 80 % interval."""
-    said, document, behind = await _predict(request, "resolution_time", facts, wanted)
-    _count(request, "resolution_time", [None])
-    return DurationAnswer(
-        task_id=facts.task_id,
-        worker_id=facts.worker_id,
-        hours=document["prediction"],
-        lower=document["lower"],
-        upper=document["upper"],
-        horizon_hours=said.champion.bundle.context["horizon_hours"],
-        model_version=str(said.champion.version),
-        details=behind,
-    )
+    prediction = await predict_one(request, "resolution_time", facts, with_details=with_details)
+    return DurationAnswer(**answer_fields(request, prediction))
 
 
 @router.post("/predict/close-in-7-days", responses=ERRORS, response_model_exclude_none=True)
-async def close_in_7_days(request: Request, facts: IssueFacts, wanted: Wanted = False) -> ClosingAnswer:
+async def close_in_7_days(request: Request, facts: IssueFacts, with_details: WithDetails = False) -> ClosingAnswer:
     """Will this issue be closed within seven days? UNCERTAIN near even odds."""
-    said, document, behind = await _predict(request, "close_in_7_days", facts, wanted)
-    _count(request, "close_in_7_days", [document["answer"]])
-    return ClosingAnswer(
-        task_id=facts.task_id,
-        worker_id=facts.worker_id,
-        probability=document["prediction"],
-        answer=document["answer"],
-        model_version=str(said.champion.version),
-        details=behind,
-    )
+    prediction = await predict_one(request, "close_in_7_days", facts, with_details=with_details)
+    return ClosingAnswer(**answer_fields(request, prediction))
 
 
 @router.post("/classify/comment", responses=ERRORS)
-def classify(request: Request, comment: CommentText) -> CategoryAnswer:
+async def classify(request: Request, comment: CommentText) -> CategoryAnswer:
     """What kind of feedback is this review comment? UNCERTAIN if the confidence is under 0.6."""
-    version, document, probabilities = _serving(request).classify(comment)
-    _count(request, "comment_category", [document["answer"]])
-    return CategoryAnswer(
-        category=document["answer"],
-        confidence=document["prediction"],
-        probabilities=probabilities,
-        model_version=str(version),
-    )
+    return CategoryAnswer(**answer_fields(request, await predict_one(request, "comment_category", comment)))
 
 
 @router.post("/feedback", responses=ERRORS | CONFLICT | UNKNOWN)
@@ -146,10 +88,10 @@ def give_feedback(request: Request, given: Feedback) -> FeedbackAnswer:
 
 
 @router.post("/payout", responses=ERRORS | CONFLICT)
-def pay(request: Request, asked: PayoutRequest) -> PayoutAnswer:
+def pay(request: Request, wanted: PayoutRequest) -> PayoutAnswer:
     """d1 = beta × p0 × value, in decimals, rounded to two, half to even. Refused if p0 is UNCERTAIN or out of date."""
-    answer = cashier.pay(_serving(request), asked)
-    _count(request, "p0", [bucket_of(float(answer.p0))[0]])
+    answer = cashier.make_payout(_serving(request), wanted)
+    count_answers(request, "p0", [bucket_of(float(answer.p0))[0]])
     return answer
 
 
@@ -169,7 +111,7 @@ async def health(request: Request) -> dict[str, Any]:
     """ok, or degraded with what is wrong."""
     serving = _serving(request)
     troubles = dict(serving.champions.troubles)
-    champions = {one.model: str(one.version) for one in serving.champions.all()}
+    champions = {champion.model: str(champion.version) for champion in serving.champions.all()}
     troubles |= {m: f"no champion: run `qc train {m}`" for m in SPECS if m not in champions and m not in troubles}
     if serving.why_no_knowledge:
         troubles["warehouse"] = serving.why_no_knowledge

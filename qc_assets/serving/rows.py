@@ -7,10 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from qc_assets.clock import now_utc
 from qc_assets.features.contract import Owner, contract_of
 from qc_assets.learning.spec import ModelSpec
-from qc_assets.serving.facts import Facts
+from qc_assets.serving.facts import Facts, TextFacts
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.schemas import repository_and_number
 
@@ -33,8 +32,8 @@ class Row:
     as_of: datetime | None
 
 
-def row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
-    """The features of one request.
+def item_row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
+    """The features of an item that a request is about.
 
     Args:
         facts: the request.
@@ -54,20 +53,22 @@ def row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
     return Row(features, *knowledge.place(repo, number), opened_at, knowledge.as_of)
 
 
-def rows(facts: Sequence[Facts], knowledge: Knowledge) -> list[Row]:
-    """The features of requests, in their order."""
-    now = now_utc()
-    return [row(item, knowledge, now) for item in facts]
+def text_row(facts: TextFacts, knowledge: Knowledge | None) -> Row:
+    """The features of a text, which are all in the request; what is known says only where it stands."""
+    repo, number = repository_and_number(facts.task_id or "")
+    place = knowledge.place(repo, number) if knowledge else (0, 0)
+    return Row(facts.model_dump(exclude={"task_id", "comment_id"}), *place, None, None)
 
 
-def frame(items: Sequence[Row], spec: ModelSpec) -> pl.DataFrame:
+def feature_frame(rows: Sequence[Row], spec: ModelSpec) -> pl.DataFrame:
     """Features and texts as a frame with the spec's columns, in its order."""
-    kinds = schema(spec)
-    columns = {name: [item.features.get(name) for item in items] for name in kinds}
-    return pl.DataFrame(columns, schema=kinds, strict=False)
+    types = feature_types(spec)
+    columns = {name: [row.features.get(name) for row in rows] for name in types}
+    return pl.DataFrame(columns, schema=types, strict=False)
 
 
-def schema(spec: ModelSpec) -> dict[str, Any]:
-    """Types of the spec's features and texts; every feature of a category is a text."""
-    texts = {*spec.categories, *spec.texts, *(spec.features if spec.task == "category" else ())}
+def feature_types(spec: ModelSpec) -> dict[str, Any]:
+    """Types of the spec's features and texts: text, or number."""
+    columns = contract_of(spec.table.removeprefix("features.")).columns
+    texts = {*spec.texts, *(name for name in spec.features if columns[name].type == "VARCHAR")}
     return {name: pl.String if name in texts else pl.Float64 for name in (*spec.features, *spec.texts)}

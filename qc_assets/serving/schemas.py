@@ -131,7 +131,26 @@ class DurationAnswer(BaseModel):
     details: Details | None = None
 
 
-class ClosingAnswer(BaseModel):
+class ProbabilityAnswer(BaseModel):
+    """A calibrated probability, and the word for what is likely."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"task_id": "acme/atlas#8", "worker_id": "dev-00001", "probability": 0.72, "answer": "passed"},
+                **{"model_version": "2"},
+            }
+        }
+    )
+    task_id: str
+    worker_id: str
+    probability: float
+    answer: str = Field(description="UNCERTAIN near even odds.")
+    model_version: str
+    details: Details | None = None
+
+
+class ClosingAnswer(ProbabilityAnswer):
     """Will it be closed within seven days?"""
 
     model_config = ConfigDict(
@@ -142,12 +161,7 @@ class ClosingAnswer(BaseModel):
             }
         }
     )
-    task_id: str
-    worker_id: str
-    probability: float
     answer: Literal["closed", "open", "UNCERTAIN"]
-    model_version: str
-    details: Details | None = None
 
 
 class CategoryAnswer(BaseModel):

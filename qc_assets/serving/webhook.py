@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from qc_assets.features.contract import contract_of
+from qc_assets.serving.predictions import ask_champion, instant, journal_documents
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import Instant, P0Answer, p0_fields
-from qc_assets.serving.service import Serving, entries, instant
+from qc_assets.serving.service import Serving
 from qc_assets.store.schema import create_tables, sql_sections
 
 _SQL = "features/webhook"
@@ -146,9 +147,10 @@ class Webhook:
         features = measured | {name: history[name] for name in contract_of("pull_requests").history}
         features |= {"opened_title": pull_request.title, "opened_body": pull_request.body or ""}
         place = knowledge.place(repo, pull_request.number)
-        said = self.serving.ask("p0", [Row(features, *place, opened_at, knowledge.as_of)])
+        champion = self.serving.champions.of("p0")
+        predictions = ask_champion(champion, [Row(features, *place, opened_at, knowledge.as_of)])
         request = {"task_id": task_id, "worker_id": author.login, "event": f"pull_request.{action}"}
-        document = entries(said, [request])[0] | {
+        document = journal_documents(predictions, [request])[0] | {
             "latency_ms": round((time.perf_counter() - started) * 1000, 3),
         }
         known = self.serving.journal.write("prediction", document, written_at=instant(), key=delivery or None)
@@ -202,5 +204,5 @@ class Webhook:
     def _is_bot(self, account: _Account) -> bool:
         with self._one_at_a_time:
             parameters = {"login": account.login, "account_type": account.type}
-            found = self._connection.execute(sql_sections(_SQL)["is_bot"], parameters).fetchone()
-        return bool(found and found[0])
+            answer = self._connection.execute(sql_sections(_SQL)["is_bot"], parameters).fetchone()
+        return bool(answer and answer[0])

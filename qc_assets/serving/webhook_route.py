@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from qc_assets.serving.routes import ERRORS, UNKNOWN
+from qc_assets.serving.model_routes import ERRORS, UNKNOWN
 from qc_assets.serving.webhook import EVENTS, Event, WebhookAnswer, ignored
 
 router = APIRouter()
@@ -48,7 +48,7 @@ async def github(
     if event not in EVENTS:  # GitHub may send what nobody here has read the shape of
         return ignored(event)
     try:
-        found = Event.model_validate_json(body)
+        parsed = Event.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
-    return await run_in_threadpool(request.app.state.webhook.handle, event, delivery, found)
+    return await run_in_threadpool(request.app.state.webhook.handle, event, delivery, parsed)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qc_assets.serving.importing import Imported, bring_in
 from qc_assets.serving.journal import Journal
-from qc_assets.serving.journal_reader import entries, lost
+from qc_assets.serving.journal_reader import count_lost, entries_after
 from qc_assets.serving.payouts import payout
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
@@ -77,14 +77,14 @@ def test_old_predictions_leave_the_journal_and_nothing_else_does(warehouse: Ware
     fill(path)
     assert bring_in(warehouse, path, keep_days=30, now=NOW).forgotten == 0
     assert bring_in(warehouse, path, keep_days=30, now=NOW + timedelta(days=40)).forgotten == 3
-    kinds = [one["kind"] for one in entries(path, 0, ["prediction", "payout", "feedback", "outcome"])]
+    kinds = [one["kind"] for one in entries_after(path, 0, ["prediction", "payout", "feedback", "outcome"])]
     assert kinds == ["payout", "payout", "feedback", "outcome"]
     journal = Journal(path)
     assert journal.lost == 0, "what was forgotten was not lost"
     journal.record("prediction", [prediction(9)], written_at="2026-04-20T00:00:00")
     journal.close()
     assert bring_in(warehouse, path, keep_days=30, now=NOW + timedelta(days=400)).forgotten == 0, "the last stays"
-    assert Journal(path).lost == 0 and lost(path) == 0
+    assert Journal(path).lost == 0 and count_lost(path) == 0
     assert warehouse.query("SELECT count(*) FROM ml.predictions").item() == 4
 
 

@@ -1,5 +1,6 @@
 """The API on the champions of the main run."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from qc_assets.assets.resources import RegistryResource
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
-from qc_assets.serving import rows
 from qc_assets.serving.app import create_app
 from qc_assets.serving.facts import Facts, IssueFacts, PullRequestFacts
+from qc_assets.serving.rows import feature_frame, item_row
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
@@ -87,7 +88,7 @@ def _same_vector(
     """The API's matrix is the training SQL's; returns the bundle's answer to the latter."""
     knowledge = api.app.state.serving.knowledge  # type: ignore[attr-defined]
     bundle = _bundle(settings, spec.name)
-    ours = rows.frame(rows.rows([facts], knowledge), spec)
+    ours = feature_frame([item_row(facts, knowledge, datetime.now(UTC))], spec)
     np.testing.assert_array_equal(bundle.matrix(ours), bundle.matrix(theirs))
     return bundle.predict(theirs)[0]
 

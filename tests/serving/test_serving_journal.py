@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from qc_assets.errors import QcError
 from qc_assets.serving.journal import Journal, JournalFullError
-from qc_assets.serving.journal_reader import entries, identity, latest, lost
+from qc_assets.serving.journal_reader import count_lost, entries_after, identity, latest
 from qc_assets.serving.payouts import PayoutError, payout
 
 NOW = "2026-01-01T00:00:00"
@@ -32,8 +32,8 @@ def test_what_is_recorded_is_written_in_its_order(tmp_path: Path) -> None:
     journal.write("payout", {"n": -1}, written_at=NOW)
     assert journal.waiting == 0, "what was accepted before is written before"
     journal.close()
-    assert [entry["document"]["n"] for entry in entries(path, 0, ["prediction"])] == list(range(100))
-    assert [entry["number"] for entry in entries(path, 98, ["prediction", "payout"])] == [99, 100, 101]
+    assert [entry["document"]["n"] for entry in entries_after(path, 0, ["prediction"])] == list(range(100))
+    assert [entry["number"] for entry in entries_after(path, 98, ["prediction", "payout"])] == [99, 100, 101]
     assert [entry["number"] for entry in latest(path, ["prediction"], 2)] == [100, 99]
     again = Journal(path)
     assert again.lost == 0 and again.last == 101 and again.identity == identity(path)
@@ -48,7 +48,7 @@ def test_a_key_counts_once(tmp_path: Path) -> None:
     assert journal.write("outcome", {"x": 3}, written_at=NOW, key="a") is None, "of another kind"
     assert journal.find("feedback", "a") == {"x": 1} and journal.find("feedback", "b") is None
     journal.close()
-    (entry,) = entries(tmp_path / "journal.db", 0, ["feedback"])
+    (entry,) = entries_after(tmp_path / "journal.db", 0, ["feedback"])
     assert entry["document"] == {"x": 1}
 
 
@@ -60,9 +60,9 @@ def test_a_full_journal_refuses_instead_of_dropping(tmp_path: Path) -> None:
             journal.record("prediction", numbered(2, 3), written_at=NOW)
         journal.record("prediction", numbered(2), written_at=NOW)
     journal.close()
-    assert [one["document"]["n"] for one in entries(tmp_path / "journal.db", 0, ["prediction"])] == [0, 1, 2]
+    assert [one["document"]["n"] for one in entries_after(tmp_path / "journal.db", 0, ["prediction"])] == [0, 1, 2]
     with pytest.raises(QcError, match="no journal"):
-        entries(tmp_path / "other.db", 0, ["prediction"])
+        entries_after(tmp_path / "other.db", 0, ["prediction"])
 
 
 def test_a_disk_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
@@ -82,7 +82,10 @@ def test_a_disk_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
         time.sleep(0.01)
     assert journal.trouble == "" and journal.waiting == 0
     journal.close()
-    assert [one["document"]["n"] for one in entries(tmp_path / "journal.db", 0, ["prediction", "payout"])] == [1, 2]
+    assert [one["document"]["n"] for one in entries_after(tmp_path / "journal.db", 0, ["prediction", "payout"])] == [
+        1,
+        2,
+    ]
     assert Journal(tmp_path / "journal.db").lost == 0, "a refused entry is not a lost one"
 
 
@@ -106,12 +109,12 @@ def test_kill_9_loses_at_most_the_last_moments_and_they_are_counted(tmp_path: Pa
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    written = len(entries(tmp_path / "journal.db", 0, ["prediction"]))
+    written = len(entries_after(tmp_path / "journal.db", 0, ["prediction"]))
     again = Journal(tmp_path / "journal.db")
     assert written + again.lost >= accepted
     assert again.lost < 3_000, "a tenth of a second at this pace"
     again.close()
-    assert lost(tmp_path / "journal.db") == again.lost
+    assert count_lost(tmp_path / "journal.db") == again.lost
     assert Journal(tmp_path / "journal.db").lost == 0, "a loss is reported once"
 
 

@@ -116,7 +116,7 @@ def test_promotion_drops_no_request_and_a_broken_champion_changes_nothing(
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     journal = main_run_copy.journal
-    written = journal_reader.entries(journal, 0, ["prediction"])
+    written = journal_reader.entries_after(journal, 0, ["prediction"])
     assert len(written) == len(load.answers)
     assert Journal(journal).lost == 0
 
@@ -132,14 +132,14 @@ def test_kill_9_loses_at_most_a_moment_and_says_how_much_and_no_secret_is_logged
         process.kill()
         process.wait()
         load.stop()
-    written = len(journal_reader.entries(main_run_copy.journal, 0, ["prediction"]))
+    written = len(journal_reader.entries_after(main_run_copy.journal, 0, ["prediction"]))
     again = Journal(main_run_copy.journal)
     again.close()
     answered = len(load.answers)
     # What was answered is written or counted as lost; two requests may have been written and not answered.
     assert answered <= written + again.lost <= answered + 2
     assert again.lost <= 100, "at some hundred requests a second, a tenth of a second holds no more"
-    assert journal_reader.lost(main_run_copy.journal) == again.lost
+    assert journal_reader.count_lost(main_run_copy.journal) == again.lost
 
     text = log.read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]

@@ -1,0 +1,87 @@
+"""What champions say of items, and how the journal has it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from qc_assets.clock import now_utc
+from qc_assets.learning.metrics.category_metrics import UNCERTAIN
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import task_of
+from qc_assets.serving.champions import SPECS, Champion
+from qc_assets.serving.rows import Row, feature_frame
+
+# What a probability above and below one half means, in words.
+WORDS = {"p0": ("passed", "failed"), "close_in_7_days": ("closed", "open")}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a champion says of items.
+
+    Attributes:
+        champion: who says it.
+        rows: of what.
+        answers: as its bundle gives them, a row an item.
+        table: prediction, lower, upper and answer, a row an item; the answer of a probability is a word or UNCERTAIN.
+    """
+
+    champion: Champion
+    rows: Sequence[Row]
+    answers: np.ndarray
+    table: pl.DataFrame
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Of the champion's model."""
+        return SPECS[self.champion.model]
+
+
+def ask_champion(champion: Champion, rows: Sequence[Row]) -> Predictions:
+    """What a champion says of rows."""
+    spec = SPECS[champion.model]
+    task, bundle = task_of(spec), champion.bundle
+    answers = bundle.predict(feature_frame(rows, spec))
+    table = task.table(bundle.classes, answers)
+    if spec.task == "probability":
+        p = table["prediction"].to_numpy()
+        yes, no = WORDS[spec.name]
+        sure = np.maximum(p, 1 - p) >= task.min_confidence
+        table = table.with_columns(answer=pl.Series(np.where(sure, np.where(p >= 0.5, yes, no), UNCERTAIN).tolist()))
+    return Predictions(champion, rows, answers, table)
+
+
+def journal_documents(predictions: Predictions, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Journal entries of predictions: what was asked, what the model was given, what it said."""
+    champion = predictions.champion
+    features = champion.bundle.features
+    return [
+        {
+            "model": champion.model,
+            "version": champion.version,
+            "task_id": request.get("task_id"),
+            "worker_id": request.get("worker_id"),
+            "repo_id": row.repo_id,
+            "number": row.number,
+            "comment_id": request.get("comment_id", 0),
+            "opened_at": row.opened_at and row.opened_at.isoformat(),
+            "as_of": row.as_of and row.as_of.isoformat(),
+            "prediction": prediction,
+            "lower": lower,
+            "upper": upper,
+            "answer": answer,
+            "request": request,
+            "features": {name: row.features.get(name) for name in features},
+        }
+        for row, request, (prediction, lower, upper, answer) in zip(
+            predictions.rows, requests, predictions.table.iter_rows(), strict=True
+        )
+    ]
+
+
+def instant() -> str:
+    """Now (UTC), as the journal writes it."""
+    return now_utc().isoformat()
