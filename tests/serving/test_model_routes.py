@@ -1,0 +1,119 @@
+"""Every model is asked at POST /predict/{model}, by what its feature table and its spec say."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from fastapi.testclient import TestClient
+
+from qc_assets.features.contract import contract_of
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.models.specs import SPECS
+from qc_assets.serving.facts import Facts, PullRequestFacts, askable, request_of
+from qc_assets.serving.rows import feature_frame, item_row
+from qc_assets.settings import Settings
+from qc_assets.store.warehouse import Warehouse
+
+STRANGER = {"worker_id": "nobody-knows-me", "task_id": "acme/atlas#99999"}
+ITEM_SPECS = [spec for spec in SPECS if issubclass(request_of(spec), Facts)]
+
+
+def known_items(settings: Settings, spec: ModelSpec) -> pl.DataFrame:
+    """The newest rows of a model's table, with names."""
+    return Warehouse.from_settings(settings).query(
+        f"SELECT f.*, r.name AS repo, u.login FROM {spec.table} AS f JOIN raw.repositories AS r USING (repo_id) "
+        "JOIN raw.users AS u ON f.author_id = u.user_id WHERE exclusion IS NULL ORDER BY opened_at DESC LIMIT 10"
+    )
+
+
+@pytest.mark.parametrize("spec", ITEM_SPECS, ids=lambda spec: spec.name)
+def test_every_feature_of_a_known_item_is_that_of_its_training_row(
+    api: TestClient, serving_settings: Settings, spec: ModelSpec
+) -> None:
+    """Nothing but author and task is said; a feature that were looked up elsewhere, or not at all, would differ."""
+    knowledge = api.app.state.serving.knowledge  # type: ignore[attr-defined]
+    items = known_items(serving_settings, spec)
+    assert len(items) == 10
+    for index, item in enumerate(items.iter_rows(named=True)):
+        facts = request_of(spec)(worker_id=item["login"], task_id=f"{item['repo']}#{item['number']}")
+        assert isinstance(facts, Facts)
+        served = feature_frame([item_row(facts, knowledge, datetime.now(UTC))], spec)
+        numbers = items[index].select(pl.col(name).cast(served.schema[name]) for name in spec.features)
+        assert served.select(spec.features).equals(numbers), (item["repo"], item["number"])
+
+
+@pytest.mark.parametrize("spec", ITEM_SPECS, ids=lambda spec: spec.name)
+def test_what_a_caller_says_of_an_unknown_item_reaches_the_model(
+    api: TestClient, serving_settings: Settings, spec: ModelSpec
+) -> None:
+    """All that a training row says of the item itself can be said; the rest is history, looked up."""
+    knowledge = api.app.state.serving.knowledge  # type: ignore[attr-defined]
+    item = known_items(serving_settings, spec).row(0, named=True)
+    said = {name: item[name] for name in askable(spec)}
+    facts = request_of(spec)(**STRANGER, **said)
+    assert isinstance(facts, Facts)
+    served = feature_frame([item_row(facts, knowledge, datetime.now(UTC))], spec).row(0, named=True)
+    own = [name for name in spec.features if name not in contract_of(facts.table).history]
+    assert len(own) > 5
+    for name in own:
+        if name not in spec.categories:
+            assert served[name] == item[name], name
+    nobody = [served[name] for name in spec.features if name.startswith("author_prior")]
+    assert nobody and set(nobody) == {0.0}, "history is looked up, as a stranger's here"
+
+
+def test_generic_answers_are_those_of_the_named_endpoints(api: TestClient) -> None:
+    issue = {"worker_id": "dev-00001", "task_id": "acme/atlas#99998", "title_length": 30, "is_bug": True}
+    named = api.post("/predict/resolution-time", json=issue).json()
+    assert api.post("/predict/resolution_time", json=issue).json() == named
+    named = api.post("/predict/close-in-7-days", json=issue).json()
+    assert api.post("/predict/close_in_7_days", json=issue).json() == named
+    comment = {"body": "Typo in the docstring.", "path": "src/a.py"}
+    named = api.post("/classify/comment", json=comment).json()
+    generic = api.post("/predict/comment_category", json=comment).json()
+    assert generic["category"] == named["category"]
+    assert generic["probabilities"] == pytest.approx(named["probabilities"], abs=1e-6)
+    pull_request = {**STRANGER, "lines_changed": 50, "files_changed": 2, "title_length": 40}
+    assumed = PullRequestFacts(**pull_request).assumed()
+    named = api.post("/predict", json=pull_request).json()
+    generic = api.post("/predict/p0?details=true", json=pull_request | assumed).json()
+    assert generic["probability"] == named["p0"] and generic["model_version"] == named["model_version"]
+    likely = max(named["p0"], 1 - named["p0"])
+    assert generic["answer"] == ("UNCERTAIN" if likely < 0.55 else "passed" if named["p0"] >= 0.5 else "failed")
+    assert "link_count" in generic["details"]["unknown_features"]
+    more = api.post("/predict/p0?details=true", json=pull_request | {"link_count": 3}).json()
+    assert "link_count" not in more["details"]["unknown_features"]
+
+
+@pytest.mark.parametrize(("model", "changes", "field"), [
+    ("p0", {"link_count": -1}, "link_count"),
+    ("p0", {"author_association": "KING"}, "author_association"),
+    ("p0", {"weekday": 7}, "weekday"),
+    ("p0", {"log_lines": 1.0}, "log_lines"),
+    ("p0", {"passed": True}, "passed"),
+    ("resolution_time", {"label_count": 1.5}, "label_count"),
+])  # fmt: skip
+def test_bad_facts_are_named(api: TestClient, model: str, changes: dict[str, Any], field: str) -> None:
+    answer = api.post(f"/predict/{model}", json=STRANGER | changes)
+    assert answer.status_code == 422 and answer.json()["detail"][0]["loc"][1] == field
+
+
+def test_a_text_must_be_there(api: TestClient) -> None:
+    answer = api.post("/predict/comment_category", json={"path": "a.py"})
+    assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == ["body", "body"]
+
+
+def test_an_unknown_model_is_told_which_there_are(api: TestClient) -> None:
+    answer = api.post("/predict/p1", json=STRANGER)
+    assert answer.status_code == 404
+    assert all(spec.name in answer.json()["detail"] for spec in SPECS)
+
+
+def test_requests_are_described_by_the_comments_of_the_sql(api: TestClient) -> None:
+    schemas = api.get("/openapi.json").json()["components"]["schemas"]
+    properties = schemas["P0Facts"]["properties"]
+    columns = contract_of("pull_requests").columns
+    assert set(properties) - {"worker_id", "task_id"} == set(askable(SPECS[0]))
+    assert all(properties[name]["description"] == columns[name].comment for name in askable(SPECS[0]))
+    assert {"lines_changed", "hour"} <= set(properties) and "log_lines" not in properties
