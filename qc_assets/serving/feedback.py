@@ -1,6 +1,5 @@
 """What people know better: true categories, true outcomes, and decisions that they replaced."""
 
-import math
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -8,20 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
-from qc_assets.models.comment_category import CATEGORIES
-from qc_assets.serving.predictions import WORDS, instant
-from qc_assets.serving.schemas import BUCKETS, Instant, Name, Strict, Text, repository_and_number
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import task_of
+from qc_assets.serving.champions import SPECS
+from qc_assets.serving.predictions import instant
+from qc_assets.serving.schemas import Instant, Name, Strict, Text, repository_and_number
 from qc_assets.serving.service import Serving
 
 Kind = Literal["category", "outcome", "override"]
-_HOURS = "hours"
-_LABELS: dict[tuple[str, str], tuple[str, ...] | str] = {
-    ("comment_category", "category"): CATEGORIES,
-    **{(model, "outcome"): words for model, words in WORDS.items()},
-    ("resolution_time", "outcome"): _HOURS,
-    ("p0", "override"): tuple(action for _, _, action in BUCKETS),
-}
-_MOST_HOURS = 24 * 366 * 30.0
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 
@@ -45,11 +38,11 @@ class Feedback(Strict):
         }
     )
     feedback_id: Name = Field(description="Identity: sent again, it counts once.")
-    model: Literal["p0", "resolution_time", "close_in_7_days", "comment_category"]
+    model: Annotated[str, Field(json_schema_extra={"enum": list(SPECS)})]
     kind: Kind = Field(description="category or outcome: the truth, for training; override: a replaced decision.")
     task_id: Name = Field(description="owner/name#number, of a repository that the warehouse knows.")
     comment_id: Annotated[int, Field(ge=-(2**62), le=2**62)] = 0
-    label: Name = Field(description="A category; passed or failed; closed or open; hours; or the action taken.")
+    label: Name = Field(description="A category; one of the model's two words; hours; or the action taken.")
     reason: Text | None = None
     given_by: Name
     given_at: Instant | None = Field(None, description="With a time zone, else UTC; default: now.")
@@ -69,28 +62,32 @@ class Feedback(Strict):
             raise ValueError("is in the future: newer feedback corrects older, so its time must be true")
         return value
 
+    @field_validator("model")
+    @classmethod
+    def _a_model_that_there_is(cls, value: str) -> str:
+        if value not in SPECS:
+            raise ValueError(f"there is no model {value!r}; there are {', '.join(SPECS)}")
+        return value
+
     @model_validator(mode="after")
     def _a_label_of_its_kind(self) -> Self:
-        allowed = _LABELS.get((self.model, self.kind))
-        if allowed is None:
-            pairs = ", ".join(f"{kind} of {model}" for model, kind in _LABELS)
+        spec = SPECS[self.model]
+        if self.kind not in _kinds(spec):
+            pairs = ", ".join(f"{kind} of {name}" for name, other in SPECS.items() for kind in _kinds(other))
             raise ValueError(f"there is no {self.kind} of {self.model}; there are: {pairs}")
-        if allowed == _HOURS:
-            self._refuse_bad_hours()
-        elif self.label not in allowed:
-            raise ValueError(f"label {self.label!r} is none of {', '.join(allowed)}")
-        if (self.comment_id != 0) != (self.model == "comment_category"):
-            need = "needs the" if self.model == "comment_category" else "has no"
-            raise ValueError(f"feedback on {self.model} {need} comment_id")
+        if self.kind == "override":
+            if self.label not in spec.actions:
+                raise ValueError(f"label {self.label!r} is none of {', '.join(spec.actions)}")
+        elif why := task_of(spec).refused_label(spec, self.label):
+            raise ValueError(why)
+        has_comments = "comment_id" in spec.key
+        if (self.comment_id != 0) != has_comments:
+            raise ValueError(f"feedback on {self.model} {'needs the' if has_comments else 'has no'} comment_id")
         return self
 
-    def _refuse_bad_hours(self) -> None:
-        try:
-            hours = float(self.label)
-        except ValueError:
-            hours = math.nan
-        if not 0 <= hours <= _MOST_HOURS:
-            raise ValueError(f"label {self.label!r} is no number of hours from 0 to {_MOST_HOURS:.0f}")
+
+def _kinds(spec: ModelSpec) -> tuple[str, ...]:
+    return (spec.feedback_kind, *(("override",) if spec.actions else ()))
 
 
 class FeedbackAnswer(BaseModel):
@@ -112,12 +109,12 @@ def accept(serving: Serving, given: Feedback) -> FeedbackAnswer:
     repo_id = serving.ready().repo_id(repo)
     if repo_id is None:
         raise UnknownTaskError(f"the warehouse does not know the repository {repo}: backfill it first")
-    said: dict[str, Any] = given.model_dump(mode="json")
-    document = said | {"repo_id": repo_id, "number": number, "given_at": said["given_at"] or instant()}
+    fields: dict[str, Any] = given.model_dump(mode="json")
+    document = fields | {"repo_id": repo_id, "number": number, "given_at": fields["given_at"] or instant()}
     known = serving.journal.write("feedback", document, written_at=instant(), key=given.feedback_id)
     if known is None:
         return FeedbackAnswer(feedback_id=given.feedback_id, status="recorded")
-    different = [name for name, value in said.items() if value != known[name] and (name, value) != ("given_at", None)]
+    different = [name for name, value in fields.items() if value != known[name] and (name, value) != ("given_at", None)]
     if different:
         raise ConflictError(
             f"feedback_id {given.feedback_id!r} is known with another {', '.join(different)}: "

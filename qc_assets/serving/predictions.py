@@ -14,9 +14,6 @@ from qc_assets.learning.task import task_of
 from qc_assets.serving.champions import SPECS, Champion
 from qc_assets.serving.rows import Row, feature_frame
 
-# What a probability above and below one half means, in words.
-WORDS = {"p0": ("passed", "failed"), "close_in_7_days": ("closed", "open")}
-
 
 @dataclass(frozen=True)
 class Predictions:
@@ -48,7 +45,7 @@ def ask_champion(champion: Champion, rows: Sequence[Row]) -> Predictions:
     table = task.table(bundle.classes, answers)
     if spec.task == "probability":
         p = table["prediction"].to_numpy()
-        yes, no = WORDS[spec.name]
+        yes, no = spec.words
         sure = np.maximum(p, 1 - p) >= task.min_confidence
         table = table.with_columns(answer=pl.Series(np.where(sure, np.where(p >= 0.5, yes, no), UNCERTAIN).tolist()))
     return Predictions(champion, rows, answers, table)
