@@ -1,4 +1,4 @@
-"""Jobs, the daily schedule, and the sensors that retrain and that report failures."""
+"""The sensors: what retrains the models, mines critiques and reports failures."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,114 +7,16 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from qc_assets.assets import tables
 from qc_assets.assets.champion_reports import MONITORING
-from qc_assets.assets.critique_batches import BATCHES, GROUP, STEPS
-from qc_assets.assets.journal_and_exports import PAYOUTS
-from qc_assets.assets.partitions import daily_partitions
+from qc_assets.assets.critique_batches import GROUP
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
-from qc_assets.store.schema import RAW_TABLES
 
 WATCHED = tables.key("raw.pull_requests")
 
 
-def jobs(settings: Settings) -> list:
-    """main (everything), ingest, features, training and scoring."""
-    partitions = daily_partitions(settings)
-    ingest = dg.AssetSelection.assets(*(tables.key(f"raw.{table}") for table in RAW_TABLES))
-    coverage = dg.AssetSelection.assets(tables.key("ops.coverage"))
-    features, models, fairness, reports, monitoring, exports = (
-        dg.AssetSelection.groups(name)
-        for name in ("features", "models", "fairness", "reports", "monitoring", "exports")
-    )
-    github, critiques = dg.AssetSelection.groups("github"), dg.AssetSelection.groups(GROUP)
-    batches, model = (dg.AssetSelection.assets(["critique", name]) for name in ("batches", "model"))
-    mining = dg.AssetSelection.assets(*(["critique", step] for step in STEPS))
-    only_github = [
-        dg.define_asset_job(name, dg.AssetSelection.assets(["ops", asset]), description=description)
-        for name, asset, description in (
-            ("discovery", "discovery", "Choose the repositories to read."),
-            ("revisits", "revisits", "Read again what may have changed silently."),
-        )
-        if settings.source == "github"
-    ]
-    return [
-        *only_github,
-        dg.define_asset_job(
-            "main",
-            dg.AssetSelection.all() - github - critiques,
-            description="Everything: load the days, compute the features, train, report.",
-            partitions_def=partitions,
-        ),
-        dg.define_asset_job("ingest", ingest, description="Load days of activity.", partitions_def=partitions),
-        dg.define_asset_job("features", coverage | features, description="Recompute coverage and features."),
-        dg.define_asset_job(
-            "training",
-            coverage | features | models | fairness | monitoring | reports | exports,
-            description="Recompute features on all that has been loaded, then train, judge and report.",
-        ),
-        dg.define_asset_job(
-            "scoring",
-            coverage | features | monitoring | exports | dg.AssetSelection.assets(PAYOUTS),
-            description="Recompute features, predict what is open, and see whether the champions still hold.",
-        ),
-        dg.define_asset_job("critique_batches", batches, description="Give repositories with comments a batch."),
-        dg.define_asset_job(
-            "critique",
-            mining,
-            description="Mine the comments of a batch: filter, then summaries and diffs side by side.",
-            partitions_def=BATCHES,
-        ),
-        dg.define_asset_job(
-            "critique_reports",
-            dg.AssetSelection.assets(tables.key("features.comments")) | (critiques - batches - mining - model),
-            description="Join what all batches have, report their errors, and write the data set.",
-        ),
-        dg.define_asset_job("critique_model", model, description="Fine-tune a language model on the data set."),
-    ]
-
-
-def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Yesterday's activity and then scoring every morning; against GitHub also revisits. Off until turned on."""
-    found = [
-        daily_schedule(settings),
-        dg.ScheduleDefinition(
-            name="daily_scoring",
-            job_name="scoring",
-            cron_schedule="0 6 * * *",
-            execution_timezone="UTC",
-            description="Predicts what is open and checks the champions, at 06:00 UTC.",
-        ),
-    ]
-    if settings.source == "github":
-        found.append(
-            dg.ScheduleDefinition(
-                name="daily_revisits",
-                job_name="revisits",
-                cron_schedule="30 5 * * *",
-                execution_timezone="UTC",
-                description="Reads again what is due, at 05:30 UTC.",
-            )
-        )
-    return found
-
-
-def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """Ingest yesterday, every morning; off until somebody turns it on."""
-
-    @dg.schedule(
-        name="daily_ingest",
-        job_name="ingest",
-        cron_schedule="30 2 * * *",
-        execution_timezone="UTC",
-        description="Loads the day that has just ended, at 02:30 UTC.",
-    )
-    def daily_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        day = (context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)).isoformat()
-        if not daily_partitions(settings).has_partition_key(day):
-            return dg.SkipReason(f"{day} is outside of the partitions ({settings.first_date} to {settings.last_date})")
-        return dg.RunRequest(run_key=day, partition_key=day)
-
-    return daily_ingest
+def sensors(settings: Settings) -> list:
+    """Retraining and reports of failures, which run at once, and critiques, which somebody turns on."""
+    return [retraining_sensor(settings), critiques_sensor(), failure_sensor(settings)]
 
 
 def critiques_sensor() -> dg.AutomationConditionSensorDefinition:
@@ -141,9 +43,9 @@ def retraining_sensor(settings: Settings) -> dg.SensorDefinition:
     def retraining(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         trained = [_latest(context.instance, tables.key(f"models.{spec.name}")) for spec in SPECS]
         # What landed before the last request is being trained on already, even if that run has not ended.
-        asked_id, _, asked_at = (context.cursor or "0@0").partition("@")
-        since = max([int(asked_id), *(storage_id for storage_id, _ in trained)])
-        last_time = max([float(asked_at), *(timestamp for _, timestamp in trained)])
+        requested_id, _, requested_at = (context.cursor or "0@0").partition("@")
+        since = max([int(requested_id), *(storage_id for storage_id, _ in trained)])
+        last_time = max([float(requested_at), *(timestamp for _, timestamp in trained)])
         landed, newest = _partitions_since(context.instance, since)
         now = datetime.now(UTC).timestamp()
         failed = _failed_since(context.instance, since) if landed else []
@@ -172,8 +74,8 @@ def _latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[int, float]
 
 
 def _storage_id(instance: dg.DagsterInstance, key: dg.AssetKey) -> int:
-    found = instance.fetch_materializations(key, limit=1)
-    return found.records[0].storage_id if found.records else 0
+    newest = instance.fetch_materializations(key, limit=1)
+    return newest.records[0].storage_id if newest.records else 0
 
 
 def _partitions_since(instance: dg.DagsterInstance, storage_id: int) -> tuple[set[str], int]:
@@ -198,10 +100,10 @@ def _failed_since(instance: dg.DagsterInstance, storage_id: int) -> list[str]:
     """
     names = [f"{spec.name}_holds" for spec in SPECS]
     keys = {dg.AssetCheckKey(MONITORING, name): name for name in names}
-    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+    executions = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
     return [
         keys[key]
-        for key, record in found.items()
+        for key, record in executions.items()
         if record.event is not None
         and record.status == AssetCheckExecutionRecordStatus.FAILED
         and (_storage_id(instance, MONITORING) > storage_id)

@@ -1,0 +1,70 @@
+"""The whole graph as a text, so that a change of it shows in review.
+
+After a change that is meant: ``python -m tests.assets.test_definitions_snapshot > tests/assets/definitions.txt``
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from qc_assets.definitions import build_definitions
+from qc_assets.settings import load_settings
+
+SNAPSHOT = Path(__file__).with_name("definitions.txt")
+
+
+def graph_lines(definitions: dg.Definitions) -> Iterator[str]:
+    """One line for each asset, check, job, schedule and sensor."""
+    repository = definitions.get_repository_def()
+    graph = repository.asset_graph
+    for key in sorted(graph.get_all_asset_keys()):
+        node = graph.get(key)
+        about = [f"group {node.group_name}", partitions(node.partitions_def), ", ".join(sorted(node.kinds))]
+        yield f"asset {key.to_user_string()}: " + "; ".join(filter(None, about))
+    for check in sorted(graph.asset_check_keys):
+        blocking = ", blocking" if graph.get(check).blocking else ""
+        yield f"check {check.asset_key.to_user_string()}: {check.name}{blocking}"
+    for job in sorted(repository.get_all_jobs(), key=lambda job: job.name):
+        if job.name != "__ASSET_JOB":
+            yield f"job {job.name}: {partitions(job.partitions_def) or 'not partitioned'}, {len(job.nodes)} steps"
+    for schedule in sorted(repository.schedule_defs, key=lambda schedule: schedule.name):
+        yield f"schedule {schedule.name}: {schedule.cron_schedule}, starts {schedule.job_name}"
+    for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name):
+        yield f"sensor {sensor.name}: {sensor.default_status.value.lower()} by default"
+
+
+def partitions(definition: dg.PartitionsDefinition | None) -> str:
+    """Daily, or the name of a set that grows."""
+    if isinstance(definition, dg.DailyPartitionsDefinition):
+        return "daily"
+    return f"dynamic {definition.name}" if isinstance(definition, dg.DynamicPartitionsDefinition) else ""
+
+
+def snapshot() -> str:
+    """The graph of the demo, and what the graph of GitHub has beside or instead."""
+    demo, github = (
+        list(graph_lines(build_definitions(load_settings(source=source, _env_file=None))))
+        for source in ("demo", "github")
+    )
+    others = [line for line in github if line not in demo]
+    return "\n".join([*demo, "", "With QC_SOURCE=github also, or instead:", *others]) + "\n"
+
+
+def test_the_graph_is_the_reviewed_one() -> None:
+    assert SNAPSHOT.read_text().splitlines() == snapshot().splitlines()
+
+
+def test_every_asset_links_to_code_that_exists() -> None:
+    graph = build_definitions(load_settings(source="github")).get_repository_def().asset_graph
+    for key in graph.get_all_asset_keys():
+        metadata = graph.get(key).metadata
+        references = metadata["dagster/code_references"].code_references
+        assert any(reference.file_path.endswith(".py") for reference in references), key
+        assert all(Path(reference.file_path).is_file() for reference in references), key
+        if metadata.get("dagster/table_name"):
+            assert any(reference.file_path.endswith(".sql") for reference in references), key
+
+
+if __name__ == "__main__":
+    print(snapshot(), end="")  # noqa: T201
