@@ -4,16 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test browser lint up bench clean
+.PHONY: demo check test browser lint up bench help clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed ## the main job on the embedded demo source
 	$(BIN)/qc init
 	$(BIN)/qc demo
 
+check: $(VENV)/.installed-test lint ## the fast loop: lint, types of what changed, unit tests
+	$(BIN)/python -m pytest -q -m unit -n 2 --dist worksteal
+
 test: $(VENV)/.installed-test lint browser ## lint, types and all tests
 	$(BIN)/qc init
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The browser test skips itself where there is no Chromium; a CI machine gets one.
 browser:
@@ -22,7 +25,7 @@ browser:
 			|| echo "Chromium could not be installed: the browser test will be skipped"; \
 	fi
 
-lint: $(VENV)/.installed-test
+lint: $(VENV)/.installed-test ## style, imports, SQL, types; mypy looks again only at what changed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -47,6 +50,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 clean: ## the environment and every state that can be made again; not the warehouse
 	rm -rf $(VENV) .qc .pytest_cache .mypy_cache .ruff_cache .hypothesis

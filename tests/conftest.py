@@ -23,26 +23,20 @@ from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, configure_embedd
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
 
-# The long ones first, and the shared run of the main job beside one that does not wait for it: else a worker has
-# nothing to do while the other makes that run, or while the other does the last long module.
-_FIRST = (
-    *("test_assets", "test_clone", "test_fairness_audit", "test_concurrency", "test_fairness_planted", "test_merge"),
-    *(
-        "test_ui",
-        "test_critique",
-        "test_comments",
-        "test_cli",
-        "test_serving_server",
-        "test_known_truth",
-        "test_github",
-    ),
-)
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order modules for `--dist loadscope --no-loadscope-reorder`."""
-    order = {name: place for place, name in enumerate(_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    """Mark every test `graph` (it needs the shared run of the main job), `slow` or `unit`, and order them so.
+
+    With `--dist worksteal` one worker begins with the first and another in the middle: the one makes the shared run
+    while the other does short tests, and then takes over what the first has not come to.
+    """
+    ranks = {"graph": 0, "slow": 1, "unit": 2}
+    for item in items:
+        if "main_run" in getattr(item, "fixturenames", ()):
+            item.add_marker("graph")
+        elif item.get_closest_marker("slow") is None:
+            item.add_marker("unit")
+    items.sort(key=lambda item: min(rank for mark, rank in ranks.items() if item.get_closest_marker(mark)))
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -197,6 +191,6 @@ def browser() -> Iterator[Any]:
         pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        found = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield found
-        found.close()
+        launched = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield launched
+        launched.close()
