@@ -81,7 +81,7 @@ def test_in_a_checkout_everything_stays_in_it(monkeypatch: pytest.MonkeyPatch) -
 
 def test_only_entries_read_the_settings_of_the_environment() -> None:
     """Everything else is given settings, so that a test, a job and a server can each have their own."""
-    entries = {"settings.py", "definitions.py", "cli", "assets", "serving/server.py", "learning/text/embeddings.py"}
+    entries = {"settings.py", "definitions.py", "cli", "assets", "serving/server.py"}
     package = ROOT / "qc_assets"
     callers = {
         str(path.relative_to(package))
