@@ -1,9 +1,8 @@
 """The last change of a pull request, where a source can tell it: from the demo's world, or asked of GitHub once."""
 
-import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,13 @@ from qc_assets.critique.batches import Failure
 from qc_assets.errors import QcError
 from qc_assets.settings import Settings
 from qc_assets.sources.github.client import Client
+from qc_assets.sqlite_files import sqlite_transaction
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS diffs (
+    repo_id INTEGER, number INTEGER, updated_at TEXT, diff BLOB, PRIMARY KEY (repo_id, number)
+);
+"""
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,6 @@ class GitHubDiffs:
         self.client = client
         self.cache = cache
         self.limit = limit
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as store:
-            store.execute(
-                "CREATE TABLE IF NOT EXISTS diffs "
-                "(repo_id INTEGER, number INTEGER, updated_at TEXT, diff BLOB, PRIMARY KEY (repo_id, number))"
-            )
 
     def __call__(self, pull: Pull) -> str | None:
         from qc_assets.sources.github.answers import Kind
@@ -110,8 +110,8 @@ class GitHubDiffs:
         if pull.repo is None:
             return None
         key = [pull.repo_id, pull.number, str(pull.updated_at)]
-        with self._open() as store:
-            known = store.execute(
+        with sqlite_transaction(self.cache, [_SCHEMA]) as cache:
+            known = cache.execute(
                 "SELECT diff FROM diffs WHERE repo_id = ? AND number = ? AND updated_at = ?", key
             ).fetchone()
         if known:
@@ -126,15 +126,10 @@ class GitHubDiffs:
             asked = {"endpoint": error.endpoint, "status": error.status, "tries": error.tries}
             final = error.kind is Kind.REFUSED
             raise FinalDiffError(unread(pull, str(error.kind), str(error), is_final=final, **asked)) from error
-        with self._open() as store:
+        with sqlite_transaction(self.cache, [_SCHEMA]) as cache:
             row = [*key, zlib.compress(text.encode(), 1)]
-            store.execute("INSERT OR REPLACE INTO diffs VALUES (?, ?, ?, ?)", row)
+            cache.execute("INSERT OR REPLACE INTO diffs VALUES (?, ?, ?, ?)", row)
         return text
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.cache, timeout=60)) as store, store:
-            yield store
 
 
 @contextmanager

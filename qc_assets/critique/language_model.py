@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from qc_assets.critique.masks import masked
 from qc_assets.critique.threads import Thread
+from qc_assets.sqlite_files import open_sqlite
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -27,8 +28,7 @@ _INSTRUCTIONS = (
 _ANSWER_TOKENS = 220
 _CHARACTERS_A_TOKEN = 2.0  # of English there are four; what is promised must not be too little for any language
 _FENCE = re.compile(r"<(?=\s*/?\s*discussion)", re.I)
-_TABLES = """
-PRAGMA journal_mode = WAL;
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (hash TEXT PRIMARY KEY, answer TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS spent (id INTEGER PRIMARY KEY CHECK (id = 1), total REAL NOT NULL);
 INSERT OR IGNORE INTO spent VALUES (1, 0.0);
@@ -120,13 +120,11 @@ class LanguageModel:
     async def _all(self, threads: Sequence[Thread]) -> list[SummaryAttempt]:
         from openai import AsyncOpenAI
 
-        self.cache.parent.mkdir(parents=True, exist_ok=True)
         turn = asyncio.Semaphore(self.concurrency)
         async with AsyncOpenAI(
             base_url=self.base_url, api_key=self.api_key.get_secret_value(), max_retries=self.tries - 1, timeout=60
         ) as client:
-            with closing(sqlite3.connect(self.cache, timeout=60)) as store:
-                store.executescript(_TABLES)
+            with closing(open_sqlite(self.cache, [_SCHEMA])) as store:
                 return list(await asyncio.gather(*(self._one(client, store, turn, thread) for thread in threads)))
 
     async def _one(

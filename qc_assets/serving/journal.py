@@ -20,6 +20,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from qc_assets.errors import QcError
+from qc_assets.sqlite_files import open_sqlite
 
 log = logging.getLogger(__name__)
 _FLUSH_S = 0.05
@@ -60,11 +61,10 @@ class Journal:
         self.path = path
         self.most_waiting = most_waiting
         self.trouble = ""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")  # a payout must survive a power cut, too
-        self._connection.executescript(_SCHEMA)
+        # Durable: a payout must survive a power cut, too.
+        self._connection = open_sqlite(
+            path, [_SCHEMA], is_durable=True, timeout_s=30, check_same_thread=False, isolation_level=None
+        )
         self._connection.execute(
             "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)",
             [uuid.uuid4().hex],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qc_assets.errors import QcError
+from qc_assets.sqlite_files import existing_sqlite
 
 _NAMES = ("number", "kind", "key", "written_at")
 
@@ -65,8 +66,5 @@ def _marks(values: Sequence[str]) -> str:
 def _open(path: Path, *, writable: bool = False) -> Iterator[sqlite3.Connection]:
     if not path.exists():
         raise QcError(f"no journal {path}: `qc serve` writes it")
-    connection = sqlite3.connect(f"file:{path}?mode={'rw' if writable else 'ro'}", uri=True, timeout=30)
-    try:
+    with existing_sqlite(path, writable=writable) as connection:
         yield connection
-    finally:
-        connection.close()

