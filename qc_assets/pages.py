@@ -1,6 +1,7 @@
-"""Self-contained HTML pages: templates, tables and pictures."""
+"""Self-contained HTML pages: templates, tables and pictures; and tables in Markdown."""
 
 import base64
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,24 +23,26 @@ def _templates() -> Environment:
     return Environment(loader=PackageLoader("qc_assets"), autoescape=True)
 
 
-def picture(image: bytes | None) -> str | None:
+def base64_png(image: bytes | None) -> str | None:
     """A PNG as it stands in a page."""
     return None if image is None else base64.b64encode(image).decode()
 
 
-def table(frame: pl.DataFrame, *, most: int | None = None, marked: str | None = None, digits: int = 4) -> Markup:
+def html_table(
+    frame: pl.DataFrame, *, max_rows: int | None = None, marked: str | None = None, digits: int = 4
+) -> Markup:
     """A frame as an HTML table.
 
     Args:
         frame: the rows.
-        most: rows to show at most.
+        max_rows: rows to show at most.
         marked: rows with this value in any cell get it as their class.
         digits: significant ones of a number.
     """
     if frame.is_empty():
         return Markup("<p>Nothing yet.</p>")
     head = Markup("").join(Markup("<th>{}</th>").format(name.replace("_", " ")) for name in frame.columns)
-    rows = frame.rows() if most is None else frame.head(most).rows()
+    rows = (frame if max_rows is None else frame.head(max_rows)).rows()
     body = Markup("").join(
         Markup("<tr{}>{}</tr>").format(
             Markup(' class="{}"').format(marked) if marked is not None and marked in row else "",
@@ -48,6 +51,22 @@ def table(frame: pl.DataFrame, *, most: int | None = None, marked: str | None = 
         for row in rows
     )
     return Markup("<table><tr>{}</tr>{}</table>").format(head, body)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; no cell can break out of it.
+
+    Args:
+        header: names of the columns.
+        rows: cells, as many as the header has; None is an empty one.
+    """
+    lines = [_markdown_row(header), "|" + "---|" * len(header), *map(_markdown_row, rows)]
+    return "\n".join(lines)
+
+
+def _markdown_row(cells: Sequence[object]) -> str:
+    texts = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(texts)} |"
 
 
 def _shown(value: object, digits: int) -> str:

@@ -112,7 +112,7 @@ def _result(
             "version": audit.version,
             "flagged groups": flags["group"].n_unique() if len(flags) else 0,
             "summary": dg.MetadataValue.md(f"```\n{report.BiasReport.generate_audit_report(audit)}\n```"),
-            **{name: tables.picture(image) for name, image in audit.pictures.items()},
+            **{name: tables.png_metadata(image) for name, image in audit.pictures.items()},
             **link,
         }
     passed = trouble is None and (audit is None or audit.analysis.flags.is_empty())

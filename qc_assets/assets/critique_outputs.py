@@ -66,7 +66,7 @@ def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         plot = plots.funnel(names, list(steps.values()), "review comments", "From all review comments to the data set")
         yield dg.MaterializeResult(
             metadata=tables.row_count(rows)
-            | {"plot": tables.picture(plot)}
+            | {"plot": tables.png_metadata(plot)}
             | {name: tables.preview(found[name].to_dicts()) for name in ("funnel", "sizes", "usefulness", "languages")},
             check_results=[
                 dg.AssetCheckResult(check_name="splits_do_not_leak", passed=not any(leaks.values()), metadata={**leaks})
@@ -104,9 +104,9 @@ def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         automation_condition=CHANGED,
     )
     def files(warehouse: WarehouseResource) -> dg.MaterializeResult:
-        from qc_assets.critique.critique_dataset import export
+        from qc_assets.critique.critique_dataset import write_dataset
 
-        counts = export(warehouse.open(), settings.critiques_folder, settings)
+        counts = write_dataset(warehouse.open(), settings.critiques_folder, settings)
         card = (settings.critiques_folder / "README.md").read_text(encoding="utf-8")
         return dg.MaterializeResult(
             metadata={

@@ -164,7 +164,7 @@ def _parts(spec: ModelSpec, outcome: "TrainingOutcome", snapshot: str) -> dict[s
     from qc_assets.learning import plots
     from qc_assets.registry import card
 
-    pictures = {name: tables.picture(image) for name, image in plots.figures(trained).items()}
+    pictures = {name: tables.png_metadata(image) for name, image in plots.figures(trained).items()}
     test = trained.best.evaluations["test"]
     compared = [{name: str(value) for name, value in vars(one).items()} for one in outcome.decision.comparisons]
     windows = {f"{name} rows": len(rows) for name, rows in trained.split.windows.items()}

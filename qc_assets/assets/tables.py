@@ -1,13 +1,14 @@
 """How tables of the warehouse appear in Dagster: keys, column schemas and previews."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from qc_assets import pages
 from qc_assets.store.schema import columns
 
+_CELL_CHARACTERS = 80
 OWNERS = ["team:qc-assets"]
 
 
@@ -49,9 +50,9 @@ def row_count(rows: int) -> dict[str, Any]:
     return {"dagster/row_count": dg.MetadataValue.int(rows)}
 
 
-def picture(image: bytes) -> dg.MarkdownMetadataValue:
+def png_metadata(image: bytes) -> dg.MarkdownMetadataValue:
     """A PNG that the UI shows in place."""
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(image).decode()})")
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{pages.base64_png(image)})")
 
 
 def preview(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
@@ -59,11 +60,8 @@ def preview(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     if not rows:
         return dg.MetadataValue.md("no rows")
     names = list(rows[0])
-    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
-    lines += [f"| {' | '.join(_cell(row[name]) for name in names)} |" for row in rows]
-    return dg.MetadataValue.md("\n".join(lines))
+    return dg.MetadataValue.md(pages.markdown_table(names, ([_cell(row[name]) for name in names] for row in rows)))
 
 
 def _cell(value: Any) -> str:
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")[:80]
+    return (f"{value:.3f}" if isinstance(value, float) else str(value))[:_CELL_CHARACTERS]

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from qc_assets.pages import markdown_table
 from qc_assets.settings import PARTS
 
 _INTRODUCTION = (
@@ -49,11 +50,11 @@ def as_markdown() -> str:
     """The text of docs/settings.md: one table for each part."""
     lines = ["# Settings", "", _INTRODUCTION + " This page is printed by `qc settings --format markdown`."]
     for heading, settings in settings_by_part():
-        lines += ["", f"## {heading}", "", "| variable | default | meaning |", "|---|---|---|"]
-        lines += [
-            f"| `{setting.variable}` | {f'`{setting.default}`' if setting.default else ''} | {setting.meaning} |"
+        rows = (
+            [f"`{setting.variable}`", f"`{setting.default}`" if setting.default else "", setting.meaning]
             for setting in settings
-        ]
+        )
+        lines += ["", f"## {heading}", "", markdown_table(["variable", "default", "meaning"], rows)]
     return "\n".join(lines) + "\n"
 
 

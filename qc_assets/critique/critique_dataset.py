@@ -12,6 +12,7 @@ from qc_assets.clock import now_utc
 from qc_assets.critique import filter, hunks
 from qc_assets.critique.masks import masked, masked_code
 from qc_assets.files import write_whole
+from qc_assets.pages import markdown_table
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
@@ -51,7 +52,7 @@ def chats(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
         }
 
 
-def export(store: Warehouse, folder: Path, settings: Settings) -> dict[str, int]:
+def write_dataset(store: Warehouse, folder: Path, settings: Settings) -> dict[str, int]:
     """Write the data set: ``SPLIT.parquet``, ``SPLIT.jsonl`` and ``README.md``, the card.
 
     Files appear whole; writing them again from the same warehouse gives the same bytes but for the card's time.
@@ -133,6 +134,4 @@ def card(store: Warehouse, settings: Settings) -> str:
 
 
 def _markdown(frame: pl.DataFrame) -> str:
-    lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * len(frame.columns)]
-    lines += ["| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in frame.rows()]
-    return "\n".join(lines)
+    return markdown_table(frame.columns, frame.rows())

@@ -111,7 +111,7 @@ def _part(analysis: BiasAnalysis, drawn: Mapping[str, bytes]) -> dict[str, Any]:
         "verdict": _verdict(analysis),
         "flagged": len(analysis.flags),
         "summary": _summary(analysis),
-        "pictures": {name: pages.picture(image) for name, image in drawn.items()},
+        "pictures": {name: pages.base64_png(image) for name, image in drawn.items()},
         "imbalance": f"{analysis.imbalance_ratio:.1f}",
         "counts": _table(analysis.counts),
         "judged": _table(analysis.findings.filter(is_judged).drop("rows")),
@@ -120,7 +120,7 @@ def _part(analysis: BiasAnalysis, drawn: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _table(frame: pl.DataFrame) -> Markup:
-    return pages.table(frame, most=200, marked=FLAGGED, digits=3)
+    return pages.html_table(frame, max_rows=200, marked=FLAGGED, digits=3)
 
 
 def summary(audit: Audit) -> str:

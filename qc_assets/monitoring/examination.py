@@ -107,9 +107,9 @@ def page(found: Sequence[Examined], *, is_synthetic: bool) -> str:
         models=[
             {
                 "examined": one,
-                "weeks": pages.table(one.monitoring.drop("model", "version").tail(_WEEKS)),
-                "drift": pages.table(one.drift.drop("model", "version")),
-                "live": pages.table(one.champion_challenger),
+                "weeks": pages.html_table(one.monitoring.drop("model", "version").tail(_WEEKS)),
+                "drift": pages.html_table(one.drift.drop("model", "version")),
+                "live": pages.html_table(one.champion_challenger),
                 "picture": _picture(one.monitoring),
             }
             for one in found
@@ -124,4 +124,4 @@ def _picture(weeks: pl.DataFrame) -> str | None:
         return None
     lines = {"predicted": series["mean_prediction"].to_list(), "observed": series["observed"].to_list()}
     image = plots.weekly(series["week"].to_list(), lines, title="Predicted and observed, by week of opening")
-    return pages.picture(image)
+    return pages.base64_png(image)

@@ -8,51 +8,49 @@ from qc_assets.learning.task import task_of
 from qc_assets.learning.task.interface import Gate
 from qc_assets.learning.trained import Trained
 from qc_assets.learning.training import WINDOWS
+from qc_assets.pages import markdown_table
+
+_FEATURES_SHOWN = 10
 
 
 def metrics_table(trained: Trained) -> str:
     """Markdown table of the best candidate's metrics with intervals and baselines."""
     task = task_of(trained.spec)
-    lines = [f"| metric | window | value | 95 % interval | {task.trivial_name} |", "|---|---|---|---|---|"]
-    for metric, about in task.metrics.items():
+    rows = []
+    for name, metric in task.metrics.items():
         for window in WINDOWS:
-            one = trained.best.evaluations[window][metric]
-            lines.append(
-                f"| {about.label} | {window.replace('_', ' ')} | {one.value:.4f} "
-                f"| {one.lower:.4f} to {one.upper:.4f} | {one.baseline:.4f} |"
-            )
-    return "\n".join(lines)
+            measured = trained.best.evaluations[window][name]
+            interval = f"{measured.lower:.4f} to {measured.upper:.4f}"
+            rows.append([metric.label, _words(window), f"{measured.value:.4f}", interval, f"{measured.baseline:.4f}"])
+    return markdown_table(["metric", "window", "value", "95 % interval", task.trivial_name], rows)
 
 
 def candidates_table(trained: Trained) -> str:
     """Markdown table of all candidates: what decided, and how they did on the test window."""
     task = task_of(trained.spec)
     metrics = list(trained.spec.margins)
-    names = " | ".join(f"test {task.metrics[name].label}" for name in metrics)
-    lines = [
-        f"| candidate | validation {task.metrics[task.selection].label} | {names} |",
-        "|---|---|" + "---|" * len(metrics),
-    ]
-    for one in trained.candidates:
-        values = " | ".join(f"{one.evaluations['test'][name].value:.4f}" for name in metrics)
-        mark = " (chosen)" if one is trained.best else ""
-        lines.append(f"| {one.kind.replace('_', ' ')}{mark} | {one.validation:.4f} | {values} |")
-    lines += [f"| {kind.replace('_', ' ')} | {why} |{' |' * len(metrics)}" for kind, why in trained.skipped.items()]
-    return "\n".join(lines)
+    labels = [f"test {task.metrics[name].label}" for name in metrics]
+    rows = []
+    for candidate in trained.candidates:
+        values = [f"{candidate.evaluations['test'][name].value:.4f}" for name in metrics]
+        mark = " (chosen)" if candidate is trained.best else ""
+        rows.append([_words(candidate.kind) + mark, f"{candidate.validation:.4f}", *values])
+    rows += [[_words(kind), reason, *[""] * len(metrics)] for kind, reason in trained.skipped.items()]
+    return markdown_table(["candidate", f"validation {task.metrics[task.selection].label}", *labels], rows)
 
 
 def windows_table(trained: Trained) -> str:
     """Markdown table of the three windows."""
     task = task_of(trained.spec)
-    lines = ["| window | rows | opened from | to | labels |", "|---|---|---|---|---|"]
+    table = []
     for name, rows in trained.split.windows.items():
         opened = trained.data.opened_at[rows]
         first, last = (
             moment.astype("datetime64[D]").astype(datetime).isoformat() for moment in (opened[0], opened[-1])
         )
         labels = task.summary(trained.spec, trained.known[name], trained.context)
-        lines.append(f"| {name} | {len(rows):,} | {first} | {last} | {labels} |")
-    return "\n".join(lines)
+        table.append([name, f"{len(rows):,}", first, last, labels])
+    return markdown_table(["window", "rows", "opened from", "to", "labels"], table)
 
 
 def model_card(trained: Trained, gates: list[Gate], decision: Decision, context: dict[str, Any]) -> str:
@@ -71,10 +69,13 @@ def model_card(trained: Trained, gates: list[Gate], decision: Decision, context:
         if context["synthetic"] == "true"
         else ""
     )
-    importance = "\n".join(f"| {name} | {drop:+.4f} |" for name, drop in list(trained.importance.items())[:10])
+    most_important = list(trained.importance.items())[:_FEATURES_SHOWN]
+    importance = markdown_table(
+        ["feature", f"loss of {measure} when shuffled"], ([name, f"{drop:+.4f}"] for name, drop in most_important)
+    )
     return f"""# {spec.name}: {spec.question}
 {synthetic}
-A {best.kind.replace("_", " ")}, selected by {measure} on time-ordered folds ({best.validation:.3f}), {task.method},
+A {_words(best.kind)}, selected by {measure} on time-ordered folds ({best.validation:.3f}), {task.method},
 with {best.calibrator.method} calibration.
 
 ## Metrics
@@ -96,8 +97,6 @@ fall in the gaps and are left out. What a prediction that knows nothing says com
 
 ## What matters most
 
-| feature | loss of {measure} when shuffled |
-|---|---|
 {importance}
 
 ## Gates
@@ -115,6 +114,10 @@ fall in the gaps and are left out. What a prediction that knows nothing says com
 
 {chr(10).join(f"- {name}: {value}" for name, value in context.items())}
 """
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _verdict(gate: Gate) -> str:

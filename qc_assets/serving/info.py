@@ -56,7 +56,7 @@ def calibration(champion: Champion, store: Warehouse) -> str | None:
     tested = _read(champion, store, "tested")
     if tested.is_empty():
         return None
-    return pages.picture(calibration_curve(tested["label"].to_numpy(), tested["prediction"].to_numpy()))
+    return pages.base64_png(calibration_curve(tested["label"].to_numpy(), tested["prediction"].to_numpy()))
 
 
 def _read(champion: Champion, store: Warehouse, section: str) -> pl.DataFrame:

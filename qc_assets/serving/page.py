@@ -87,7 +87,7 @@ def show(request: Request) -> HTMLResponse:
             if field.annotation is bool
         ],
         pasted=asked.pasted,
-        recent=pages.table(_recent(serving), digits=3),
+        recent=pages.html_table(_recent(serving), digits=3),
         calibration=serving.calibration,
         **shown,
     )
@@ -100,7 +100,7 @@ def _answer(request: Request, serving: Serving, asked: _Asked) -> dict[str, Any]
     details = details_of(serving, predictions, 0)
     answer = P0Answer(**p0_fields(document), details=details)
     request.app.state.metrics.predictions.labels("p0", answer.confidence_bucket).inc()
-    reasons = pages.table(pl.DataFrame([reason.model_dump() for reason in details.reasons]), digits=3)
+    reasons = pages.html_table(pl.DataFrame([reason.model_dump() for reason in details.reasons]), digits=3)
     return {"answer": answer, "reasons": reasons} | _pay(serving, asked, predictions.champion, document)
 
 
