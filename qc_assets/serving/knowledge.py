@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.clock import now_utc
+from qc_assets.features.contract import contract_of
 from qc_assets.features.history import UNKNOWN, History, imagine
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.settings import Settings
@@ -42,8 +43,8 @@ class Tasks:
         """The row of an item, or None."""
         start, end = self._slices.get(repo_id, (0, 0))
         place = start + int(np.searchsorted(self._numbers[start:end], number))
-        found = place < end and self._numbers[place] == number
-        return self.rows.row(place, named=True) if found else None
+        is_there = place < end and self._numbers[place] == number
+        return self.rows.row(place, named=True) if is_there else None
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,11 @@ class Knowledge:
         sections = sql_sections("features/openings")
         tables: dict[str, list[str]] = {spec.table.removeprefix("features."): [] for spec in specs}
         for spec in specs:
-            tables[spec.table.removeprefix("features.")] += [
-                *spec.features,
-                *(spec.texts if with_texts else ()),
-                spec.target,
+            columns = tables[spec.table.removeprefix("features.")]
+            columns += [*spec.features, *(spec.texts if with_texts else ())]
+            # A label may be the model's own instead of its table's.
+            columns += [
+                name for name in contract_of(spec.table.removeprefix("features.")).columns if name == spec.target
             ]
         tasks = {}
         with store.read() as connection:
@@ -98,10 +100,11 @@ class Knowledge:
             now = now_utc()
             until = connection.execute(sections["end_of_data"]).fetchone()
             as_of = as_of or (min(now, until[0]) if until and until[0] else now)
-            for table, wanted in tables.items():
+            for table, columns in tables.items():
                 query = sections[f"tasks_of_{table}"].rstrip(";")
-                columns = ", ".join(dict.fromkeys((*_MORE, *wanted)))
-                tasks[table] = Tasks.of(connection.execute(f"SELECT {columns} FROM ({query}) ORDER BY ALL").pl())
+                selected = ", ".join(dict.fromkeys((*_MORE, *columns)))
+                rows = connection.execute(f"SELECT {selected} FROM ({query}) ORDER BY ALL").pl()
+                tasks[table] = Tasks.of(rows)
         with store.overlay() as connection:
             imagine(connection, as_of)
             histories = {table: History.read(connection, table, settings.feature_parameters(table)) for table in tables}

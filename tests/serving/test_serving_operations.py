@@ -88,7 +88,7 @@ def test_an_error_of_ours_shows_nothing_of_itself(api: TestClient, monkeypatch: 
     def fails(*_: object) -> None:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr(api.app.state.serving, "ask", fails)  # type: ignore[attr-defined]
+    monkeypatch.setattr(api.app.state.serving, "predict", fails)  # type: ignore[attr-defined]
     quiet = TestClient(api.app, base_url="http://127.0.0.1", raise_server_exceptions=False)
     answer = quiet.post("/predict", json=FACTS)
     assert answer.status_code == 500 and "hunter2" not in answer.text and "Traceback" not in answer.text
