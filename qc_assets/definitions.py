@@ -18,7 +18,7 @@ from qc_assets.assets.report_tables import report_assets
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.assets.schedules import schedules
 from qc_assets.assets.sensors import sensors
-from qc_assets.assets.upkeep import github_assets
+from qc_assets.assets.upkeep import upkeep_assets
 from qc_assets.settings import Settings, load_settings
 
 
@@ -26,7 +26,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything that Dagster shows and runs, for one set of settings."""
     assets = [
         *ingest_assets(settings),
-        *github_assets(settings),
+        *upkeep_assets(settings),
         *label_assets(settings),
         *journal_assets(settings),
         *feature_assets(settings),

@@ -19,13 +19,14 @@ from qc_assets.learning.knobs import LearningKnobs
 from qc_assets.places import settings_files
 from qc_assets.registry.knobs import RegistryKnobs
 from qc_assets.serving.knobs import ServingKnobs
+from qc_assets.source_traits import SourceTraits, traits_of
 from qc_assets.sources.demo.knobs import DemoKnobs
 from qc_assets.sources.gharchive.knobs import ArchiveKnobs
 from qc_assets.sources.github.knobs import GitHubKnobs
-from qc_assets.sources.knobs import SourceKnobs, SourceName
+from qc_assets.sources.knobs import SourceKnobs
 from qc_assets.store.knobs import StoreKnobs
 
-__all__ = ["PARTS", "Settings", "SourceName", "load_settings"]
+__all__ = ["PARTS", "Settings", "load_settings"]
 
 
 class Settings(
@@ -43,21 +44,24 @@ class Settings(
     )
 
     @property
+    def traits(self) -> SourceTraits:
+        """What the source says of itself."""
+        return traits_of(self.source)
+
+    @property
     def first_date(self) -> date:
-        """First day that has a partition: QC_START_DATE, else a default that suits the source."""
-        if self.start_date is not None:
-            return self.start_date
-        # GH Archive's events have had today's shape since 2015.
-        return date(2015, 1, 1) if self.source == "gharchive" else date(2024, 1, 1)
+        """First day that has a partition: QC_START_DATE, else the source's first."""
+        return self.start_date or self.traits.first_day
 
     @cached_property
     def last_date(self) -> date:
-        """Last day that has a partition: QC_END_DATE, else the demo's last day, else yesterday (UTC)."""
-        if self.end_date is not None:
-            return self.end_date
-        if self.source == "demo":
-            return self.first_date + timedelta(days=self.demo_days - 1)
-        return now_utc().date() - timedelta(days=1)
+        """Last day that has a partition: QC_END_DATE, else the source's last, else yesterday (UTC)."""
+        return self.fixed_last_date or now_utc().date() - timedelta(days=1)
+
+    @property
+    def fixed_last_date(self) -> date | None:
+        """Last day that has a partition; None if every day brings another."""
+        return self.end_date or (self.traits.last_day(self) if self.traits.last_day else None)
 
     def feature_parameters(self, table: str) -> dict[str, object]:
         """Parameters of the SQL of a feature table, such as ``pull_requests``."""
@@ -95,7 +99,7 @@ class Settings(
 
     @property
     def is_synthetic(self) -> bool:
-        return self.source == "demo"
+        return self.traits.synthetic
 
 
 PARTS = cast(tuple[type[BaseModel], ...], Settings.__bases__[:-1])

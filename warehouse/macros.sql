@@ -18,6 +18,14 @@ CREATE OR REPLACE TEMP MACRO is_bot(login, account_type) AS
 -- GitHub shows a deleted account as "ghost".
 CREATE OR REPLACE TEMP MACRO login_or_ghost(login) AS coalesce(nullif(trim(login), ''), 'ghost');
 
+-- What the sources say of themselves (qc_assets/source_traits.py), by the `source` of a row.
+CREATE OR REPLACE TEMP MACRO is_synthetic(source) AS list_contains(getvariable('synthetic_sources'), source);
+CREATE OR REPLACE TEMP MACRO is_complete(source) AS NOT list_contains(getvariable('incomplete_sources'), source);
+CREATE OR REPLACE TEMP MACRO shows_states(source) AS list_contains(getvariable('sources_of_states'), source);
+CREATE OR REPLACE TEMP MACRO priority_of(source) AS coalesce(getvariable('source_priorities')[source], 0);
+CREATE OR REPLACE TEMP MACRO last_whole_day(source) AS
+    coalesce(getvariable('last_whole_days')[source], DATE 'infinity');
+
 -- A row of counts may be missing a field; a label may be missing a name.
 CREATE OR REPLACE TEMP MACRO nonempty(text) AS nullif(text, '');
 

@@ -51,7 +51,7 @@ WITH observations AS (
         observed.*,
         row_number() OVER (
             PARTITION BY {keys}
-            ORDER BY observed_at, CASE source WHEN 'github' THEN 2 WHEN 'gharchive' THEN 1 ELSE 0 END, partition_date
+            ORDER BY observed_at, priority_of(source), partition_date
         ) AS recency
     FROM observed.{table} AS observed
     SEMI JOIN touched USING ({keys})
@@ -75,9 +75,9 @@ FROM (
     SELECT {child_keys}, min(readings.observed_at) AS vanished_at
     FROM folded AS child
     INNER JOIN (
-        SELECT repo_id, number, observed_at, unread_parts FROM observed.pull_requests WHERE source = 'github'
+        SELECT repo_id, number, observed_at, unread_parts FROM observed.pull_requests WHERE shows_states(source)
         UNION ALL
-        SELECT repo_id, number, observed_at, unread_parts FROM observed.issues WHERE source = 'github'
+        SELECT repo_id, number, observed_at, unread_parts FROM observed.issues WHERE shows_states(source)
         UNION ALL
         SELECT repo_id, number, vanished_at, [] FROM raw.{table} WHERE vanished_at IS NOT NULL
     ) AS readings

@@ -68,16 +68,15 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         # Imported here: the sources' libraries are not needed to show the graph.
         from qc_assets.sources.loading import load
         from qc_assets.sources.registry import open_source
+        from qc_assets.sources.source import KeptUp
 
         days = [date.fromisoformat(day) for day in context.partition_keys]
         chosen = [table for table in RAW_TABLES if tables.key(f"raw.{table}") in context.selected_asset_keys]
         store = warehouse.open()
         source = open_source(settings)
         repos = settings.repos
-        if source.states and not repos:
-            from qc_assets.sources.github.discovery import selected
-
-            repos = selected(store)
+        if isinstance(source, KeptUp) and not repos:
+            repos = source.selected(store)
         report = load(
             store,
             source,
@@ -90,7 +89,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         for problem in report.problems:
             context.log.warning(problem)
         context.log.info(f"{len(report.loaded)} days loaded, {len(report.skipped)} were done before")
-        cost = _cost(report) if source.states else {}
+        cost = _cost(report) if settings.traits.states else {}
         if cost:
             context.log.info(", ".join(f"{name}: {value}" for name, value in cost.items()))
         counts = store.query("SELECT " + ", ".join(f"(SELECT count(*) FROM raw.{t}) AS {t}" for t in chosen))

@@ -6,6 +6,7 @@ from qc_assets.assets import tables
 from qc_assets.assets.critique_batches import BATCHES, GROUP, STEPS
 from qc_assets.assets.journal_and_exports import PAYOUTS
 from qc_assets.assets.partitions import daily_partitions
+from qc_assets.assets.upkeep import GROUP as UPKEEP
 from qc_assets.settings import Settings
 from qc_assets.store.schema import RAW_TABLES
 
@@ -19,22 +20,22 @@ def jobs(settings: Settings) -> list:
         dg.AssetSelection.groups(name)
         for name in ("features", "models", "fairness", "reports", "monitoring", "exports")
     )
-    github, critiques = dg.AssetSelection.groups("github"), dg.AssetSelection.groups(GROUP)
+    kept_up, critiques = dg.AssetSelection.groups(UPKEEP), dg.AssetSelection.groups(GROUP)
     batches, model = (dg.AssetSelection.assets(["critique", name]) for name in ("batches", "model"))
     mining = dg.AssetSelection.assets(*(["critique", step] for step in STEPS))
-    only_github = [
+    upkeep = [
         dg.define_asset_job(name, dg.AssetSelection.assets(["ops", asset]), description=description)
         for name, asset, description in (
             ("discovery", "discovery", "Choose the repositories to read."),
             ("revisits", "revisits", "Read again what may have changed silently."),
         )
-        if settings.source == "github"
+        if settings.traits.states
     ]
     return [
-        *only_github,
+        *upkeep,
         dg.define_asset_job(
             "main",
-            dg.AssetSelection.all() - github - critiques,
+            dg.AssetSelection.all() - kept_up - critiques,
             description="Everything: load the days, compute the features, train, report.",
             partitions_def=partitions,
         ),

@@ -13,9 +13,8 @@ def daily_partitions(settings: Settings) -> "dg.DailyPartitionsDefinition":
     """Days from QC_START_DATE to the last one that can be complete, in UTC."""
     import dagster as dg  # half a second, which commands need not wait for
 
-    end = None
-    if settings.end_date is not None or settings.source == "demo":
-        end = (settings.last_date + timedelta(days=1)).isoformat()
+    last = settings.fixed_last_date
+    end = None if last is None else (last + timedelta(days=1)).isoformat()
     return dg.DailyPartitionsDefinition(start_date=settings.first_date.isoformat(), end_date=end, timezone="UTC")
 
 

@@ -20,7 +20,7 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             description="Predicts what is open and checks the champions, at 06:00 UTC.",
         ),
     ]
-    if settings.source != "github":
+    if not settings.traits.states:
         return every_source
     revisits = dg.ScheduleDefinition(
         name="daily_revisits",

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +61,7 @@ def _source(settings: Settings) -> Finding:
         source = open_source(settings)
     except QcError as error:
         return Finding("source", False, str(error), "see the message")
-    return Finding("source", True, f"{source.name}{' (synthetic)' if source.synthetic else ''}")
+    return Finding("source", True, f"{source.name}{' (synthetic)' if source.traits.synthetic else ''}")
 
 
 def _disk(settings: Settings) -> Finding:
@@ -119,22 +118,17 @@ def _port(name: str, host: str, port: int) -> Finding:
 
 
 def _token(settings: Settings) -> Finding:
-    if settings.source != "github":
+    if not settings.traits.needs_token:
         return Finding("token", True, f"the {settings.source} source needs none")
-    from qc_assets.sources.github.query import Part
-    from qc_assets.sources.github.source import GitHubSource
+    from qc_assets.sources.registry import open_source
+    from qc_assets.sources.source import Credentialed
 
-    mend = "set GITHUB_TOKEN to a valid token; check the network and QC_GITHUB_URL"
     try:
-        client = GitHubSource.from_settings(settings).client
-        client.tries = 1
-        with closing(client):
-            client.query([Part("count", {"query": "is:pr repo:github/docs"})])
-            left = client.pool.left()
+        source = open_source(settings)
+        sentence = source.test_token() if isinstance(source, Credentialed) else "there, and not tested"
     except QcError as error:
-        return Finding("token", False, str(error), mend)
-    count = len(client.pool.members)
-    return Finding("token", True, f"{count} accepted by {settings.github_url}, {left or 0:,} points left")
+        return Finding("token", False, str(error), "mend the source's token and URL in .env; check the network")
+    return Finding("token", True, sentence)
 
 
 def tail(path: Path, lines: int) -> str:

@@ -23,13 +23,12 @@ _PLACES = (
 
 def discover() -> None:
     """Choose the repositories to read (QC_DISCOVERY_*), and store them with the reason."""
-    from qc_assets.sources.github.discovery import discover as run
-    from qc_assets.sources.github.source import GitHubSource
+    from qc_assets.sources.registry import open_kept_up
 
     settings = load_settings(source="github")
     store = Warehouse.from_settings(settings)
     with console.bar("discovery"):
-        found = run(store, GitHubSource.from_settings(settings), settings, progress.report)
+        found = open_kept_up(settings).discover(store, settings, progress.report)
     rows = store.query(
         "SELECT name, stars, selection_reason FROM raw.repositories WHERE is_selected ORDER BY stars DESC LIMIT 10"
     ).to_dicts()
@@ -39,12 +38,11 @@ def discover() -> None:
 
 def revisit() -> None:
     """Read again open and recently closed pull requests, and mark comments that are gone."""
-    from qc_assets.sources.github.revisit import revisit as run
-    from qc_assets.sources.github.source import GitHubSource
+    from qc_assets.sources.registry import open_kept_up
 
     settings = load_settings(source="github")
     with console.bar("revisits"):
-        found = run(Warehouse.from_settings(settings), GitHubSource.from_settings(settings), settings, progress.report)
+        found = open_kept_up(settings).revisit(Warehouse.from_settings(settings), settings, progress.report)
     console.emit(found, ", ".join(f"{count} {name}" for name, count in found.items()))
 
 

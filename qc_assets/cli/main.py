@@ -18,7 +18,7 @@ from qc_assets.cli import (
     model_commands,
 )
 from qc_assets.errors import QcError
-from qc_assets.settings import SourceName, load_settings
+from qc_assets.settings import load_settings
 from qc_assets.store.warehouse import Warehouse
 
 COSTS = ("API requests", "API points", "seconds waiting for limits")
@@ -72,7 +72,7 @@ def demo(
 def backfill(
     first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day (UTC).")],
     last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day (UTC), included.")],
-    source: Annotated[SourceName | None, typer.Option(help="Instead of QC_SOURCE.")] = None,
+    source: Annotated[str | None, typer.Option(help="Instead of QC_SOURCE.")] = None,
     repos: Annotated[str | None, typer.Option(help="owner/name, comma-separated; instead of QC_REPOS.")] = None,
     refresh: Annotated[bool, typer.Option(help="Fetch again what the checkpoint says is done.")] = False,
 ) -> None:

@@ -11,9 +11,12 @@ from typing import Any, Protocol
 import polars as pl
 
 from qc_assets.critique.batches import Failure
-from qc_assets.errors import QcError
+from qc_assets.errors import QcError, SourceError
 from qc_assets.settings import Settings
+from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.client import Client
+from qc_assets.sources.registry import open_source
+from qc_assets.sources.source import Truthful
 from qc_assets.sqlite_files import sqlite_transaction
 
 _SCHEMA = """
@@ -67,21 +70,20 @@ class FinalDiffs(Protocol):
 
 
 class NoDiffs:
-    """GH Archive has none."""
+    """Of a source that has none, such as GH Archive."""
 
     def __call__(self, pull: Pull) -> str | None:
         return None
 
 
-class DemoDiffs:
-    """Those of the demo's world.
+class KnownDiffs:
+    """Those of a made-up world.
 
     Args:
-        folder: of the world.
+        frame: repo_id, number and diff.
     """
 
-    def __init__(self, folder: Path) -> None:
-        frame = pl.read_parquet(folder / "diffs.parquet")
+    def __init__(self, frame: pl.DataFrame) -> None:
         self._known = {(repo_id, number): diff for repo_id, number, diff in frame.iter_rows()}
 
     def __call__(self, pull: Pull) -> str | None:
@@ -135,17 +137,16 @@ class GitHubDiffs:
 @contextmanager
 def final_diffs(settings: Settings) -> Iterator[FinalDiffs]:
     """Last changes from the source of the settings."""
-    if settings.source == "demo":
-        from qc_assets.sources.demo.source import DemoSource
-
-        yield DemoDiffs(DemoSource.from_settings(settings).folder())
-    elif settings.source == "github":
-        from qc_assets.sources.github.source import GitHubSource
-
-        client = GitHubSource.from_settings(settings).client
-        try:
-            yield GitHubDiffs(client, settings.home / "critique" / "diffs.db", settings.max_diff_bytes)
-        finally:
-            client.close()
-    else:
+    if not settings.traits.shows_diffs:
         yield NoDiffs()
+        return
+    source = open_source(settings)
+    if isinstance(source, Truthful):
+        yield KnownDiffs(source.truth("diffs"))
+    elif isinstance(source, GitHubAccess):
+        try:
+            yield GitHubDiffs(source.client, settings.home / "critique" / "diffs.db", settings.max_diff_bytes)
+        finally:
+            source.client.close()
+    else:
+        raise SourceError(f"the {settings.source} source says that it shows diffs, and has no way to ask for one")

@@ -1,19 +1,17 @@
 """Settings of every source: which one, of which repositories and days, and how bad its lines may be."""
 
 from datetime import date
-from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from qc_assets.knob_types import RepositoryNames
-
-SourceName = Literal["demo", "gharchive", "github"]
+from qc_assets.source_traits import source_names
 
 
 class SourceKnobs(BaseModel):
     """What is read."""
 
-    source: SourceName = Field("demo", description="Where activity comes from.")
+    source: str = Field("demo", description=f"Where activity comes from: {', '.join(source_names())}.")
     repos: RepositoryNames = Field(
         (), description="Only these repositories (owner/name, comma-separated); empty means all of the source."
     )
@@ -22,3 +20,10 @@ class SourceKnobs(BaseModel):
     )
     end_date: date | None = Field(None, description="Last daily partition; default: yesterday.")
     max_bad_line_share: float = Field(0.01, ge=0, le=1, description="Unreadable lines a partition may have.")
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        if value not in source_names():
+            raise ValueError(f"there is no such source; there are {', '.join(source_names())}")
+        return value

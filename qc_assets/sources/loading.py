@@ -73,7 +73,7 @@ def load(
     wanted = sorted(set(days))
     fingerprint = source.fingerprint()
     held: dict[str, frozenset[date]] = {}
-    if source.states:
+    if source.traits.states:
         held = {} if refresh else _held(warehouse, source.name, fingerprint, repos, tables)
         done = {day for day in wanted if repos and all(day in held.get(repo, ()) for repo in repos)}
     else:
@@ -95,7 +95,7 @@ def load(
                 rows = _commit(warehouse, source, batch, repos, tables, fingerprint, started)
                 about = (repos or ["*"]) if batch.repos is None else batch.repos
                 left -= {(repo, day) for repo in about for day in batch.days}
-                if not source.states:
+                if not source.traits.states:
                     progress("loaded", total - len(left), total)
                 _add(report, batch, rows)
                 started = now_utc()
@@ -139,11 +139,11 @@ def _commit(
     if batch.repos is not None and not batch.repos:
         return {}
     names = list(batch.repos or repos)
-    scope = Scope(source.name, batch.days, tuple(names) or None, adds=source.states)
+    scope = Scope(source.name, batch.days, tuple(names) or None, adds=source.traits.states)
     with warehouse.write() as connection:
-        if source.synthetic:
+        if source.traits.synthetic:
             _forget_other_worlds(connection, source.name, fingerprint)
-        if source.states:
+        if source.traits.states:
             set_reread(connection, [*batch.tables.get("pull_requests", ()), *batch.tables.get("issues", ())])
         connection.execute(
             "DELETE FROM ops.dead_letters WHERE source = $1 AND list_contains($2, partition_date) "

@@ -1,31 +1,31 @@
-"""Where activity comes from. Every source yields the same typed batches (`source.Source`)."""
+"""The sources, found by their folders. Every source yields the same typed batches (`source.Source`)."""
 
-from typing import assert_never
+import importlib
 
+from qc_assets.errors import SourceError
 from qc_assets.settings import Settings
-from qc_assets.sources.source import Batch, Source
-from qc_assets.store.dead_letters import DeadLetter
-
-__all__ = ["Batch", "DeadLetter", "Source", "open_source"]
+from qc_assets.sources.source import BuiltSource, KeptUp, Source
 
 
 def open_source(settings: Settings) -> Source:
-    """The source that `QC_SOURCE` names.
+    """The source that `QC_SOURCE` names: that of `SOURCE` in `qc_assets/sources/<name>/source.py`.
 
     Raises:
         SourceError: if the source lacks something it needs.
     """
     # Imported here: each source pulls in libraries that the others do not need.
-    if settings.source == "demo":
-        from qc_assets.sources.demo.source import DemoSource
+    module = importlib.import_module(f"qc_assets.sources.{settings.source}.source")
+    built: type[BuiltSource] = module.SOURCE
+    return built.from_settings(settings)
 
-        return DemoSource.from_settings(settings)
-    if settings.source == "gharchive":
-        from qc_assets.sources.gharchive.source import GHArchiveSource
 
-        return GHArchiveSource.from_settings(settings)
-    if settings.source == "github":
-        from qc_assets.sources.github.source import GitHubSource
+def open_kept_up(settings: Settings) -> KeptUp:
+    """The source that `QC_SOURCE` names, to choose what it reads and to read again.
 
-        return GitHubSource.from_settings(settings)
-    assert_never(settings.source)
+    Raises:
+        SourceError: if the source lacks something it needs, or cannot be kept up.
+    """
+    source = open_source(settings)
+    if not isinstance(source, KeptUp):
+        raise SourceError(f"the {settings.source} source has nothing to choose and nothing to read again")
+    return source

@@ -4,10 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from qc_assets.progress import Reporter
+from qc_assets.source_traits import SourceTraits
 from qc_assets.store.dead_letters import DeadLetter
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from qc_assets.settings import Settings
+    from qc_assets.store.warehouse import Warehouse
 
 
 @dataclass
@@ -41,20 +48,14 @@ class Source(Protocol):
     """A source of activity.
 
     Attributes:
-        name: ``demo``, ``gharchive`` or ``github``; stored with every row.
-        complete: whether a day holds everything that was active on it. Days of an incomplete source count as
-            covered only as far as `ops.coverage` can measure.
-        synthetic: whether the activity is made up. Other settings are then another world, and days of the old
-            world are removed before the first day of the new one lands.
-        states: whether it reads things as they are now, by repository, rather than what happened on a day. Then
-            loading a day again adds a newer reading and takes nothing away; what a newer reading of an item does
-            not show any more is marked as vanished.
+        name: that of its folder; stored with every row.
+        traits: what it says of itself. Loading a day of a source of states again adds a newer reading and takes
+            nothing away; what a newer reading of an item does not show any more is marked as vanished. Days of
+            another world of a synthetic source are removed before the first day of the new one lands.
     """
 
     name: str
-    complete: bool
-    synthetic: bool
-    states: bool
+    traits: SourceTraits
 
     def fingerprint(self) -> str:
         """Identity of the settings that decide what a day holds; other settings mean fetching again."""
@@ -83,4 +84,57 @@ class Source(Protocol):
         Raises:
             SourceError: if nothing can be read at all; what is merely damaged becomes a dead letter.
         """
+        ...
+
+
+class BuiltSource(Source, Protocol):
+    """What `SOURCE` in a ``source.py`` is: a class of sources that the settings can build."""
+
+    @classmethod
+    def from_settings(cls, settings: "Settings") -> "Source":
+        """The source of the settings.
+
+        Raises:
+            SourceError: if something that it needs is missing.
+        """
+        ...
+
+
+@runtime_checkable
+class KeptUp(Protocol):
+    """A source of states: it chooses what to read, and reads again what may have changed without a trace."""
+
+    def discover(self, warehouse: "Warehouse", settings: "Settings", progress: Reporter) -> dict[str, int]:
+        """Choose repositories and store them in `raw.repositories`; returns counts by what was done."""
+        ...
+
+    def selected(self, warehouse: "Warehouse") -> tuple[str, ...]:
+        """Names of the repositories that were chosen last."""
+        ...
+
+    def revisit(self, warehouse: "Warehouse", settings: "Settings", progress: Reporter) -> dict[str, int]:
+        """Read again what is due; returns counts by what was done."""
+        ...
+
+
+@runtime_checkable
+class Credentialed(Protocol):
+    """A source that needs a token."""
+
+    def test_token(self) -> str:
+        """Make one cheap request; returns a sentence on what came of it.
+
+        Raises:
+            QcError: if the token is refused, or nobody answers.
+        """
+        ...
+
+
+@runtime_checkable
+class Truthful(Protocol):
+    """A source that made its activity up and knows the truth about it."""
+
+    def truth(self, name: str) -> "pl.DataFrame":
+        """What no model may see; ``truth_comments`` has comment_id and category, ``diffs`` has
+        repo_id, number and diff."""
         ...

@@ -24,7 +24,7 @@ _CHILDREN = {
 class Scope:
     """Whose rows a load replaces: everything of `source` on `days`, or only the named repositories'.
 
-    With `adds`, nothing is replaced but older readings of the same rows (`Source.states`).
+    With `adds`, nothing is replaced but older readings of the same rows (`SourceTraits.states`).
     """
 
     source: str

@@ -10,6 +10,7 @@ import duckdb
 
 from qc_assets.errors import QcError
 from qc_assets.places import sql_root
+from qc_assets.source_traits import all_traits
 
 RAW_TABLES = (
     "repositories",
@@ -37,6 +38,21 @@ def sql_sections(name: str) -> dict[str, str]:
         raise QcError(f"no SQL file {path}")
     parts = re.split(r"^-- name: (\w+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {"": parts[0].strip(), **dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))}
+
+
+def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection the functions of `macros.sql`, and tell it what the sources say of themselves."""
+    traits = all_traits()
+    variables = {
+        "synthetic_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.synthetic]),
+        "incomplete_sources": ("VARCHAR[]", [name for name, source in traits.items() if not source.complete]),
+        "sources_of_states": ("VARCHAR[]", [name for name, source in traits.items() if source.states]),
+        "source_priorities": ("MAP(VARCHAR, INTEGER)", {name: source.priority for name, source in traits.items()}),
+        "last_whole_days": ("MAP(VARCHAR, DATE)", {name: source.last_whole_day for name, source in traits.items()}),
+    }
+    for variable, (kind, value) in variables.items():
+        connection.execute(f"SET VARIABLE {variable} = $value::{kind}", {"value": value})
+    connection.execute(sql_sections("macros")[""])
 
 
 @cache

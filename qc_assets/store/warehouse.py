@@ -22,7 +22,7 @@ from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay,
 
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.settings import Settings
-from qc_assets.store.schema import columns, create_tables, sql_sections
+from qc_assets.store.schema import columns, create_tables, define_macros, sql_sections
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
 # The second and third: another thread of this process has the file open in the other mode, or is closing it.
@@ -251,7 +251,7 @@ class Warehouse:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
         with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is no bar to turn off
             connection.execute("SET enable_progress_bar = false")
-        connection.execute(sql_sections("macros")[""])
+        define_macros(connection)
         return connection
 
 

@@ -225,7 +225,7 @@ def test_what_is_read_again_replaces_and_what_is_gone_is_marked(
     world: World, clock: VirtualClock, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     from qc_assets.settings import load_settings
-    from qc_assets.sources.github.revisit import revisit
+    from qc_assets.sources.github.revisiting import revisit
 
     repo = world.add_repo("o/r")
     pr = world.add_item(repo, "PullRequest", 1, NOON, NOON)

@@ -7,6 +7,7 @@ import pytest
 
 from qc_assets.assets.partitions import days_between
 from qc_assets.errors import SourceError
+from qc_assets.source_traits import SourceTraits
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
 from qc_assets.sources.source import Batch
@@ -39,7 +40,7 @@ def test_a_table_that_was_left_out_is_fetched_later(make_settings: Any) -> None:
 class Breaking:
     """Yields its first day, then cannot go on."""
 
-    name, complete, synthetic, states = "gharchive", False, False, False
+    name, traits = "gharchive", SourceTraits(complete=False)
 
     def fingerprint(self) -> str:
         return "x"

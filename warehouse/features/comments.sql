@@ -79,10 +79,10 @@ SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_files;
 -- name: training
 -- Files hold real comments; a demo beside them would train on both, so it leaves them out.
 SELECT * FROM features.comments
-WHERE exclusion IS NULL AND category IS NOT NULL AND (source = 'demo') = $is_synthetic;
+WHERE exclusion IS NULL AND category IS NOT NULL AND is_synthetic(source) = $is_synthetic;
 
 -- name: usable
-SELECT * FROM features.comments WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
+SELECT * FROM features.comments WHERE exclusion IS NULL AND is_synthetic(source) = $is_synthetic;
 
 -- name: groups
 -- Seniority is that of the pull request's author, whose code is commented.

@@ -362,7 +362,7 @@ SELECT
         ELSE opened_at + INTERVAL 7 DAY
     END AS known_at
 FROM features.issues
-WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
+WHERE exclusion IS NULL AND is_synthetic(source) = $is_synthetic;
 
 -- name: usable
 -- Open issues are labels, too.
@@ -373,7 +373,7 @@ SELECT
         ELSE opened_at + INTERVAL 7 DAY
     END AS known_at
 FROM features.issues
-WHERE exclusion IS NULL AND (source = 'demo') = $is_synthetic;
+WHERE exclusion IS NULL AND is_synthetic(source) = $is_synthetic;
 
 -- name: groups
 SELECT groups.*, items.resolution_hours AS completion_hours

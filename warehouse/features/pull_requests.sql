@@ -460,17 +460,17 @@ SELECT * FROM features;
 
 -- name: training
 SELECT * FROM features.pull_requests
-WHERE exclusion IS NULL AND passed IS NOT NULL AND (source = 'demo') = $is_synthetic;
+WHERE exclusion IS NULL AND passed IS NOT NULL AND is_synthetic(source) = $is_synthetic;
 
 -- name: usable
 -- Those with a label, and those that wait for one.
 SELECT * FROM features.pull_requests
-WHERE coalesce(exclusion, 'undecided') = 'undecided' AND (source = 'demo') = $is_synthetic;
+WHERE coalesce(exclusion, 'undecided') = 'undecided' AND is_synthetic(source) = $is_synthetic;
 
 -- name: texts
 SELECT repo_id, number, opened_title, opened_body
 FROM raw.pull_requests
-WHERE opened_title IS NOT NULL AND (source = 'demo') = $is_synthetic;
+WHERE opened_title IS NOT NULL AND is_synthetic(source) = $is_synthetic;
 
 -- name: groups
 SELECT groups.*, epoch(items.decided_at - items.opened_at) / 3600 AS completion_hours

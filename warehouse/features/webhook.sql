@@ -6,7 +6,7 @@ DELETE FROM raw.label_events;
 INSERT INTO raw.label_events BY NAME
 SELECT DISTINCT
     1 AS repo_id, 1 AS number, unnest($labels::VARCHAR[]) AS label, 'labeled' AS action,
-    $opened_at::TIMESTAMP AS created_at, 'github' AS source, $opened_at::TIMESTAMP AS observed_at,
+    $opened_at::TIMESTAMP AS created_at, 'webhook' AS source, $opened_at::TIMESTAMP AS observed_at,
     $opened_at::DATE AS partition_date;
 
 -- name: opening
@@ -16,7 +16,7 @@ SELECT
     $opened_at::TIMESTAMP AS created_at, $title AS opened_title, $body AS opened_body, false AS opened_is_draft,
     $association AS opened_author_association, $additions AS opened_additions, $deletions AS opened_deletions,
     $changed_files AS opened_changed_files, $commits AS opened_commits,
-    'github' AS source, $opened_at::TIMESTAMP AS observed_at, $opened_at::DATE AS partition_date;
+    'webhook' AS source, $opened_at::TIMESTAMP AS observed_at, $opened_at::DATE AS partition_date;
 
 -- name: is_bot
 SELECT is_bot($login, $account_type);

@@ -21,16 +21,17 @@ COMMENT ON COLUMN ops.coverage.completeness IS
     'Smaller of the share of numbers seen and the share of closed items whose opening was seen; NULL if there '
     'is nothing to measure';
 COMMENT ON COLUMN ops.coverage.is_covered IS
-    'For the archive: whether completeness reaches the limit; for github: whether the run reaches up to the day '
-    'it was read on; always for the demo';
+    'For an incomplete source, such as gharchive: whether completeness reaches the limit; for one that shows states, '
+    'such as github: whether the run reaches up to the day it was read on; always for the others';
 
 -- name: rows
 WITH days AS (
-    -- Archive hours since 2025-10-07 miss most of what a pull request is, so they never count.
+    -- A source may tell of later days only in part, and these never count: since 2025-10-07 the archive's hours miss
+    -- most of what a pull request is.
     SELECT source, repo, repo_id, partition_date, max(finished_at) AS read_at
     FROM ops.ingest_log
     WHERE status = 'done' AND list_has_all(tables, ['pull_requests', 'reviews', 'issues', 'label_events'])
-        AND (source <> 'gharchive' OR partition_date <= DATE '2025-10-06')
+        AND partition_date <= last_whole_day(source)
     GROUP BY source, repo, repo_id, partition_date
 ),
 repositories AS (
@@ -93,12 +94,12 @@ shares AS (
 )
 SELECT
     windows.source, windows.repo_id, covered_from, covered_until, seen, expected, completeness,
-    CASE windows.source
-        WHEN 'gharchive' THEN coalesce(completeness >= $min_archive_completeness, false)
-        -- The API shows an item on the day of its last update only. Unless the days reach up to when they were read,
-        -- whatever was updated later is missing: the busy ones, so that the rest is no fair sample.
+    CASE
+        WHEN NOT is_complete(windows.source) THEN coalesce(completeness >= $min_archive_completeness, false)
+        -- A source of states shows an item on the day of its last update only. Unless the days reach up to when they
+        -- were read, whatever was updated later is missing: the busy ones, so that the rest is no fair sample.
         -- In the first hour of a day the one before has not settled and is left for a later reading.
-        WHEN 'github' THEN covered_until >= date_trunc('day', windows.read_at - INTERVAL 1 HOUR)
+        WHEN shows_states(windows.source) THEN covered_until >= date_trunc('day', windows.read_at - INTERVAL 1 HOUR)
         ELSE true
     END AS is_covered
 FROM windows

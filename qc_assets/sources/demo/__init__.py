@@ -1,1 +1,11 @@
 """A seeded world with known truth."""
+
+from datetime import timedelta
+
+from qc_assets.source_traits import SourceTraits
+
+TRAITS = SourceTraits(
+    synthetic=True,
+    shows_diffs=True,
+    last_day=lambda settings: settings.first_date + timedelta(days=settings.demo_days - 1),
+)

@@ -19,6 +19,7 @@ import polars as pl
 from qc_assets.errors import SourceError
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
+from qc_assets.sources.demo import TRAITS
 from qc_assets.sources.demo.generated import generate
 from qc_assets.sources.source import Batch
 
@@ -38,9 +39,7 @@ class DemoSource:
     """
 
     name = "demo"
-    complete = True
-    synthetic = True
-    states = False
+    traits = TRAITS
 
     def __init__(self, cache: Path, *, n_prs: int, days: int, first_day: date, seed: int, bias: str = "") -> None:
         self.cache = cache
@@ -125,3 +124,6 @@ class DemoSource:
             rows.sink_parquet(staged[table][0], compression="lz4")
             progress("staging the demo", n + 1, len(tables))
         yield Batch(days=tuple(days), tables=staged)
+
+
+SOURCE = DemoSource

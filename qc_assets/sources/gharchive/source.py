@@ -17,7 +17,7 @@ import duckdb
 from qc_assets.errors import SourceError
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
-from qc_assets.sources.gharchive import hours
+from qc_assets.sources.gharchive import TRAITS, hours
 from qc_assets.sources.source import Batch
 from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import sql_sections
@@ -38,9 +38,7 @@ class GHArchiveSource:
     """
 
     name = "gharchive"
-    complete = False
-    synthetic = False
-    states = False
+    traits = TRAITS
 
     def __init__(self, warehouse: Warehouse, folder: Path | None, downloader: hours.Downloader | None) -> None:
         self.warehouse = warehouse
@@ -209,3 +207,6 @@ def _gap_sentence(day: date, gaps: Sequence[str]) -> str:
     return (
         f"{day}: {len(gaps)} of 24 hours are missing or damaged ({', '.join(gaps[:3])}{', …' if len(gaps) > 3 else ''})"
     )
+
+
+SOURCE = GHArchiveSource

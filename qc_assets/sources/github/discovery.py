@@ -10,10 +10,10 @@ from qc_assets.errors import SourceError
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
+from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.client import Client
 from qc_assets.sources.github.plan import counts
 from qc_assets.sources.github.query import Part
-from qc_assets.sources.github.source import GitHubSource
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -35,7 +35,7 @@ class Choice:
 
 
 def discover(
-    warehouse: Warehouse, source: GitHubSource, settings: Settings, progress: Reporter = lambda what, done, total: None
+    warehouse: Warehouse, source: GitHubAccess, settings: Settings, progress: Reporter = lambda what, done, total: None
 ) -> dict[str, int]:
     """Choose repositories and store them in `raw.repositories` with the reason.
 

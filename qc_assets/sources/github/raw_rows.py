@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from qc_assets.clock import parse_instant
-from qc_assets.store.schema import columns, sql_sections
+from qc_assets.store.schema import columns, define_macros
 
 Rows = dict[str, list[dict[str, Any]]]
 _TYPES: dict[str, Any] = {
@@ -76,7 +76,7 @@ def write(found: Rows, folder: Path, name: str) -> dict[str, Path]:
     """Stage rows as one Parquet file a table, with the types that the tables declare; the newest of a key stays."""
     files = {}
     with duckdb.connect(":memory:") as connection:
-        connection.execute(sql_sections("macros")[""])
+        define_macros(connection)
         for table, records in found.items():
             if not records:
                 continue

@@ -5,89 +5,43 @@ items are counted, divided into packages that are fetched and committed as one, 
 being remembered on disk until the warehouse has it.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
-from qc_assets.clock import Clock, SystemClock
-from qc_assets.progress import Note, Reporter
+from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
-from qc_assets.sources.github.client import Client
-from qc_assets.sources.github.identities import Pool, identities
+from qc_assets.sources.github import TRAITS, discovery, revisiting
+from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.plan import Wish, plan_key
+from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.stage import Stage
-from qc_assets.sources.github.state import State
 from qc_assets.sources.source import Batch
+from qc_assets.store.warehouse import Warehouse
 
-_VERSION = 1  # raise it when more is read of an item, so that what is held is fetched again
 
+class GitHubSource(GitHubAccess):
+    """Reads GitHub's GraphQL API."""
 
-class GitHubSource:
-    """Reads GitHub's GraphQL API.
+    traits = TRAITS
 
-    Args:
-        client: who asks.
-        state: what is remembered between processes.
-        clock: tells the time and waits.
-        page: pull requests a page to begin with.
-        batch: repositories that are looked at together.
-        retry_s: seconds after which what failed is tried once more.
-    """
+    def discover(self, warehouse: Warehouse, settings: Settings, progress: Reporter) -> dict[str, int]:
+        return discovery.discover(warehouse, self, settings, progress)
 
-    name = "github"
-    complete = True
-    synthetic = False
-    states = True
+    def selected(self, warehouse: Warehouse) -> tuple[str, ...]:
+        return discovery.selected(warehouse)
 
-    def __init__(
-        self, client: Client, state: State, clock: Clock, *, page: int = 25, batch: int = 40, retry_s: float = 3600
-    ) -> None:
-        self.client = client
-        self.state = state
-        self.clock = clock
-        self.page = page
-        self.batch = batch
-        self.retry_s = retry_s
+    def revisit(self, warehouse: Warehouse, settings: Settings, progress: Reporter) -> dict[str, int]:
+        return revisiting.revisit(warehouse, self, settings, progress)
 
-    @classmethod
-    def from_settings(cls, settings: Settings, clock: Clock | None = None) -> "GitHubSource":
-        """The source of the settings.
-
-        Raises:
-            SourceError: if there is no token.
-        """
-        clock = clock or SystemClock()
-        state = State(settings.home / "github" / "state.db")
-        pool = Pool(identities(settings, settings.home / "github"), state, clock, lambda sentence, seconds: None)
-        client = Client(
-            pool,
-            clock,
-            url=settings.github_url,
-            tries=settings.github_tries,
-            first_wait_s=settings.github_first_wait_s,
-        )
-        return cls(
-            client,
-            state,
-            clock,
-            page=settings.github_page_size,
-            batch=settings.batch_size,
-            retry_s=settings.batch_retry_s,
-        )
-
-    def watch(self, progress: Reporter) -> None:
-        """Have `progress` told of every wait for a limit."""
-
-        def waiting(sentence: str, seconds: float) -> None:
-            self.client.spent.waited_s += seconds
-            progress(Note(sentence), 0, 1)
-
-        self.client.pool.waiting = waiting
-
-    def fingerprint(self) -> str:
-        return hashlib.sha256(f"{_VERSION} {self.client.rest_url}".encode()).hexdigest()[:16]
+    def test_token(self) -> str:
+        self.client.tries = 1
+        with closing(self.client):
+            self.client.query([Part("count", {"query": "is:pr repo:github/docs"})])
+            points = self.client.pool.left()
+        return f"{len(self.client.pool.members)} accepted by {self.client.rest_url}, {points or 0:,} points left"
 
     def fetch(
         self,
@@ -127,3 +81,6 @@ class GitHubSource:
             yield from stage.chunk(chunk, plan_key("again", [wish.repo for wish in chunk]), lost.append)
         for wish in lost:
             yield stage.failure(wish)
+
+
+SOURCE = GitHubSource

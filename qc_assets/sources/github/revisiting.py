@@ -7,10 +7,10 @@ from pathlib import Path
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
+from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.complete import Item, complete
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.reader import Reader
-from qc_assets.sources.github.source import GitHubSource
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import RAW_TABLES
 from qc_assets.store.warehouse import Warehouse
@@ -19,7 +19,7 @@ _CHUNK = 200  # items that are fetched and committed as one
 
 
 def revisit(
-    warehouse: Warehouse, source: GitHubSource, settings: Settings, progress: Reporter = lambda what, done, total: None
+    warehouse: Warehouse, source: GitHubAccess, settings: Settings, progress: Reporter = lambda what, done, total: None
 ) -> dict[str, int]:
     """Read again the pull requests that are due, with all that hangs on them.
 
@@ -74,7 +74,7 @@ def _read(reader: Reader, rows: Sequence[tuple[str, int]]) -> Iterator[Item]:
     yield from items
 
 
-def _commit(warehouse: Warehouse, source: GitHubSource, items: Sequence[Item]) -> None:
+def _commit(warehouse: Warehouse, source: GitHubAccess, items: Sequence[Item]) -> None:
     rows = raw_rows.rows([(item, source.clock.now()) for item in items])
     with warehouse.staging() as folder:
         files: dict[str, Path] = raw_rows.write(rows, folder, "revisit")

@@ -1,0 +1,77 @@
+"""How GitHub is reached: who asks, what is remembered, and how much at a time."""
+
+import hashlib
+from typing import Self
+
+from qc_assets.clock import Clock, SystemClock
+from qc_assets.progress import Note, Reporter
+from qc_assets.settings import Settings
+from qc_assets.sources.github.client import Client
+from qc_assets.sources.github.identities import Pool, identities
+from qc_assets.sources.github.state import State
+
+_VERSION = 1  # raise it when more is read of an item, so that what is held is fetched again
+
+
+class GitHubAccess:
+    """What everything that reads GitHub needs.
+
+    Args:
+        client: who asks.
+        state: what is remembered between processes.
+        clock: tells the time and waits.
+        page: pull requests a page to begin with.
+        batch: repositories that are looked at together.
+        retry_s: seconds after which what failed is tried once more.
+    """
+
+    name = "github"
+
+    def __init__(
+        self, client: Client, state: State, clock: Clock, *, page: int = 25, batch: int = 40, retry_s: float = 3600
+    ) -> None:
+        self.client = client
+        self.state = state
+        self.clock = clock
+        self.page = page
+        self.batch = batch
+        self.retry_s = retry_s
+
+    @classmethod
+    def from_settings(cls, settings: Settings, clock: Clock | None = None) -> Self:
+        """The access of the settings.
+
+        Raises:
+            SourceError: if there is no token.
+        """
+        clock = clock or SystemClock()
+        state = State(settings.home / "github" / "state.db")
+        pool = Pool(identities(settings, settings.home / "github"), state, clock, lambda sentence, seconds: None)
+        client = Client(
+            pool,
+            clock,
+            url=settings.github_url,
+            tries=settings.github_tries,
+            first_wait_s=settings.github_first_wait_s,
+        )
+        return cls(
+            client,
+            state,
+            clock,
+            page=settings.github_page_size,
+            batch=settings.batch_size,
+            retry_s=settings.batch_retry_s,
+        )
+
+    def watch(self, progress: Reporter) -> None:
+        """Have `progress` told of every wait for a limit."""
+
+        def waiting(sentence: str, seconds: float) -> None:
+            self.client.spent.waited_s += seconds
+            progress(Note(sentence), 0, 1)
+
+        self.client.pool.waiting = waiting
+
+    def fingerprint(self) -> str:
+        """Identity of what is read of an item, and of whom."""
+        return hashlib.sha256(f"{_VERSION} {self.client.rest_url}".encode()).hexdigest()[:16]
