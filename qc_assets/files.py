@@ -22,5 +22,5 @@ def write_whole(path: Path, contents: str | bytes) -> None:
 
 def changed_when(paths: Iterable[Path]) -> tuple[int, ...]:
     """Times of change and sizes of those files that exist: another answer means that something has changed."""
-    status = [path.stat() for path in paths if path.exists()]
-    return tuple(number for one in status for number in (one.st_mtime_ns, one.st_size))
+    stats = [path.stat() for path in paths if path.exists()]
+    return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))

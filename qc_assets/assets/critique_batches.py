@@ -74,10 +74,11 @@ def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         done = filter_batch(warehouse.open(), context.partition_key, judge, settings, again=config.again)
         funnel = [
             {"reason": reason, "comments": count, "meaning": REASONS.get(reason, "it may teach something")}
-            for reason, count in sorted(done.counts.items(), key=lambda one: -one[1])
+            for reason, count in sorted(done.counts.items(), key=lambda reason_and_count: -reason_and_count[1])
         ]
-        kept = done.counts.get("kept", 0)
-        yield _result("filtered", done, {"funnel": tables.preview(funnel)}, kept > 0 or not funnel, f"{kept} kept")
+        kept_comments = done.counts.get("kept", 0)
+        passed = kept_comments > 0 or not funnel
+        yield _result("filtered", done, {"funnel": tables.preview(funnel)}, passed, f"{kept_comments} kept")
 
     @_step("summaries", "One summary of each discussion in which a comment is kept.", "critique.filtered")
     def summarized(
@@ -86,12 +87,12 @@ def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from qc_assets.critique.steps import summarize_batch
         from qc_assets.critique.summarize import method
 
-        by = method(settings)
+        summarizer = method(settings)
         store = warehouse.open()
-        done = summarize_batch(store, context.partition_key, by, settings, again=config.again)
-        some = store.sql_file("critique/summaries", {"batch": context.partition_key}, section="some")
-        about = {"method": by.version, "some of them": tables.preview(some.to_dicts())}
-        yield _result("summaries", done, about, *_no_failures(done))
+        done = summarize_batch(store, context.partition_key, summarizer, settings, again=config.again)
+        examples = store.sql_file("critique/summaries", {"batch": context.partition_key}, section="some")
+        metadata = {"method": summarizer.version, "some of them": tables.preview(examples.to_dicts())}
+        yield _result("summaries", done, metadata, *_no_failures(done))
 
     @_step(
         "diffs",
@@ -128,16 +129,16 @@ def _no_failures(done: "Result") -> tuple[bool, str]:
     return not done.failures, done.error or "nothing failed"
 
 
-def _result(table: str, done: "Result", about: Mapping[str, Any], passed: bool, detail: str) -> dg.MaterializeResult:
+def _result(table: str, done: "Result", metadata: Mapping[str, Any], passed: bool, detail: str) -> dg.MaterializeResult:
     check, _ = STEPS[table]
     counts = [{"what": name, "count": count} for name, count in done.counts.items()]
     return dg.MaterializeResult(
         metadata={
             "done before": done.was_done,
-            **({} if "funnel" in about else {"counts": tables.preview(counts)}),
+            **({} if "funnel" in metadata else {"counts": tables.preview(counts)}),
             **tables.row_count(done.rows),
             **{name: float(value) for name, value in done.figures.items()},
-            **about,
+            **metadata,
         },
         check_results=[
             dg.AssetCheckResult(

@@ -56,18 +56,21 @@ def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
         store = warehouse.open()
         rows = store.rebuild("reports/critiques")
-        found = {
+        sections = {
             name: store.sql_file("reports/critiques", section=name)
             for name in ("steps", "funnel", "sizes", "usefulness", "languages", "leaks")
         }
-        steps = found["steps"].row(0, named=True)
-        leaks = found["leaks"].row(0, named=True)
+        steps = sections["steps"].row(0, named=True)
+        leaks = sections["leaks"].row(0, named=True)
         names = [name.replace("_", " ") for name in steps]
         plot = plots.funnel(names, list(steps.values()), "review comments", "From all review comments to the data set")
         yield dg.MaterializeResult(
             metadata=tables.row_count(rows)
             | {"plot": tables.png_metadata(plot)}
-            | {name: tables.preview(found[name].to_dicts()) for name in ("funnel", "sizes", "usefulness", "languages")},
+            | {
+                name: tables.preview(sections[name].to_dicts())
+                for name in ("funnel", "sizes", "usefulness", "languages")
+            },
             check_results=[
                 dg.AssetCheckResult(check_name="splits_do_not_leak", passed=not any(leaks.values()), metadata={**leaks})
             ],
@@ -165,10 +168,11 @@ def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 def _samples(samples: list[dict[str, str]]) -> str:
     """What people and the model wrote of the same code, one below the other."""
     parts = []
-    for number, one in enumerate(samples, 1):
-        code = "\n".join(line for line in one["code"].splitlines() if not line.startswith("```"))
-        said = [
-            f"- **{who}**: {' '.join(one[who].split())[:400] or '(nothing)'}" for who in ("people", "before", "after")
+    for number, sample in enumerate(samples, 1):
+        code = "\n".join(line for line in sample["code"].splitlines() if not line.startswith("```"))
+        texts = [
+            f"- **{who}**: {' '.join(sample[who].split())[:400] or '(nothing)'}"
+            for who in ("people", "before", "after")
         ]
-        parts.append("\n".join([f"### {number}", "````", code, "````", *said]))
+        parts.append("\n".join([f"### {number}", "````", code, "````", *texts]))
     return "\n\n".join(parts) or "no samples"

@@ -47,17 +47,17 @@ def critique(
         raise QcError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
 
 
-def _batches(settings: Settings, store: Warehouse, wanted: list[str] | None) -> list[str]:
+def _batches(settings: Settings, store: Warehouse, selected: list[str] | None) -> list[str]:
     from qc_assets.cli.runs import run_job
 
     run_job(settings, "critique_batches")
     names = store.sql_file("critique/batches", section="names")["batch"].to_list()
-    unknown = sorted(set(wanted or ()) - set(names))
+    unknown = sorted(set(selected or ()) - set(names))
     if unknown:
         raise QcError(
             f"no batch {unknown[0]}; there are {', '.join(names) or 'none: load comments with `qc backfill`'}"
         )
-    return wanted or names
+    return selected or names
 
 
 def tune(
@@ -71,10 +71,10 @@ def tune(
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size} | ({"base": base} if base else {})
     with console.bar("fine-tuning"):
         result = run_job(load_settings(), "critique_model", ops={"critique__model": {"config": options}})
-    found = result.metadata["critique/model"]
-    figures = {name: value for name, value in found.items() if name not in ("samples", "MLflow run")}
+    metadata = result.metadata["critique/model"]
+    figures = {name: value for name, value in metadata.items() if name not in ("samples", "MLflow run")}
     rows = [{"figure": name, "value": str(value)} for name, value in figures.items()]
-    console.emit(found, console.table("Fine-tuning", rows), found["samples"], found["MLflow run"])
+    console.emit(metadata, console.table("Fine-tuning", rows), metadata["samples"], metadata["MLflow run"])
 
 
 def register(app: typer.Typer) -> None:

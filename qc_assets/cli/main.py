@@ -160,12 +160,12 @@ def export(
     output: Annotated[Path | None, typer.Option(help="File to write; default: TABLE.FORMAT here.")] = None,
 ) -> None:
     """Write a table to a file, whole or not at all."""
-    from qc_assets.store.export import export as write
+    from qc_assets.store.export import export_table
 
     if file_format not in ("csv", "parquet", "jsonl.gz"):
         raise QcError(f"--format {file_format}: choose csv, parquet or jsonl.gz")
     path = output or Path(f"{table}.{file_format}")
-    rows = write(Warehouse.from_settings(load_settings()), table, path, file_format)  # type: ignore[arg-type]
+    rows = export_table(Warehouse.from_settings(load_settings()), table, path, file_format)  # type: ignore[arg-type]
     console.emit({"table": table, "rows": rows, "file": str(path)}, f"{rows:,} rows of {table} written to {path}")
 
 

@@ -124,13 +124,13 @@ def step(
     Raises:
         QcError: what `work` raised; the log says ``failed`` then, and what was written before stays.
     """
-    found = hashlib.sha256(version.encode())
-    found.update(rows.write_ndjson().encode())
-    fingerprint = found.hexdigest()[:16]
+    digest = hashlib.sha256(version.encode())
+    digest.update(rows.write_ndjson().encode())
+    fingerprint = digest.hexdigest()[:16]
     sections = sql_sections("critique/log")
-    known = store.query(sections["entry"], {"batch": batch, "step": name}).to_dicts()
-    if known and known[0]["status"] == "done" and known[0]["fingerprint"] == fingerprint and not again:
-        return _result(known[0], was_done=True)
+    logged = store.query(sections["entry"], {"batch": batch, "step": name}).to_dicts()
+    if logged and logged[0]["status"] == "done" and logged[0]["fingerprint"] == fingerprint and not again:
+        return _result(logged[0], was_done=True)
     entry: dict[str, Any] = {"batch": batch, "step": name, "fingerprint": fingerprint, "started_at": now_utc()}
     try:
         done = work()
@@ -160,8 +160,8 @@ def step(
 def _in_words(failures: Sequence[Failure], still_open: int) -> str | None:
     if not failures:
         return None
-    again = f", {still_open} of which will be tried again" if still_open else ""
-    return f"{len(failures)} items failed{again}; the first: {failures[0].item}: {failures[0].reason}"
+    retried = f", {still_open} of which will be tried again" if still_open else ""
+    return f"{len(failures)} items failed{retried}; the first: {failures[0].item}: {failures[0].reason}"
 
 
 def _result(entry: Mapping[str, Any], *, was_done: bool = False) -> Result:

@@ -68,18 +68,18 @@ def write_dataset(store: Warehouse, folder: Path, settings: Settings) -> dict[st
     folder.mkdir(parents=True, exist_ok=True)
     counts = {}
     for split in SPLITS:
-        found = store.query(
+        critiques = store.query(
             "FROM reports.critiques WHERE split = $split ORDER BY created_at, comment_id", {"split": split}
         )
         masks = {"body": masked, "hunk": masked_code, "section": masked_code}
         texts = [pl.col(name).map_elements(mask, return_dtype=pl.String) for name, mask in masks.items()]
         parquet = BytesIO()
-        found.with_columns(texts).write_parquet(parquet)
+        critiques.with_columns(texts).write_parquet(parquet)
         write_whole(folder / f"{split}.parquet", parquet.getvalue())
         write_whole(
-            folder / f"{split}.jsonl", "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in chats(found))
+            folder / f"{split}.jsonl", "".join(f"{json.dumps(chat, ensure_ascii=False)}\n" for chat in chats(critiques))
         )
-        counts[split] = len(found)
+        counts[split] = len(critiques)
     write_whole(folder / "README.md", card(store, settings))
     return counts
 
@@ -91,9 +91,9 @@ def card(store: Warehouse, settings: Settings) -> str:
         for name in ("sizes", "languages", "licences", "usefulness", "steps", "funnel")
     )
     synthetic = store.query("SELECT count(*) FROM reports.critiques WHERE source = 'demo'").item()
-    known = filter.REASONS | hunks.REASONS | dict.fromkeys(SPLITS, "in the data set") | _NOT_USED
+    meanings = filter.REASONS | hunks.REASONS | dict.fromkeys(SPLITS, "in the data set") | _NOT_USED
     untested = "test" not in set(sizes["split"])
-    meaning = pl.DataFrame(list(known.items()), schema=["reason", "meaning"], orient="row")
+    meaning = pl.DataFrame(list(meanings.items()), schema=["reason", "meaning"], orient="row")
     now = now_utc().strftime("%Y-%m-%d %H:%M")
     parts = [
         "# Review critiques",

@@ -17,8 +17,8 @@ _STEPS = 50
 
 def sentences(text: str) -> list[str]:
     """Sentences of at least three words, in their order."""
-    found = (sentence.strip() for sentence in _BOUNDARY.split(text))
-    return [sentence for sentence in found if len(sentence.split()) >= 3]
+    stripped = (sentence.strip() for sentence in _BOUNDARY.split(text))
+    return [sentence for sentence in stripped if len(sentence.split()) >= 3]
 
 
 def lexrank(vectors: np.ndarray) -> np.ndarray:
@@ -64,17 +64,17 @@ class Extractive:
 
     def summarize(self, threads: Sequence[Thread]) -> list[str]:
         """A summary of each discussion, in their order; all sentences are embedded at once."""
-        found = [
+        by_thread = [
             [s for remark in thread.remarks for s in sentences(masked(parts(remark.body).prose))] for thread in threads
         ]
-        flat = list(dict.fromkeys(sentence for one in found for sentence in one))
-        place = {sentence: row for row, sentence in enumerate(flat)}
-        vectors = self.encode(flat) if flat else np.empty((0, 1))
+        unique = list(dict.fromkeys(sentence for of_thread in by_thread for sentence in of_thread))
+        place = {sentence: row for row, sentence in enumerate(unique)}
+        vectors = self.encode(unique) if unique else np.empty((0, 1))
         return [
-            self._pick(said, vectors[[place[sentence] for sentence in said]]) if said else thread.transcript(200)
-            for thread, said in zip(threads, found, strict=True)
+            self._pick(of_thread, vectors[[place[s] for s in of_thread]]) if of_thread else thread.transcript(200)
+            for thread, of_thread in zip(threads, by_thread, strict=True)
         ]
 
-    def _pick(self, said: list[str], vectors: np.ndarray) -> str:
+    def _pick(self, of_thread: list[str], vectors: np.ndarray) -> str:
         order = np.argsort(-lexrank(vectors), kind="stable")[: self.most_sentences]
-        return " ".join(said[row] for row in sorted(order.tolist()))[: self.most_characters]
+        return " ".join(of_thread[row] for row in sorted(order.tolist()))[: self.most_characters]

@@ -53,8 +53,8 @@ class CommentFilter:
     @property
     def version(self) -> str:
         """Changes with rules, exemplars and thresholds, so that what was decided otherwise is decided again."""
-        said = repr((_VERSION, GOOD, BAD, self.min_margin, self.duplicate_cosine, _NEAREST, self.encoder))
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        ingredients = repr((_VERSION, GOOD, BAD, self.min_margin, self.duplicate_cosine, _NEAREST, self.encoder))
+        return hashlib.sha256(ingredients.encode()).hexdigest()[:16]
 
     def judge(self, comments: pl.DataFrame) -> pl.DataFrame:
         """Decide on comments.
@@ -73,22 +73,22 @@ class CommentFilter:
         ]
         margins = np.full(len(rows), np.nan)
         duplicate_of: list[int | None] = [None] * len(rows)
-        left = [place for place, reason in enumerate(reasons) if reason is None]
-        if left:
-            texts = [parts(rows["body"][place]).prose or rows["body"][place] for place in left]
+        undecided = [place for place, reason in enumerate(reasons) if reason is None]
+        if undecided:
+            texts = [parts(rows["body"][place]).prose or rows["body"][place] for place in undecided]
             vectors = self.encode(texts)
-            margins[left] = self.margins(vectors)
-            for place in left:
+            margins[undecided] = self.margins(vectors)
+            for place in undecided:
                 if margins[place] < self.min_margin:
                     reasons[place] = "unlike_critique"
-            kept = np.array([place for place in left if reasons[place] is None], dtype=np.int64)
-            where = {place: row for row, place in enumerate(left)}
-            chosen = vectors[[where[place] for place in kept.tolist()]]
-            originals = near_duplicates(chosen, rows["repo_id"].to_numpy()[kept], self.duplicate_cosine)
-            for place, original in zip(kept.tolist(), originals.tolist(), strict=True):
+            kept_rows = np.array([place for place in undecided if reasons[place] is None], dtype=np.int64)
+            where = {place: row for row, place in enumerate(undecided)}
+            chosen = vectors[[where[place] for place in kept_rows.tolist()]]
+            originals = near_duplicates(chosen, rows["repo_id"].to_numpy()[kept_rows], self.duplicate_cosine)
+            for place, original in zip(kept_rows.tolist(), originals.tolist(), strict=True):
                 if original >= 0:
                     reasons[place] = "duplicate"
-                    duplicate_of[place] = rows["comment_id"][int(kept[original])]
+                    duplicate_of[place] = rows["comment_id"][int(kept_rows[original])]
         return rows.select("comment_id").with_columns(
             reason=pl.Series(reasons, dtype=pl.String),
             margin=pl.Series(margins).fill_nan(None),
@@ -116,7 +116,7 @@ def near_duplicates(vectors: np.ndarray, groups: np.ndarray, limit: float) -> np
     Returns:
         Row of the first earlier text that is no duplicate itself, or -1; (n,).
     """
-    found = np.full(len(vectors), -1, dtype=np.int64)
+    repeated = np.full(len(vectors), -1, dtype=np.int64)
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
         originals: list[int] = []
@@ -128,12 +128,12 @@ def near_duplicates(vectors: np.ndarray, groups: np.ndarray, limit: float) -> np
             for column, row in enumerate(block):
                 match = np.flatnonzero(earlier[:, column] >= limit)
                 if len(match):
-                    found[row] = originals[match[0]]
+                    repeated[row] = originals[match[0]]
                     continue
-                near = [one for one in fresh if within[one, column] >= limit]
-                if near:
-                    found[row] = block[near[0]]
+                alike = [place for place in fresh if within[place, column] >= limit]
+                if alike:
+                    repeated[row] = block[alike[0]]
                 else:
                     fresh.append(column)
             originals += block[fresh].tolist()
-    return found
+    return repeated

@@ -36,17 +36,17 @@ class Pull:
     updated_at: datetime | None
 
 
-def unread(pull: Pull, error_type: str, reason: str, *, is_final: bool = True, **asked: Any) -> Failure:
+def unread(pull: Pull, error_type: str, reason: str, *, is_final: bool = True, **request: Any) -> Failure:
     """What to write down of a pull request whose last change is not known.
 
     Args:
         pull: of which.
         error_type, reason, is_final: as in `Failure`.
-        asked: endpoint, status and tries, if somebody was asked.
+        request: endpoint, status and tries, if somebody was asked.
     """
     action = "kept; whether the line changed is not known" + ("" if is_final else "; it will be asked again")
     item = f"diff of {pull.repo}#{pull.number}"
-    return Failure(item, error_type, reason, action, is_final=is_final, repo=pull.repo, **asked)
+    return Failure(item, error_type, reason, action, is_final=is_final, repo=pull.repo, **request)
 
 
 class FinalDiffError(QcError):
@@ -113,11 +113,11 @@ class GitHubDiffs:
             return None
         key = [pull.repo_id, pull.number, str(pull.updated_at)]
         with sqlite_transaction(self.cache, [_SCHEMA]) as cache:
-            known = cache.execute(
+            cached = cache.execute(
                 "SELECT diff FROM diffs WHERE repo_id = ? AND number = ? AND updated_at = ?", key
             ).fetchone()
-        if known:
-            return zlib.decompress(known[0]).decode()
+        if cached:
+            return zlib.decompress(cached[0]).decode()
         try:
             text = diff(self.client, pull.repo, pull.number, limit=self.limit)
         except DiffTooLongError as error:
@@ -125,9 +125,9 @@ class GitHubDiffs:
         except RequestError as error:
             if error.kind is Kind.UNAUTHORIZED:
                 raise  # no identity is left: nothing else could be read either
-            asked = {"endpoint": error.endpoint, "status": error.status, "tries": error.tries}
+            request = {"endpoint": error.endpoint, "status": error.status, "tries": error.tries}
             final = error.kind is Kind.REFUSED
-            raise FinalDiffError(unread(pull, str(error.kind), str(error), is_final=final, **asked)) from error
+            raise FinalDiffError(unread(pull, str(error.kind), str(error), is_final=final, **request)) from error
         with sqlite_transaction(self.cache, [_SCHEMA]) as cache:
             row = [*key, zlib.compress(text.encode(), 1)]
             cache.execute("INSERT OR REPLACE INTO diffs VALUES (?, ?, ?, ?)", row)

@@ -83,14 +83,14 @@ def hunk(path: str | None, diff_hunk: str | None, *, most_lines: int = 24, most_
     kind = machine_made(path, diff_hunk)
     if kind:
         raise DiffError(kind)
-    head, *body = diff_hunk.rstrip("\n").split("\n")
-    found = _HEADER.match(head)
+    first_line, *body = diff_hunk.rstrip("\n").split("\n")
+    header = _HEADER.match(first_line)
     body = [line.rstrip("\r") for line in body if not line.startswith("\\")]  # "\ No newline at end of file"
-    if not found or not body:
+    if not header or not body:
         raise DiffError("broken_hunk")
     body, before = body[-most_lines:], body[:-most_lines]  # hunks of new files can have thousands of lines
     counts = [sum(not line.startswith(sign) for line in part) for part in (before, body) for sign in "+-"]
-    old_start, new_start = int(found[1]) + counts[0], int(found[2]) + counts[1]
+    old_start, new_start = int(header[1]) + counts[0], int(header[2]) + counts[1]
     # The header counts the lines of the whole hunk, which are not here.
     text = f"--- a/file\n+++ b/file\n@@ -{old_start},{counts[2]} +{new_start},{counts[3]} @@\n" + "\n".join(
         line if line[:1] in ("+", "-", " ") else f" {line}" for line in body
@@ -107,14 +107,14 @@ def hunk(path: str | None, diff_hunk: str | None, *, most_lines: int = 24, most_
         )
         for line in parsed
     ]
-    kept: list[Line] = []
+    shown: list[Line] = []
     size = 0
     for line in reversed(lines):
         size += len(line.text) + 2
-        if kept and size > most_characters:
+        if shown and size > most_characters:
             break
-        kept.append(line)
-    return Hunk(path, found[3], tuple(reversed(kept)))
+        shown.append(line)
+    return Hunk(path, header[3], tuple(reversed(shown)))
 
 
 class FinalChange:

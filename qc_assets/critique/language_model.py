@@ -132,33 +132,33 @@ class LanguageModel:
     ) -> SummaryAttempt:
         key = thread.content_hash(self.version)
         async with turn:
-            known = store.execute("SELECT answer FROM answers WHERE hash = ?", [key]).fetchone()
-            if known:
+            cached = store.execute("SELECT answer FROM answers WHERE hash = ?", [key]).fetchone()
+            if cached:
                 self.spent.cached += 1
-                return SummaryAttempt(Summary.model_validate_json(known[0]))
+                return SummaryAttempt(Summary.model_validate_json(cached[0]))
             if self._refused is not None:
                 return self._refused
             text = thread.transcript()
-            most = self._price(len(text + _INSTRUCTIONS) / _CHARACTERS_A_TOKEN, _ANSWER_TOKENS)
+            max_cost = self._price(len(text + _INSTRUCTIONS) / _CHARACTERS_A_TOKEN, _ANSWER_TOKENS)
             with store:
                 promised = store.execute(
-                    "UPDATE spent SET total = total + ?1 WHERE total + ?1 <= ?2", [most, self.ceiling]
+                    "UPDATE spent SET total = total + ?1 WHERE total + ?1 <= ?2", [max_cost, self.ceiling]
                 )
             if not promised.rowcount:
                 return SummaryAttempt(
                     None, "ceiling", f"QC_LLM_CEILING={self.ceiling:g} is reached: raise it to go on", 1
                 )
-            answer, cost = await self._ask(client, text, most)
+            answer, cost = await self._ask(client, text, max_cost)
             self.spent.cost += cost
             with store:
-                store.execute("UPDATE spent SET total = total + ?", [cost - most])
+                store.execute("UPDATE spent SET total = total + ?", [cost - max_cost])
             if answer.summary is not None:
                 with store:
                     row = [key, answer.summary.model_dump_json()]
                     store.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", row)
             return answer
 
-    async def _ask(self, client: "AsyncOpenAI", text: str, most: float) -> tuple[SummaryAttempt, float]:
+    async def _ask(self, client: "AsyncOpenAI", text: str, max_cost: float) -> tuple[SummaryAttempt, float]:
         from openai import APIConnectionError, APIStatusError, OpenAIError
 
         # The fence cannot be closed from within.
@@ -186,18 +186,18 @@ class LanguageModel:
                 self._refused = outcome
             return outcome, 0.0
         self.spent.requests += 1
-        cost = most  # without a count it may have cost all that it could
+        cost = max_cost  # without a count it may have cost all that it could
         if answer.usage is not None:
             self.spent.input_tokens += answer.usage.prompt_tokens
             self.spent.output_tokens += answer.usage.completion_tokens
             cost = self._price(answer.usage.prompt_tokens, answer.usage.completion_tokens)
         content: Any = answer.choices[0].message.content if answer.choices else None
         try:
-            found = Summary.model_validate(json.loads(content or ""))
+            summary = Summary.model_validate(json.loads(content or ""))
         except (ValueError, ValidationError) as error:
             why = f"the answer does not fit the schema: {str(error).splitlines()[0]}"
             return SummaryAttempt(None, "bad_answer", why), cost
-        return SummaryAttempt(found.model_copy(update={"summary": masked(found.summary)})), cost
+        return SummaryAttempt(summary.model_copy(update={"summary": masked(summary.summary)})), cost
 
     def _price(self, tokens_in: float, tokens_out: float) -> float:
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6

@@ -77,12 +77,12 @@ def parts(body: str) -> CommentParts:
 
 
 def _inline(token: Token) -> tuple[str, int]:
-    found, links = [], 0
+    texts, links = [], 0
     for child in token.children or ():
         if child.type == "link_open":
             links += 1
         elif child.type in ("text", "code_inline"):
-            found.append(f"`{child.content}`" if child.type == "code_inline" else child.content)
+            texts.append(f"`{child.content}`" if child.type == "code_inline" else child.content)
         elif child.type in ("softbreak", "hardbreak"):
-            found.append("\n")
-    return "".join(found), links
+            texts.append("\n")
+    return "".join(texts), links

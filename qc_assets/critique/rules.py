@@ -57,31 +57,31 @@ def rejected(body: str | None, *, is_bot: bool | None = False, is_own: bool | No
         return "bot" if is_bot else "own"
     if not (body or "").strip():
         return "empty"
-    found = parts(body or "")
-    return _by_form(found) or _by_words(found)
+    comment = parts(body or "")
+    return _by_form(comment) or _by_words(comment)
 
 
-def _by_form(found: CommentParts) -> str | None:
-    if found.prose or found.has_suggestion:
+def _by_form(comment: CommentParts) -> str | None:
+    if comment.prose or comment.has_suggestion:
         return None
-    if found.code:
+    if comment.code:
         return "code"
-    if found.quoted:
+    if comment.quoted:
         return "quote"
-    return "link" if found.links else "no_words"
+    return "link" if comment.links else "no_words"
 
 
-def _by_words(found: CommentParts) -> str | None:
-    text = found.prose
+def _by_words(comment: CommentParts) -> str | None:
+    text = comment.prose
     if _MACHINE.search(text):
         return "machine"
     if all(_COMMAND.match(line) for line in text.splitlines() if line.strip()) and text:
         return "command"
-    if found.has_suggestion:  # the exact change is worth more than words on it
+    if comment.has_suggestion:  # the exact change is worth more than words on it
         return None
     if _ONLY_POLITE.match(text):
         return "polite"
-    if found.words < 2 and "`" not in text:
-        return "link" if found.links else "no_words"
+    if comment.words < 2 and "`" not in text:
+        return "link" if comment.links else "no_words"
     letters = sum(character.isalpha() or character.isspace() for character in text)
     return "not_prose" if letters < _PROSE_SHARE * len(text) else None

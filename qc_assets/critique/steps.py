@@ -25,10 +25,12 @@ def filter_batch(
 
     def work() -> Done:
         judged = judge.judge(rows)
-        thread = {remark.comment_id: one.thread_id for one in threads(rows) for remark in one.remarks}
+        thread_ids = {
+            remark.comment_id: discussion.thread_id for discussion in threads(rows) for remark in discussion.remarks
+        }
         frame = rows.select("comment_id", "repo_id", "number").join(judged, on="comment_id", maintain_order="left")
         frame = frame.with_columns(
-            thread_id=pl.Series([thread[identity] for identity in frame["comment_id"]], dtype=pl.Int64),
+            thread_id=pl.Series([thread_ids[comment_id] for comment_id in frame["comment_id"]], dtype=pl.Int64),
             version=pl.lit(judge.version),
         )
         return Done(frame, Counter(reason or "kept" for reason in judged["reason"]))
@@ -38,13 +40,13 @@ def filter_batch(
 
 def summarize_batch(store: Warehouse, batch: str, method: Method, settings: Settings, *, again: bool = False) -> Result:
     """Summarize every discussion of a batch in which a comment is kept."""
-    rows, kept, version = _filtered(store, batch, settings)
-    wanted = set(kept["thread_id"])
+    rows, kept_comments, version = _filtered(store, batch, settings)
+    thread_ids = set(kept_comments["thread_id"])
 
     def work() -> Done:
-        found = [one for one in threads(rows) if one.thread_id in wanted]
+        discussions = [discussion for discussion in threads(rows) if discussion.thread_id in thread_ids]
         names = dict(rows.select("repo_id", "repo").unique().iter_rows())
-        return summaries(found, method, names)
+        return summaries(discussions, method, names)
 
     return step(store, batch, "summaries", rows, f"{version} {method.version}", work, again=again)
 
@@ -53,7 +55,7 @@ def diffs_batch(
     store: Warehouse, batch: str, final_diff: FinalDiffs, settings: Settings, *, again: bool = False
 ) -> Result:
     """Find the code of every comment that is kept, and whether its author changed it afterwards."""
-    rows, kept, version = _filtered(store, batch, settings)
+    rows, kept_comments, version = _filtered(store, batch, settings)
     sizes = {"most_lines": settings.critique_lines, "most_characters": settings.critique_characters}
 
     def work() -> Done:
@@ -70,17 +72,17 @@ def diffs_batch(
                 failures.append(unread(pull, str(error), str(error.__cause__)))
             return None
 
-        found = []
-        for row in rows.join(kept.select("comment_id"), on="comment_id", how="semi").iter_rows(named=True):
-            same = {name: row[name] for name in ("comment_id", "repo_id", "number", "path")}
+        code_rows = []
+        for row in rows.join(kept_comments.select("comment_id"), on="comment_id", how="semi").iter_rows(named=True):
+            place = {name: row[name] for name in ("comment_id", "repo_id", "number", "path")}
             try:
                 part = hunk(row["path"], row["diff_hunk"], **sizes)
             except DiffError as error:
-                found.append(same | {"reason": str(error)})
+                code_rows.append(place | {"reason": str(error)})
                 continue
             change = final(Pull(row["repo_id"], row["repo"], row["number"], row["pr_updated_at"]))
-            found.append(
-                same
+            code_rows.append(
+                place
                 | {
                     "section": part.section,
                     "hunk": part.text,
@@ -90,8 +92,8 @@ def diffs_batch(
             )
         numbers = dict.fromkeys(("comment_id", "repo_id", "number", "line"), pl.Int64)
         texts = dict.fromkeys(("path", "section", "hunk", "reason"), pl.String)
-        frame = pl.DataFrame(found, schema=numbers | texts | {"changed_afterwards": pl.Boolean})
-        counts = Counter(str(row.get("reason") or "code") for row in found)
+        frame = pl.DataFrame(code_rows, schema=numbers | texts | {"changed_afterwards": pl.Boolean})
+        counts = Counter(str(row.get("reason") or "code") for row in code_rows)
         counts |= Counter(
             {
                 "changed_afterwards": int(frame["changed_afterwards"].sum()),
@@ -106,6 +108,6 @@ def diffs_batch(
 def _filtered(store: Warehouse, batch: str, settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame, str]:
     """Comments of a batch, those of them that are kept, and an identity of that decision."""
     rows = comments(store, batch, settings.critique_prs)
-    kept = store.sql_file("critique/filtered", {"batch": batch}, section="kept")
-    versions = sorted(kept["version"].unique().to_list())
-    return rows, kept, f"{len(kept)} {versions}"
+    kept_comments = store.sql_file("critique/filtered", {"batch": batch}, section="kept")
+    versions = sorted(kept_comments["version"].unique().to_list())
+    return rows, kept_comments, f"{len(kept_comments)} {versions}"

@@ -33,50 +33,50 @@ def method(settings: Settings) -> Method:
     )
 
 
-def summaries(threads: Sequence[Thread], by: Method, repos: Mapping[int, str | None]) -> Done:
+def summaries(threads: Sequence[Thread], summarizer: Method, repos: Mapping[int, str | None]) -> Done:
     """Summarize discussions.
 
     Args:
         threads: what was said.
-        by: the method.
+        summarizer: the method.
         repos: names of repositories by id, for what is written down of failures.
 
     Returns:
         Rows for critique.summaries; what failed has no summary.
     """
-    said: Sequence[SummaryAttempt | str] = by.summarize(threads)
-    rows = [_row(thread, one, by.version) for thread, one in zip(threads, said, strict=True)]
+    results: Sequence[SummaryAttempt | str] = summarizer.summarize(threads)
+    rows = [_row(thread, result, summarizer.version) for thread, result in zip(threads, results, strict=True)]
     schema: dict[str, Any] = dict.fromkeys(("thread_id", "repo_id", "number", "comments"), pl.Int64)
     schema |= dict.fromkeys(("content_hash", "summary", "outcome", "method", "error"), pl.String)
     failures = [
         Failure(
             f"thread {thread.thread_id}",
-            one.error_type,
-            one.error,
-            "left without a summary" + ("" if one.is_final else "; it will be asked for again"),
-            is_final=one.is_final,
+            result.error_type,
+            result.error,
+            "left without a summary" + ("" if result.is_final else "; it will be asked for again"),
+            is_final=result.is_final,
             repo=repos.get(thread.repo_id),
-            endpoint=by.base_url if isinstance(by, LanguageModel) else None,
-            tries=one.tries,
+            endpoint=summarizer.base_url if isinstance(summarizer, LanguageModel) else None,
+            tries=result.tries,
         )
-        for thread, one in zip(threads, said, strict=True)
-        if isinstance(one, SummaryAttempt) and one.summary is None
+        for thread, result in zip(threads, results, strict=True)
+        if isinstance(result, SummaryAttempt) and result.summary is None
     ]
     counts = Counter(failure.error_type for failure in failures) | Counter(summarized=len(threads) - len(failures))
-    figures = vars(by.spent) if isinstance(by, LanguageModel) else {}
+    figures = vars(summarizer.spent) if isinstance(summarizer, LanguageModel) else {}
     return Done(pl.DataFrame(rows, schema=schema), counts, failures, dict(figures))
 
 
-def _row(thread: Thread, said: SummaryAttempt | str, version: str) -> dict[str, object]:
-    found = said.summary if isinstance(said, SummaryAttempt) else None
+def _row(thread: Thread, result: SummaryAttempt | str, version: str) -> dict[str, object]:
+    summary = result.summary if isinstance(result, SummaryAttempt) else None
     return {
         "thread_id": thread.thread_id,
         "repo_id": thread.repo_id,
         "number": thread.number,
         "comments": len(thread.remarks),
         "content_hash": thread.content_hash(version),
-        "summary": said if isinstance(said, str) else found and found.summary,
-        "outcome": found and found.outcome,
+        "summary": result if isinstance(result, str) else summary and summary.summary,
+        "outcome": summary and summary.outcome,
         "method": version,
-        "error": (said.error or None) if isinstance(said, SummaryAttempt) else None,
+        "error": (result.error or None) if isinstance(result, SummaryAttempt) else None,
     }

@@ -62,12 +62,12 @@ def threads(comments: pl.DataFrame) -> Iterator[Thread]:
         comments: comment_id, in_reply_to_id, repo_id, number, path, body, is_pr_author, created_at. An answer whose
             first comment is not among them begins a discussion of its own.
     """
-    known = set(comments["comment_id"].to_list())
-    found: dict[int, list[dict[str, Any]]] = {}
+    comment_ids = set(comments["comment_id"].to_list())
+    answers: dict[int, list[dict[str, Any]]] = {}
     for row in comments.sort("created_at", "comment_id").iter_rows(named=True):
-        root = row["in_reply_to_id"] if row["in_reply_to_id"] in known else row["comment_id"]
-        found.setdefault(root, []).append(row)
-    for root, rows in found.items():
+        root = row["in_reply_to_id"] if row["in_reply_to_id"] in comment_ids else row["comment_id"]
+        answers.setdefault(root, []).append(row)
+    for root, rows in answers.items():
         remarks = (
             Remark(row["comment_id"], "author" if row["is_pr_author"] else "reviewer", row["body"] or "")
             for row in rows

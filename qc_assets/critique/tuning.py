@@ -104,7 +104,7 @@ def tune(data: Path, output: Path, options: TuningOptions) -> Tuned:
         raise QcError(f"the model {options.base} cannot be loaded: {str(error).splitlines()[0]}") from error
     prompts = [row["messages"][:-1] for row in rows["validation"][: options.samples]]
     before = [_written(model, tokenizer, prompt) for prompt in prompts]
-    sets = {split: Dataset.from_list([_prompt_and_answer(row) for row in found]) for split, found in rows.items()}
+    sets = {split: Dataset.from_list([_prompt_and_answer(row) for row in chats]) for split, chats in rows.items()}
     config = SFTConfig(
         output_dir=str(draft),
         num_train_epochs=options.epochs,
@@ -146,7 +146,7 @@ def tune(data: Path, output: Path, options: TuningOptions) -> Tuned:
         {"code": prompt[-1]["content"], "people": row["messages"][-1]["content"], "before": old, "after": new}
         for prompt, row, old, new in zip(prompts, rows["validation"], before, after, strict=False)
     ]
-    return Tuned(output, loss_before, loss_after, {split: len(found) for split, found in rows.items()}, samples)
+    return Tuned(output, loss_before, loss_after, {split: len(chats) for split, chats in rows.items()}, samples)
 
 
 def _chats(path: Path) -> list[dict[str, Any]]:
@@ -165,5 +165,5 @@ def _written(model: Any, tokenizer: Any, prompt: list[dict[str, str]], most_toke
     inputs = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     with torch.no_grad():
-        found = model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False)
-    return tokenizer.decode(found[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        tokens = model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False)
+    return tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()

@@ -15,7 +15,7 @@ _OPTIONS = {
 }
 
 
-def export(warehouse: Warehouse, table: str, path: Path, file_format: Format) -> int:
+def export_table(warehouse: Warehouse, table: str, path: Path, file_format: Format) -> int:
     """Write a table to `path`, which appears only when it is complete.
 
     Args:

@@ -116,11 +116,11 @@ def _refuse_old_columns(connection: duckdb.DuckDBPyConnection, path: Path, table
     for table in tables:
         declared = {column for column, _, _ in columns(table)}
         schema, name = table.split(".")
-        found = connection.execute(
+        present = connection.execute(
             "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
             [schema, name],
         ).fetchall()
-        if declared != {column for (column,) in found}:
+        if declared != {column for (column,) in present}:
             raise QcError(
                 f"{path} was made by another version of qc-assets ({table} has other columns): "
                 "move it away, or set QC_WAREHOUSE, and backfill again"

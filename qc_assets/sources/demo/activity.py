@@ -39,45 +39,45 @@ def judge(rng: np.random.Generator, repos: Repositories, prs: pl.DataFrame) -> V
     response = repos.response_hours[repo] * _HOUR
     fate = rng.random(n)  # 3 % are left undecided, 12 % are decided without a review
     reviewed, undecided = fate >= 0.15, fate < 0.03
-    first = opened + response * rng.lognormal(0, 1, n)
+    first_review = opened + response * rng.lognormal(0, 1, n)
     rounds = np.where(reviewed & ~passed, np.minimum(rng.geometric(0.6, n), 5), 0)
     recovered = rng.random(n) < 0.72
 
     rejected = np.repeat(np.arange(n), rounds)
     gap = rng.lognormal(np.log(20 * _HOUR), 0.8, len(rejected))
     since_first = pl.DataFrame({"item": rejected, "gap": gap}).select(pl.col("gap").cum_sum().over("item") - gap)
-    rejected_at = first[rejected] + since_first.to_series().to_numpy()
-    last = np.where(reviewed, first, opened)
-    np.maximum.at(last, rejected, rejected_at)
+    rejected_at = first_review[rejected] + since_first.to_series().to_numpy()
+    last_review = np.where(reviewed, first_review, opened)
+    np.maximum.at(last_review, rejected, rejected_at)
     comeback = np.flatnonzero((rounds > 0) & recovered)
-    comeback_at = last[comeback] + rng.lognormal(np.log(20 * _HOUR), 0.8, len(comeback))
-    last[comeback] = comeback_at
+    comeback_at = last_review[comeback] + rng.lognormal(np.log(20 * _HOUR), 0.8, len(comeback))
+    last_review[comeback] = comeback_at
     approved = np.flatnonzero(reviewed & passed)
 
     merged = np.where(reviewed, np.where(passed, rng.random(n) < 0.96, recovered), passed)
     wait = np.where(reviewed, rng.exponential(np.where(merged, 6, 60) * _HOUR), 2 * response * rng.lognormal(0, 1, n))
-    closed = np.where(undecided, np.inf, last + wait)
+    closed = np.where(undecided, np.inf, last_review + wait)
 
     early = np.flatnonzero(reviewed & (rng.random(n) < 0.3))
     by_bot = np.flatnonzero(~undecided & (rng.random(n) < 0.15))
     by_self = np.flatnonzero(rng.random(n) < 0.05)
     parts = [
-        (approved, first[approved], "APPROVED"),
+        (approved, first_review[approved], "APPROVED"),
         (rejected, rejected_at, "CHANGES_REQUESTED"),
         (comeback, comeback_at, "APPROVED"),
-        (early, opened[early] + rng.random(len(early)) * (first[early] - opened[early]), "COMMENTED"),
+        (early, opened[early] + rng.random(len(early)) * (first_review[early] - opened[early]), "COMMENTED"),
     ]
     human = pl.concat([_reviews(_reviewers(rng, repos, prs, item), item, at, state) for item, at, state in parts])
-    others = pl.concat(
+    automated = pl.concat(
         [
             _reviews(np.full(len(by_bot), 2), by_bot, opened[by_bot] + 300, "COMMENTED"),
             _reviews(prs["user"].to_numpy()[by_self], by_self, opened[by_self] + 600, "COMMENTED"),
         ]
     )
-    lucky = rng.random(others.height) < 0.15  # a bot's approval decides nothing
+    lucky = rng.random(automated.height) < 0.15  # a bot's approval decides nothing
     state = pl.when(pl.Series(lucky) & (pl.col("user") == 2)).then(pl.lit("APPROVED")).otherwise("state").alias("state")
-    rejection = np.where(rounds > 0, first, np.inf)
-    return Verdicts(pl.concat([human, others.with_columns(state)]), closed, merged & ~undecided, rejection)
+    rejection = np.where(rounds > 0, first_review, np.inf)
+    return Verdicts(pl.concat([human, automated.with_columns(state)]), closed, merged & ~undecided, rejection)
 
 
 def _reviews(user: np.ndarray, item: np.ndarray, at: np.ndarray, state: str) -> pl.DataFrame:

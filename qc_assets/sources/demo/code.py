@@ -82,9 +82,9 @@ def review(seed: int, comments: pl.DataFrame, authors: np.ndarray, is_bot: np.nd
     header = pl.format("diff --git a/{} b/{}\n--- a/{}\n+++ b/{}\n", *["path"] * 4)
     files = placed.group_by("item", "path", maintain_order=True).agg(pl.col("final").str.join(""))
     diffs = files.with_columns(file=pl.concat_str(header, "final")).group_by("item", maintain_order=True)
-    given = placed.select(*comments.columns, "diff_hunk", in_reply_to_id=pl.lit(None, pl.Int64))
+    first_comments = placed.select(*comments.columns, "diff_hunk", in_reply_to_id=pl.lit(None, pl.Int64))
     return Reviewed(
-        pl.concat([given, _answers(rng, placed, authors, is_bot).select(given.columns)]),
+        pl.concat([first_comments, _answers(rng, placed, authors, is_bot).select(first_comments.columns)]),
         diffs.agg(diff=pl.col("file").str.join("")),
         placed.select("comment_id", "changed"),
     )
@@ -94,20 +94,20 @@ def _answers(rng: np.random.Generator, placed: pl.DataFrame, authors: np.ndarray
     """Answers of the pull request's author, and now and then one more of the reviewer."""
     item, user = placed["item"].to_numpy(), placed["user"].to_numpy()
     answers = (rng.random(placed.height) < _ANSWERED) & (user != authors[item]) & ~is_bot[authors[item]]
-    first = np.flatnonzero(answers)
-    changed = placed["changed"].to_numpy()[first]
-    said = np.where(changed, rng.choice(_DONE, len(first)), rng.choice(_KEPT, len(first)))
-    at = placed["time"].to_numpy()[first] + rng.exponential(6 * _HOUR, len(first))
-    again = np.flatnonzero(rng.random(len(first)) < _ANSWERED_AGAIN)
-    thanks = rng.choice(_THANKS, len(again))
-    rows = np.concatenate([first, first[again]])
+    answered = np.flatnonzero(answers)
+    changed = placed["changed"].to_numpy()[answered]
+    answer = np.where(changed, rng.choice(_DONE, len(answered)), rng.choice(_KEPT, len(answered)))
+    at = placed["time"].to_numpy()[answered] + rng.exponential(6 * _HOUR, len(answered))
+    answered_again = np.flatnonzero(rng.random(len(answered)) < _ANSWERED_AGAIN)
+    thanks = rng.choice(_THANKS, len(answered_again))
+    rows = np.concatenate([answered, answered[answered_again]])
     return (
         placed[rows]
         .with_columns(
             in_reply_to_id=pl.col("comment_id").cast(pl.Int64),
-            user=np.concatenate([authors[item[first]], user[first[again]]]),
-            body=pl.Series([*said.tolist(), *thanks.tolist()], dtype=pl.String),
-            time=np.concatenate([at, at[again] + rng.exponential(3 * _HOUR, len(again))]),
+            user=np.concatenate([authors[item[answered]], user[answered[answered_again]]]),
+            body=pl.Series([*answer.tolist(), *thanks.tolist()], dtype=pl.String),
+            time=np.concatenate([at, at[answered_again] + rng.exponential(3 * _HOUR, len(answered_again))]),
         )
         .sort("time", maintain_order=True)
         .with_columns(comment_id=(placed.height + 1 + pl.int_range(pl.len())).cast(placed.schema["comment_id"]))

@@ -88,13 +88,13 @@ def review_comments(rng: np.random.Generator, count: int) -> tuple[np.ndarray, n
     names = list(SHARES)
     truth = rng.choice(names, count, p=list(SHARES.values()))
     worded = np.where(rng.random(count) < _MISWORDED, rng.choice(names, count), truth)
-    template, first, second, place = (rng.integers(0, 60, count) for _ in range(4))
+    template, subject, counterpart, place = (rng.integers(0, 60, count) for _ in range(4))
     texts = np.array(
         [
             _TEMPLATES[category][t % len(_TEMPLATES[category])].format(
                 a=NAMES[a % len(NAMES)], b=NAMES[b % len(NAMES)], p=_PLACES[p % len(_PLACES)]
             )
-            for category, t, a, b, p in zip(worded, template, first, second, place, strict=True)
+            for category, t, a, b, p in zip(worded, template, subject, counterpart, place, strict=True)
         ],
         dtype=object,
     )

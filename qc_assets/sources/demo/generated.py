@@ -154,14 +154,14 @@ class _Dress:
 
     def users(self, acts: pl.DataFrame) -> pl.DataFrame:
         days = self.by_time(acts).select("user", "day").unique()
-        known = days.join(self.people.filter(~pl.col("deleted")), on="user").select(
+        profiles = days.join(self.people.filter(~pl.col("deleted")), on="user").select(
             "day",
             user_id="author_id",
             login="author_login",
             type=pl.when("author_is_bot").then(pl.lit("Bot")).otherwise(pl.lit("User")),
             is_bot="author_is_bot",
         )
-        return self.dated(known).drop("day")
+        return self.dated(profiles).drop("day")
 
     def pull_requests(self, days: pl.DataFrame, prs: pl.DataFrame) -> pl.DataFrame:
         later = pl.col("day") > (pl.col("opened") // DAY)

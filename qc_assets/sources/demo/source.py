@@ -106,20 +106,20 @@ class DemoSource:
             )
         progress("generating the demo", 0, 1)
         world = self.folder()
-        known = pl.read_parquet(world / "repositories.parquet", columns=["repo_id", "name"]).unique()
-        unknown = sorted(set(repos) - set(known["name"]))
+        repositories = pl.read_parquet(world / "repositories.parquet", columns=["repo_id", "name"]).unique()
+        unknown = sorted(set(repos) - set(repositories["name"]))
         if unknown:
             raise SourceError(
-                f"the demo has no repository {unknown[0]}; it has {', '.join(sorted(known['name'])[:5])}, …"
+                f"the demo has no repository {unknown[0]}; it has {', '.join(sorted(repositories['name'])[:5])}, …"
             )
-        wanted = pl.col("partition_date").is_in(list(days))
+        of_days = pl.col("partition_date").is_in(list(days))
         if repos:
-            ids = known.filter(pl.col("name").is_in(list(repos)))["repo_id"].to_list()
-            wanted_repos = wanted & pl.col("repo_id").is_in(ids)
+            ids = repositories.filter(pl.col("name").is_in(list(repos)))["repo_id"].to_list()
+            of_repos = of_days & pl.col("repo_id").is_in(ids)
         staged: dict[str, list[Path]] = {}
         for n, table in enumerate(tables):
             rows = pl.scan_parquet(world / f"{table}.parquet")
-            rows = rows.filter(wanted_repos if repos and table != "users" else wanted)
+            rows = rows.filter(of_repos if repos and table != "users" else of_days)
             staged[table] = [folder / f"{table}.parquet"]
             rows.sink_parquet(staged[table][0], compression="lz4")
             progress("staging the demo", n + 1, len(tables))

@@ -55,12 +55,12 @@ _REPLIES = (
 
 def titles(rng: np.random.Generator, kind: str, *, conventional: bool) -> np.ndarray:
     """A pool of `POOL_SIZE` titles of one kind, with a conventional-commit prefix or in plain words."""
-    verbs, things, places = (
+    verbs, objects, places = (
         rng.choice(words, POOL_SIZE) for words in (_VERBS[kind], np.array(_THINGS), np.array(_PLACES))
     )
     if conventional:
-        return np.array([f"{PREFIXES[kind]}: {v} {t} in {p}" for v, t, p in zip(verbs, things, places, strict=True)])
-    return np.array([f"{v.capitalize()} {t} in {p}" for v, t, p in zip(verbs, things, places, strict=True)])
+        return np.array([f"{PREFIXES[kind]}: {v} {t} in {p}" for v, t, p in zip(verbs, objects, places, strict=True)])
+    return np.array([f"{v.capitalize()} {t} in {p}" for v, t, p in zip(verbs, objects, places, strict=True)])
 
 
 def bodies(rng: np.random.Generator, *, careful: bool) -> np.ndarray:

@@ -113,10 +113,10 @@ def populate(rng: np.random.Generator, n_prs: int, days: int, first_day: date) -
     members, arrivals, activity, core = [], [], [], []
     for r in range(n_repos):
         size = max(6, round(len(humans) * share[r] * 1.15))
-        here = rng.choice(humans, size, replace=False)
+        contributors = rng.choice(humans, size, replace=False)
         arrival = np.sort(rng.uniform(-0.6 * days * DAY, 0.95 * days * DAY, size))
         arrival[:3] = -days * DAY
-        members.append(here)
+        members.append(contributors)
         arrivals.append(arrival)
         activity.append(rng.pareto(1.3, size) + 0.2)
         core.append(np.arange(size) < max(2, size // 12))
@@ -166,11 +166,11 @@ def authors(
     user = np.zeros(len(repo), dtype=np.int64)
     is_core = np.zeros(len(repo), dtype=bool)
     for r in range(len(repos.share)):
-        mine = np.flatnonzero(repo == r)
+        rows = np.flatnonzero(repo == r)
         weights = np.cumsum(repos.activity[r])
-        present = np.searchsorted(repos.arrivals[r], opened[mine], side="right")
-        slot = np.searchsorted(weights, rng.random(len(mine)) * weights[present - 1])
-        user[mine], is_core[mine] = repos.members[r][slot], repos.core[r][slot]
+        present = np.searchsorted(repos.arrivals[r], opened[rows], side="right")
+        slot = np.searchsorted(weights, rng.random(len(rows)) * weights[present - 1])
+        user[rows], is_core[rows] = repos.members[r][slot], repos.core[r][slot]
     is_bot = rng.random(len(repo)) < bot_share
     user[is_bot] = rng.integers(0, people.is_bot.sum(), int(is_bot.sum()))
     is_core[is_bot] = False

@@ -136,14 +136,14 @@ class FakeGitHub:
         now = self.clock.now()
         if self.tokens is not None and token not in self.tokens:
             return 401, {}, _json({"message": "Bad credentials"}), 0, ""
-        left, reset = self._left.get(token, (self.points or 10**9, now + timedelta(hours=1)))
+        points_left, reset = self._left.get(token, (self.points or 10**9, now + timedelta(hours=1)))
         if reset <= now:
-            left, reset = self.points or 10**9, now + timedelta(hours=1)
+            points_left, reset = self.points or 10**9, now + timedelta(hours=1)
         if self._blocked.get(token, now) > now:
             self.while_limited += 1
             return 403, {}, _json(_SECONDARY), 0, ""
         epoch = str(int(reset.replace(tzinfo=UTC).timestamp()))
-        limits = {"x-ratelimit-remaining": str(left), "x-ratelimit-reset": epoch}
+        limits = {"x-ratelimit-remaining": str(points_left), "x-ratelimit-reset": epoch}
         fault = self.faults.pop(0) if self.faults else None
         if fault is None and self.random.random() < self.fault_rate:
             fault = self.random.choice(_RANDOM)
@@ -177,15 +177,15 @@ class FakeGitHub:
         if nodes > NODE_LIMIT:
             error = {"type": "MAX_NODE_LIMIT_EXCEEDED", "message": f"{nodes} nodes"}
             return 200, limits, _json({"errors": [error]}), 0, ""
-        if left < points:
-            self.while_limited += left <= 0
+        if points_left < points:
+            self.while_limited += points_left <= 0
             self._left[token] = (0, reset)
             error = {"type": "RATE_LIMITED", "message": "API rate limit exceeded"}
             return 200, limits | {"x-ratelimit-remaining": "0"}, _json({"errors": [error]}), 0, ""
-        left -= points
-        self._left[token] = (left, reset)
+        points_left -= points
+        self._left[token] = (points_left, reset)
         quota = self.points or 10**9
-        self.engine.budget = lambda: {"cost": points, "limit": quota, "remaining": left, "resetAt": stamp(reset)}
+        self.engine.budget = lambda: {"cost": points, "limit": quota, "remaining": points_left, "resetAt": stamp(reset)}
         try:
             body = self.engine.execute(parsed, variables)
         except ServerFault as error:
@@ -215,9 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if self.path.endswith("/access_tokens"):
             return self._installation_token()
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         token = self.headers.get("Authorization", "").partition(" ")[2]
-        status, headers, body, fault = self.fake.answer(token, asked["query"], asked.get("variables") or {})
+        status, headers, body, fault = self.fake.answer(token, request["query"], request.get("variables") or {})
         if self.fake.latency_s:
             time.sleep(self.fake.latency_s)
         if fault == "hang":
@@ -262,11 +262,11 @@ class _Handler(BaseHTTPRequestHandler):
         """`GET /repos/{owner}/{name}/pulls/{number}` as a diff."""
         pieces = self.path.strip("/").split("/")
         repo = self.fake.world.repos.get("/".join(pieces[1:3]).lower()) if len(pieces) == 5 else None
-        found = [pr for pr in (repo or {}).get("_pullRequests", ()) if str(pr["number"]) == pieces[4]]
+        matching = [pr for pr in (repo or {}).get("_pullRequests", ()) if str(pr["number"]) == pieces[4]]
         with self.fake._lock:
-            self.fake.log.append((f"GET {self.path}", 200 if found else 404, 0))
-        body = found[0].get("_diff", _DIFF).encode() if found else _json({"message": "Not Found"})
-        self.send_response(200 if found else 404)
+            self.fake.log.append((f"GET {self.path}", 200 if matching else 404, 0))
+        body = matching[0].get("_diff", _DIFF).encode() if matching else _json({"message": "Not Found"})
+        self.send_response(200 if matching else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -286,9 +286,9 @@ _DIFF = "diff --git a/src/a.py b/src/a.py\n--- a/src/a.py\n+++ b/src/a.py\n@@ -1
 
 def _break(body: dict[str, Any]) -> None:
     """Make the first node of the first search null, as GitHub does when it fails to compute one."""
-    found = (body["data"].get("item_0") or {}).get("nodes")
-    if found:
-        found[0] = None
+    nodes = (body["data"].get("item_0") or {}).get("nodes")
+    if nodes:
+        nodes[0] = None
         error = {"message": "Something broke.", "type": "INTERNAL", "path": ["item_0", "nodes", 0]}
         body["errors"] = [*body.get("errors", ()), error]
 

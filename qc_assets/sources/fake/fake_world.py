@@ -122,12 +122,12 @@ class World:
         if thread is None:
             thread = self.add("PullRequestReviewThread", _comments=[])
             pr["_reviewThreads"].append(thread)
-        first = thread["_comments"][0] if thread["_comments"] else None
+        first_comment = thread["_comments"][0] if thread["_comments"] else None
         comment = self.add(
             "PullRequestReviewComment",
             **(
                 _written(when)
-                | {"path": "src/a.py", "diffHunk": "@@ -1 +1 @@\n-a\n+b", "replyTo": first}
+                | {"path": "src/a.py", "diffHunk": "@@ -1 +1 @@\n-a\n+b", "replyTo": first_comment}
                 | {"pullRequestReview": pr["_reviews"][0] if pr["_reviews"] else None, "_thread": thread}
                 | fields
             ),
@@ -146,8 +146,8 @@ class World:
         return event
 
     def items(self) -> Iterable[Node]:
-        seen = {id(repo): repo for repo in self.repos.values()}
-        return [item for repo in seen.values() for name in ("_pullRequests", "_issues") for item in repo[name]]
+        repos = {id(repo): repo for repo in self.repos.values()}
+        return [item for repo in repos.values() for name in ("_pullRequests", "_issues") for item in repo[name]]
 
 
 _PR = {"isDraft": False, "mergedAt": None, "additions": 10, "deletions": 2, "changedFiles": 1}

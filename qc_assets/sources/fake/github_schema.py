@@ -102,8 +102,8 @@ class Engine:
         if name in self.poison.get(source.get("id", ""), ()):
             raise ServerFault(502)
         if name == "issueOrPullRequest":
-            found = [i for k in ("_pullRequests", "_issues") for i in source[k] if i["number"] == arguments["number"]]
-            return found[0] if found else None
+            items = (item for kind in ("_pullRequests", "_issues") for item in source[kind])
+            return next((item for item in items if item["number"] == arguments["number"]), None)
         if f"_{name}" in source:
             return self._connection(source, name, arguments)
         if name == "issueState":
@@ -117,13 +117,13 @@ class Engine:
     def _connection(self, source: Node, name: str, arguments: Mapping[str, Any]) -> Node:
         nodes = source[f"_{name}"]
         if arguments.get("itemTypes"):
-            wanted = {kind.replace("_", "").lower() for kind in arguments["itemTypes"]}
-            nodes = [node for node in nodes if node["__typename"].lower() in wanted]
+            typenames = {kind.replace("_", "").lower() for kind in arguments["itemTypes"]}
+            nodes = [node for node in nodes if node["__typename"].lower() in typenames]
         order = arguments.get("orderBy")
         if order:
             key = {"UPDATED_AT": "updatedAt", "CREATED_AT": "createdAt"}[order["field"]]
             nodes = sorted(nodes, key=lambda node: node.get(key, ""), reverse=order["direction"] == "DESC")
-        return page(nodes, arguments, len(nodes)) | {"totalCount": len(nodes), "filteredCount": len(nodes)}
+        return cut_page(nodes, arguments, len(nodes)) | {"totalCount": len(nodes), "filteredCount": len(nodes)}
 
     def _root_rateLimit(self, info: GraphQLResolveInfo, **_: Any) -> Any:
         return self.budget()
@@ -144,53 +144,53 @@ class Engine:
         return self.world.nodes[id]
 
     def _root_search(self, info: GraphQLResolveInfo, query: str, type: str, **arguments: Any) -> Node:
-        said: dict[str, list[str]] = {}
+        qualifiers: dict[str, list[str]] = {}
         for word in shlex.split(query):
             key, _, value = word.partition(":")
-            said.setdefault(key, []).append(value)
+            qualifiers.setdefault(key, []).append(value)
         if type == "REPOSITORY":
-            return self._repositories(said, arguments)
-        found = self._items(said)
-        shown = page(found[:SEARCH_LIMIT], arguments, min(len(found), SEARCH_LIMIT))
+            return self._repositories(qualifiers, arguments)
+        results = self._items(qualifiers)
+        shown = cut_page(results[:SEARCH_LIMIT], arguments, min(len(results), SEARCH_LIMIT))
         if _asks(info, "reviewThreads") and len(shown["nodes"]) > self.heaviest:
             raise ServerFault(502)
         if self.stuck and arguments.get("after"):
             shown["pageInfo"] = {"hasNextPage": True, "endCursor": arguments["after"]}
         nodes = [None if node["id"] in self.broken and _asks(info, "title") else node for node in shown["nodes"]]
-        return shown | {"issueCount": len(found), "nodes": nodes}
+        return shown | {"issueCount": len(results), "nodes": nodes}
 
-    def _items(self, said: Mapping[str, list[str]]) -> list[Node]:
-        repos = [self.world.repos.get(name.lower()) for name in said.get("repo", ())]
-        kind = "_pullRequests" if "pr" in said["is"] else "_issues"
-        start, _, end = said.get("updated", ["..~"])[0].partition("..")
-        merged = said.get("merged", [""])[0].removeprefix(">=")
+    def _items(self, qualifiers: Mapping[str, list[str]]) -> list[Node]:
+        repos = [self.world.repos.get(name.lower()) for name in qualifiers.get("repo", ())]
+        kind = "_pullRequests" if "pr" in qualifiers["is"] else "_issues"
+        start, _, end = qualifiers.get("updated", ["..~"])[0].partition("..")
+        merged = qualifiers.get("merged", [""])[0].removeprefix(">=")
         # A search knows a renamed repository under its new name only.
-        found = [
+        items = [
             item
-            for repo, name in zip(repos, said.get("repo", ()), strict=True)
+            for repo, name in zip(repos, qualifiers.get("repo", ()), strict=True)
             if repo is not None and repo["nameWithOwner"].lower() == name.lower() and not repo["isPrivate"]
             for item in repo[kind]
             if start <= item["updatedAt"] <= end
-            and ("merged" not in said["is"] or (item.get("mergedAt") or "") >= max(merged, "0"))
+            and ("merged" not in qualifiers["is"] or (item.get("mergedAt") or "") >= max(merged, "0"))
         ]
-        return sorted(found, key=lambda item: (item["createdAt"], item["id"]))
+        return sorted(items, key=lambda item: (item["createdAt"], item["id"]))
 
-    def _repositories(self, said: Mapping[str, list[str]], arguments: Mapping[str, Any]) -> Node:
-        low, _, high = said["stars"][0].partition("..")
-        least, most = int(low.removeprefix(">=")), int(high) if high else 10**9
-        seen = {id(repo): repo for repo in self.world.repos.values()}.values()
-        found = [
+    def _repositories(self, qualifiers: Mapping[str, list[str]], arguments: Mapping[str, Any]) -> Node:
+        low, _, high = qualifiers["stars"][0].partition("..")
+        min_stars, max_stars = int(low.removeprefix(">=")), int(high) if high else 10**9
+        repos = {id(repo): repo for repo in self.world.repos.values()}.values()
+        matching = [
             repo
-            for repo in seen
-            if least <= repo["stargazerCount"] <= most
-            and ((repo["primaryLanguage"] or {}).get("name", "").lower() in [v.lower() for v in said["language"]])
-            and repo["pushedAt"] >= said["pushed"][0].removeprefix(">=")
+            for repo in repos
+            if min_stars <= repo["stargazerCount"] <= max_stars
+            and ((repo["primaryLanguage"] or {}).get("name", "").lower() in [v.lower() for v in qualifiers["language"]])
+            and repo["pushedAt"] >= qualifiers["pushed"][0].removeprefix(">=")
             and not repo["isArchived"]
             and not repo["isFork"]
         ]
-        found.sort(key=lambda repo: (-repo["stargazerCount"], repo["databaseId"]))
-        shown = page(found[:SEARCH_LIMIT], arguments, min(len(found), SEARCH_LIMIT))
-        return shown | {"repositoryCount": len(found)}
+        matching.sort(key=lambda repo: (-repo["stargazerCount"], repo["databaseId"]))
+        shown = cut_page(matching[:SEARCH_LIMIT], arguments, min(len(matching), SEARCH_LIMIT))
+        return shown | {"repositoryCount": len(matching)}
 
 
 def _asks(info: GraphQLResolveInfo, name: str) -> bool:
@@ -208,7 +208,7 @@ def _asks(info: GraphQLResolveInfo, name: str) -> bool:
     return any(within(node) for node in info.field_nodes)
 
 
-def page(nodes: list[Node], arguments: Mapping[str, Any], total: int) -> Node:
+def cut_page(nodes: list[Node], arguments: Mapping[str, Any], total: int) -> Node:
     """A slice of a list as a connection, with opaque cursors."""
     if arguments.get("last"):
         shown = nodes[-arguments["last"] :]
