@@ -75,8 +75,8 @@ def fake_github(
 ) -> None:
     """Serve a synthetic GitHub that speaks the public GraphQL schema, to try the github source without a token."""
     try:
+        from qc_assets.sources.fake.demo_on_github import from_demo
         from qc_assets.sources.fake.fake_server import FakeGitHub
-        from qc_assets.sources.fake.fake_world import from_demo
         from qc_assets.sources.fake.github_schema import load_schema
     except ImportError as error:
         raise QcError("the fake is part of the tests: run this in a checkout of the project") from error

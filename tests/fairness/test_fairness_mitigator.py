@@ -17,6 +17,7 @@ from qc_assets.learning.trained import Options
 from qc_assets.learning.training import train
 from qc_assets.sources.demo import world as demo_world
 from qc_assets.sources.demo.knobs import Bias
+from qc_assets.sources.demo.population import populate
 from tests.learning.test_models import SMALL, rows
 
 FIRST = date(2024, 1, 1)
@@ -46,7 +47,7 @@ def test_resampling_brings_small_groups_up_and_keeps_every_row(kind: str) -> Non
 def planted(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, pl.DataFrame]:
     """Features, true probabilities and labels of a world that judges newcomers more harshly."""
     rng = np.random.default_rng(seed)
-    people, repos = demo_world.populate(rng, 6_000, 240, FIRST)
+    people, repos = populate(rng, 6_000, 240, FIRST)
     prs = demo_world.pull_requests(rng, people, repos, 6_000, 240, FIRST, Bias("newcomers", -1.0))
     groups = prs.select(group=pl.when(pl.col("prior") == 0).then(pl.lit("new")).otherwise(pl.lit("known")))
     x = np.column_stack(

@@ -10,6 +10,7 @@ from qc_assets.errors import SourceError
 from qc_assets.fairness import BiasAnalyzer, DataSlicer
 from qc_assets.sources.demo import world as demo_world
 from qc_assets.sources.demo.knobs import Bias
+from qc_assets.sources.demo.population import populate
 from qc_assets.sources.demo.source import DemoSource
 
 SEEDS = 100
@@ -21,7 +22,7 @@ FIRST = date(2024, 1, 1)
 def world(seed: int, bias: Bias | None) -> pl.DataFrame:
     """People's pull requests of a demo world: what they would deserve, and how they were judged."""
     rng = np.random.default_rng(seed)
-    people, repos = demo_world.populate(rng, PRS, 240, FIRST)
+    people, repos = populate(rng, PRS, 240, FIRST)
     prs = demo_world.pull_requests(rng, people, repos, PRS, 240, FIRST, bias)
     names = repos.frame["name"].to_numpy()
     return prs.select(

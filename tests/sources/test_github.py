@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from graphql import parse, validate
 
+from qc_assets.sources.fake.demo_on_github import from_demo
 from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
-from qc_assets.sources.fake.fake_world import World, from_demo, ordinary, stamp, user
+from qc_assets.sources.fake.fake_world import World, ordinary, stamp, user
 from qc_assets.sources.github.query import Part, join, operations
 from qc_assets.store.schema import columns
 from qc_assets.store.warehouse import Warehouse

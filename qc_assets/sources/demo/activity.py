@@ -10,7 +10,7 @@ import polars as pl
 
 from qc_assets.sources.demo import text
 from qc_assets.sources.demo.comments import review_comments
-from qc_assets.sources.demo.world import DAY, People, Repositories
+from qc_assets.sources.demo.population import DAY, People, Repositories
 
 _HOUR = 3600.0
 

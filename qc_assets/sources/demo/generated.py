@@ -5,9 +5,9 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from qc_assets.sources.demo import activity, code, world
+from qc_assets.sources.demo import activity, code, population, world
 from qc_assets.sources.demo.knobs import Bias
-from qc_assets.sources.demo.world import DAY
+from qc_assets.sources.demo.population import DAY
 
 ISSUES_PER_PR = 0.8
 
@@ -29,7 +29,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         changed).
     """
     rng = np.random.default_rng(seed)
-    people, repos = world.populate(rng, n_prs, days, first_day)
+    people, repos = population.populate(rng, n_prs, days, first_day)
     prs = world.pull_requests(rng, people, repos, n_prs, days, first_day, Bias.parse(bias))
     issues = world.issues(rng, people, repos, round(n_prs * ISSUES_PER_PR), days, first_day)
     prs, issues = _number(prs, issues)
@@ -113,7 +113,7 @@ def _moment(frame: pl.DataFrame, column: str) -> pl.DataFrame:
 class _Dress:
     """Turns seconds into timestamps and user indices into accounts, and adds the columns every raw table has."""
 
-    def __init__(self, days: int, first_day: date, people: world.People) -> None:
+    def __init__(self, days: int, first_day: date, people: population.People) -> None:
         self.days = days
         self.start = datetime.combine(first_day, datetime.min.time())
         index = np.arange(len(people.logins))
