@@ -1,0 +1,41 @@
+"""What the documents name exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Made by the programs, or carried by the wheel only.
+ELSEWHERE = {"warehouse/qc.duckdb", "qc_assets/_warehouse"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_a_document_names_exists(document: Path) -> None:
+    # A recipe of extending.md makes files that are not there before.
+    text = re.sub(r"^```\w*\n.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"`((?:qc_assets|warehouse|tests|docs|benchmarks|notebooks)/[\w./]*)`", text))
+    assert {name for name in named - ELSEWHERE if not (ROOT / name).exists()} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_or_a_heading_leads_somewhere(document: Path) -> None:
+    for file, _, heading in re.findall(r"\]\(((?!https?:)[^)#]*)(#([^)]+))?\)", document.read_text()):
+        target = (document.parent / file) if file else document
+        assert target.is_file(), f"{document.name}: {file}"
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), flags=re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in headings}
+            assert heading in anchors, f"{document.name}: {file}#{heading}"
+
+
+def test_the_readme_names_every_command() -> None:
+    import typer
+
+    from qc_assets.cli.main import app
+
+    commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    named = set(re.findall(r"`qc ([a-z-]+)", (ROOT / "README.md").read_text()))
+    assert commands - named == set()
