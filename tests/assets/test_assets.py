@@ -129,6 +129,7 @@ def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settin
             assert columns and all(column.description for column in columns), spec.key
 
 
+@pytest.mark.slow
 def test_one_partition_and_a_subset_of_tables(make_settings: Any) -> None:
     settings = make_settings()
     run_job(settings, "ingest", days=[FIRST + timedelta(days=3)], selection=["raw/issues"])
@@ -148,6 +149,7 @@ def archive(make_settings: Any, tmp_path: Path, lines: list[Any], **changes: Any
     return make_settings(source="gharchive", gharchive_dir=hours, **changes)
 
 
+@pytest.mark.slow
 def test_the_check_fails_when_more_than_one_percent_of_lines_are_bad(make_settings: Any, tmp_path: Path) -> None:
     good = [
         event("IssuesEvent", "2024-05-01T00:00:00Z", {"action": "opened", "issue": issue(n)}, number=n)
@@ -161,6 +163,7 @@ def test_the_check_fails_when_more_than_one_percent_of_lines_are_bad(make_settin
     assert Warehouse.from_settings(settings).query("SELECT count(*) FROM raw.issues").item() == 98
 
 
+@pytest.mark.slow
 def test_one_bad_line_in_a_hundred_passes(make_settings: Any, tmp_path: Path) -> None:
     good = [
         event("IssuesEvent", "2024-05-01T00:00:00Z", {"action": "opened", "issue": issue(n)}, number=n)
@@ -170,6 +173,7 @@ def test_one_bad_line_in_a_hundred_passes(make_settings: Any, tmp_path: Path) ->
     assert run_job(settings, "ingest", days=[date(2024, 5, 1)]).checks["raw/pull_requests: few_bad_lines"][0] is True
 
 
+@pytest.mark.slow
 def test_a_real_hour_is_too_little_to_train_on_and_says_so(make_settings: Any, shared_hour: Path) -> None:
     settings = make_settings(source="gharchive", gharchive_dir=shared_hour, end_date=date(2015, 1, 1))
     result = run_job(settings, "main", days=[date(2015, 1, 1)], ops=QUICK)
@@ -205,6 +209,7 @@ def landed(settings: Settings, *days: int) -> None:
     run_job(settings, "ingest", days=chosen, ops={"raw_tables": {"config": {"refresh": True}}})
 
 
+@pytest.mark.slow
 def test_the_sensor_retrains_once_enough_new_partitions_have_landed(instance: Any) -> None:
     settings, opened = instance
     answer, cursor = evaluate(settings, opened, None)
@@ -225,6 +230,7 @@ def test_the_sensor_retrains_once_enough_new_partitions_have_landed(instance: An
     assert third.run_key != answer.run_key
 
 
+@pytest.mark.slow
 def test_training_by_hand_resets_the_count(instance: Any) -> None:
     settings, opened = instance
     landed(settings, 0, 1)
@@ -234,6 +240,7 @@ def test_training_by_hand_resets_the_count(instance: Any) -> None:
     assert "2 new days" in answer.skip_message
 
 
+@pytest.mark.slow
 def test_the_sensor_retrains_when_the_last_training_is_too_long_ago(instance: Any) -> None:
     settings, opened = instance
     landed(settings, 0)
@@ -310,6 +317,7 @@ def test_every_raw_table_is_an_asset(make_settings: Any) -> None:
     assert {tables.key(f"raw.{table}") for table in RAW_TABLES} <= set(graph.get_all_asset_keys())
 
 
+@pytest.mark.slow
 def test_dagster_accepts_the_checkout(make_settings: Any, tmp_path: Path) -> None:
     dagster = Path(sys.executable).with_name("dagster")
     home = dagster_home(make_settings())

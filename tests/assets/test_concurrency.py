@@ -77,6 +77,7 @@ def test_60_partitions_by_8_parallel_runs_while_another_process_reads(tmp_path: 
     assert parallel.snapshot(tables) == Warehouse.from_settings(at_once).snapshot(tables)
 
 
+@pytest.mark.slow
 def test_threads_of_one_process_may_read_and_write_at_the_same_time(
     make_settings: Callable[..., Settings],
 ) -> None:

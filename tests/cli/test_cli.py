@@ -34,6 +34,7 @@ def qc(tmp_path: Path) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_backfill_then_look_then_export(qc: Any, tmp_path: Path) -> None:
     first = qc("backfill", "--from", "2024-01-01", "--to", "2024-01-14", "--json")
     assert first.returncode == 0, first.stderr
@@ -65,6 +66,7 @@ def one_line_error(done: "subprocess.CompletedProcess[str]") -> str:
     return " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_errors_are_one_line_that_says_how_to_mend(qc: Any) -> None:
     assert "run `qc demo` or `qc backfill`" in one_line_error(qc("sql", "SELECT 1"))
     assert "QC_SOURCE='gitlab'" in one_line_error(qc("status", QC_SOURCE="gitlab"))
@@ -79,6 +81,7 @@ def test_errors_are_one_line_that_says_how_to_mend(qc: Any) -> None:
     assert "Traceback" in qc("--debug", "train", "p1").stderr
 
 
+@pytest.mark.slow
 def test_sql_reads_and_does_not_write(qc: Any) -> None:
     assert qc("backfill", "--from", "2024-01-01", "--to", "2024-01-02").returncode == 0
     assert "read-only" in one_line_error(qc("sql", "DROP TABLE raw.users"))
@@ -119,6 +122,7 @@ def test_help_names_every_command(qc: Any) -> None:
         assert command in text
 
 
+@pytest.mark.slow
 def test_train_names_what_it_could_have_meant(qc: Any) -> None:
     both = one_line_error(qc("train", "p0", "--model-name", "close_in_7_days"))
     assert "MODEL is p0 and --model-name close_in_7_days: name one" in both
@@ -129,6 +133,7 @@ def test_train_names_what_it_could_have_meant(qc: Any) -> None:
     assert "no model p1" in one_line_error(qc("rollback", "p1"))
 
 
+@pytest.mark.slow
 def test_labels_are_imported_and_reported(qc: Any, tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text("body,category\nTypo,documentation\nWhy?,nonsense\n")

@@ -84,6 +84,7 @@ def rows(*bodies: str, repos: tuple[int, ...] = ()) -> pl.DataFrame:
     )
 
 
+@pytest.mark.slow
 def test_comments_are_compared_with_exemplars_and_with_earlier_ones() -> None:
     leak = "The file handle leaks if parsing raises an exception; close it in a finally block."
     judge = CommentFilter(cached_encoder().encode).judge

@@ -61,6 +61,7 @@ def test_only_the_newest_pull_requests_are_mined(warehouse: Warehouse) -> None:
     assert comments(warehouse, "batch_0001", 2)["number"].to_list() == [4, 4, 5, 5]
 
 
+@pytest.mark.slow
 def test_a_real_hour(make_settings: Any, shared_hour: Path) -> None:
     settings = make_settings(source="gharchive", gharchive_dir=shared_hour)
     store = Warehouse.from_settings(settings)

@@ -21,6 +21,7 @@ OUTCOMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["pull_requests", "issues"])
 @settings(max_examples=40, deadline=None)
 @given(rows=histories.histories(), data=st.data())

@@ -43,6 +43,7 @@ def material(spec: ModelSpec, n: int = 600) -> tuple[Dataset, Any, dict[str, Any
     return data, known, context
 
 
+@pytest.mark.slow
 @each
 def test_bundles_answer_the_same_after_loading(spec: ModelSpec, candidate: Candidate, tmp_path: Path) -> None:
     spec = small(spec)
@@ -58,6 +59,7 @@ def test_bundles_answer_the_same_after_loading(spec: ModelSpec, candidate: Candi
     assert loaded.is_synthetic is True
 
 
+@pytest.mark.slow
 @each
 def test_the_same_rows_and_seed_give_the_same_scores_to_the_last_digit(spec: ModelSpec, candidate: Candidate) -> None:
     spec = small(spec)

@@ -146,6 +146,7 @@ def test_training_twice_gives_the_same_predictions(trained: training.Trained) ->
     assert np.array_equal(again.best.predictions, trained.best.predictions)
 
 
+@pytest.mark.slow
 def test_optuna_searches_when_not_quick() -> None:
     data = dataset(n=600)
     quick = training.train(SMALL, data, OPTIONS)

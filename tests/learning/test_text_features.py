@@ -41,6 +41,7 @@ def helped() -> training.Trained:
     return training.train(SPEC, Dataset.from_frame(SPEC, frame(telling=True)), OPTIONS)
 
 
+@pytest.mark.slow
 def test_texts_that_help_are_taken_and_those_that_do_not_are_left(helped: training.Trained) -> None:
     assert helped.best.kind == "lightgbm_with_texts"
     assert helped.texts is not None
@@ -89,6 +90,7 @@ def test_components_come_from_the_train_window_alone(helped: training.Trained) -
     assert np.allclose(TextReducer.fit(later[helped.split.train], SPEC.texts).components, again.components)
 
 
+@pytest.mark.slow
 def test_mlflow_serves_a_model_with_texts(tmp_path: Path) -> None:
     import mlflow
 

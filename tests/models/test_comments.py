@@ -129,6 +129,7 @@ def test_feedback_beats_files_and_nobody_s_guess_is_a_label(warehouse: Warehouse
     assert checks["rows"] == checks["raw_rows"] == 6 and checks["impossible"] == 0
 
 
+@pytest.mark.slow
 def test_fast_embeddings_are_those_of_sentence_transformers() -> None:
     from sentence_transformers import SentenceTransformer
 
@@ -190,6 +191,7 @@ def test_temperature_repairs_overconfidence() -> None:
     assert np.abs(fitted(sharp) - p).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_categories_are_learnt_through_the_lifecycle_and_doubt_is_said(tmp_path: Path) -> None:
     data = Dataset.from_frame(SPEC, comments(500))
     options = training.Options(quick=True, resamples=50)

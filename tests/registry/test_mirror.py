@@ -32,6 +32,7 @@ def champion(store: Warehouse) -> int:
     return store.query("SELECT version FROM ml.model_versions WHERE status = 'champion'").item()
 
 
+@pytest.mark.slow
 def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: Warehouse, registry: Registry) -> None:
     frame = rows(n=1_500)
     assert train(warehouse, registry, frame).decision.promote
@@ -71,6 +72,7 @@ def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: W
     assert mirror.roll_back(warehouse, registry, "p0") == (3, 1), "back to whom it replaced"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_rolled_back_says_why(warehouse: Warehouse, registry: Registry) -> None:
     with pytest.raises(QcError, match="p0 has no champion to roll back from"):
         mirror.roll_back(warehouse, registry, "p0")

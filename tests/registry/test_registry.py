@@ -22,6 +22,7 @@ def run(registry: Registry, frame: Any, **origin: str) -> lifecycle.TrainingOutc
     return lifecycle.run(SMALL, frame, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "abc"} | origin)
 
 
+@pytest.mark.slow
 def test_a_version_is_registered_explained_and_served_by_mlflow(registry: Registry) -> None:
     outcome = run(registry, rows(n=1_500), dagster_run_id="d-1")
     assert outcome.decision.promote
@@ -50,6 +51,7 @@ def test_a_version_is_registered_explained_and_served_by_mlflow(registry: Regist
     assert np.allclose(answer, champion[1].predict(frame))
 
 
+@pytest.mark.slow
 def test_no_file_of_a_version_is_a_pickle(registry: Registry, tmp_path: Path) -> None:
     run(registry, rows(n=800))
     files = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
@@ -57,6 +59,7 @@ def test_no_file_of_a_version_is_a_pickle(registry: Registry, tmp_path: Path) ->
     assert [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib", ".cloudpickle")] == []
 
 
+@pytest.mark.slow
 def test_a_regression_becomes_challenger_and_the_champion_stays(registry: Registry) -> None:
     assert run(registry, rows(n=1_500)).logged.version == 1  # type: ignore[union-attr]
     frame = rows(n=1_500)

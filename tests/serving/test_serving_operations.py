@@ -63,6 +63,7 @@ def test_a_key_that_can_be_guessed_is_refused(key: str) -> None:
         load_settings(api_key=key)
 
 
+@pytest.mark.slow
 def test_requests_may_be_so_large_and_so_many(make_settings: Make) -> None:
     with client(make_settings(api_max_bytes=1_000, api_rate="20/hour")) as api:
         assert api.post("/predict", content=b" " * 1_001).status_code == 413

@@ -64,6 +64,7 @@ def test_days_outside_of_the_world_are_refused(make_settings) -> None:
         load(Warehouse.from_settings(settings), source, [date(2025, 1, 1)])
 
 
+@pytest.mark.slow
 def test_loading_in_any_pieces_gives_the_same_tables(make_settings, tmp_path) -> None:
     settings = make_settings()
     source = DemoSource.from_settings(settings)
@@ -77,6 +78,7 @@ def test_loading_in_any_pieces_gives_the_same_tables(make_settings, tmp_path) ->
     assert whole.query("SELECT count(*) FROM raw.pull_requests").item() == 300
 
 
+@pytest.mark.slow
 def test_another_world_replaces_the_old_one_instead_of_mixing_with_it(make_settings) -> None:
     first, second = make_settings(), make_settings(demo_prs=200, seed=5)
     warehouse = Warehouse.from_settings(first)

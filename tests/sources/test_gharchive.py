@@ -62,6 +62,7 @@ def test_the_real_hour_gives_the_exact_counts(make_settings: Any, shared_hour: P
     ]
 
 
+@pytest.mark.slow
 def test_the_real_hour_loaded_twice_is_the_same(make_settings: Any, shared_hour: Path) -> None:
     settings = make_settings(source="gharchive", gharchive_dir=shared_hour)
     warehouse = Warehouse.from_settings(settings)
@@ -72,6 +73,7 @@ def test_the_real_hour_loaded_twice_is_the_same(make_settings: Any, shared_hour:
     assert warehouse.snapshot(tables) == first
 
 
+@pytest.mark.slow
 def test_cutting_a_large_day_into_slices_changes_nothing(
     make_settings: Any, shared_hour: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

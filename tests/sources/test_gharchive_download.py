@@ -25,6 +25,7 @@ def hours(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_downloads_resume_where_they_broke_off(make_settings: Any, hours: Path) -> None:
     lines = [
         event(ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(n)}, number=n) for n in range(1, 50)

@@ -37,6 +37,7 @@ def test_every_query_is_valid_in_the_public_schema_alone_and_joined(operation: s
         assert validate(public_schema(), parse(join(parts)[0])) == []
 
 
+@pytest.mark.slow
 def test_a_thousand_ordinary_pull_requests_cost_at_most_60_requests_and_350_points(
     world: World, clock: VirtualClock, warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_thousand_ordinary_pull_requests_cost_at_most_60_requests_and_350_poin
         assert fake.requests >= before + 40
 
 
+@pytest.mark.slow
 def test_two_thousand_quiet_repositories_cost_at_most_40_requests(
     world: World, clock: VirtualClock, warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -87,6 +89,7 @@ def test_small_repositories_share_a_search(
         assert fake.requests == 3  # a look, the counts, one search
 
 
+@pytest.mark.slow
 def test_the_demo_read_through_the_api_is_the_demo(clock: VirtualClock, warehouse: Warehouse, tmp_path: Path) -> None:
     from qc_assets.sources.demo.source import DemoSource
     from qc_assets.sources.loading import load
@@ -138,6 +141,7 @@ def test_a_repository_with_400_comments_on_one_pull_request_and_many_threads_els
     assert warehouse.query("SELECT count(in_reply_to_id) FROM raw.review_comments").item() == 150
 
 
+@pytest.mark.slow
 def test_a_window_of_2500_results_is_split_until_a_search_can_show_it(
     world: World, clock: VirtualClock, warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -254,6 +258,7 @@ def test_what_is_read_again_replaces_and_what_is_gone_is_marked(
     assert warehouse.query("SELECT title FROM raw.pull_requests WHERE number = 1").item() == "edited in silence"
 
 
+@pytest.mark.slow
 def test_readings_in_any_order_of_partitions_and_repeated_give_the_same_warehouse(
     clock: VirtualClock, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from qc_assets.store.warehouse import Warehouse
 from tests.github_runs import public_schema
 
 
+@pytest.mark.slow
 def test_discovery_feeds_ingestion_and_what_is_read_up_to_yesterday_is_covered(
     make_settings: Callable[..., Settings],
 ) -> None:

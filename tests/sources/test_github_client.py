@@ -160,6 +160,7 @@ def test_a_token_appears_in_no_file_and_no_output(tmp_path: Path) -> None:
         assert [path for path in files if secret.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_discovery_keeps_what_satisfies_the_rules_with_the_reason(warehouse: Warehouse, tmp_path: Path) -> None:
     clock, world = VirtualClock(NOW), World()
     recent = stamp(NOW - timedelta(days=2))

@@ -61,6 +61,7 @@ def assert_same(store: Warehouse, clean: dict[str, pl.DataFrame]) -> None:
     assert store.query("SELECT DISTINCT status FROM ops.ingest_log").rows() == [("done",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -232,6 +233,7 @@ def test_without_any_valid_token_the_run_says_so_and_goes_on_later(
     assert_same(warehouse, clean)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_with_a_clear_error_and_loses_nothing(
     clean: dict[str, pl.DataFrame],
     clock: VirtualClock,
