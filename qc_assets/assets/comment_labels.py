@@ -68,7 +68,7 @@ def label_by_truth(source: "Truthful", name: str, store: Warehouse) -> int:
             [name],
         )
     rows = comments.join(truth, on="comment_id").sort("comment_id")
-    found = rows.select(
+    new_labels = rows.select(
         pl.Series("label_id", [labels.label_id(name, row) for row in rows["comment_id"]], dtype=pl.Int64),
         "comment_id",
         "body",
@@ -79,4 +79,4 @@ def label_by_truth(source: "Truthful", name: str, store: Warehouse) -> int:
         "created_at",
         pl.col("created_at").alias("imported_at"),
     )
-    return labels.add(store, found).height
+    return labels.add(store, new_labels).height

@@ -69,17 +69,17 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
 
 
 def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
-    found = store.sql_file(f"features/{name}", section="checks").row(0, named=True)
+    counts = store.sql_file(f"features/{name}", section="checks").row(0, named=True)
     same_rows, possible = _promises(name)
     return [
         dg.AssetCheckResult(
             check_name=same_rows,
-            passed=found["rows"] == found["raw_rows"],
-            metadata={"rows": found["rows"], "rows of the raw table": found["raw_rows"]},
+            passed=counts["rows"] == counts["raw_rows"],
+            metadata={"rows": counts["rows"], "rows of the raw table": counts["raw_rows"]},
         ),
         dg.AssetCheckResult(
             check_name=possible,
-            passed=found["impossible"] == 0,
-            metadata={"impossible rows": found["impossible"]},
+            passed=counts["impossible"] == 0,
+            metadata={"impossible rows": counts["impossible"]},
         ),
     ]

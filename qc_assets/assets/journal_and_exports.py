@@ -41,10 +41,10 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         store = warehouse.open()
         new = bring_in(store, settings.journal, keep_days=settings.journal_days)
         totals = store.sql_file("ops/journal_imports", section="totals").row(0, named=True)
-        fresh = {"ml.feedback": new.feedback, "ml.outcomes": new.outcomes, "ml.payouts": new.payouts}
+        new_rows = {"ml.feedback": new.feedback, "ml.outcomes": new.outcomes, "ml.payouts": new.payouts}
         for table in _JOURNAL:
             if table != "ops.journal_imports":
-                counts = tables.row_count(totals[table.removeprefix("ml.")]) | {"new": fresh[table]}
+                counts = tables.row_count(totals[table.removeprefix("ml.")]) | {"new": new_rows[table]}
                 yield dg.MaterializeResult(asset_key=tables.key(table), metadata=counts)
         key = tables.key("ops.journal_imports")
         yield dg.MaterializeResult(
@@ -128,9 +128,9 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from qc_assets.serving import publish
 
         place = Place.from_settings(settings)
-        found = publish.champions(place, warehouse.open(), registry.open())
+        exported = publish.champions(place, warehouse.open(), registry.open())
         yield dg.MaterializeResult(
-            asset_key=champions, metadata={"place": place.url, "champions": tables.preview(found)}
+            asset_key=champions, metadata={"place": place.url, "champions": tables.preview(exported)}
         )
         counts = publish.predictions(place, warehouse.open())
         yield dg.MaterializeResult(asset_key=predictions, metadata={"place": place.url, "rows": tables.preview(counts)})

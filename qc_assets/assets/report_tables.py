@@ -61,11 +61,11 @@ def _alerts() -> dg.AssetsDefinition:
         store = warehouse.open()
         rows = store.rebuild("reports/alerts")
         frame = store.query("SELECT * FROM reports.alerts ORDER BY ALL")
-        mine = frame.filter((pl.col("dagster_run_id") == context.run_id) & pl.col("model").is_in(loud))
+        broken = frame.filter((pl.col("dagster_run_id") == context.run_id) & pl.col("model").is_in(loud))
         sentences = [
             f"{row['model']} version {row['version']} broke {row['gate']}: {row['detail']}; "
             + (f"version {row['champion']} stays champion" if row["champion"] else "it has no champion")
-            for row in mine.to_dicts()
+            for row in broken.to_dicts()
         ]
         yield dg.MaterializeResult(
             asset_key=key,

@@ -75,9 +75,9 @@ def import_file(
     now = now or now_utc()
     rows, bad = [], []
     for number, raw in enumerate(frame.iter_rows(named=True), 1):
-        found = {name: raw[column] if column else None for name, column in optional.items()}
+        extras = {name: raw[column] if column else None for name, column in optional.items()}
         try:
-            rows.append(_row(number, raw[text], raw[label], found, file.name, now))
+            rows.append(_row(number, raw[text], raw[label], extras, file.name, now))
         except ValueError as error:
             bad.append((number, str(error)))
     if not rows:
@@ -128,7 +128,7 @@ def _column(frame: pl.DataFrame, file: Path, what: str, names: Sequence[str]) ->
 
 
 def _row(
-    number: int, text: str | None, label: str | None, found: dict[str, str | None], origin: str, now: datetime
+    number: int, text: str | None, label: str | None, extras: dict[str, str | None], origin: str, now: datetime
 ) -> dict[str, Any]:
     body = (text or "").strip()
     if not body:
@@ -137,15 +137,15 @@ def _row(
     category = _SPELLINGS.get(plain, plain)
     if category not in CATEGORIES:
         raise ValueError(f"the category {label!r} is none of {', '.join(CATEGORIES)}")
-    created = found["created_at"]
+    created = extras["created_at"]
     # Ids of other systems than GitHub are not numbers, and mean nothing here.
-    comment = found["comment_id"]
+    comment = extras["comment_id"]
     comment_id = int(comment) if comment and comment.lstrip("-").isdigit() else None
     return {
-        "label_id": label_id(origin, body, found["path"], comment),
+        "label_id": label_id(origin, body, extras["path"], comment),
         "comment_id": comment_id,
         "body": body,
-        "path": found["path"],
+        "path": extras["path"],
         "category": category,
         "origin": origin,
         "row_number": number,

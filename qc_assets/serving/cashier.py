@@ -17,7 +17,7 @@ class PayoutRefusedError(QcError):
     """Nobody should be paid by this prediction."""
 
 
-def make_payout(serving: Serving, wanted: PayoutRequest) -> PayoutAnswer:
+def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
     """Compute a payout and write it down before it is answered; a refusal is written down, too.
 
     Raises:
@@ -25,17 +25,17 @@ def make_payout(serving: Serving, wanted: PayoutRequest) -> PayoutAnswer:
             it; or if the model knows only made-up data, and the warehouse does not.
         ConflictError: if the payout's identity was used for another request.
     """
-    request = wanted.model_dump(mode="json")
-    if wanted.payout_id is not None:
-        earlier = serving.journal.find("payout", wanted.payout_id)
+    request = order.model_dump(mode="json")
+    if order.payout_id is not None:
+        earlier = serving.journal.find("payout", order.payout_id)
         if earlier is not None:
-            return _the_same(wanted.payout_id, request, earlier)
-    predictions, (prediction,) = serving.predict("p0", [wanted.facts])
-    beta = wanted.beta if wanted.beta is not None else serving.settings.payout_beta
-    computed = payout(prediction["prediction"], wanted.value, beta)
+            return _the_same(order.payout_id, request, earlier)
+    predictions, (prediction,) = serving.predict("p0", [order.facts])
+    beta = order.beta if order.beta is not None else serving.settings.payout_beta
+    computed = payout(prediction["prediction"], order.value, beta)
     answer: dict[str, Any] = {
-        "task_id": wanted.facts.task_id,
-        "worker_id": wanted.facts.worker_id,
+        "task_id": order.facts.task_id,
+        "worker_id": order.facts.worker_id,
         "d1": str(computed.amount),
         "beta": str(computed.beta),
         "p0": str(computed.p0),
@@ -44,26 +44,26 @@ def make_payout(serving: Serving, wanted: PayoutRequest) -> PayoutAnswer:
         "is_synthetic": predictions.champion.bundle.is_synthetic,
     }
     audit = answer | {
-        "payout_id": wanted.payout_id,
+        "payout_id": order.payout_id,
         "repo_id": prediction["repo_id"],
         "number": prediction["number"],
         "request": request,
         "features": prediction["features"],
-        "allowed": [name for name in ("uncertain", "outdated") if getattr(wanted, f"allow_{name}")],
+        "allowed": [name for name in ("uncertain", "outdated") if getattr(order, f"allow_{name}")],
     }
     refused = objections(
         serving,
         prediction["answer"],
         predictions.champion,
-        uncertain=wanted.allow_uncertain,
-        outdated=wanted.allow_outdated,
+        uncertain=order.allow_uncertain,
+        outdated=order.allow_outdated,
     )
     if refused:
         serving.journal.write("payout", audit | {"d1": None, "refused": refused}, written_at=instant())
         raise PayoutRefusedError(refused)
-    earlier = serving.journal.write("payout", audit | {"refused": None}, written_at=instant(), key=wanted.payout_id)
-    if earlier is not None and wanted.payout_id is not None:  # another request of the same identity was quicker
-        return _the_same(wanted.payout_id, request, earlier)
+    earlier = serving.journal.write("payout", audit | {"refused": None}, written_at=instant(), key=order.payout_id)
+    if earlier is not None and order.payout_id is not None:  # another request of the same identity was quicker
+        return _the_same(order.payout_id, request, earlier)
     return PayoutAnswer(**answer)
 
 

@@ -98,26 +98,26 @@ class FeedbackAnswer(BaseModel):
     status: Literal["recorded", "known"]
 
 
-def accept(serving: Serving, given: Feedback) -> FeedbackAnswer:
+def accept(serving: Serving, statement: Feedback) -> FeedbackAnswer:
     """Write feedback down.
 
     Raises:
         UnknownTaskError: if the warehouse does not know the repository.
         ConflictError: if the identity was used for other feedback.
     """
-    repo, number = repository_and_number(given.task_id)
+    repo, number = repository_and_number(statement.task_id)
     repo_id = serving.ready().repo_id(repo)
     if repo_id is None:
         raise UnknownTaskError(f"the warehouse does not know the repository {repo}: backfill it first")
-    fields: dict[str, Any] = given.model_dump(mode="json")
+    fields: dict[str, Any] = statement.model_dump(mode="json")
     document = fields | {"repo_id": repo_id, "number": number, "given_at": fields["given_at"] or instant()}
-    known = serving.journal.write("feedback", document, written_at=instant(), key=given.feedback_id)
+    known = serving.journal.write("feedback", document, written_at=instant(), key=statement.feedback_id)
     if known is None:
-        return FeedbackAnswer(feedback_id=given.feedback_id, status="recorded")
+        return FeedbackAnswer(feedback_id=statement.feedback_id, status="recorded")
     different = [name for name, value in fields.items() if value != known[name] and (name, value) != ("given_at", None)]
     if different:
         raise ConflictError(
-            f"feedback_id {given.feedback_id!r} is known with another {', '.join(different)}: "
+            f"feedback_id {statement.feedback_id!r} is known with another {', '.join(different)}: "
             "to correct feedback, send it with a new feedback_id"
         )
-    return FeedbackAnswer(feedback_id=given.feedback_id, status="known")
+    return FeedbackAnswer(feedback_id=statement.feedback_id, status="known")

@@ -112,7 +112,7 @@ class RequestGuard:
             # Without a key, only this machine may ask; a page elsewhere could make a browser of it ask, too.
             if not is_loopback(headers.get(b"host", b"").decode("latin-1")):
                 raise Refused(403, "this server answers requests to this machine only: set QC_API_KEY to open it")
-        elif scope["path"] not in OPEN and not any(hmac.compare_digest(given, self._key) for given in _keys(headers)):
+        elif scope["path"] not in OPEN and not any(hmac.compare_digest(key, self._key) for key in _keys(headers)):
             # A browser asks for a password then: any user name, the key as password.
             challenge = {"WWW-Authenticate": 'Basic realm="qc-assets"'}
             raise Refused(401, "send the key of QC_API_KEY as X-API-Key or Authorization: Bearer", **challenge)
@@ -122,10 +122,10 @@ class RequestGuard:
             raise Refused(429, f"more than {self._rate} (QC_API_RATE): try again later", **{"Retry-After": str(wait)})
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        declared_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         parts, size = [], 0
         while True:
-            if size > self._most or (said.isdigit() and int(said) > self._most):
+            if size > self._most or (declared_length.isdigit() and int(declared_length) > self._most):
                 raise Refused(413, f"a request may have {self._most} bytes (QC_API_MAX_BYTES)")
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -137,16 +137,16 @@ class RequestGuard:
 
 
 def _keys(headers: dict[bytes, bytes]) -> list[bytes]:
-    found = [headers[b"x-api-key"]] if b"x-api-key" in headers else []
+    keys = [headers[b"x-api-key"]] if b"x-api-key" in headers else []
     kind, _, rest = headers.get(b"authorization", b"").partition(b" ")
     if kind.lower() == b"bearer":
-        found.append(rest.strip())
+        keys.append(rest.strip())
     elif kind.lower() == b"basic":
         try:
-            found.append(base64.b64decode(rest, validate=True).partition(b":")[2])
+            keys.append(base64.b64decode(rest, validate=True).partition(b":")[2])
         except binascii.Error:
-            return found
-    return found
+            return keys
+    return keys
 
 
 def _replay(body: bytes) -> Receive:

@@ -53,11 +53,11 @@ def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime |
     counts = dict.fromkeys(_ROWS, 0)
     while True:
         with store.write() as connection:
-            found = connection.execute("SELECT up_to FROM ops.journal_imports WHERE journal = ?", [name]).fetchone()
-            up_to = found[0] if found else 0
+            progress = connection.execute("SELECT up_to FROM ops.journal_imports WHERE journal = ?", [name]).fetchone()
+            up_to = progress[0] if progress else 0
             entries = journal_reader.entries_after(journal, up_to, list(_ROWS), _CHUNK)
-            for kind, (table, make) in _ROWS.items():
-                rows = [make(name, one) for one in entries if one["kind"] == kind]
+            for kind, (table, row_of) in _ROWS.items():
+                rows = [row_of(name, entry) for entry in entries if entry["kind"] == kind]
                 if rows:
                     put(connection, table, pl.DataFrame(rows, infer_schema_length=None))
                 counts[kind] += len(rows)
@@ -75,51 +75,53 @@ def _remember(connection: duckdb.DuckDBPyConnection, name: str, up_to: int, lost
 
 
 def _prediction(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    said = entry["document"]
-    same = ("model", "version", "repo_id", "number", "comment_id", "answer", "task_id", "worker_id", "latency_ms")
-    numbers = {name: None if said[name] is None else float(said[name]) for name in ("prediction", "lower", "upper")}
+    prediction = entry["document"]
+    copied = ("model", "version", "repo_id", "number", "comment_id", "answer", "task_id", "worker_id", "latency_ms")
+    numbers = {
+        name: None if prediction[name] is None else float(prediction[name]) for name in ("prediction", "lower", "upper")
+    }
     return (
-        {name: said[name] for name in same}
+        {name: prediction[name] for name in copied}
         | numbers
         | {
             "entry": f"{journal}:{entry['number']}",
             "role": "served",
-            "opened_at": datetime.fromisoformat(said["opened_at"] or entry["written_at"]),
+            "opened_at": datetime.fromisoformat(prediction["opened_at"] or entry["written_at"]),
             "predicted_at": datetime.fromisoformat(entry["written_at"]),
-            "as_of": said["as_of"] and datetime.fromisoformat(said["as_of"]),
-            "inputs": _inputs(said),
+            "as_of": prediction["as_of"] and datetime.fromisoformat(prediction["as_of"]),
+            "inputs": _inputs(prediction),
         }
     )
 
 
 def _feedback(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    given = entry["document"]
-    same = ("feedback_id", "model", "kind", "repo_id", "number", "comment_id", "label", "reason", "given_by")
-    return {name: given[name] for name in same} | {"given_at": datetime.fromisoformat(given["given_at"])}
+    feedback = entry["document"]
+    copied = ("feedback_id", "model", "kind", "repo_id", "number", "comment_id", "label", "reason", "given_by")
+    return {name: feedback[name] for name in copied} | {"given_at": datetime.fromisoformat(feedback["given_at"])}
 
 
 def _outcome(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    seen = entry["document"]
-    repo, number = repository_and_number(seen["task_id"])
-    decided_at = datetime.fromisoformat(seen["decided_at"])
+    outcome = entry["document"]
+    repo, number = repository_and_number(outcome["task_id"])
+    decided_at = datetime.fromisoformat(outcome["decided_at"])
     return {
         "repo": repo,
         "number": number,
-        "event": seen["event"],
-        "passed": seen["passed"],
+        "event": outcome["event"],
+        "passed": outcome["passed"],
         "decided_at": decided_at,
     }
 
 
 def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    paid = entry["document"]
-    same = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
+    payout = entry["document"]
+    copied = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
     exact = ("beta", "p0", "value", "d1")  # as text: DuckDB makes decimals of it
-    return {name: paid[name] for name in (*same, *exact)} | {
+    return {name: payout[name] for name in (*copied, *exact)} | {
         "entry": f"{journal}:{entry['number']}",
         "asked_at": datetime.fromisoformat(entry["written_at"]),
-        "version": int(paid["model_version"]),
-        "inputs": _inputs(paid),
+        "version": int(payout["model_version"]),
+        "inputs": _inputs(payout),
     }
 
 

@@ -22,7 +22,7 @@ def model_info(champions: Sequence[Champion], store: Warehouse) -> dict[str, Any
     Windows and metrics are those of ml.model_versions and ml.evaluations; if the warehouse cannot be read, or does
     not know the version, they are missing.
     """
-    return {one.model: _registered(one) | _recorded(one, store) for one in champions}
+    return {champion.model: _registered(champion) | _recorded(champion, store) for champion in champions}
 
 
 def _registered(champion: Champion) -> dict[str, Any]:

@@ -132,8 +132,8 @@ class Journal:
         """
         with self._lock, self._disk:
             self._refuse_if_closed()
-            if key is not None and (found := self._find(kind, key)) is not None:
-                return found
+            if key is not None and (earlier := self._find(kind, key)) is not None:
+                return earlier
             # In the order of numbers: what is lost is counted from the last number on the disk.
             self._put([*self._waiting, (self._next, kind, key, written_at, _text(document))])
             self._waiting.clear()
@@ -168,10 +168,10 @@ class Journal:
         self._accepted.close()
 
     def _find(self, kind: str, key: str) -> dict[str, Any] | None:
-        found = self._connection.execute(
+        entry = self._connection.execute(
             "SELECT document FROM entries WHERE kind = ? AND key = ?", [kind, key]
         ).fetchone()
-        return json.loads(found[0]) if found else None
+        return json.loads(entry[0]) if entry else None
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

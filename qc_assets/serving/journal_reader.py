@@ -25,14 +25,14 @@ def count_lost(path: Path) -> int:
         return connection.execute("SELECT coalesce(sum(entries), 0) FROM losses").fetchone()[0]
 
 
-def entries_after(path: Path, after: int, kinds: Sequence[str], most: int = 50_000) -> list[dict[str, Any]]:
+def entries_after(path: Path, after: int, kinds: Sequence[str], limit: int = 50_000) -> list[dict[str, Any]]:
     """Entries with a number above `after`, in their order: number, kind, key, written_at, document."""
-    return _select(path, f"number > ? AND kind IN ({_marks(kinds)}) ORDER BY number LIMIT ?", [after, *kinds, most])
+    return _select(path, f"number > ? AND kind IN ({_marks(kinds)}) ORDER BY number LIMIT ?", [after, *kinds, limit])
 
 
-def latest(path: Path, kinds: Sequence[str], most: int) -> list[dict[str, Any]]:
+def latest(path: Path, kinds: Sequence[str], limit: int) -> list[dict[str, Any]]:
     """The newest entries, newest first."""
-    return _select(path, f"kind IN ({_marks(kinds)}) ORDER BY number DESC LIMIT ?", [*kinds, most])
+    return _select(path, f"kind IN ({_marks(kinds)}) ORDER BY number DESC LIMIT ?", [*kinds, limit])
 
 
 def forget(path: Path, up_to: int, before: str) -> int:

@@ -35,7 +35,7 @@ _RECENT = 20
 _PEOPLE = {"worker_id": "author", "task_id": "pull request"}
 
 
-class _Asked:
+class _Form:
     """The form as it was sent."""
 
     def __init__(self, query: dict[str, str]) -> None:
@@ -48,7 +48,7 @@ class _Asked:
 
     @cached_property
     def facts(self) -> PullRequestFacts:
-        """What was asked.
+        """The facts that it has.
 
         Raises:
             ValidationError: if a field is wrong.
@@ -56,19 +56,19 @@ class _Asked:
         if self.pasted:
             return PullRequestFacts.model_validate_json(self.pasted)
         names = PullRequestFacts.model_fields
-        given = {name: self.query[name].strip() for name in names if self.query.get(name, "").strip()}
-        return PullRequestFacts.model_validate(given)
+        filled = {name: self.query[name].strip() for name in names if self.query.get(name, "").strip()}
+        return PullRequestFacts.model_validate(filled)
 
 
 @router.get("/", response_class=HTMLResponse)
 def show(request: Request) -> HTMLResponse:
     """The form, and what the champion says of what was sent with it."""
     serving: Serving = request.app.state.serving
-    asked = _Asked(dict(request.query_params))
+    form = _Form(dict(request.query_params))
     shown: dict[str, Any] = {"errors": []}
-    if not asked.is_empty:
+    if not form.is_empty:
         try:
-            shown |= _answer(request, serving, asked)
+            shown |= _answer(request, serving, form)
         except ValidationError as error:
             shown["errors"] = [f"{_where(wrong['loc'])}: {wrong['msg']}" for wrong in error.errors()]
         except QcError as error:
@@ -80,13 +80,13 @@ def show(request: Request) -> HTMLResponse:
         trouble=serving.champions.troubles.get("p0", "p0 has no champion yet: run `qc train p0`"),
         as_of=serving.knowledge.as_of if serving.knowledge else None,
         is_synthetic=champion is not None and champion.bundle.is_synthetic,
-        fields=_fields(asked),
+        fields=_fields(form),
         flags=[
-            {"name": name, "label": _label(name), "value": name in asked.query}
+            {"name": name, "label": _label(name), "value": name in form.query}
             for name, field in PullRequestFacts.model_fields.items()
             if field.annotation is bool
         ],
-        pasted=asked.pasted,
+        pasted=form.pasted,
         recent=pages.html_table(_recent(serving), digits=3),
         calibration=serving.calibration,
         **shown,
@@ -95,25 +95,25 @@ def show(request: Request) -> HTMLResponse:
     return HTMLResponse(page, headers=headers, status_code=422 if shown["errors"] else 200)
 
 
-def _answer(request: Request, serving: Serving, asked: _Asked) -> dict[str, Any]:
-    predictions, (document,) = serving.predict("p0", [asked.facts])
+def _answer(request: Request, serving: Serving, form: _Form) -> dict[str, Any]:
+    predictions, (document,) = serving.predict("p0", [form.facts])
     details = details_of(serving, predictions, 0)
     answer = P0Answer(**p0_fields(document), details=details)
     request.app.state.metrics.predictions.labels("p0", answer.confidence_bucket).inc()
     reasons = pages.html_table(pl.DataFrame([reason.model_dump() for reason in details.reasons]), digits=3)
-    return {"answer": answer, "reasons": reasons} | _pay(serving, asked, predictions.champion, document)
+    return {"answer": answer, "reasons": reasons} | _pay(serving, form, predictions.champion, document)
 
 
-def _pay(serving: Serving, asked: _Asked, champion: Champion, document: dict[str, Any]) -> dict[str, Any]:
-    value = asked.query.get("value", "").strip()
+def _pay(serving: Serving, form: _Form, champion: Champion, document: dict[str, Any]) -> dict[str, Any]:
+    value = form.query.get("value", "").strip()
     if not value:
         return {}
-    beta = asked.query.get("beta", "").strip() or serving.settings.payout_beta
+    beta = form.query.get("beta", "").strip() or serving.settings.payout_beta
     shown: Payout = payout(document["prediction"], value, beta)
     return {"pay": shown, "objections": objections(serving, document["answer"], champion)}
 
 
-def _fields(asked: _Asked) -> list[dict[str, Any]]:
+def _fields(form: _Form) -> list[dict[str, Any]]:
     """What `PullRequestFacts` has but the flags, and what a payout needs; explained by the comments of the SQL."""
     fields = [
         {
@@ -131,7 +131,7 @@ def _fields(asked: _Asked) -> list[dict[str, Any]]:
         {"name": name, "label": label, "hint": hint, "about": "", "kind": "number", "required": False}
         for name, label, hint in (("value", "V, to show a payout", "1000.00"), ("beta", "beta", "QC_PAYOUT_BETA"))
     ]
-    return [field | {"value": asked.query.get(str(field["name"]), "")} for field in fields]
+    return [field | {"value": form.query.get(str(field["name"]), "")} for field in fields]
 
 
 def _label(name: str) -> str:

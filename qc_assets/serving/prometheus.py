@@ -44,8 +44,8 @@ class Metrics:
         """Gauges, read now."""
         now = now_utc()
         age = GaugeMetricFamily("qc_model_age_seconds", "Since the champion was trained", labels=["model", "version"])
-        for one in self._serving.champions.all():
-            age.add_metric([one.model, str(one.version)], (now - one.registered_at).total_seconds())
+        for champion in self._serving.champions.all():
+            age.add_metric([champion.model, str(champion.version)], (now - champion.registered_at).total_seconds())
         yield age
         troubles = GaugeMetricFamily("qc_model_troubles", "Newer champions that could not be loaded", labels=["model"])
         for model in self._serving.champions.troubles:

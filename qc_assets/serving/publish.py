@@ -17,13 +17,13 @@ def champions(place: Place, store: Warehouse, registry: "Registry") -> list[dict
     """Export every champion; returns model, version and whether anything was new."""
     rows = []
     for model in SPECS:
-        found = registry.champion(model)
-        if found is None:
+        served = registry.champion(model)
+        if served is None:
             continue
-        version, bundle = found
+        version, bundle = served
         champion = Champion(model, version, bundle, registry.registered_at(model, version))
-        about = model_info([champion], store)[model]
-        rows.append({"model": model, "version": version, "is_new": export(place, bundle, version, about)})
+        info = model_info([champion], store)[model]
+        rows.append({"model": model, "version": version, "is_new": export(place, bundle, version, info)})
     return rows
 
 
@@ -34,10 +34,10 @@ def predictions(place: Place, store: Warehouse) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.parquet"
             with store.read() as connection:
-                found = connection.execute(
+                copied = connection.execute(
                     f"COPY (FROM ml.predictions WHERE model = $model ORDER BY ALL) TO '{path}' (COMPRESSION zstd)",
                     {"model": model},
                 ).fetchone()
             place.write(f"predictions/{model}.parquet", path.read_bytes())
-        rows.append({"model": model, "rows": found[0] if found else 0})
+        rows.append({"model": model, "rows": copied[0] if copied else 0})
     return rows

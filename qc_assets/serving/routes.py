@@ -82,15 +82,15 @@ async def classify(request: Request, comment: CommentText) -> CategoryAnswer:
 
 
 @router.post("/feedback", responses=ERRORS | CONFLICT | UNKNOWN)
-def give_feedback(request: Request, given: Feedback) -> FeedbackAnswer:
+def give_feedback(request: Request, statement: Feedback) -> FeedbackAnswer:
     """A true category, a true outcome, or a decision that a person replaced. Kept apart from predictions."""
-    return feedback.accept(_serving(request), given)
+    return feedback.accept(_serving(request), statement)
 
 
 @router.post("/payout", responses=ERRORS | CONFLICT)
-def pay(request: Request, wanted: PayoutRequest) -> PayoutAnswer:
+def pay(request: Request, order: PayoutRequest) -> PayoutAnswer:
     """d1 = beta × p0 × value, in decimals, rounded to two, half to even. Refused if p0 is UNCERTAIN or out of date."""
-    answer = cashier.make_payout(_serving(request), wanted)
+    answer = cashier.make_payout(_serving(request), order)
     count_answers(request, "p0", [bucket_of(float(answer.p0))[0]])
     return answer
 

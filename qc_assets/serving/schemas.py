@@ -43,8 +43,8 @@ Day = Annotated[int, Field(ge=0, le=6)]
 
 def repository_and_number(task_id: str) -> tuple[str | None, int]:
     """owner/name and number of ``owner/name#number``; None and 0 of anything else."""
-    found = _TASK.match(task_id)
-    return (found[1], int(found[2])) if found else (None, 0)
+    parts = _TASK.match(task_id)
+    return (parts[1], int(parts[2])) if parts else (None, 0)
 
 
 def bucket_of(p0: float) -> tuple[Bucket, Action]:

@@ -85,15 +85,15 @@ class Serving:
         """Read the warehouse anew if its file has changed; what cannot be read leaves what there was."""
         with self._refreshing:
             try:
-                seen = changed_when([self.store.path])
-                if seen and seen == self._seen:
+                stamp = changed_when([self.store.path])
+                if stamp and stamp == self._seen:
                     self.why_no_knowledge = ""
                     return False
                 with_texts = self._reads_texts()
                 self.knowledge = Knowledge.read(self.store, self.settings, _ITEMS, self.as_of, with_texts=with_texts)
                 self._with_texts = with_texts
                 self.imported_up_to = self._imported()
-                self._seen, self.why_no_knowledge = seen, ""
+                self._seen, self.why_no_knowledge = stamp, ""
             except Exception as error:  # noqa: BLE001  # what was known goes on serving; /health says so
                 self.why_no_knowledge = self._why(error)
                 log.warning("the warehouse cannot be read: %s", self.why_no_knowledge)
