@@ -30,14 +30,14 @@ def test_a_fresh_clone_runs_the_readmes_main_command(tmp_path: Path) -> None:
     }
     # How wide the intervals are is not looked at, so they need few resamples.
     quick = {"COLUMNS": "120", "QC_BOOTSTRAP_RESAMPLES": "60"}
-    done = subprocess.run(command[1].split(), cwd=clone, env=kept | quick, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"\b(\d\d) of \1 checks passed", done.stdout), done.stdout[-2000:]
-    assert "Synthetic data" in done.stdout
-    assert re.search(r"all pull requests +│ +2,000 │", done.stdout)
-    assert "p0 version 1 is champion" in done.stdout
-    assert "close_in_7_days version 1 is champion" in done.stdout
+    demo = subprocess.run(command[1].split(), cwd=clone, env=kept | quick, capture_output=True, text=True, timeout=900)
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert re.search(r"\b(\d\d) of \1 checks passed", demo.stdout), demo.stdout[-2000:]
+    assert "Synthetic data" in demo.stdout
+    assert re.search(r"all pull requests +│ +2,000 │", demo.stdout)
+    assert "p0 version 1 is champion" in demo.stdout
+    assert "close_in_7_days version 1 is champion" in demo.stdout
     status = subprocess.run([".venv/bin/qc", "status", "--json"], cwd=clone, env=kept, capture_output=True, check=True)
     assert json.loads(status.stdout)["loads"][0]["days"] == 240
-    dirty = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
-    assert dirty.stdout == "", "running it leaves nothing that git would see"
+    unclean = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
+    assert unclean.stdout == "", "running it leaves nothing that git would see"

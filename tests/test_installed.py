@@ -93,12 +93,12 @@ def answer(environment: Path, process: "subprocess.Popen[str]", method: str, url
 def test_the_wheel_carries_all_that_is_no_python(environment: Path, run: Run) -> None:
     (package,) = (environment / "venv").glob("lib/python*/site-packages/qc_assets")
     packed = {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()}
-    ours = subprocess.run(
+    tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "qc_assets", "warehouse"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout.splitlines()  # fmt: skip
-    wanted = {name.removeprefix("qc_assets/").replace("warehouse/", "_warehouse/", 1) for name in ours}
-    assert {name for name in wanted if not name.endswith(".py")} - packed == set()
+    expected = {name.removeprefix("qc_assets/").replace("warehouse/", "_warehouse/", 1) for name in tracked}
+    assert {name for name in expected if not name.endswith(".py")} - packed == set()
     assert {name for name in packed if name.startswith("_warehouse") and not name.endswith(".sql")} == set()
     shown = run("python", "-c", "import qc_assets; print(qc_assets.__file__, qc_assets.__version__)")
     file, version = shown.stdout.split()
@@ -111,9 +111,9 @@ def test_an_installed_qc_fills_its_warehouse_and_serves_from_the_users_folder(
     environment: Path, variables: dict[str, str], run: Run
 ) -> None:
     home = environment / "data" / "qc-assets"
-    done = run("qc", "demo")
+    finished = run("qc", "demo")
     # A demo that small may be too small for a gate of a model, which is red then, as it should be.
-    assert done.returncode == 0 or "all other steps are done" in done.stderr, done.stdout + done.stderr
+    assert finished.returncode == 0 or "all other steps are done" in finished.stderr, finished.stdout + finished.stderr
     counted = run("qc", "--json", "sql", "SELECT count(*) AS n FROM raw.pull_requests")
     assert json.loads(counted.stdout) == [{"n": 300}], counted.stderr
     assert (home / "warehouse" / "qc.duckdb").is_file()

@@ -43,15 +43,15 @@ def table(
     title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, *, as_named: bool = False
 ) -> Table:
     """Rows as a table; numbers to the right; underscores in headings become spaces unless `as_named`."""
-    found = Table(title=title, title_justify="left", title_style="bold")
+    shown = Table(title=title, title_justify="left", title_style="bold")
     names = list(columns or (rows[0] if rows else ("nothing yet",)))
     for name in names:
         numeric = bool(rows) and all(isinstance(row.get(name), int | float | Decimal | None) for row in rows)
         heading = name if as_named else name.replace("_", " ")
-        found.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        found.add_row(*(_cell(row.get(name)) for name in names))
-    return found
+        shown.add_row(*(_cell(row.get(name)) for name in names))
+    return shown
 
 
 def _cell(value: Any) -> str:

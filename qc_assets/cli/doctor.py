@@ -88,12 +88,12 @@ def _lock(settings: Settings) -> Finding:
 
 
 def _home(settings: Settings) -> Finding:
-    wanted = str(dagster_home(settings))
+    expected = str(dagster_home(settings))
     env = settings_file()
     lines = env.read_text(encoding="utf-8").splitlines() if env.exists() else []
-    found = next((line.partition("=")[2] for line in lines if line.startswith("DAGSTER_HOME=")), None)
-    ok = found == wanted
-    return Finding("DAGSTER_HOME", ok, found or "not set in .env", "" if ok else "run `qc init`, which writes it")
+    written = next((line.partition("=")[2] for line in lines if line.startswith("DAGSTER_HOME=")), None)
+    ok = written == expected
+    return Finding("DAGSTER_HOME", ok, written or "not set in .env", "" if ok else "run `qc init`, which writes it")
 
 
 def _ports(settings: Settings) -> list[tuple[str, int]]:

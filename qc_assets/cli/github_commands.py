@@ -28,12 +28,12 @@ def discover() -> None:
     settings = load_settings(source="github")
     store = Warehouse.from_settings(settings)
     with console.bar("discovery"):
-        found = open_kept_up(settings).discover(store, settings, progress.report)
+        counts = open_kept_up(settings).discover(store, settings, progress.report)
     rows = store.query(
         "SELECT name, stars, selection_reason FROM raw.repositories WHERE is_selected ORDER BY stars DESC LIMIT 10"
     ).to_dicts()
-    note = f"{found['chosen']} of {found['candidates']} candidates chosen, {found['dropped']} dropped"
-    console.emit(found, console.table("The most stars", rows), note)
+    note = f"{counts['chosen']} of {counts['candidates']} candidates chosen, {counts['dropped']} dropped"
+    console.emit(counts, console.table("The most stars", rows), note)
 
 
 def revisit() -> None:
@@ -42,8 +42,8 @@ def revisit() -> None:
 
     settings = load_settings(source="github")
     with console.bar("revisits"):
-        found = open_kept_up(settings).revisit(Warehouse.from_settings(settings), settings, progress.report)
-    console.emit(found, ", ".join(f"{count} {name}" for name, count in found.items()))
+        counts = open_kept_up(settings).revisit(Warehouse.from_settings(settings), settings, progress.report)
+    console.emit(counts, ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
 def diff(

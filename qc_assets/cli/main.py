@@ -99,13 +99,13 @@ def backfill(
                 checks[name] = outcome if checks.get(name, (True,))[0] else checks[name]
             counts = {name: values["dagster/row_count"] for name, values in result.metadata.items()}
             costs.append(result.metadata["raw/pull_requests"])
-    failed = {name: found for name, (passed, found) in checks.items() if not passed}
+    failed = {name: measured for name, (passed, measured) in checks.items() if not passed}
     rows = [{"table": name.replace("/", "."), "rows": count} for name, count in counts.items()]
     spent = {name: sum(cost.get(name, 0) for cost in costs) for name in COSTS} if COSTS[0] in costs[0] else {}
     if spent:
         spent["repositories read"] = "; ".join(cost["repositories read"] for cost in costs)
     notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
-    warnings = [f"[yellow]{name}[/yellow]: {found}" for name, found in failed.items()]
+    warnings = [f"[yellow]{name}[/yellow]: {measured}" for name, measured in failed.items()]
     document = {"rows": counts, "failed_checks": failed, "spent": spent}
     console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
     if any(name.endswith("few_bad_lines") for name in failed):

@@ -102,21 +102,21 @@ def bias(
         for spec in SPECS:
             if spec.name not in chosen:
                 continue
-            found = subject(store, registry, spec, is_synthetic=settings.is_synthetic, version=version)
-            if found is None and model:
+            tested = subject(store, registry, spec, is_synthetic=settings.is_synthetic, version=version)
+            if tested is None and model:
                 raise QcError(f"{model} has no version yet: run `qc train {model}`")
-            if found is not None:
-                audits += [audit(found, name, settings, with_mitigations=not quick) for name in attributes(spec, by)]
+            if tested is not None:
+                audits += [audit(tested, name, settings, with_mitigations=not quick) for name in attributes(spec, by)]
     if not audits:
         raise QcError("no model has a version yet: run `qc train`")
     document = [
-        {"model": one.model, "version": one.version, "attribute": one.attribute}
-        | {"flags": one.analysis.flags.to_dicts(), "findings": one.analysis.findings.to_dicts()}
-        | {"mitigations": [] if one.mitigations is None else one.mitigations.to_dicts()}
-        for one in audits
+        {"model": report.model, "version": report.version, "attribute": report.attribute}
+        | {"flags": report.analysis.flags.to_dicts(), "findings": report.analysis.findings.to_dicts()}
+        | {"mitigations": [] if report.mitigations is None else report.mitigations.to_dicts()}
+        for report in audits
     ]
     note = [f"written to {BiasReport.save_report(audits, output)}"] if output else []
-    console.emit(document, "\n\n\n".join(escape(BiasReport.generate_audit_report(one)) for one in audits), *note)
+    console.emit(document, "\n\n\n".join(escape(BiasReport.generate_audit_report(report)) for report in audits), *note)
 
 
 def model_names() -> list[str]:
@@ -142,15 +142,15 @@ def _candidates(models: list[str], given: str | None) -> list[str]:
     chosen = []
     for spec in SPECS:
         for name in (given or "").split(","):
-            wanted = name.strip()
-            if spec.name not in models or not wanted:
+            short = name.strip()
+            if spec.name not in models or not short:
                 continue
-            kinds = [one.kind for one in spec.candidates]
-            found = [kind for kind in kinds if kind == wanted] or [kind for kind in kinds if wanted in kind]
-            if len(found) != 1:
-                why = f"could be {' or '.join(found)}" if found else f"is none of {', '.join(kinds)}"
-                raise QcError(f"--candidates: {wanted} {why} (candidates of {spec.name})")
-            chosen += found
+            kinds = [candidate.kind for candidate in spec.candidates]
+            kept = [kind for kind in kinds if kind == short] or [kind for kind in kinds if short in kind]
+            if len(kept) != 1:
+                why = f"could be {' or '.join(kept)}" if kept else f"is none of {', '.join(kinds)}"
+                raise QcError(f"--candidates: {short} {why} (candidates of {spec.name})")
+            chosen += kept
     return list(dict.fromkeys(chosen))
 
 

@@ -18,9 +18,9 @@ Summary = tuple[dict[str, Any], list[Table | str]]
 def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = ()) -> Summary:
     """Funnel, metrics with intervals, checks, and how long each step took; of `models`, or of all."""
     funnel = warehouse.sql_file("reports/overview", section="funnel").to_dicts()
-    about = {"models": list(models)}
-    metrics = warehouse.sql_file("reports/overview", about, section="latest_metrics").to_dicts()
-    versions = warehouse.sql_file("reports/overview", about, section="newest_versions").to_dicts()
+    parameters = {"models": list(models)}
+    metrics = warehouse.sql_file("reports/overview", parameters, section="latest_metrics").to_dicts()
+    versions = warehouse.sql_file("reports/overview", parameters, section="newest_versions").to_dicts()
     steps = [{"step": name, "seconds": round(seconds, 2)} for name, seconds in result.seconds.items()]
     checks = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
     failed = [
@@ -61,12 +61,12 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
 def status(settings: Settings, warehouse: Warehouse) -> Summary:
     """Coverage by source, the last loads, the last Dagster runs, and the champions."""
     try:
-        found = {
+        sections = {
             section: warehouse.sql_file("reports/overview", section=section).to_dicts()
             for section in ("coverage", "loads", "versions")
         }
     except WarehouseMissingError as error:
-        found = {"coverage": [], "loads": [], "versions": []}
+        sections = {"coverage": [], "loads": [], "versions": []}
         missing = [f"[yellow]{error}[/yellow]"]
     else:
         missing = []
@@ -80,19 +80,19 @@ def status(settings: Settings, warehouse: Warehouse) -> Summary:
             }
             for run in instance.get_run_records(limit=5)
         ]
-    return found | {"runs": runs}, [
+    return sections | {"runs": runs}, [
         *missing,
         console.table(
-            "Coverage", [row | {name: f"{row[name]:%Y-%m-%d}" for name in _EDGES} for row in found["coverage"]]
+            "Coverage", [row | {name: f"{row[name]:%Y-%m-%d}" for name in _EDGES} for row in sections["coverage"]]
         ),
         console.table(
             "Loads",
-            found["loads"],
+            sections["loads"],
             ["source", "status", "days", "first_day", "last_day", "observations", "bad_lines"],
         ),
         console.table("Last runs", runs),
         # The reasons are long: `qc sql "FROM ml.model_versions"` or --json has them.
         console.table(
-            "Models", found["versions"], ["model", "version", "status", "candidate", "is_synthetic", "test_rows"]
+            "Models", sections["versions"], ["model", "version", "status", "candidate", "is_synthetic", "test_rows"]
         ),
     ]

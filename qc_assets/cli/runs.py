@@ -184,9 +184,9 @@ def _broken_promise(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult",
     """What a blocking check of a step found, or None if none failed."""
     for event in result.all_events:
         if event.event_type_value == "ASSET_CHECK_EVALUATION" and event.step_key == step:
-            found = event.asset_check_evaluation_data
-            if found.blocking and not found.passed:
-                return str(found.metadata["detail"].value)
+            evaluation = event.asset_check_evaluation_data
+            if evaluation.blocking and not evaluation.passed:
+                return str(evaluation.metadata["detail"].value)
     return None
 
 
@@ -200,9 +200,9 @@ def _summary(result: "dg.ExecuteInProcessResult") -> JobResult:
         if event.is_step_success and event.step_key is not None:
             seconds[event.step_key] = event.step_success_data.duration_ms / 1000
         if event.event_type_value == "ASSET_CHECK_EVALUATION":
-            found = event.asset_check_evaluation_data
-            name = f"{found.asset_key.to_user_string()}: {found.check_name}"
-            checks[name] = (found.passed, {key: value.value for key, value in found.metadata.items()})
+            evaluation = event.asset_check_evaluation_data
+            name = f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}"
+            checks[name] = (evaluation.passed, {key: value.value for key, value in evaluation.metadata.items()})
         if event.is_step_materialization and event.asset_key is not None:
             values = event.materialization.metadata
             metadata[event.asset_key.to_user_string()] = {key: value.value for key, value in values.items()}

@@ -20,8 +20,8 @@ def graph_lines(definitions: dg.Definitions) -> Iterator[str]:
     graph = repository.asset_graph
     for key in sorted(graph.get_all_asset_keys()):
         node = graph.get(key)
-        about = [f"group {node.group_name}", partitions(node.partitions_def), ", ".join(sorted(node.kinds))]
-        yield f"asset {key.to_user_string()}: " + "; ".join(filter(None, about))
+        properties = [f"group {node.group_name}", partitions(node.partitions_def), ", ".join(sorted(node.kinds))]
+        yield f"asset {key.to_user_string()}: " + "; ".join(filter(None, properties))
     for check in sorted(graph.asset_check_keys):
         blocking = ", blocking" if graph.get(check).blocking else ""
         yield f"check {check.asset_key.to_user_string()}: {check.name}{blocking}"
