@@ -76,16 +76,16 @@ def mined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mined]:
             "QC_LLM_PRICE_IN": "1",
             "QC_LLM_PRICE_OUT": "2",
         }
-        found = Mined(settings, store, endpoint, environment, {})
-        answer = found.again()
+        harness = Mined(settings, store, endpoint, environment, {})
+        answer = harness.again()
         assert answer.returncode == 0, answer.stderr
-        found.document = json.loads(answer.stdout)
-        yield found
+        harness.document = json.loads(answer.stdout)
+        yield harness
 
 
 def test_the_branches_take_less_than_their_sum(mined: Mined) -> None:
     with open_instance(mined.settings) as instance:
-        (run,) = [one for one in instance.get_runs() if one.job_name == "critique"]
+        (run,) = [record for record in instance.get_runs() if record.job_name == "critique"]
         steps = instance.get_run_step_stats(run.run_id)
     spans = {step.step_key: (step.start_time or 0.0, step.end_time or 0.0) for step in steps}
     branches = [spans["critique_summaries"], spans["critique_diffs"]]
@@ -96,11 +96,11 @@ def test_the_branches_take_less_than_their_sum(mined: Mined) -> None:
 
 def test_what_the_author_changed_is_found_again(mined: Mined) -> None:
     truth = DemoSource.from_settings(mined.settings).truth("truth_comments")
-    found = mined.store.query("FROM critique.diffs").join(truth, on="comment_id")
-    shown = found.filter(pl.col("reason").is_null())
+    diffs = mined.store.query("FROM critique.diffs").join(truth, on="comment_id")
+    shown = diffs.filter(pl.col("reason").is_null())
     assert len(shown) > 100 and shown["changed"].n_unique() == 2
     assert shown["changed"].equals(shown["changed_afterwards"].alias("changed"))
-    assert set(found["reason"].drop_nulls()) <= {"lock", "vendored", "generated", "minified"}
+    assert set(diffs["reason"].drop_nulls()) <= {"lock", "vendored", "generated", "minified"}
 
 
 def test_only_reviewers_teach_and_every_rejection_has_a_reason(mined: Mined) -> None:
@@ -120,9 +120,9 @@ def test_only_reviewers_teach_and_every_rejection_has_a_reason(mined: Mined) -> 
 
 def test_each_discussion_is_summarized_once_and_paid_once(mined: Mined) -> None:
     threads = mined.store.query("SELECT DISTINCT thread_id FROM critique.filtered WHERE reason IS NULL")
-    found = mined.store.query("FROM critique.summaries")
-    assert set(found["thread_id"]) == set(threads["thread_id"])
-    assert found["summary"].null_count() == 0 and set(found["outcome"]) == {"changed"}
+    summaries = mined.store.query("FROM critique.summaries")
+    assert set(summaries["thread_id"]) == set(threads["thread_id"])
+    assert summaries["summary"].null_count() == 0 and set(summaries["outcome"]) == {"changed"}
     figures = json.loads(mined.store.query("SELECT figures FROM critique.log WHERE step = 'summaries'").item())
     assert figures["requests"] + figures["cached"] == len(threads)
     assert figures["cost"] == pytest.approx(figures["requests"] * (100 + 2 * 20) / 1e6)
@@ -148,16 +148,16 @@ def test_the_files_are_chats_with_provenance_and_a_card(mined: Mined) -> None:
     folder = mined.settings.critiques_folder
     rows = mined.store.query("FROM reports.critiques")
     for split in ("train", "validation", "test"):
-        wanted = rows.filter(pl.col("split") == split).sort("created_at", "comment_id")
+        expected = rows.filter(pl.col("split") == split).sort("created_at", "comment_id")
         chats = [json.loads(line) for line in (folder / f"{split}.jsonl").read_text().splitlines()]
-        assert [one["provenance"]["comment_id"] for one in chats] == wanted["comment_id"].to_list()
-        assert pl.read_parquet(folder / f"{split}.parquet")["comment_id"].to_list() == wanted["comment_id"].to_list()
-        for one in chats:
-            assert [message["role"] for message in one["messages"]] == ["system", "user", "assistant"]
-            assert one["provenance"]["repo"] and one["provenance"]["source"] == "demo"
+        assert [chat["provenance"]["comment_id"] for chat in chats] == expected["comment_id"].to_list()
+        assert pl.read_parquet(folder / f"{split}.parquet")["comment_id"].to_list() == expected["comment_id"].to_list()
+        for chat in chats:
+            assert [message["role"] for message in chat["messages"]] == ["system", "user", "assistant"]
+            assert chat["provenance"]["repo"] and chat["provenance"]["source"] == "demo"
     card = (folder / "README.md").read_text()
-    for said in ("Synthetic data", "## Languages", "MIT", "Apache-2.0", "| own |", "| polite |"):
-        assert said in card
+    for phrase in ("Synthetic data", "## Languages", "MIT", "Apache-2.0", "| own |", "| polite |"):
+        assert phrase in card
     sizes = {row["split"]: row["critiques"] for row in mined.document["sizes"]}
     assert ("There is no test split" in card) == ("test" not in sizes)
     assert sum(sizes.values()) == len(rows)
@@ -165,7 +165,7 @@ def test_the_files_are_chats_with_provenance_and_a_card(mined: Mined) -> None:
 
 def test_a_new_comment_costs_one_summary_and_nothing_else_is_done_again(mined: Mined) -> None:
     log = "SELECT step, finished_at, status FROM critique.log ORDER BY step"
-    before, asked = mined.store.query(log), len(mined.endpoint.seen)
+    before, requests = mined.store.query(log), len(mined.endpoint.seen)
     endpoint = {name: mined.environment[f"QC_{name.upper()}"] for name in ("llm_url", "llm_api_key", "llm_model")}
     settings = mined.settings.model_copy(update=endpoint | {"llm_api_key": SecretStr("k")})
 
@@ -189,7 +189,7 @@ def test_a_new_comment_costs_one_summary_and_nothing_else_is_done_again(mined: M
         )
     mined.endpoint.answers = [400]
     assert not any(result.was_done for result in mine())
-    assert len(mined.endpoint.seen) == asked + 1
+    assert len(mined.endpoint.seen) == requests + 1
     mined.store.rebuild("reports/critique_errors")
     (error,) = mined.store.query("FROM reports.critique_errors").to_dicts()
     assert (error["batch"], error["step"], error["error_type"]) == ("batch_0001", "summaries", "BadRequestError")

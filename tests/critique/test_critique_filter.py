@@ -59,10 +59,10 @@ def test_what_a_bot_says_is_rejected_whatever_it_is() -> None:
 
 def test_prose_is_what_its_author_wrote() -> None:
     body = "> quoted\n> text\n\nUse `x` **here**, see [docs](http://a.b/c).\n\n```py\ncode\n```\n\n    indented"
-    found = parts(body)
-    assert found.prose == "Use `x` here, see docs."
-    assert found.code == len("code\n") + len("indented\n") or found.code > 8
-    assert found.quoted > 0 and found.links == 1 and found.words == 4 and not found.has_suggestion
+    comment = parts(body)
+    assert comment.prose == "Use `x` here, see docs."
+    assert comment.code == len("code\n") + len("indented\n") or comment.code > 8
+    assert comment.quoted > 0 and comment.links == 1 and comment.words == 4 and not comment.has_suggestion
     mail = "I will change it.\n\nOn Wed, Dec 31, 2014 Some Body <notifications@github.com>\nwrote:\n> old"
     assert "I will change it." in parts(mail).prose and "old" not in parts(mail).prose
 
@@ -88,7 +88,7 @@ def rows(*bodies: str, repos: tuple[int, ...] = ()) -> pl.DataFrame:
 def test_comments_are_compared_with_exemplars_and_with_earlier_ones() -> None:
     leak = "The file handle leaks if parsing raises an exception; close it in a finally block."
     judge = CommentFilter(cached_encoder().encode).judge
-    found = judge(
+    verdicts = judge(
         rows(
             leak,
             "Thank you all for the reviews, I will merge this tomorrow when I am back at my desk.",
@@ -98,9 +98,9 @@ def test_comments_are_compared_with_exemplars_and_with_earlier_ones() -> None:
             repos=(1, 1, 1, 2, 1),
         )
     )
-    assert found["reason"].to_list() == [None, "unlike_critique", "duplicate", None, "polite"]
-    assert found["duplicate_of"].to_list() == [None, None, 0, None, None], "another repository may say it again"
-    assert found["margin"].null_count() == 1
+    assert verdicts["reason"].to_list() == [None, "unlike_critique", "duplicate", None, "polite"]
+    assert verdicts["duplicate_of"].to_list() == [None, None, 0, None, None], "another repository may say it again"
+    assert verdicts["margin"].null_count() == 1
     lenient = CommentFilter(cached_encoder().encode, min_margin=-1.0, duplicate_cosine=1.1)
     assert lenient.judge(rows(leak, leak))["reason"].to_list() == [None, None]
     assert lenient.version != CommentFilter(cached_encoder().encode).version

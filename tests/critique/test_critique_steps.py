@@ -67,22 +67,22 @@ def test_a_real_hour(make_settings: Any, shared_hour: Path) -> None:
     store = Warehouse.from_settings(settings)
     load(store, open_source(settings), [date(2015, 1, 1)], tables=("repositories", "pull_requests", "review_comments"))
     assert assign(store, settings.batch_size) == ["batch_0001"]
-    found = filter_batch(store, "batch_0001", CommentFilter(cached_encoder().encode), settings)
-    assert found.rows == 85 and 40 <= found.counts["kept"] <= 50 and found.counts["own"] == 30
+    filtered = filter_batch(store, "batch_0001", CommentFilter(cached_encoder().encode), settings)
+    assert filtered.rows == 85 and 40 <= filtered.counts["kept"] <= 50 and filtered.counts["own"] == 30
     summarized = summarize_batch(store, "batch_0001", method(settings), settings)
-    assert summarized.rows == summarized.counts["summarized"] == found.counts["kept"] and not summarized.failures
+    assert summarized.rows == summarized.counts["summarized"] == filtered.counts["kept"] and not summarized.failures
     with final_diffs(settings) as final:
         assert isinstance(final, NoDiffs)
         shown = diffs_batch(store, "batch_0001", final, settings)
-    assert shown.counts["code"] == shown.counts["unknown"] == found.counts["kept"], "the archive has no last changes"
+    assert shown.counts["code"] == shown.counts["unknown"] == filtered.counts["kept"], "the archive has no last changes"
     decided = dict(
         store.query(
             "SELECT body, coalesce(reason, '') FROM critique.filtered INNER JOIN raw.review_comments USING (comment_id)"
         ).iter_rows()
     )
-    kept = {"Why the empty line?", "nit: Why is there a String.valueOf(String)?", "why a line continuation here?"}
-    kept |= {"Why this extra `receiveMessage`?", "Can you remove these comments?"}
-    assert {decided[body] for body in kept} == {""}
+    useful = {"Why the empty line?", "nit: Why is there a String.valueOf(String)?", "why a line continuation here?"}
+    useful |= {"Why this extra `receiveMessage`?", "Can you remove these comments?"}
+    assert {decided[body] for body in useful} == {""}
     for body in ("Awesome job! Go ahead and merge this back into master.", "nice and simple!", ":wink:"):
         assert decided[body], body
     line = store.query("SELECT hunk, line FROM critique.diffs WHERE path = 'src/jarabe/controlpanel/gui.py' LIMIT 1")
@@ -92,11 +92,11 @@ def test_a_real_hour(make_settings: Any, shared_hour: Path) -> None:
 @pytest.mark.slow
 def test_usefulness_as_labelled_by_people() -> None:
     """Turzo et al. (2023): false positives and praise are not useful. Text alone hardly tells; it must not hurt."""
-    found = usefulness()
-    if found is None:
+    measured = usefulness()
+    if measured is None:
         pytest.skip(f"the labelled comments are not there: {LABELLED}")
-    precision, recall = found["filter"]
-    assert precision > found["rules"][0] > found["all"][0], "each stage drops more of what is not useful"
+    precision, recall = measured["filter"]
+    assert precision > measured["rules"][0] > measured["all"][0], "each stage drops more of what is not useful"
     assert precision >= 0.875 and recall >= 0.85
 
 
@@ -159,15 +159,15 @@ def test_last_changes_are_asked_of_github_once(tmp_path: Path) -> None:
     pull = Pull(7, "o/r", 1, histories.START)
     with FakeGitHub(github_runs.public_schema(), world) as fake:
         client = github_runs.source(fake.url, tmp_path, SystemClock()).client
-        asked = GitHubDiffs(client, tmp_path / "diffs.db", 1_000)
-        assert asked(pull) == diff and FinalChange(diff)
+        final_diffs = GitHubDiffs(client, tmp_path / "diffs.db", 1_000)
+        assert final_diffs(pull) == diff and FinalChange(diff)
         count = client.spent.requests
         assert GitHubDiffs(client, tmp_path / "diffs.db", 1_000)(pull) == diff and client.spent.requests == count
         later = Pull(7, "o/r", 1, histories.hour(1))
-        assert asked(later) == diff and client.spent.requests == count + 1, "it may be another one now"
+        assert final_diffs(later) == diff and client.spent.requests == count + 1, "it may be another one now"
         for number, error_type in ((2, "too_long"), (3, "refused")):
             with pytest.raises(FinalDiffError) as caught:
-                asked(Pull(7, "o/r", number, histories.START))
+                final_diffs(Pull(7, "o/r", number, histories.START))
             failure = caught.value.failure
             assert (failure.item, failure.error_type) == (f"diff of o/r#{number}", error_type) and failure.is_final
         client.close()
@@ -180,8 +180,8 @@ def test_a_change_that_cannot_be_read_or_parsed_is_written_down(warehouse: Wareh
     filter_batch(warehouse, "batch_0001", CommentFilter(cached_encoder().encode), settings)
     answers = {1: "--- a/a.py\n+++ b/a.py\n@@ -1,9 +1,9 @@\n+x\n", 2: None}
     answers[3] = "--- a/a.py\n+++ b/a.py\n@@ -1,1 +1,2 @@\n a = 1\n+b = 2\n"
-    found = diffs_batch(warehouse, "batch_0001", lambda pull: answers[pull.repo_id], settings)
-    assert found.failures == 1 and found.counts == {"code": 3, "changed_afterwards": 1, "unknown": 2}
+    result = diffs_batch(warehouse, "batch_0001", lambda pull: answers[pull.repo_id], settings)
+    assert result.failures == 1 and result.counts == {"code": 3, "changed_afterwards": 1, "unknown": 2}
     letter = warehouse.query("SELECT item, error_type, action FROM ops.dead_letters").row(0)
     assert letter == ("batch_0001/diffs/diff of o/r1#1", "broken_diff", "kept; whether the line changed is not known")
 
@@ -199,8 +199,8 @@ def test_a_copy_in_another_repository_is_in_one_split_only(warehouse: Warehouse)
     diffs_batch(warehouse, "batch_0001", NoDiffs(), settings)
     warehouse.rebuild("features/comments")
     warehouse.rebuild("reports/critiques")
-    found = warehouse.query("SELECT split, count(*) FROM reports.critiques WHERE number = 1 GROUP BY ALL").rows()
-    assert sorted(found) == [("left_out", 28), ("train", 1)] or sorted(found) == [("left_out", 29)]
+    splits = warehouse.query("SELECT split, count(*) FROM reports.critiques WHERE number = 1 GROUP BY ALL").rows()
+    assert sorted(splits) == [("left_out", 28), ("train", 1)] or sorted(splits) == [("left_out", 29)]
     leaks = warehouse.sql_file("reports/critiques", section="leaks").row(0)
     assert leaks == (0, 0, 0, 0)
     with warehouse.write() as connection:  # the check can fail
@@ -214,23 +214,23 @@ def test_new_comments_ask_for_batches_and_these_for_their_steps(make_settings: A
     with dg.DagsterInstance.ephemeral() as instance:
 
         def requested(cursor: Any = None) -> tuple[set[dg.AssetKey], Any]:
-            found = dg.evaluate_automation_conditions(
+            evaluation = dg.evaluate_automation_conditions(
                 definitions, instance, asset_selection=dg.AssetSelection.groups("critiques"), cursor=cursor
             )
-            return {one.key for one in found.results if one.true_subset.size}, found.cursor
+            return {condition.key for condition in evaluation.results if condition.true_subset.size}, evaluation.cursor
 
         nothing, cursor = requested()
         assert nothing == set()
         comments = dg.AssetMaterialization(["raw", "review_comments"], partition="2024-01-05")
         instance.report_runless_asset_event(comments)
-        found, cursor = requested(cursor)
-        assert found == {dg.AssetKey(["critique", "batches"])}
+        keys, cursor = requested(cursor)
+        assert keys == {dg.AssetKey(["critique", "batches"])}
         instance.add_dynamic_partitions("critique_batches", ["batch_0001"])
         instance.report_runless_asset_event(dg.AssetMaterialization(["critique", "batches"]))
-        found, cursor = requested(cursor)
-        assert found == steps
+        keys, cursor = requested(cursor)
+        assert keys == steps
         for key in steps:
             instance.report_runless_asset_event(dg.AssetMaterialization(key, partition="batch_0001"))
-        found, cursor = requested(cursor)
+        keys, cursor = requested(cursor)
         reports = {("reports", "critiques"), ("reports", "critique_errors"), ("exports", "critiques")}
-        assert {tuple(key.path) for key in found} >= reports and dg.AssetKey(["critique", "filtered"]) not in found
+        assert {tuple(key.path) for key in keys} >= reports and dg.AssetKey(["critique", "filtered"]) not in keys

@@ -31,7 +31,7 @@ def write_chats(folder: Path, train: int = 64, validation: int = 16) -> None:
             for n in range(count)
         ]  # fmt: skip
         frame = pl.DataFrame(rows)
-        (folder / f"{split}.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in chats(frame)))
+        (folder / f"{split}.jsonl").write_text("".join(f"{json.dumps(chat)}\n" for chat in chats(frame)))
     (folder / "README.md").write_text("# Review critiques\n")
 
 
@@ -73,20 +73,26 @@ def test_adapters_learn_and_their_critiques_are_shown(make_settings: Any, tiny: 
     write_chats(settings.critiques_folder)
     options = {"base": str(tiny), "epochs": 3.0, "learning_rate": 0.05, "batch_size": 16, "samples": 2}
     result = run_job(settings, "critique_model", ops={"critique__model": {"config": options}})
-    found = result.metadata["critique/model"]
-    assert found["held-out loss"] < found["held-out loss before"] - 0.1, "a random head, which adapters leave alone"
-    assert found["train rows"] == 64 and found["validation rows"] == 16
-    assert found["samples"].count("**people**: Close `") == 2 and "**after**" in found["samples"]
-    files = {path.name for path in Path(found["adapter"]).iterdir()}
+    metadata = result.metadata["critique/model"]
+    assert metadata["held-out loss"] < metadata["held-out loss before"] - 0.1, (
+        "a random head, which adapters leave alone"
+    )
+    assert metadata["train rows"] == 64 and metadata["validation rows"] == 16
+    assert metadata["samples"].count("**people**: Close `") == 2 and "**after**" in metadata["samples"]
+    files = {path.name for path in Path(metadata["adapter"]).iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tuning.json"} <= files
     assert not any(name.endswith((".bin", ".pkl", ".pt")) for name in files), "nothing that is unsafe to load"
 
     import mlflow
 
     client = mlflow.MlflowClient(settings.tracking_uri)
-    run = client.get_run(found["MLflow run"].rpartition("/")[2])
-    assert run.data.metrics["held_out_loss"] == found["held-out loss"] and run.data.params["rank"] == "16"
-    assert {one.path for one in client.list_artifacts(run.info.run_id)} >= {"samples.md", "data_card.md", "model"}
+    run = client.get_run(metadata["MLflow run"].rpartition("/")[2])
+    assert run.data.metrics["held_out_loss"] == metadata["held-out loss"] and run.data.params["rank"] == "16"
+    assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} >= {
+        "samples.md",
+        "data_card.md",
+        "model",
+    }
 
 
 def test_without_a_base_or_chats_it_says_what_to_do(make_settings: Any, tmp_path: Path, tiny: Path) -> None:

@@ -113,15 +113,15 @@ class _Handler(BaseHTTPRequestHandler):
     server: FlakyArchive
 
     def do_GET(self) -> None:
-        name, asked = self.path.lstrip("/"), self.headers.get("Range")
-        self.server.log.append((name, asked))
+        name, byte_range = self.path.lstrip("/"), self.headers.get("Range")
+        self.server.log.append((name, byte_range))
         if name not in self.server.files:
             self.send_error(404)
             return
         body, start = self.server.files[name], 0
-        found = re.match(r"bytes=(\d+)-", asked or "")
-        if found and self.server.ranges:
-            start = int(found[1])
+        resumed = re.match(r"bytes=(\d+)-", byte_range or "")
+        if resumed and self.server.ranges:
+            start = int(resumed[1])
         if start >= len(body):
             self.send_error(416)
             return

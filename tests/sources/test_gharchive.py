@@ -50,8 +50,8 @@ def test_the_real_hour_gives_the_exact_counts(make_settings: Any, shared_hour: P
     report = load(warehouse, open_source(settings), [date(2015, 1, 1)])
     assert report.lines == 7_702
     assert report.bad_lines == 0
-    found = warehouse.query("SELECT count(*), count(merged_at), sum(additions)::BIGINT FROM raw.pull_requests").row(0)
-    assert found == (280, 126, 286_497)
+    counts = warehouse.query("SELECT count(*), count(merged_at), sum(additions)::BIGINT FROM raw.pull_requests").row(0)
+    assert counts == (280, 126, 286_497)
     assert warehouse.query("SELECT count(*), count(closed_at) FROM raw.issues").row(0) == (588, 159)
     assert warehouse.query("SELECT count(*) FILTER (state = 'closed') FROM raw.issues").item() == 159
     assert warehouse.query("SELECT count(*) FROM raw.issue_comments").item() == 650
@@ -223,14 +223,14 @@ def test_damaged_files_lose_only_what_cannot_be_read(ingest: Any, hours: Path) -
     (hours / "2024-05-01-4.json.gz").write_bytes(gzip.compress(b""))
     write_hour(hours, "2024-05-01-5", [event(ISSUE, "2024-05-01T05:00:00Z", {"action": "opened", "issue": issue(900)})])
     warehouse, report = ingest()
-    found = {
+    damage = {
         item.removeprefix("2024-05-01-").removesuffix(".json.gz"): (kind, line)
         for item, line, kind in letters(warehouse)
     }
     saved = warehouse.query("SELECT count(*) FROM raw.issues WHERE number < 900").item()
     assert 0 < saved < 399
-    assert found["1"] == ("truncated_file", saved + 1)
-    assert {hour: found[hour][0] for hour in "234"} == {"2": "empty_file", "3": "not_gzip", "4": "empty_file"}
+    assert damage["1"] == ("truncated_file", saved + 1)
+    assert {hour: damage[hour][0] for hour in "234"} == {"2": "empty_file", "3": "not_gzip", "4": "empty_file"}
     assert warehouse.query("SELECT count(*) FROM raw.issues WHERE number = 900").item() == 1
     assert warehouse.query("SELECT status FROM ops.ingest_log").item() == "partial"
     assert report.bad_lines == 1
@@ -262,9 +262,11 @@ def test_missing_hours_are_recorded_and_tried_again(ingest: Any, hours: Path) ->
 
 
 def test_the_filter_keeps_one_repository(ingest: Any, hours: Path) -> None:
-    other = event(ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(1)}, repo={"id": 8, "name": "x/y"})
-    mine = event(ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(2)}, number=2)
-    write_hour(hours, "2024-05-01-1", [other, mine])
+    unselected = event(
+        ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(1)}, repo={"id": 8, "name": "x/y"}
+    )
+    selected = event(ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(2)}, number=2)
+    write_hour(hours, "2024-05-01-1", [unselected, selected])
     warehouse, _ = ingest(repos=("O/R",))
     assert warehouse.query("SELECT repo_id, number FROM raw.issues").rows() == [(7, 2)]
 

@@ -36,10 +36,10 @@ def test_downloads_resume_where_they_broke_off(make_settings: Any, hours: Path) 
         settings = make_settings(source="gharchive", gharchive_url=server.url)
         warehouse = Warehouse.from_settings(settings)
         load(warehouse, open_source(settings), [DAY])
-        asked = [header for path, header in server.log if path == name]
-        assert asked[0] is None
+        ranges = [header for path, header in server.log if path == name]
+        assert ranges[0] is None
         half = len(body) // 2
-        assert asked[1:] == [f"bytes={half}-", f"bytes={half + (len(body) - half) // 2}-"]
+        assert ranges[1:] == [f"bytes={half}-", f"bytes={half + (len(body) - half) // 2}-"]
         assert warehouse.query("SELECT count(*) FROM raw.issues").item() == 49
         assert (settings.home / "gharchive" / name).read_bytes() == body
         before = len(server.log)

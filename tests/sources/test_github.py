@@ -237,7 +237,7 @@ def test_what_is_read_again_replaces_and_what_is_gone_is_marked(
     still = world.add_item(
         repo, "PullRequest", 2, NOON, NOON, state="MERGED", closedAt=stamp(NOON), mergedAt=stamp(NOON)
     )
-    kept, deleted = world.add_comment(pr, NOON), world.add_comment(pr, NOON)
+    remaining, deleted = world.add_comment(pr, NOON), world.add_comment(pr, NOON)
     world.add_comment(still, NOON)
     clock._now = NOON + timedelta(days=1)
     with FakeGitHub(public_schema(), world, clock=clock) as fake:
@@ -253,8 +253,10 @@ def test_what_is_read_again_replaces_and_what_is_gone_is_marked(
         assert revisit(warehouse, github, settings)["due"] == 0
         clock.sleep(31 * 86_400)
         assert revisit(warehouse, github, settings)["due"] == 1, "the merged one has settled"
-    found = warehouse.query("SELECT comment_id, vanished_at FROM raw.issue_comments WHERE number = 1").rows()
-    assert sorted(found) == sorted([(int(kept["fullDatabaseId"]), None), (int(deleted["fullDatabaseId"]), read_at)])
+    comments = warehouse.query("SELECT comment_id, vanished_at FROM raw.issue_comments WHERE number = 1").rows()
+    assert sorted(comments) == sorted(
+        [(int(remaining["fullDatabaseId"]), None), (int(deleted["fullDatabaseId"]), read_at)]
+    )
     assert warehouse.query("SELECT title FROM raw.pull_requests WHERE number = 1").item() == "edited in silence"
 
 
@@ -265,13 +267,13 @@ def test_readings_in_any_order_of_partitions_and_repeated_give_the_same_warehous
     days = span(date(2024, 1, 1), 30)
     world = from_demo(120, 30, days[0], 3)
     names = [repo["nameWithOwner"] for repo in world.repos.values()]
-    found: list[dict[str, pl.DataFrame]] = []
+    warehouses: list[dict[str, pl.DataFrame]] = []
     with FakeGitHub(public_schema(), world, clock=clock) as fake:
         for n, order in enumerate(([days], [days[20:], days[:7], days[7:20]], [days[::2], days[1::2], days])):
             store = Warehouse(tmp_path / f"{n}.duckdb", staging=tmp_path / "staging")
             for part in order:
                 run(store, source(fake.url, tmp_path / str(n), clock), part, names, refresh=n == 2)
-            found.append(contents(store))
-    for other in found[1:]:
-        for table, frame in found[0].items():
+            warehouses.append(contents(store))
+    for other in warehouses[1:]:
+        for table, frame in warehouses[0].items():
             assert frame.equals(other[table]), table

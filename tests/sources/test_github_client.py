@@ -93,9 +93,9 @@ def test_identities_are_tokens_an_app_or_an_error_that_says_what_to_set(tmp_path
     with pytest.raises(SourceError, match=r"is not a private key: give the text of the \.pem file") as error:
         identities(load_settings(home=tmp_path, **app), tmp_path)
     assert "PEM" not in str(error.value)
-    found = identities(load_settings(home=tmp_path, github_tokens="a, b,a", **app | _app_key()), tmp_path)
-    assert len(found) == 3
-    assert all(set(identity.name) <= set("0123456789abcdef") and len(identity.name) == 12 for identity in found)
+    distinct = identities(load_settings(home=tmp_path, github_tokens="a, b,a", **app | _app_key()), tmp_path)
+    assert len(distinct) == 3
+    assert all(set(identity.name) <= set("0123456789abcdef") and len(identity.name) == 12 for identity in distinct)
 
 
 def _app_key() -> dict[str, str]:

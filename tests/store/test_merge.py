@@ -45,10 +45,10 @@ def load(warehouse: Warehouse, folder: Path, day: date, source: str, rows: dict[
     files = []
     if rows:
         schema = {"additions": pl.Int64, "closed_at": pl.Datetime("us")}
-        found = [observation(day, source, number, minute, found) for number, (minute, found) in rows.items()]
+        observations = [observation(day, source, number, minute, values) for number, (minute, values) in rows.items()]
         files = [folder / "rows.parquet"]
         pl.DataFrame(
-            found, schema_overrides=schema | dict.fromkeys(("author_login", "title", "state"), pl.String)
+            observations, schema_overrides=schema | dict.fromkeys(("author_login", "title", "state"), pl.String)
         ).write_parquet(files[0])
     with warehouse.write() as connection:
         merge(connection, "pull_requests", files, Scope(source, (day,)))
@@ -58,8 +58,8 @@ def expected(loaded: dict[tuple[date, str], dict[int, tuple[int, Any]]]) -> dict
     """The rule in plain Python."""
     by_number: dict[int, list[tuple[Any, dict[str, Any]]]] = {}
     for (day, source), rows in loaded.items():
-        for number, (minute, found) in rows.items():
-            row = observation(day, source, number, minute, found)
+        for number, (minute, values) in rows.items():
+            row = observation(day, source, number, minute, values)
             rank = (row["observed_at"], SOURCES.index(source), day)
             by_number.setdefault(number, []).append((rank, row))
     result = {}
@@ -110,8 +110,8 @@ def test_a_load_of_one_repository_leaves_the_others_of_the_day_alone(warehouse: 
     put([{"repo_id": 1, "name": "a/a"}, {"repo_id": 2, "name": "b/b"}], "repositories", None)
     put([{"repo_id": 1, "number": 1, "title": "x"}, {"repo_id": 2, "number": 1, "title": "y"}], "issues", None)
     put([{"repo_id": 1, "number": 2, "title": "z"}], "issues", ("a/a",))
-    found = warehouse.query("SELECT repo_id, number FROM raw.issues ORDER BY ALL").rows()
-    assert found == [(1, 2), (2, 1)]
+    keys = warehouse.query("SELECT repo_id, number FROM raw.issues ORDER BY ALL").rows()
+    assert keys == [(1, 2), (2, 1)]
     put([], "issues", ("b/b",))
     assert warehouse.query("SELECT repo_id FROM raw.issues").rows() == [(1,)]
 
