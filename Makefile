@@ -55,4 +55,4 @@ help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 clean: ## the environment and every state that can be made again; not the warehouse
-	rm -rf $(VENV) .qc .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .qc .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -50,7 +50,7 @@ def diff(
     pull_request: Annotated[str, typer.Argument(help="owner/name#number.")],
 ) -> None:
     """Print the code change of a pull request."""
-    from qc_assets.sources.github.changes import diff as read
+    from qc_assets.sources.github.changes import read_diff
     from qc_assets.sources.github.source import GitHubSource
 
     repo, _, number = pull_request.partition("#")
@@ -59,7 +59,7 @@ def diff(
     settings = load_settings(source="github")
     client = GitHubSource.from_settings(settings).client
     try:
-        text = read(client, repo, int(number), limit=settings.max_diff_bytes)
+        text = read_diff(client, repo, int(number), limit=settings.max_diff_bytes)
     finally:
         client.close()
     console.emit({"pull_request": pull_request, "diff": text}, text.replace("[", "\\["))

@@ -196,7 +196,7 @@ def serve(
 ) -> None:
     """Serve the champions over HTTP until Ctrl-C: predictions, feedback, payouts, and a page for people."""
     from qc_assets.cli.doctor import port_is_free
-    from qc_assets.serving.server import serve as run
+    from qc_assets.serving.server import run_server
 
     chosen: dict[str, Any] = {"host": host, "api_port": port}
     settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
@@ -205,7 +205,7 @@ def serve(
     console.err.print(
         f"http://{settings.host}:{settings.api_port}  (docs, model/info, health, metrics); Ctrl-C stops it"
     )
-    run(settings)
+    run_server(settings)
 
 
 @app.command()

@@ -106,7 +106,7 @@ class GitHubDiffs:
 
     def __call__(self, pull: Pull) -> str | None:
         from qc_assets.sources.github.answers import Kind
-        from qc_assets.sources.github.changes import DiffTooLongError, diff
+        from qc_assets.sources.github.changes import DiffTooLongError, read_diff
         from qc_assets.sources.github.client import RequestError
 
         if pull.repo is None:
@@ -119,7 +119,7 @@ class GitHubDiffs:
         if cached:
             return zlib.decompress(cached[0]).decode()
         try:
-            text = diff(self.client, pull.repo, pull.number, limit=self.limit)
+            text = read_diff(self.client, pull.repo, pull.number, limit=self.limit)
         except DiffTooLongError as error:
             raise FinalDiffError(unread(pull, "too_long", str(error))) from error
         except RequestError as error:

@@ -15,7 +15,7 @@ from qc_assets.settings import Settings
 _GRACE_S = 20
 
 
-def serve(settings: Settings) -> None:
+def run_server(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C; requests that have begun are answered, and the journal is written.
 
     Raises:

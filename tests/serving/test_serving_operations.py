@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from qc_assets.errors import QcError, SettingsError
 from qc_assets.serving.app import create_app
 from qc_assets.serving.guard import is_loopback
-from qc_assets.serving.server import serve
+from qc_assets.serving.server import run_server
 from qc_assets.settings import Settings, load_settings
 from tests.serving.test_serving_app import FACTS
 
@@ -47,7 +47,7 @@ def test_without_a_key_only_this_machine_is_answered(make_settings: Make) -> Non
         assert refused.status_code == 403 and "QC_API_KEY" in refused.json()["detail"]
         assert api.get("/health", headers={"Host": "localhost:8000"}).status_code == 200
     with pytest.raises(QcError, match=r"0\.0\.0\.0 can be reached by other machines: set QC_API_KEY"):
-        serve(settings.model_copy(update={"host": "0.0.0.0"}))
+        run_server(settings.model_copy(update={"host": "0.0.0.0"}))
 
 
 def test_only_loopback_is_loopback() -> None:

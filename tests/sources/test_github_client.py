@@ -19,7 +19,7 @@ from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, stamp
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.answers import Kind, classify, failed
-from qc_assets.sources.github.changes import DiffTooLongError, diff
+from qc_assets.sources.github.changes import DiffTooLongError, read_diff
 from qc_assets.sources.github.client import RequestError
 from qc_assets.sources.github.discovery import discover, selected
 from qc_assets.sources.github.identities import identities
@@ -208,12 +208,12 @@ def test_a_diff_is_read_up_to_a_limit(tmp_path: Path) -> None:
     pr = world.add_item(world.add_repo("o/r"), "PullRequest", 7, moment, moment)
     with FakeGitHub(public_schema(), world) as fake:
         client = source(fake.url, tmp_path, VirtualClock(NOW)).client
-        assert diff(client, "o/r", 7, limit=1000).startswith("diff --git a/src/a.py")
+        assert read_diff(client, "o/r", 7, limit=1000).startswith("diff --git a/src/a.py")
         pr["_diff"] = "+x\n" * 1_000_000
         with pytest.raises(DiffTooLongError, match=r"o/r#7 is longer than 1,000 bytes; raise QC_MAX_DIFF_BYTES"):
-            diff(client, "o/r", 7, limit=1000)
+            read_diff(client, "o/r", 7, limit=1000)
         with pytest.raises(RequestError, match="404"):
-            diff(client, "o/r", 8, limit=1000)
+            read_diff(client, "o/r", 8, limit=1000)
         client.close()
 
 

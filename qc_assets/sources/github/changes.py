@@ -8,7 +8,7 @@ class DiffTooLongError(QcError):
     """A diff is longer than is wanted."""
 
 
-def diff(client: Client, repo: str, number: int, *, limit: int) -> str:
+def read_diff(client: Client, repo: str, number: int, *, limit: int) -> str:
     """A pull request's change as a unified diff.
 
     Args:
