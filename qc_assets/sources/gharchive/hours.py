@@ -113,7 +113,7 @@ def _salvage(path: Path, folder: Path, error: BaseException) -> HourFile:
 def bad_lines(file: HourFile) -> list[Damage]:
     """Find the lines that are not JSON objects with a type, slowly; at most 100 of them, then a summary."""
     assert file.path is not None
-    found: list[Damage] = []
+    damages: list[Damage] = []
     count = 0
     opener = igzip.open if file.path.suffix == ".gz" else open
     with opener(file.path, "rb") as stream:
@@ -122,12 +122,12 @@ def bad_lines(file: HourFile) -> list[Damage]:
             if reason is not None:
                 count += 1
                 if count <= _LETTERS_PER_FILE:
-                    found.append(
+                    damages.append(
                         Damage("malformed_line", reason, number, line[:200].decode("utf-8", "replace").strip())
                     )
     if count > _LETTERS_PER_FILE:
-        found.append(Damage("malformed_line", f"and {count - _LETTERS_PER_FILE} more lines of this file"))
-    return found
+        damages.append(Damage("malformed_line", f"and {count - _LETTERS_PER_FILE} more lines of this file"))
+    return damages
 
 
 def _why_bad(line: bytes) -> str | None:

@@ -66,9 +66,9 @@ def classify(response: httpx.Response, now: datetime) -> Answer:
     """
     status, body = response.status_code, _json(response)
     if isinstance(body, Mapping):
-        found = _from_body(body, response, now)
-        if found is not None:
-            return found
+        trouble_in_body = _from_body(body, response, now)
+        if trouble_in_body is not None:
+            return trouble_in_body
     return _from_status(response, _message(body) or _excerpt(response), now, status)
 
 

@@ -48,26 +48,27 @@ class _Task:
     error: RequestError | None = field(default=None, repr=False)
 
     def part(self) -> Part:
-        found = self.holder.get(self.connection) or {}
-        after = (found.get("pageInfo") or {}).get("endCursor") if found.get("nodes") else None
-        total = found.get("totalCount")
-        missing = total - len(found["nodes"]) if total is not None and found.get("nodes") is not None else _PAGE
+        connection = self.holder.get(self.connection) or {}
+        nodes = connection.get("nodes")
+        after = (connection.get("pageInfo") or {}).get("endCursor") if nodes else None
+        total = connection.get("totalCount")
+        missing = total - len(nodes) if total is not None and nodes is not None else _PAGE
         first = min(self.first or _PAGE_OF.get(self.operation, _PAGE), max(missing, 1))
         return Part(self.operation, {"id": self.holder["id"], "first": first, "after": after})
 
     def take(self, page: dict[str, Any]) -> bool:
         """Append a page; whether it brought anything new."""
-        found = self.holder.get(self.connection)
-        if not found or found.get("nodes") is None:
+        connection = self.holder.get(self.connection)
+        if not connection or connection.get("nodes") is None:
             self.holder[self.connection] = page
             return True
-        before = len(found["nodes"])
-        known = {node["id"] for node in found["nodes"] if node}
-        found["nodes"] += [node for node in page["nodes"] or () if node and node["id"] not in known]
-        found["totalCount"] = page["totalCount"]
-        moved = page["pageInfo"]["endCursor"] != found["pageInfo"]["endCursor"]
-        found["pageInfo"] = page["pageInfo"]
-        return moved or len(found["nodes"]) > before
+        before = len(connection["nodes"])
+        known = {node["id"] for node in connection["nodes"] if node}
+        connection["nodes"] += [node for node in page["nodes"] or () if node and node["id"] not in known]
+        connection["totalCount"] = page["totalCount"]
+        moved = page["pageInfo"]["endCursor"] != connection["pageInfo"]["endCursor"]
+        connection["pageInfo"] = page["pageInfo"]
+        return moved or len(connection["nodes"]) > before
 
 
 def complete(client: Client, items: Sequence[Item], save: Callable[[Sequence[Item]], None]) -> list[Loss]:
@@ -82,8 +83,8 @@ def complete(client: Client, items: Sequence[Item], save: Callable[[Sequence[Ite
         What could not be completed. The item's ``lost`` names the connections.
     """
     losses: list[Loss] = []
-    asked: set[str] = set()  # threads whose comments are on their way
-    tasks = [task for item in items for task in _tasks(item, asked)]
+    scheduled: set[str] = set()  # threads whose comments are on their way
+    tasks = [task for item in items for task in _tasks(item, scheduled)]
     width = _PER_REQUEST
     while tasks:
         batch, tasks = tasks[:width], tasks[width:]
@@ -105,61 +106,61 @@ def complete(client: Client, items: Sequence[Item], save: Callable[[Sequence[Ite
             if page is None or not task.take(page):
                 _lose(task, losses, "GitHub gives no further page of it")
             else:
-                tasks += _next(task, losses, asked)
+                tasks += _next(task, losses, scheduled)
         save(list({id(task.item): task.item for task in batch}.values()))
     return losses
 
 
-def _tasks(item: Item, asked: set[str]) -> Iterator[_Task]:
+def _tasks(item: Item, scheduled: set[str]) -> Iterator[_Task]:
     for connection in CONNECTIONS[item["__typename"]]:
         if connection in item.get("lost", ()):
             continue
         if _is_short(item, connection):
             yield _Task(item, item, connection, connection)
         if connection == "reviewThreads":
-            yield from _thread_tasks(item, (item.get(connection) or {}).get("nodes") or (), asked)
+            yield from _thread_tasks(item, (item.get(connection) or {}).get("nodes") or (), scheduled)
 
 
-def _thread_tasks(item: Item, threads: Sequence[dict[str, Any]], asked: set[str]) -> Iterator[_Task]:
+def _thread_tasks(item: Item, threads: Sequence[dict[str, Any]], scheduled: set[str]) -> Iterator[_Task]:
     for thread in threads:
-        if thread and thread["id"] not in asked and _is_short(thread, "comments"):
-            asked.add(thread["id"])
+        if thread and thread["id"] not in scheduled and _is_short(thread, "comments"):
+            scheduled.add(thread["id"])
             yield _Task(item, thread, "comments", "threadComments")
 
 
 def _is_short(holder: dict[str, Any], connection: str) -> bool:
-    found = holder.get(connection)
-    if found is None or found.get("nodes") is None:
+    page = holder.get(connection)
+    if page is None or page.get("nodes") is None:
         return True
-    if found["pageInfo"]["hasNextPage"]:
+    if page["pageInfo"]["hasNextPage"]:
         return True
-    return len({node["id"] for node in found["nodes"] if node and "id" in node}) < _expected(found, connection)
+    return len({node["id"] for node in page["nodes"] if node and "id" in node}) < _expected(page, connection)
 
 
-def _expected(found: dict[str, Any], connection: str) -> int:
+def _expected(page: dict[str, Any], connection: str) -> int:
     # A timeline's count is documented to be of all events; the filtered one is of those that were asked for.
-    counts = [found["totalCount"]] + ([found["filteredCount"]] if found.get("filteredCount") is not None else [])
+    counts = [page["totalCount"]] + ([page["filteredCount"]] if page.get("filteredCount") is not None else [])
     return min(counts) if connection == "timelineItems" else int(counts[0])
 
 
-def _next(task: _Task, losses: list[Loss], asked: set[str]) -> list[_Task]:
+def _next(task: _Task, losses: list[Loss], scheduled: set[str]) -> list[_Task]:
     """What is still to be done for the task's connection."""
-    found = task.holder[task.connection]
+    connection = task.holder[task.connection]
     more: list[_Task] = []
     if task.operation == "reviewThreads":
-        more = list(_thread_tasks(task.item, found["nodes"], asked))
+        more = list(_thread_tasks(task.item, connection["nodes"], scheduled))
     if not _is_short(task.holder, task.connection):
         return more
-    if found["pageInfo"]["hasNextPage"]:
+    if connection["pageInfo"]["hasNextPage"]:
         return [task, *more]
     if not task.again:  # something was added or removed between two pages: read the connection anew, once
         if task.operation == "reviewThreads":
-            asked -= {thread["id"] for thread in found["nodes"] if thread}
+            scheduled -= {thread["id"] for thread in connection["nodes"] if thread}
         task.holder[task.connection] = None
         task.again = True
         return [task, *more]
-    have = len(found["nodes"])
-    _lose(task, losses, f"GitHub counts {found['totalCount']}, and gives {have}")
+    have = len(connection["nodes"])
+    _lose(task, losses, f"GitHub counts {connection['totalCount']}, and gives {have}")
     return more
 
 

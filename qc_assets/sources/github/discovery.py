@@ -144,14 +144,14 @@ def _choose(client: Client, settings: Settings, today: date, progress: Reporter)
 
 def _candidates(client: Client, settings: Settings, today: date, progress: Reporter) -> list[Mapping[str, Any]]:
     pushed = today - timedelta(days=settings.discovery_pushed_days)
-    found: dict[int, Mapping[str, Any]] = {}
+    repositories: dict[int, Mapping[str, Any]] = {}
     for n, language in enumerate(settings.discovery_languages):
         rules = f'language:"{language}" pushed:>={pushed} archived:false fork:false sort:stars-desc'
         for repo in _search(client, rules, settings.discovery_min_stars, _MOST_STARS):
             if not (repo["isFork"] or repo["isArchived"] or repo["isPrivate"] or repo["isDisabled"] or repo["isEmpty"]):
-                found[repo["databaseId"]] = repo
+                repositories[repo["databaseId"]] = repo
         progress("languages searched", n + 1, len(settings.discovery_languages))
-    return sorted(found.values(), key=lambda repo: (-repo["stargazerCount"], repo["databaseId"]))
+    return sorted(repositories.values(), key=lambda repo: (-repo["stargazerCount"], repo["databaseId"]))
 
 
 def _search(client: Client, rules: str, least: int, most: int) -> Iterator[Mapping[str, Any]]:

@@ -67,7 +67,7 @@ def identities(settings: Settings, folder: Path) -> list[Identity]:
         auths = [("anonymous", TokenAuthStrategy("anonymous"))]
     folder.mkdir(parents=True, exist_ok=True)
     timeout = httpx.Timeout(settings.github_read_timeout_s, connect=settings.github_connect_timeout_s)
-    found = []
+    distinct = []
     for secret, auth in dict(auths).items():
         name = hashlib.sha256(f"{settings.github_url}\n{secret}".encode()).hexdigest()[:12]
         github = GitHub(
@@ -78,8 +78,8 @@ def identities(settings: Settings, folder: Path) -> list[Identity]:
             timeout=timeout,
             user_agent="qc-assets",
         )
-        found.append(Identity(name, github, FileLock(folder / f"{name}.lock")))
-    return found
+        distinct.append(Identity(name, github, FileLock(folder / f"{name}.lock")))
+    return distinct
 
 
 def _private_key(settings: Settings) -> str:
@@ -129,7 +129,7 @@ class Pool:
         while True:
             ready = self._ready()
             # Whoever is free is taken at once; if nobody is, the best of them is waited for a moment.
-            for identity, patience in [*((one, 0.0) for one in ready), (ready[0], 0.5)]:
+            for identity, patience in [*((identity, 0.0) for identity in ready), (ready[0], 0.5)]:
                 try:
                     identity.lock.acquire(timeout=patience)
                 except Timeout:

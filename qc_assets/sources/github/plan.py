@@ -89,9 +89,9 @@ def packages(client: Client, wishes: Sequence[Wish], seen: Mapping[str, Mapping[
 
 def _busy(client: Client, repos: Mapping[str, Mapping[str, Any]], days: tuple[date, ...]) -> Iterator[Package]:
     windows = list(_windows(days))
-    asked = [(name, kind, *window) for name in repos for kind in ("pr", "issue") for window in windows]
-    asked = [ask for ask in asked if ask[1] == "pr" or repos[ask[0]]["hasIssuesEnabled"]]
-    numbers = dict(zip(asked, _count(client, repos, asked), strict=True))
+    windows_to_count = [(name, kind, *window) for name in repos for kind in ("pr", "issue") for window in windows]
+    windows_to_count = [ask for ask in windows_to_count if ask[1] == "pr" or repos[ask[0]]["hasIssuesEnabled"]]
+    numbers = dict(zip(windows_to_count, _count(client, repos, windows_to_count), strict=True))
     empty = [name for name in repos if not any(n for ask, n in numbers.items() if ask[0] == name)]
     # Nothing is found under a name that was given up a moment ago.
     renamed = {
@@ -101,7 +101,7 @@ def _busy(client: Client, repos: Mapping[str, Mapping[str, Any]], days: tuple[da
     }
     if renamed:
         repos = {name: renamed.get(repo["nameWithOwner"], repo) for name, repo in repos.items()}
-        again = [ask for ask in asked if ask[0] in empty]
+        again = [ask for ask in windows_to_count if ask[0] in empty]
         numbers |= dict(zip(again, _count(client, repos, again), strict=True))
     totals = {
         name: {k: sum(n for ask, n in numbers.items() if ask[:2] == (name, k)) for k in ("pr", "issue")}
@@ -138,16 +138,16 @@ def _windows(days: Sequence[date]) -> Iterator[tuple[datetime, datetime]]:
                 start = following
 
 
-def _count(client: Client, repos: Mapping[str, Mapping[str, Any]], asked: Sequence[tuple]) -> list[int]:
+def _count(client: Client, repos: Mapping[str, Mapping[str, Any]], windows: Sequence[tuple]) -> list[int]:
     queries = [
-        f"repo:{repos[name]['nameWithOwner']} is:{kind} {updated(start, end)}" for name, kind, start, end in asked
+        f"repo:{repos[name]['nameWithOwner']} is:{kind} {updated(start, end)}" for name, kind, start, end in windows
     ]
     return counts(client, queries)
 
 
 def counts(client: Client, queries: Sequence[str]) -> list[int]:
     """How many items each search finds, many searches a request."""
-    found: list[int] = []
+    counted: list[int] = []
     width, queue = _COUNTS_PER_REQUEST, list(queries)
     while queue:
         batch, queue = queue[:width], queue[width:]
@@ -159,8 +159,8 @@ def counts(client: Client, queries: Sequence[str]) -> list[int]:
             width, queue = max(1, len(batch) // 2), batch + queue
             continue
         # A count that is missing is asked for again by the search itself, page by page.
-        found += [data["issueCount"] if data else 1 for data in reply.data]
-    return found
+        counted += [data["issueCount"] if data else 1 for data in reply.data]
+    return counted
 
 
 def _packed(repos: Mapping[str, Any], totals: Mapping[str, Mapping[str, int]]) -> Iterator[list[str]]:

@@ -104,23 +104,23 @@ class Reader:
         Raises:
             RequestError: if GitHub cannot be reached or refuses the search.
         """
-        found = Harvest()
+        harvest = Harvest()
         memory = _Memory(self.state, plan, unit.key)
         position: dict[str, Any] = {"cursor": None, "count": unit.expected, "more": True, "moved": False}
         for step in memory.replay():
-            self._take(found, step)
+            self._take(harvest, step)
             position = step.get("position") or position
         while position["more"]:
-            step = self._page(unit, position, len(found.items))
+            step = self._page(unit, position, len(harvest.items))
             step["position"]["moved"] |= position["cursor"] is not None and (
                 position["moved"] or step["position"]["count"] != position["count"]
             )
-            self._take(found, step)
+            self._take(harvest, step)
             position = step["position"]
             memory.add(step)
-        self._reconcile(unit, found, position["count"], position["moved"], memory)
-        self._complete([item for item, _ in found.items.values()], found, memory)
-        return found
+        self._reconcile(unit, harvest, position["count"], position["moved"], memory)
+        self._complete([item for item, _ in harvest.items.values()], harvest, memory)
+        return harvest
 
     def whole(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Item | None]]:
         """Read single items whole, several in a request; None for one that cannot be read even in parts."""
@@ -207,33 +207,33 @@ class Reader:
                 items.append(item)
         return {"items": items, "poison": poison, "at": self._at(), "position": _after(page, position["cursor"])}
 
-    def _take(self, found: Harvest, step: Mapping[str, Any]) -> None:
+    def _take(self, harvest: Harvest, step: Mapping[str, Any]) -> None:
         at = datetime.fromisoformat(step["at"])
         fresh = [
-            item for item in step["items"] if (item["repository"]["databaseId"], item["number"]) not in found.items
+            item for item in step["items"] if (item["repository"]["databaseId"], item["number"]) not in harvest.items
         ]
         for item in step["items"]:
-            found.items[item["repository"]["databaseId"], item["number"]] = (item, at)
+            harvest.items[item["repository"]["databaseId"], item["number"]] = (item, at)
         for poison in step.get("poison", ()):
-            found.troubles.append(Trouble(**(poison | {"day": date.fromisoformat(poison["day"])})))
+            harvest.troubles.append(Trouble(**(poison | {"day": date.fromisoformat(poison["day"])})))
         self.read(len(fresh))
 
-    def _reconcile(self, unit: Unit, found: Harvest, count: int, moved: bool, memory: "_Memory") -> None:
+    def _reconcile(self, unit: Unit, harvest: Harvest, count: int, moved: bool, memory: "_Memory") -> None:
         """Fetch what the pages lack: items slip between two pages when others leave the window meanwhile."""
         for _ in range(_ROUNDS):
-            if not moved and len(found.items) + len(found.troubles) >= count:
+            if not moved and len(harvest.items) + len(harvest.troubles) >= count:
                 return
             listed, count, stable = self._list(unit)
-            known = {item["id"] for item, _ in found.items.values()} | {trouble.item for trouble in found.troubles}
+            known = {item["id"] for item, _ in harvest.items.values()} | {trouble.item for trouble in harvest.troubles}
             missing = {node["id"]: node for node in listed.values() if node["id"] not in known}
             for part, item in self.whole([Part("whole", {"id": node}) for node in missing]):
                 step: dict[str, Any] = {"items": [item] if item else [], "at": self._at()}
                 if item is None:
                     step["poison"] = [_poison(missing[part.variables["id"]], None)]
-                self._take(found, step)
+                self._take(harvest, step)
                 memory.add(step)
             moved = not stable
-        found.short = max(0, count - len(found.items) - len(found.troubles))
+        harvest.short = max(0, count - len(harvest.items) - len(harvest.troubles))
 
     def _list(self, unit: Unit) -> tuple[dict[str, Any], int, bool]:
         """Ids of what the search finds, how many it counts, and whether the two agree throughout."""
@@ -247,11 +247,11 @@ class Reader:
             counts.add(position["count"])
         return listed, position["count"], counts == {len(listed)}
 
-    def _complete(self, items: Sequence[Item], found: Harvest, memory: "_Memory") -> None:
+    def _complete(self, items: Sequence[Item], harvest: Harvest, memory: "_Memory") -> None:
         def save(changed: Sequence[Item]) -> None:
             memory.add({"items": list(changed), "at": self._at()})
 
-        found.troubles += [lost(loss) for loss in complete(self.client, items, save)]
+        harvest.troubles += [lost(loss) for loss in complete(self.client, items, save)]
 
     def _at(self) -> str:
         return self.clock.now().isoformat()

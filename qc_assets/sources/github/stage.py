@@ -70,13 +70,13 @@ class Stage:
                 self._failed(wish, error)
                 fail(wish)
             return
-        wanted = {wish.repo: wish for wish in wishes}
+        wish_of = {wish.repo: wish for wish in wishes}
         planned = {name for package in plan for name in package.repos}
         for wish in wishes:
             if wish.repo not in planned:  # GitHub does not show it: trying again would not help
                 yield self.failure(wish)
         self.client.pool.stop.clear()
-        work = [package for package in plan if any(name in wanted for name in package.repos)]
+        work = [package for package in plan if any(name in wish_of for name in package.repos)]
         workers = max(1, len(self.client.pool.members))
         with ThreadPoolExecutor(workers, thread_name_prefix="github") as threads:
             jobs = {threads.submit(self._package, key, str(n), package): package for n, package in enumerate(work)}
@@ -87,7 +87,7 @@ class Stage:
                         for path in (path for paths in batch.tables.values() for path in paths):
                             path.unlink()
                         for name in lost:
-                            fail(wanted.get(name) or Wish(name, jobs[job].days))
+                            fail(wish_of.get(name) or Wish(name, jobs[job].days))
                     self.meter.done(len(jobs[job].repos))
             finally:
                 self.client.pool.stop.set()  # so that Ctrl-C need not wait until a limit is over
@@ -149,17 +149,17 @@ class Stage:
                 (name,) = package.repos
                 self._failed(Wish(name, package.days), error)
                 return [(Batch(days=package.days, tables={}, repos={}, **self._spent()), [name])]
-            found = []
+            parts = []
             for n, name in enumerate(package.repos):
-                found += self._package(plan, f"{number}.{n}", _only(package, name))
-            return found
+                parts += self._package(plan, f"{number}.{n}", _only(package, name))
+            return parts
         return [(self._batch(f"{plan}-{number}", package, harvests), [])]
 
     def _harvest(self, plan: str, unit: Unit) -> Harvest:
         """Read a unit. A search finds nothing under the old name of a repository that was renamed meanwhile."""
-        found = self.reader.harvest(plan, unit)
-        if len(found.items) + len(found.troubles) >= unit.expected:
-            return found
+        harvest = self.reader.harvest(plan, unit)
+        if len(harvest.items) + len(harvest.troubles) >= unit.expected:
+            return harvest
         names = dict(unit.repos)
         for old, repo, reason in look(self.client, list(unit.repos.values())):
             if repo is None:
@@ -168,7 +168,7 @@ class Stage:
                 )
             names[repo["databaseId"]] = repo["nameWithOwner"]
         if names == dict(unit.repos):
-            return found  # fewer than counted, because some were updated since and belong to a later day
+            return harvest  # fewer than counted, because some were updated since and belong to a later day
         self.meter.note(f"renamed: {', '.join(sorted(set(names.values()) - set(unit.repos.values())))}")
         return self.reader.harvest(plan, replace(unit, key=f"{unit.key}+", repos=names))
 
@@ -186,9 +186,9 @@ class Stage:
             for repo in package.repos.values()
             for day in package.days
         ]
-        wanted = {table: records for table, records in rows.items() if table in self.tables}
-        files = raw_rows.write(wanted, self.folder, name)
-        names = {repo["databaseId"]: asked for asked, repo in package.repos.items()}
+        of_tables = {table: records for table, records in rows.items() if table in self.tables}
+        files = raw_rows.write(of_tables, self.folder, name)
+        names = {repo["databaseId"]: name_asked_for for name_asked_for, repo in package.repos.items()}
         letters = [_letter(t, names[t.repo_id]) for harvest in harvests for t in harvest.troubles if t.day in days]
         short = sum(harvest.short for harvest in harvests)
         young = any(_end(day) + _SETTLED > now for day in package.days)
@@ -200,7 +200,7 @@ class Stage:
         return Batch(
             days=package.days,
             tables={table: (path,) for table, path in files.items()},
-            repos={asked: repo["databaseId"] for asked, repo in package.repos.items()},
+            repos={name_asked_for: repo["databaseId"] for name_asked_for, repo in package.repos.items()},
             status="partial" if problem else "done",
             error=problem,
             dead_letters=letters,
