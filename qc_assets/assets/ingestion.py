@@ -13,21 +13,11 @@ from qc_assets.assets import tables
 from qc_assets.assets.partitions import daily_partitions
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.settings import Settings
-from qc_assets.store.schema import RAW_TABLES
+from qc_assets.store.schema import RAW_TABLES, declared
 
 if TYPE_CHECKING:
     from qc_assets.sources.loading import LoadReport
 
-DESCRIPTIONS = {
-    "repositories": "Repositories as last observed. A rename keeps the id.",
-    "users": "Accounts that opened, reviewed or commented; bots are marked.",
-    "pull_requests": "Pull requests, as they were opened and as last observed.",
-    "reviews": "Submitted reviews and their verdicts.",
-    "review_comments": "Comments on lines of a diff.",
-    "issues": "Issues, as they were opened and as last observed.",
-    "issue_comments": "Comments in the conversation of issues and pull requests.",
-    "label_events": "Each time a label was put on or taken off.",
-}
 POOL = "warehouse"
 _CHECKED = tables.key("raw.pull_requests")
 
@@ -44,7 +34,9 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.multi_asset(
         name="raw_tables",
         specs=[
-            tables.spec(f"raw.{table}", DESCRIPTIONS[table], group="ingest", kinds={"duckdb", settings.source})
+            tables.spec(
+                f"raw.{table}", declared(f"raw.{table}").comment, group="ingest", kinds={"duckdb", settings.source}
+            )
             for table in RAW_TABLES
         ],
         check_specs=[

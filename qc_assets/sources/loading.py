@@ -9,6 +9,7 @@ import duckdb
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.progress import Reporter
+from qc_assets.sources.row_contract import check_rows
 from qc_assets.sources.source import Batch, Source
 from qc_assets.store import dead_letters
 from qc_assets.store.merge import Scope, merge, set_reread
@@ -138,6 +139,7 @@ def _commit(
 ) -> dict[str, int]:
     if batch.repos is not None and not batch.repos:
         return {}
+    check_rows(source.name, batch.days, batch.tables)
     names = list(batch.repos or repos)
     scope = Scope(source.name, batch.days, tuple(names) or None, adds=source.traits.states)
     with warehouse.write() as connection:

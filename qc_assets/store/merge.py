@@ -7,17 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from qc_assets.store.schema import sql_sections
+from qc_assets.store.schema import columns, declared, shown_by, sql_sections
 
 # Observations are folded in slices, so that the strings of one slice fit in memory.
 _BYTES_PER_SLICE = 64 * 2**20
-# Tables of what hangs on an item, with the parts of a reading (`unread_parts`) that would show their rows.
-_CHILDREN = {
-    "reviews": ("reviews",),
-    "review_comments": ("reviewThreads", "threadComments"),
-    "issue_comments": ("comments",),
-    "label_events": ("timelineItems",),
-}
 
 
 @dataclass(frozen=True)
@@ -33,17 +26,6 @@ class Scope:
     adds: bool = False
 
 
-def primary_key(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[str, ...]:
-    """Key columns of ``raw.<table>``, as its CREATE TABLE declares them."""
-    row = connection.execute(
-        "SELECT constraint_column_names FROM duckdb_constraints() "
-        "WHERE schema_name = 'raw' AND table_name = $1 AND constraint_type = 'PRIMARY KEY'",
-        [table],
-    ).fetchone()
-    assert row is not None, f"raw.{table} has no primary key"
-    return tuple(row[0])
-
-
 def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], scope: Scope) -> int:
     """Replace what `scope` covers of one raw table by the observations in `files`.
 
@@ -56,8 +38,10 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     Returns:
         The number of observations loaded.
     """
-    keys = primary_key(connection, table)
-    scope_column = "user_id" if table == "users" else "repo_id"
+    keys, parts = declared(f"raw.{table}").keys, shown_by(table)
+    names_of_columns = {column for column, _, _ in columns(f"raw.{table}")}
+    # Whose row it is: a repository's, or, as with accounts, its own.
+    scope_column = "repo_id" if "repo_id" in names_of_columns else keys[0]
     names = {
         "table": table,
         "keys": ", ".join(keys),
@@ -80,7 +64,7 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     else:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT {names['keys']} FROM raw.{table} LIMIT 0")
     if scope.adds:
-        if table in _CHILDREN:
+        if parts:
             run("touched_reread")
         if paths:
             run("give_way", {"files": paths, "source": scope.source})
@@ -94,10 +78,10 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     slices = 1 + sum(path.stat().st_size for path in files) // _BYTES_PER_SLICE
     for bucket in range(slices):
         run("fold", {"buckets": slices, "bucket": bucket})
-        if table in ("pull_requests", "issues"):
+        if {"state", "closed_at"} <= names_of_columns:
             run("reopen")
-        if table in _CHILDREN:
-            run("mark_vanished", {"parts": list(_CHILDREN[table])})
+        if parts:
+            run("mark_vanished", {"parts": list(parts)})
         run("upsert")
     if not scope.adds:
         run("vanish")

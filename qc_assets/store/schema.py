@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -12,16 +13,6 @@ from qc_assets.errors import QcError
 from qc_assets.places import sql_root
 from qc_assets.source_traits import all_traits
 
-RAW_TABLES = (
-    "repositories",
-    "users",
-    "pull_requests",
-    "reviews",
-    "review_comments",
-    "issues",
-    "issue_comments",
-    "label_events",
-)
 # Reports that keep a row for every version; the others are computed anew.
 KEPT_REPORTS = ["reports/bias", "reports/bias_mitigation"]
 
@@ -55,18 +46,68 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(sql_sections("macros")[""])
 
 
-@cache
 def columns(table: str) -> list[tuple[str, str, str]]:
     """Name, type and comment of the columns of ``schema.table`` as its SQL declares them; no file is opened."""
+    return declared(table).columns
+
+
+@dataclass(frozen=True)
+class DeclaredTable:
+    """What the SQL of a table declares.
+
+    Attributes:
+        comment: of the table.
+        columns: name, type and comment of each column.
+        keys: columns of the primary key; none if it has none.
+    """
+
+    comment: str
+    columns: list[tuple[str, str, str]]
+    keys: tuple[str, ...]
+
+
+@cache
+def declared(table: str) -> DeclaredTable:
+    """What the SQL of ``schema.table`` declares; no file is opened but that."""
     schema, name = table.split(".")
     sections = sql_sections(f"{schema}/{name}")
     with duckdb.connect(":memory:") as connection:
         connection.execute(f"CREATE SCHEMA {schema}; {sections.get('table') or sections['']}")
-        return connection.execute(
+        column_rows = connection.execute(
             "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
             "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
             [schema, name],
         ).fetchall()
+        comment = connection.execute(
+            "SELECT coalesce(comment, '') FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
+            [schema, name],
+        ).fetchall()
+        keys = connection.execute(
+            "SELECT constraint_column_names FROM duckdb_constraints() "
+            "WHERE schema_name = ? AND table_name = ? AND constraint_type = 'PRIMARY KEY'",
+            [schema, name],
+        ).fetchall()
+    return DeclaredTable("".join(text for (text,) in comment), column_rows, tuple(keys[0][0]) if keys else ())
+
+
+def shown_by(table: str) -> tuple[str, ...]:
+    """Of a raw table whose rows hang on a pull request or issue: the parts of a reading that show them.
+
+    It is the first line of its SQL, such as ``-- shown by: reviewThreads, threadComments``; a reading that lacks one
+    of these parts (`unread_parts`) does not tell whether a row has vanished. Other tables have none.
+    """
+    match = re.match(r"-- shown by: (.+)\n", sql_sections(f"raw/{table}")[""])
+    return tuple(part.strip() for part in match[1].split(",")) if match else ()
+
+
+def _raw_tables() -> tuple[str, ...]:
+    names = [path.stem for path in (sql_root() / "raw").glob("*.sql")]
+    # What rows hang on comes before them: a reading must be known before what it does not show any more is marked.
+    return tuple(sorted(names, key=lambda name: (bool(shown_by(name)), name)))
+
+
+RAW_TABLES = _raw_tables()
+"""The raw tables: one a file of `warehouse/raw/`."""
 
 
 @cache

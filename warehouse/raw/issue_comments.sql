@@ -1,3 +1,4 @@
+-- shown by: comments
 CREATE TABLE IF NOT EXISTS raw.issue_comments (
     comment_id BIGINT PRIMARY KEY,
     repo_id BIGINT,

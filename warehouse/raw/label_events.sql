@@ -1,3 +1,4 @@
+-- shown by: timelineItems
 CREATE TABLE IF NOT EXISTS raw.label_events (
     repo_id BIGINT,
     number BIGINT,

@@ -1,3 +1,4 @@
+-- shown by: reviewThreads, threadComments
 CREATE TABLE IF NOT EXISTS raw.review_comments (
     comment_id BIGINT PRIMARY KEY,
     repo_id BIGINT,

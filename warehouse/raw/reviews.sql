@@ -1,3 +1,4 @@
+-- shown by: reviews
 CREATE TABLE IF NOT EXISTS raw.reviews (
     review_id BIGINT PRIMARY KEY,
     repo_id BIGINT,

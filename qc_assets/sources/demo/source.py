@@ -118,6 +118,8 @@ class DemoSource:
             of_repos = of_days & pl.col("repo_id").is_in(ids)
         staged: dict[str, list[Path]] = {}
         for n, table in enumerate(tables):
+            if not (world / f"{table}.parquet").is_file():
+                continue  # the demo has nothing of this kind
             rows = pl.scan_parquet(world / f"{table}.parquet")
             rows = rows.filter(of_repos if repos and table != "users" else of_days)
             staged[table] = [folder / f"{table}.parquet"]

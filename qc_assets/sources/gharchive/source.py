@@ -150,8 +150,9 @@ class GHArchiveSource:
         work: Path,
     ) -> dict[str, list[Path]]:
         staged: dict[str, list[Path]] = {table: [] for table in tables}
-        for table in tables:
-            query = sql_sections("sources/gharchive")[table].rstrip(";")
+        sections = sql_sections("sources/gharchive")
+        for table in sections.keys() & staged.keys():  # of other tables the archive knows nothing
+            query = sections[table].rstrip(";")
             # An account acts in many repositories, so its rows are not in one slice; but they are narrow.
             patterns = (
                 ["*"]

@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from qc_assets.clock import parse_instant
-from qc_assets.store.schema import columns, define_macros
+from qc_assets.store.schema import columns, declared, define_macros
 
 Rows = dict[str, list[dict[str, Any]]]
 _TYPES: dict[str, Any] = {
@@ -83,7 +83,7 @@ def write(found: Rows, folder: Path, name: str) -> dict[str, Path]:
             kinds = {column: _TYPES[kind] for column, kind, _ in columns(f"raw.{table}")}
             schema = {column: kinds.get(column, pl.String) for column in records[0]}
             frame = pl.DataFrame(records, schema=schema, orient="row")
-            frame = frame.sort("observed_at").unique([*_KEYS[table], "partition_date"], keep="last")
+            frame = frame.sort("observed_at").unique([*declared(f"raw.{table}").keys, "partition_date"], keep="last")
             if "author_type" in schema:
                 # The same rule as for the archive: bots are told by account type and by login.
                 connection.register("found", frame.to_arrow())
@@ -96,18 +96,6 @@ def write(found: Rows, folder: Path, name: str) -> dict[str, Path]:
             files[table] = folder / f"{table}-{name}.parquet"
             frame.write_parquet(files[table])
     return files
-
-
-_KEYS = {
-    "repositories": ("repo_id",),
-    "users": ("user_id",),
-    "pull_requests": ("repo_id", "number"),
-    "issues": ("repo_id", "number"),
-    "reviews": ("review_id",),
-    "review_comments": ("comment_id",),
-    "issue_comments": ("comment_id",),
-    "label_events": ("repo_id", "number", "label", "action", "created_at"),
-}
 
 
 def clean(text: str | None) -> str | None:
