@@ -25,8 +25,8 @@ def replicate(folder: Path, replicas: int) -> int:
     text = gzip.decompress(HOUR.read_bytes())
     for hour in range(replicas):
 
-        def renumber(found: re.Match[bytes], offset: int = hour * 10**9) -> bytes:
-            return found[0].replace(found[1], str(int(found[1]) + offset).encode())
+        def renumber(match: re.Match[bytes], offset: int = hour * 10**9) -> bytes:
+            return match[0].replace(match[1], str(int(match[1]) + offset).encode())
 
         changed = _ID.sub(renumber, text)
         (folder / f"2015-01-01-{hour}.json.gz").write_bytes(gzip.compress(changed, 6))

@@ -75,11 +75,11 @@ def fill(path: Path, staging: Path) -> None:
     with Warehouse(path, staging=staging).write() as connection:
         for table, frame in (("review_comments", comments), ("pull_requests", prs), ("repositories", repos)):
             rows = frame.with_columns(**{name: pl.lit(value) for name, value in seen.items()})
-            connection.register("found", rows.to_arrow())
-            connection.execute(f"INSERT INTO raw.{table} BY NAME FROM found")
+            connection.register("comments", rows.to_arrow())
+            connection.execute(f"INSERT INTO raw.{table} BY NAME FROM comments")
 
 
-def mine(environment: dict[str, str]) -> tuple[float, float, str]:
+def mine_in_processes(environment: dict[str, str]) -> tuple[float, float, str]:
     """Seconds, peak memory of all processes together in MiB, and the last line of a run of `qc critique`."""
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -94,21 +94,21 @@ def mine(environment: dict[str, str]) -> tuple[float, float, str]:
         parent = psutil.Process(process.pid)
         while not done.wait(0.5):
             used = 0
-            for one in [parent, *parent.children(recursive=True)]:
+            for child in [parent, *parent.children(recursive=True)]:
                 try:
-                    used += one.memory_info().rss
+                    used += child.memory_info().rss
                 except psutil.NoSuchProcess:
                     continue
             peak = max(peak, used / 2**20)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    said = process.communicate()[0]
+    output = process.communicate()[0]
     done.set()
     watcher.join()
     if process.returncode:
-        raise RuntimeError(said)
-    return time.perf_counter() - started, peak, said.strip().splitlines()[-1]
+        raise RuntimeError(output)
+    return time.perf_counter() - started, peak, output.strip().splitlines()[-1]
 
 
 def usefulness() -> dict[str, tuple[float, float]] | None:
@@ -150,8 +150,8 @@ def main() -> None:
         environment |= {"QC_HOME": str(folder / "home"), "QC_WAREHOUSE": str(folder / "qc.duckdb")}
         environment |= {"QC_SOURCE": "gharchive", "QC_BATCH_SIZE": "40"}
         for name, limit in (("nothing cached", 1_200), ("embeddings cached", 120)):
-            seconds, peak, said = mine(environment)
-            print(f"{N:,} comments, {name}: {seconds:.0f} s, peak {peak:.0f} MiB in all processes ({said})", flush=True)
+            seconds, peak, last = mine_in_processes(environment)
+            print(f"{N:,} comments, {name}: {seconds:.0f} s, peak {peak:.0f} MiB in all processes ({last})", flush=True)
             print(verdict(seconds / limit, 1.0, f"seconds / {limit} s"))
             print(verdict(peak / 4_096, 1.0, "peak / 4 GiB"), flush=True)
             forget(folder)

@@ -54,12 +54,12 @@ def report() -> tuple[str, float]:
         spec, 1, bundle, trained.data.frame, trained.data.x, trained.split.windows, trained.known, "", True
     )
     started = time.perf_counter()
-    found = audit(subject, "repo", load_settings(_env_file=None))
-    size = len(page([found]))
+    audited = audit(subject, "repo", load_settings(_env_file=None))
+    size = len(page([audited]))
     seconds = time.perf_counter() - started
-    assert found.mitigations is not None
-    tested, groups = len(trained.split.test), len(found.analysis.counts)
-    what = f"{tested:,} test rows, {groups} repositories, {len(found.mitigations)} mitigations, page {size >> 10} KiB"
+    assert audited.mitigations is not None
+    tested, groups = len(trained.split.test), len(audited.analysis.counts)
+    what = f"{tested:,} test rows, {groups} repositories, {len(audited.mitigations)} mitigations, page {size >> 10} KiB"
     return what, seconds
 
 
@@ -71,12 +71,12 @@ def planted() -> str:
     fair = [world(seed, None) for seed in range(SEEDS)]
     harsh = [world(seed, Bias("newcomers", LOG_ODDS)) for seed in range(SEEDS)]
     new, rate = pl.col("is_newcomer"), pl.col("passed").mean()
-    before, after = (np.mean([one.filter(new).select(rate).item() for one in worlds]) for worlds in (fair, harsh))
-    alarms = sum(any(flagged(one).values()) for one in fair)
-    found = sum("newcomer" in flagged(one)["newcomer"] for one in harsh)
+    before, after = (np.mean([demo.filter(new).select(rate).item() for demo in worlds]) for worlds in (fair, harsh))
+    alarms = sum(any(flagged(demo).values()) for demo in fair)
+    flags = sum("newcomer" in flagged(demo)["newcomer"] for demo in harsh)
     return (
         f"planted {LOG_ODDS} on the log-odds of newcomers ({100 * (after - before):+.0f} points of passing): "
-        f"flagged in {found} of {SEEDS} worlds; any flag in {alarms} of {SEEDS} fair ones"
+        f"flagged in {flags} of {SEEDS} worlds; any flag in {alarms} of {SEEDS} fair ones"
     )
 
 

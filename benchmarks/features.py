@@ -89,10 +89,10 @@ def with_polars(state: str) -> int:
         .sort("merged_at")
         .select("author_id", "merged_at", merged=pl.int_range(1, pl.len() + 1).over("author_id"))
     )
-    found = prs.drop("merged_at").join_asof(
+    joined = prs.drop("merged_at").join_asof(
         merges, left_on="created_at", right_on="merged_at", by="author_id", allow_exact_matches=False
     )
-    return found["merged"].fill_null(0).sum()
+    return joined["merged"].fill_null(0).sum()
 
 
 def with_pandas(state: str) -> int:
@@ -103,10 +103,10 @@ def with_pandas(state: str) -> int:
     merges = prs.dropna(subset=["merged_at", "author_id"]).sort_values("merged_at")[["author_id", "merged_at"]]
     merges["merged"] = merges.groupby("author_id").cumcount() + 1
     known = prs.dropna(subset=["author_id"])[["author_id", "created_at"]]
-    found = pd.merge_asof(
+    joined = pd.merge_asof(
         known, merges, left_on="created_at", right_on="merged_at", by="author_id", allow_exact_matches=False
     )
-    return int(found["merged"].fillna(0).sum())
+    return int(joined["merged"].fillna(0).sum())
 
 
 def main() -> None:
@@ -127,11 +127,11 @@ def main() -> None:
 
 
 def rivals(state: str) -> None:
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         label: isolated(work, state)
         for label, work in (("SQL", with_sql), ("polars", with_polars), ("pandas", with_pandas))
     }
-    for label, (answer, taken, mib) in found.items():
+    for label, (answer, taken, mib) in measured.items():
         print(f"author history alone, {label}: {taken:.2f} s, peak {mib:.0f} MiB, checksum {answer:,}")
     for rival in ("polars", "pandas"):
-        print(f"ratio {found['SQL'][1] / found[rival][1]:.2f} (SQL / {rival}, author history)")
+        print(f"ratio {measured['SQL'][1] / measured[rival][1]:.2f} (SQL / {rival}, author history)")

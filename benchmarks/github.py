@@ -64,7 +64,7 @@ def _key(body: bytes) -> str:
 def throughput(prs: int = 2000) -> None:
     """Rows a second through the whole client, and how much slower it is than the bare loop."""
     answers: dict[str, bytes] = {}
-    asked: list[bytes] = []
+    bodies: list[bytes] = []
     clock = VirtualClock(datetime(2024, 6, 1))
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -72,11 +72,11 @@ def throughput(prs: int = 2000) -> None:
             plain = fake.answer
 
             def record(token: str, document: str, variables: Any) -> Any:
-                found = plain(token, document, variables)
+                response = plain(token, document, variables)
                 body = httpx.Request("POST", "http://x", json={"query": document, "variables": variables}).content
-                asked.append(body)
-                answers[_key(body)] = found[2]
-                return found
+                bodies.append(body)
+                answers[_key(body)] = response[2]
+                return response
 
             fake.answer = record  # type: ignore[method-assign]
             store = Warehouse(home / "first.duckdb", staging=home / "staging")
@@ -87,7 +87,7 @@ def throughput(prs: int = 2000) -> None:
         url = f"http://127.0.0.1:{ready.get()}"
         begun = time.perf_counter()
         with httpx.Client() as http:
-            for body in asked:
+            for body in bodies:
                 json.loads(http.post(f"{url}/graphql", content=body).content)
         bare = time.perf_counter() - begun
         github = source(url, home / "second", SystemClock())

@@ -33,8 +33,8 @@ app = FastAPI()
 async def health() -> dict[str, str]:
     return {}
 @app.post("/predict")
-async def echo(asked: dict[str, Any]) -> dict[str, Any]:
-    return asked
+async def echo(document: dict[str, Any]) -> dict[str, Any]:
+    return document
 uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="warning")
 """
 
@@ -74,25 +74,25 @@ async def _drive(url: str, rate: int, seconds: float) -> tuple[np.ndarray, int]:
         Milliseconds of each request, (requests,), and how many failed.
     """
     count = int(rate * seconds)
-    latencies, failed = np.empty(count), 0
+    waits, failed = np.empty(count), 0
     limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
         for number in range(50):
             await client.post("/predict", json=_request(number))
 
-        async def one(number: int, due: float) -> None:
+        async def send(number: int, due: float) -> None:
             nonlocal failed
             answer = await client.post("/predict", json=_request(number))
-            latencies[number] = (time.perf_counter() - due) * 1e3
+            waits[number] = (time.perf_counter() - due) * 1e3
             failed += answer.status_code != 200
 
         start, tasks = time.perf_counter(), []
         for number in range(count):
             due = start + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            tasks.append(asyncio.create_task(one(number, due)))
+            tasks.append(asyncio.create_task(send(number, due)))
         await asyncio.gather(*tasks)
-    return latencies, failed
+    return waits, failed
 
 
 def load(url: str) -> tuple[np.ndarray, int]:
@@ -136,10 +136,10 @@ def main() -> None:
         port = _free_port()
         with _server([sys.executable, "-c", _ECHO, str(port)], port, settings) as url:
             (echo, _), _, _ = isolated(load, url)
-    for name, found in (("/predict", ours), ("echo", echo)):
-        p50, p99 = np.percentile(found, [50, 99])
+    for name, waits in (("/predict", ours), ("echo", echo)):
+        p50, p99 = np.percentile(waits, [50, 99])
         print(
-            f"{name}: {len(found)} requests at {RATE}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {found.max():.1f} ms"
+            f"{name}: {len(waits)} requests at {RATE}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {waits.max():.1f} ms"
         )
     print(f"{failed} failed")
     p99 = float(np.percentile(ours, 99))

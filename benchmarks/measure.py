@@ -36,13 +36,13 @@ def isolated(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, flo
     process.start()
     while True:
         try:
-            found = answers.get(timeout=1)
+            answer = answers.get(timeout=1)
             break
         except queue.Empty:  # has it died?
             if process.exitcode not in (None, 0):
                 raise RuntimeError(f"{work.__name__} died with {process.exitcode}") from None
     process.join()
-    return found
+    return answer
 
 
 def verdict(ratio: float, limit: float, what: str) -> str:

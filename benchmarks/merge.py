@@ -160,16 +160,16 @@ def main() -> None:
     options = Options(quick=True, resamples=200)
     honest = trained(OWN + HISTORY, options)
     leaking = trained((*OWN, *HISTORY, LEAK), options)
-    for name, one in (("honest", honest), ("with the leak", leaking)):
-        test = one.best.evaluations["test"]
-        found = one.dominance
-        assert found is not None
+    for name, outcome in (("honest", honest), ("with the leak", leaking)):
+        test = outcome.best.evaluations["test"]
+        dominance = outcome.dominance
+        assert dominance is not None
         print(
-            f"{name}: {one.best.kind}, ROC AUC {test['roc_auc'].value:.3f} "
+            f"{name}: {outcome.best.kind}, ROC AUC {test['roc_auc'].value:.3f} "
             f"({test['roc_auc'].lower:.3f} to {test['roc_auc'].upper:.3f}), Brier {test['brier'].value:.4f}, "
-            f"ECE {test['ece'].value:.3f}; {len(one.data):,} rows, {len(one.split.test):,} of them tested; "
-            f"strongest alone: {found.feature} with AUC {found.auc:.3f}, {found.share:.0%} of the model's"
-            f"{' -> SUSPICIOUS' if found.suspicious else ''}"
+            f"ECE {test['ece'].value:.3f}; {len(outcome.data):,} rows, {len(outcome.split.test):,} of them tested; "
+            f"strongest alone: {dominance.feature} with AUC {dominance.auc:.3f}, {dominance.share:.0%} of the model's"
+            f"{' -> SUSPICIOUS' if dominance.suspicious else ''}"
         )
     auc = honest.best.evaluations["test"]["roc_auc"].value
     print(f"plain gradient boosting without histories: ROC AUC {PLAIN[0][1]}, Brier {PLAIN[1][1]}")

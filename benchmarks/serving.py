@@ -21,7 +21,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5_000, len(SPEC.features)))
     y = (rng.random(5_000) < 1 / (1 + np.exp(-x[:, 0]))).astype(float)
-    parameters = {one.kind: one.defaults for one in SPEC.candidates}["random_forest"]
+    parameters = {candidate.kind: candidate.defaults for candidate in SPEC.candidates}["random_forest"]
     ours = fit_classifier("random_forest", parameters, x, y, np.ones(len(y)), seed=0, threads=None)
     assert isinstance(ours, SklearnEstimator)
     ours.score(x[:1])  # flattened once

@@ -31,17 +31,17 @@ def scores(x: np.ndarray, y: np.ndarray, splits: list[Split]) -> Iterator[tuple[
     settings = load_settings()
     configure_embeddings(settings.encoder, settings.embeddings_cache)
     vectors = cached_encoder().encode([str(body) for body in x[:, 0]])
-    found = np.full(len(y), -1)
+    predicted = np.full(len(y), -1)
     for fit, test in splits:
-        found[test] = LogisticRegression(max_iter=2_000).fit(vectors[fit], y[fit]).predict(vectors[test])
-    yield "frozen embeddings and logistic regression", found
+        predicted[test] = LogisticRegression(max_iter=2_000).fit(vectors[fit], y[fit]).predict(vectors[test])
+    yield "frozen embeddings and logistic regression", predicted
     defaults = {candidate.kind: candidate.defaults for candidate in SPEC.candidates}
     for kind in KINDS:
-        found = np.full(len(y), -1)
+        predicted = np.full(len(y), -1)
         for fit, test in splits:
-            one = fit_text_classifier(kind, defaults[kind], x[fit], y[fit], np.ones(len(fit)), seed=0, threads=None)
-            found[test] = one.score(x[test]).argmax(axis=1)
-        yield kind, found
+            model = fit_text_classifier(kind, defaults[kind], x[fit], y[fit], np.ones(len(fit)), seed=0, threads=None)
+            predicted[test] = model.score(x[test]).argmax(axis=1)
+        yield kind, predicted
 
 
 def comments() -> None:
@@ -53,8 +53,8 @@ def comments() -> None:
     x = frame.select("message", "file_name").to_numpy().astype(object)
     splits = list(StratifiedKFold(10, shuffle=True, random_state=0).split(x, y))
     print(f"review comments: {len(y):,} in {len(classes)} groups, 10-fold; the paper's best: accuracy 0.593")
-    for name, found in scores(x, y, splits):
-        accuracy = float((found == y).mean())
+    for name, predicted in scores(x, y, splits):
+        accuracy = float((predicted == y).mean())
         print(f"  {name}: accuracy {accuracy:.3f}", flush=True)
     print(verdict((1 - accuracy) / (1 - 0.62), 1.0, "1 - accuracy / 1 - 0.62"))
 
@@ -76,8 +76,8 @@ def issues() -> None:
     alone = [(fit[repos[fit] == repo], test[repos[test] == repo]) for fit, test in halves for repo in np.unique(repos)]
     print("issues: macro F1 over 5 repositories; SetFit on twice as many issues, tested on others: 0.827")
     for arrangement, splits in (("a classifier for each repository", alone), ("one for all repositories", halves)):
-        for name, found in scores(x, y, splits):
-            each = [f1_score(y[repos == repo], found[repos == repo], average="macro") for repo in np.unique(repos)]
+        for name, predicted in scores(x, y, splits):
+            each = [f1_score(y[repos == repo], predicted[repos == repo], average="macro") for repo in np.unique(repos)]
             print(f"  {arrangement}, {name}: {np.mean(each):.3f}", flush=True)
 
 
