@@ -10,7 +10,7 @@ from qc_assets.sources.github.answers import Answer, Kind
 from qc_assets.sources.github.client import Client, RequestError
 from qc_assets.sources.github.complete import Item, Loss, complete
 from qc_assets.sources.github.query import Part
-from qc_assets.sources.github.state import State
+from qc_assets.sources.github.state import State, UnitSteps
 
 CLEAN_PAGES_TO_GROW = 20
 _OPERATIONS = {"pr": "pull_requests", "issue": "issues"}
@@ -105,7 +105,7 @@ class Reader:
             RequestError: if GitHub cannot be reached or refuses the search.
         """
         harvest = Harvest()
-        memory = _Memory(self.state, plan, unit.key)
+        memory = UnitSteps(self.state, plan, unit.key)
         position: dict[str, Any] = {"cursor": None, "count": unit.expected, "more": True, "moved": False}
         for step in memory.replay():
             self._take(harvest, step)
@@ -218,7 +218,7 @@ class Reader:
             harvest.troubles.append(Trouble(**(poison | {"day": date.fromisoformat(poison["day"])})))
         self.read(len(fresh))
 
-    def _reconcile(self, unit: Unit, harvest: Harvest, count: int, moved: bool, memory: "_Memory") -> None:
+    def _reconcile(self, unit: Unit, harvest: Harvest, count: int, moved: bool, memory: UnitSteps) -> None:
         """Fetch what the pages lack: items slip between two pages when others leave the window meanwhile."""
         for _ in range(_ROUNDS):
             if not moved and len(harvest.items) + len(harvest.troubles) >= count:
@@ -247,7 +247,7 @@ class Reader:
             counts.add(position["count"])
         return listed, position["count"], counts == {len(listed)}
 
-    def _complete(self, items: Sequence[Item], harvest: Harvest, memory: "_Memory") -> None:
+    def _complete(self, items: Sequence[Item], harvest: Harvest, memory: UnitSteps) -> None:
         def save(changed: Sequence[Item]) -> None:
             memory.add({"items": list(changed), "at": self._at()})
 
@@ -271,23 +271,6 @@ def lost(loss: Loss) -> Trouble:
         status=error.status if error else None,
         tries=error.tries if error else None,
     )
-
-
-class _Memory:
-    """The steps of one unit, numbered."""
-
-    def __init__(self, state: State, plan: str, unit: str) -> None:
-        self.state, self.plan, self.unit = state, plan, unit
-        self.count = 0
-
-    def replay(self) -> list[dict[str, Any]]:
-        steps = self.state.steps(self.plan, self.unit)
-        self.count = len(steps)
-        return steps
-
-    def add(self, step: Mapping[str, Any]) -> None:
-        self.state.add_step(self.plan, self.unit, self.count, step)
-        self.count += 1
 
 
 def _after(page: Mapping[str, Any], cursor: str | None, hurt: bool = False) -> dict[str, Any]:

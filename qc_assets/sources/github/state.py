@@ -7,7 +7,7 @@ loses the request it was waiting for and nothing else. Work is dropped once the 
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -137,6 +137,30 @@ class State:
                 "INSERT OR REPLACE INTO budgets VALUES (?, ?, ?, ?, ?, ?)",
                 [identity, budget.remaining, budget.quota, *times, budget.strikes],
             )
+
+
+class UnitSteps:
+    """The answers that one unit of a plan has got so far, in their order.
+
+    Args:
+        state: where they are remembered.
+        plan, unit: whose they are.
+    """
+
+    def __init__(self, state: State, plan: str, unit: str) -> None:
+        self.state, self.plan, self.unit = state, plan, unit
+        self.count = 0
+
+    def replay(self) -> list[dict[str, Any]]:
+        """Those of an earlier process; the next one is added behind them."""
+        steps = self.state.steps(self.plan, self.unit)
+        self.count = len(steps)
+        return steps
+
+    def add(self, step: Mapping[str, Any]) -> None:
+        """Remember the next answer."""
+        self.state.add_step(self.plan, self.unit, self.count, step)
+        self.count += 1
 
 
 def _pack(document: Any) -> bytes:
