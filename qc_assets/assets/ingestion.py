@@ -125,10 +125,10 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def coverage(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
         store = warehouse.open()
         rows = store.rebuild("ops/coverage", {"min_archive_completeness": settings.min_archive_completeness})
-        found = store.sql_file("ops/coverage", section="summary")
-        covered = int(found["covered"].sum())
+        summary = store.sql_file("ops/coverage", section="summary")
+        covered = int(summary["covered"].sum())
         yield dg.MaterializeResult(
-            metadata=tables.row_count(rows) | {"by source": tables.preview(found.to_dicts())},
+            metadata=tables.row_count(rows) | {"by source": tables.preview(summary.to_dicts())},
             check_results=[
                 dg.AssetCheckResult(
                     check_name="some_repository_is_covered",
@@ -143,9 +143,9 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 def _cost(report: "LoadReport") -> dict[str, int | float | str]:
     """What a load by repository cost, and how much of it succeeded."""
-    asked = len(report.repos | report.failed_repos)
+    repositories = len(report.repos | report.failed_repos)
     return {
-        "repositories read": f"{len(report.repos - report.failed_repos)} of {asked}",
+        "repositories read": f"{len(report.repos - report.failed_repos)} of {repositories}",
         "API requests": report.requests,
         "API points": report.points,
         "seconds waiting for limits": round(report.waited_s),

@@ -71,16 +71,16 @@ def load(
     Raises:
         SourceError: if the source cannot be read; the failure is recorded in `ops.ingest_log` first.
     """
-    wanted = sorted(set(days))
+    partitions = sorted(set(days))
     fingerprint = source.fingerprint()
     held: dict[str, frozenset[date]] = {}
     if source.traits.states:
         held = {} if refresh else _held(warehouse, source.name, fingerprint, repos, tables)
-        done = {day for day in wanted if repos and all(day in held.get(repo, ()) for repo in repos)}
+        done = {day for day in partitions if repos and all(day in held.get(repo, ()) for repo in repos)}
     else:
         done = set() if refresh else _done(warehouse, source.name, fingerprint, repos, tables)
     report = LoadReport(
-        loaded=[day for day in wanted if day not in done], skipped=[day for day in wanted if day in done]
+        loaded=[day for day in partitions if day not in done], skipped=[day for day in partitions if day in done]
     )
     if not report.loaded:
         return report
@@ -112,10 +112,10 @@ def _held(
     if not warehouse.path.exists():
         return {}
     parameters = {"source": source, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
-    found: dict[str, set[date]] = {}
+    days_by_repo: dict[str, set[date]] = {}
     for repo, day in warehouse.query(sql_sections("ops/ingest_log")["days_held"], parameters).iter_rows():
-        found.setdefault(repo, set()).add(day)
-    return {repo: frozenset(days) for repo, days in found.items()}
+        days_by_repo.setdefault(repo, set()).add(day)
+    return {repo: frozenset(days) for repo, days in days_by_repo.items()}
 
 
 def _done(

@@ -97,8 +97,8 @@ class GHArchiveSource:
             with self.warehouse.scratch() as connection:
                 slices = self._read(connection, readable, repos, events)
                 staged = self._transform(connection, events, slices, day, tables, work)
-                found, count = self._bad_lines(connection, events, readable, day)
-            letters += found
+                bad_lines, count = self._bad_lines(connection, events, readable, day)
+            letters += bad_lines
             bad += count
             shutil.rmtree(events)
         gaps = [file.name for file in files if file.damage is not None]
@@ -175,8 +175,8 @@ class GHArchiveSource:
 
     @staticmethod
     def _files(events: Path, pattern: str) -> list[str]:
-        found = sorted(events.glob(pattern))
-        return [str(path) for entry in found for path in (sorted(entry.iterdir()) if entry.is_dir() else [entry])]
+        entries = sorted(events.glob(pattern))
+        return [str(path) for entry in entries for path in (sorted(entry.iterdir()) if entry.is_dir() else [entry])]
 
     def _bad_lines(
         self, connection: duckdb.DuckDBPyConnection, events: Path, files: Sequence[hours.HourFile], day: date
@@ -188,11 +188,11 @@ class GHArchiveSource:
         total = 0
         for path, count in connection.execute(sections["bad_lines"], everything).fetchall():
             file = by_path[path]
-            found = hours.bad_lines(file)
+            damages = hours.bad_lines(file)
             total += count
-            letters += [_letter(day, file.name, damage) for damage in found]
-            if count > len(found) and len(found) < 100:
-                reason = f"{count - len(found)} lines are JSON but no event that can be typed"
+            letters += [_letter(day, file.name, damage) for damage in damages]
+            if count > len(damages) and len(damages) < 100:
+                reason = f"{count - len(damages)} lines are JSON but no event that can be typed"
                 letters.append(DeadLetter(day, file.name, "malformed_line", reason))
         for path, event, kind in connection.execute(sections["no_repository"], everything).fetchall():
             reason = f"event {event} ({kind}) names no repository"

@@ -32,7 +32,7 @@ def rows(items: Iterable[tuple[Mapping[str, Any], datetime]]) -> Rows:
     Returns:
         Rows by raw table; a row's day is that of its item's last update.
     """
-    found: Rows = {}
+    rows_by_table: Rows = {}
     for item, observed_at in items:
         repo = item["repository"]
         seen = {
@@ -42,17 +42,17 @@ def rows(items: Iterable[tuple[Mapping[str, Any], datetime]]) -> Rows:
         }
         here = {"repo_id": repo["databaseId"], "number": item["number"]}
         is_pr = item["__typename"] == "PullRequest"
-        found.setdefault("pull_requests" if is_pr else "issues", []).append(
+        rows_by_table.setdefault("pull_requests" if is_pr else "issues", []).append(
             here | (_pull_request(item) if is_pr else _issue(item)) | seen
         )
         people = [item["author"]]
         for table, children in _children(item, is_pr).items():
-            found.setdefault(table, []).extend(here | child | seen for child in children)
+            rows_by_table.setdefault(table, []).extend(here | child | seen for child in children)
         for name in ("reviews", "comments"):
             people += [node["author"] for node in _nodes(item, name)]
         people += [node["author"] for thread in _nodes(item, "reviewThreads") for node in _nodes(thread, "comments")]
-        found.setdefault("users", []).extend(user | seen for user in _users(people))
-    return found
+        rows_by_table.setdefault("users", []).extend(user | seen for user in _users(people))
+    return rows_by_table
 
 
 def repository_row(repo: Mapping[str, Any], observed_at: datetime, day: date) -> dict[str, Any]:
@@ -72,12 +72,12 @@ def repository_row(repo: Mapping[str, Any], observed_at: datetime, day: date) ->
     }
 
 
-def write(found: Rows, folder: Path, name: str) -> dict[str, Path]:
+def write(rows_by_table: Rows, folder: Path, name: str) -> dict[str, Path]:
     """Stage rows as one Parquet file a table, with the types that the tables declare; the newest of a key stays."""
     files = {}
     with duckdb.connect(":memory:") as connection:
         define_macros(connection)
-        for table, records in found.items():
+        for table, records in rows_by_table.items():
             if not records:
                 continue
             kinds = {column: _TYPES[kind] for column, kind, _ in columns(f"raw.{table}")}
@@ -86,13 +86,13 @@ def write(found: Rows, folder: Path, name: str) -> dict[str, Path]:
             frame = frame.sort("observed_at").unique([*declared(f"raw.{table}").keys, "partition_date"], keep="last")
             if "author_type" in schema:
                 # The same rule as for the archive: bots are told by account type and by login.
-                connection.register("found", frame.to_arrow())
+                connection.register("records", frame.to_arrow())
                 frame = connection.execute(
-                    "SELECT * EXCLUDE (author_type), is_bot(author_login, author_type) AS author_is_bot FROM found"
+                    "SELECT * EXCLUDE (author_type), is_bot(author_login, author_type) AS author_is_bot FROM records"
                 ).pl()
             elif table == "users":
-                connection.register("found", frame.to_arrow())
-                frame = connection.execute("SELECT *, is_bot(login, type) AS is_bot FROM found").pl()
+                connection.register("records", frame.to_arrow())
+                frame = connection.execute("SELECT *, is_bot(login, type) AS is_bot FROM records").pl()
             files[table] = folder / f"{table}-{name}.parquet"
             frame.write_parquet(files[table])
     return files
@@ -252,10 +252,10 @@ def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
         for e in _events(item)
         if e["__typename"] in actions
     ]
-    found: Rows = {"issue_comments": talk, "label_events": labels}
+    children: Rows = {"issue_comments": talk, "label_events": labels}
     if is_pr:
-        found["reviews"] = _reviews(item)
-        found["review_comments"] = [
+        children["reviews"] = _reviews(item)
+        children["review_comments"] = [
             {
                 "comment_id": _int(node["fullDatabaseId"]),
                 "review_id": _int((node["pullRequestReview"] or {}).get("fullDatabaseId")),
@@ -270,23 +270,23 @@ def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
             for thread in _nodes(item, "reviewThreads")
             for node in _nodes(thread, "comments")
         ]
-    return found
+    return children
 
 
 def _reviews(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     verdicts = ("APPROVED", "CHANGES_REQUESTED", "COMMENTED")
     # What a dismissed review had said is told by the event of its dismissal.
-    said = {
+    dismissed_states = {
         event["review"]["fullDatabaseId"]: event["previousReviewState"]
         for event in reversed(_events(item))
         if event["__typename"] == "ReviewDismissedEvent" and event["review"]
     }
-    found = []
+    reviews = []
     for node in _nodes(item, "reviews"):
         if node["state"] == "PENDING":  # a draft that only its author sees
             continue
-        submitted = node["state"] if node["state"] in verdicts else said.get(node["fullDatabaseId"])
-        found.append(
+        submitted = node["state"] if node["state"] in verdicts else dismissed_states.get(node["fullDatabaseId"])
+        reviews.append(
             {
                 "review_id": _int(node["fullDatabaseId"]),
                 **_written(node),
@@ -296,7 +296,7 @@ def _reviews(item: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "submitted_at": _instant(node["submittedAt"]),
             }
         )
-    return found
+    return reviews
 
 
 def _int(number: Any) -> int | None:
