@@ -10,15 +10,10 @@ from qc_assets import progress
 from qc_assets.cli import console
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
-from qc_assets.places import PACKAGE, default_home
 from qc_assets.settings import load_settings
 from qc_assets.store.warehouse import Warehouse
 
 _SCHEMA_URL = "https://docs.github.com/public/fpt/schema.docs.graphql"
-_PLACES = (
-    PACKAGE.parents[1] / "shared" / "github" / "schema.graphql",
-    default_home() / "github-schema.graphql",
-)
 
 
 def discover() -> None:
@@ -71,19 +66,19 @@ def fake_github(
     days: Annotated[int, typer.Option(help="Days of activity, up to yesterday.")] = 240,
     faults: Annotated[float, typer.Option(help="Share of requests that fail, as GitHub's do.")] = 0.0,
     points: Annotated[int, typer.Option(help="Points an hour for each token.")] = 5_000,
-    schema: Annotated[Path | None, typer.Option(help=f"GitHub's public schema ({_SCHEMA_URL}).")] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(help=f"Another schema, such as GitHub's whole one ({_SCHEMA_URL}); default: what queries need."),
+    ] = None,
 ) -> None:
-    """Serve a synthetic GitHub that speaks the public GraphQL schema, to try the github source without a token."""
-    try:
-        from qc_assets.sources.fake.demo_on_github import from_demo
-        from qc_assets.sources.fake.fake_server import FakeGitHub
-        from qc_assets.sources.fake.github_schema import load_schema
-    except ImportError as error:
-        raise QcError("the fake is part of the tests: run this in a checkout of the project") from error
+    """Serve a synthetic GitHub that speaks its public GraphQL schema, to try the github source without a token."""
+    from qc_assets.sources.fake.demo_on_github import from_demo
+    from qc_assets.sources.fake.fake_server import FakeGitHub
+    from qc_assets.sources.fake.github_schema import OWN_SCHEMA, load_schema
 
-    file = schema or next((path for path in _PLACES if path.is_file()), None)
-    if file is None or not file.is_file():
-        raise QcError(f"GitHub's schema is needed: download {_SCHEMA_URL} to {_PLACES[-1]}, or name it with --schema")
+    file = schema or OWN_SCHEMA
+    if not file.is_file():
+        raise QcError(f"{file} is not a file: download {_SCHEMA_URL} to it, or leave --schema out")
     first = _yesterday() - timedelta(days=days - 1)
     with console.bar(f"a world of {prs:,} pull requests"):
         world = from_demo(prs, days, first, load_settings().seed)

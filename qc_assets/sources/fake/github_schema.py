@@ -39,7 +39,12 @@ class ServerFault(Exception):
         self.status = status
 
 
-def load_schema(path: Path) -> GraphQLSchema:
+OWN_SCHEMA = Path(__file__).with_name("schema.graphql")
+"""What the github source's queries use of GitHub's schema, and no more."""
+
+
+def load_schema(path: Path = OWN_SCHEMA) -> GraphQLSchema:
+    """The schema in a file of the schema definition language."""
     return build_schema(path.read_text(encoding="utf-8"), assume_valid=True)
 
 
