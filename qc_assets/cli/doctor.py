@@ -22,7 +22,7 @@ class Finding:
 
     what: str
     ok: bool
-    found: str
+    detail: str
     mend: str = ""
 
 

@@ -147,7 +147,7 @@ def doctor() -> None:
     from qc_assets.cli.doctor import examine
 
     findings = examine()
-    rows = [{"what": f.what, "ok": f.ok, "found": f.found, "how to mend": f.mend} for f in findings]
+    rows = [{"what": f.what, "ok": f.ok, "found": f.detail, "how to mend": f.mend} for f in findings]
     console.emit(rows, console.table("qc doctor", rows))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -24,8 +24,8 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
     steps = [{"step": name, "seconds": round(seconds, 2)} for name, seconds in result.seconds.items()]
     checks = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
     failed = [
-        f"[red]check failed[/red] {name}: {found.get('detail', found)}"
-        for name, (passed, found) in result.checks.items()
+        f"[red]check failed[/red] {name}: {metadata.get('detail', metadata)}"
+        for name, (passed, metadata) in result.checks.items()
         if not passed
     ]
     synthetic = bool(versions and versions[0]["is_synthetic"])
