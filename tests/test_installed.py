@@ -136,3 +136,13 @@ def test_an_installed_dagster_finds_the_code_location(environment: Path, run: Ru
     assert validated.returncode == 0, validated.stderr
     assert "All code locations passed validation" in validated.stdout + validated.stderr
     (environment / "work" / ".env").unlink()
+
+
+@pytest.mark.slow
+def test_an_installed_fake_github_answers(environment: Path, variables: dict[str, str]) -> None:
+    port = free_port()
+    with server(environment, variables, "fake-github", "--port", str(port), "--prs", "50", "--days", "20") as process:
+        query = {"query": "{ rateLimit { remaining } }"}
+        url = f"http://127.0.0.1:{port}/graphql"
+        reply = answer(environment, process, "POST", url, json=query, headers={"Authorization": "bearer t"})
+        assert reply.json()["data"]["rateLimit"]["remaining"] > 0, reply.text
