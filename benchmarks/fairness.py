@@ -18,7 +18,7 @@ def report() -> tuple[str, float]:
     from qc_assets.fairness.audit import audit
     from qc_assets.fairness.report import page
     from qc_assets.fairness.subject import Subject
-    from qc_assets.learning.dataset import Dataset
+    from qc_assets.learning.task import dataset_of
     from qc_assets.learning.trained import Options
     from qc_assets.learning.training import train
     from qc_assets.models.p0 import SPEC
@@ -48,7 +48,7 @@ def report() -> tuple[str, float]:
         repo=pl.Series(repo).cast(pl.String),
     )
     spec = replace(SPEC, texts=(), maturity=timedelta(days=1))
-    trained = train(spec, Dataset.from_frame(spec, frame), Options(quick=True, resamples=50))
+    trained = train(spec, dataset_of(spec, frame), Options(quick=True, resamples=50))
     bundle = bundle_of(spec, trained, is_synthetic=True)
     subject = Subject(
         spec, 1, bundle, trained.data.frame, trained.data.x, trained.split.windows, trained.known, "", True

@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.measure import verdict
-from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import dataset_of
 from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC as P0
@@ -150,7 +150,7 @@ def trained(features: tuple[str, ...], options: Options) -> Trained:
             connection.execute(statement)
         rows = connection.execute("FROM rows").pl()
     spec = replace(merge_spec(features), maturity=timedelta(days=14))
-    return train(spec, Dataset.from_frame(spec, rows), options)
+    return train(spec, dataset_of(spec, rows), options)
 
 
 def main() -> None:

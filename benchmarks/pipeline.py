@@ -23,6 +23,7 @@ def load_demo(state: str, n_prs: int) -> int:
 
 
 def train(state: str) -> str:
+    from qc_assets.features.model_rows import model_rows
     from qc_assets.learning.trained import Options
     from qc_assets.models import p0
     from qc_assets.registry import lifecycle
@@ -33,7 +34,7 @@ def train(state: str) -> str:
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
     warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
-    rows = warehouse.sql_file("features/pull_requests", {"is_synthetic": True}, section="training")
+    rows = model_rows(warehouse, p0.SPEC, is_synthetic=True)
     registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
     outcome = lifecycle.run(p0.SPEC, rows, registry, Options(quick=True), is_synthetic=True, origin={})
     return f"{len(rows):,} rows, {outcome.decision.reason}"

@@ -24,6 +24,7 @@ def features(state: str) -> None:
 
 
 def train(state: str, quick: bool) -> str:
+    from qc_assets.features.model_rows import model_rows
     from qc_assets.learning.trained import Options
     from qc_assets.models import close_in_7_days, p0, resolution_time
     from qc_assets.registry import lifecycle
@@ -34,7 +35,7 @@ def train(state: str, quick: bool) -> str:
     registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
     told = []
     for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC):
-        rows = warehouse.sql_file(spec.table.replace(".", "/"), {"is_synthetic": True}, section="training")
+        rows = model_rows(warehouse, spec, is_synthetic=True)
         outcome = lifecycle.run(spec, rows, registry, Options(quick=quick), is_synthetic=True, origin={})
         assert outcome.trained is not None
         test = outcome.trained.best.evaluations["test"]
@@ -52,7 +53,7 @@ def score(state: str) -> str:
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
     with warehouse.write() as connection:  # as if nothing had been decided yet
-        connection.execute("UPDATE features.pull_requests SET passed = NULL, exclusion = NULL")
+        connection.execute("UPDATE features.pull_requests SET passed = NULL")
         connection.execute("UPDATE features.issues SET resolution_hours = NULL, closed_in_7_days = NULL")
     counts = {
         spec.name: scoring.score(warehouse, registry, spec, is_synthetic=True)

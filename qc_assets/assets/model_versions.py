@@ -11,10 +11,11 @@ from pydantic import Field
 from qc_assets import progress
 from qc_assets.assets import tables
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.promotion import gate_names
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import task_of
 from qc_assets.models.specs import SPECS
-from qc_assets.monitoring.scoring import rows_of
 from qc_assets.places import checkout
 from qc_assets.registry import mirror
 from qc_assets.settings import Settings
@@ -30,11 +31,6 @@ _PARTS = {
     "candidates": ("The estimators that competed, and what chose between them.", "mlflow"),
     "evaluation": ("Metrics of the chosen one on its test window, with intervals, baselines and plots.", "duckdb"),
     "promotion": ("Whether it became champion, and the numbers that decided.", "duckdb"),
-}
-_ANSWERS = {
-    "probability": "A calibrated probability",
-    "duration": "A median with an 80 % interval",
-    "category": "A category with a calibrated confidence, or UNCERTAIN",
 }
 
 
@@ -60,7 +56,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
     key = tables.key(f"models.{spec.name}")
-    promises = gate_names(spec.task)
+    promises = gate_names(spec)
 
     @dg.multi_asset(
         name=f"train_{spec.name}",
@@ -90,7 +86,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             threads=settings.training_threads,
             candidates=tuple(config.candidates),
         )
-        rows = rows_of(store, spec, "training", is_synthetic=settings.is_synthetic)
+        rows = model_rows(store, spec, is_synthetic=settings.is_synthetic)
         origin = {
             "snapshot": store.snapshot([spec.table]),
             "dagster_run_id": context.run_id,
@@ -146,7 +142,7 @@ def _specs(spec: ModelSpec) -> list[dg.AssetSpec]:
     boosted = {one.kind if one.kind in _BOOSTED else "scikitlearn" for one in spec.candidates}
     model = dg.AssetSpec(
         tables.key(f"models.{spec.name}"),
-        description=f"{spec.question} {_ANSWERS[spec.task]}, versioned in MLflow.",
+        description=f"{spec.question} {task_of(spec).answers_with}, versioned in MLflow.",
         kinds={"mlflow", *sorted(boosted)[:2]},
         deps=[steps[-1].key],
         **about,
@@ -161,10 +157,10 @@ def _parts(spec: ModelSpec, outcome: "TrainingOutcome", snapshot: str) -> dict[s
     if trained is None:
         nothing = {"nothing was trained": outcome.decision.reason}
         return {part: dict(nothing) for part in _PARTS} | {"promotion": decision}
-    from qc_assets.learning import plots
+    from qc_assets.learning.training_figures import training_figures
     from qc_assets.registry import card
 
-    pictures = {name: tables.png_metadata(image) for name, image in plots.figures(trained).items()}
+    pictures = {name: tables.png_metadata(image) for name, image in training_figures(trained).items()}
     test = trained.best.evaluations["test"]
     compared = [{name: str(value) for name, value in vars(one).items()} for one in outcome.decision.comparisons]
     windows = {f"{name} rows": len(rows) for name, rows in trained.split.windows.items()}

@@ -8,15 +8,21 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import FairnessError
-from qc_assets.fairness import group_metrics
 from qc_assets.fairness.expected import Rows, sum_by_group
-from qc_assets.fairness.group_metrics import Judged, Measured, Shown
+from qc_assets.fairness.group_metrics import (
+    MEASURES,
+    NUMBER,
+    PROBABILITY,
+    RANKING,
+    GroupMeasures,
+    Judged,
+    Measured,
+    Shown,
+)
 from qc_assets.learning.weights import inverse_frequency
 
-Task = Literal["probability", "number", "ranking"]
+Kind = Literal["probability", "number", "ranking"]
 FLAGGED, NO_GAP, TOO_SMALL, SHOWN = "flagged", "no gap seen", "too small to say", "not judged"
-# The metric that matters most, whose gaps are drawn.
-FIRST = {"probability": "observed_rate", "number": "mean_error", "ranking": "mrr"}
 # Power of 80 % at a significance of 5 %: (z(0.975) + z(0.8)) standard deviations.
 _DETECTABLE = 2.80
 
@@ -43,7 +49,7 @@ class BiasAnalysis:
 
     Attributes:
         attribute: what the groups are groups of.
-        task: ``probability``, ``number`` or ``ranking``.
+        measures: how the groups were compared.
         findings: one row a group and metric. `value` beside `expected` (what it would be if the group were treated
             as everybody is; the value over all rows for metrics that are not judged); `gap` between them with its
             95 % interval `lower` to `upper` (of the value, for metrics that are not judged); `relative_gap`;
@@ -57,7 +63,7 @@ class BiasAnalysis:
     """
 
     attribute: str
-    task: str
+    measures: GroupMeasures
     findings: pl.DataFrame
     counts: pl.DataFrame
     threshold: float
@@ -117,7 +123,7 @@ class BiasAnalyzer:
         y_true: str,
         y_pred: str,
         *,
-        task: Task | None = None,
+        kind: Kind | None = None,
         weights: str | None = None,
         query: str | None = None,
         attribute: str = "group",
@@ -130,7 +136,7 @@ class BiasAnalyzer:
             slices: polars or pandas frames by group.
             y_true: column of the truth.
             y_pred: column of the prediction.
-            task: ``probability`` (truth 0 or 1), ``number`` or ``ranking``; default: ranking if there is a `query`,
+            kind: ``probability`` (truth 0 or 1), ``number`` or ``ranking``; default: ranking if there is a `query`,
                 probability if all truths are 0 or 1 and all predictions within [0, 1], else number.
             weights: column of the rows' weights, for numbers.
             query: for rankings, column of what is ranked together; truth is then the relevance.
@@ -142,22 +148,26 @@ class BiasAnalyzer:
             FairnessError: if there are no rows, a column is missing, or truths or predictions are not numbers.
         """
         rows, keys, empty = self._rows(slices, y_true, y_pred, weights, query)
-        kind = task or ("ranking" if query else "probability" if _is_probability(rows) else "number")
-        sampling = {"resamples": self.resamples, "seed": self.seed}
-        if kind == "ranking":
-            rows, values = _per_query(rows, keys, self.top)
-            measured = group_metrics.queries(rows, values, **sampling)
-        elif kind == "probability":
-            if not _is_probability(rows):
-                raise FairnessError(f"{y_true} must be 0 or 1 and {y_pred} within [0, 1] for probabilities")
-            measured = group_metrics.probability(rows, **sampling)
-        else:
-            measured = group_metrics.numbers(rows, **sampling)
+        measures = MEASURES[kind] if kind else RANKING if query else PROBABILITY if _is_probability(rows) else NUMBER
+        values: dict[str, Any] = {}
+        if measures is RANKING:
+            rows, by_query = _per_query(rows, keys, self.top)
+            values = {"values": by_query}
+        elif measures is PROBABILITY and not _is_probability(rows):
+            raise FairnessError(f"{y_true} must be 0 or 1 and {y_pred} within [0, 1] for probabilities")
+        measured = measures.measure(rows, **values, resamples=self.resamples, seed=self.seed)
         if len(rows.names) == 1:
             note = f"{note} There is one group only: nothing to compare it with.".strip()
         findings = self._findings(rows, measured, judge=judge and len(rows.names) > 1)
         return BiasAnalysis(
-            attribute, kind, findings, _counts(rows, empty), self.threshold, self.significance, self.min_support, note
+            attribute,
+            measures,
+            findings,
+            _counts(rows, empty),
+            self.threshold,
+            self.significance,
+            self.min_support,
+            note,
         )
 
     def _rows(

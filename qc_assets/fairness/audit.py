@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from qc_assets.fairness import figures, mitigation
-from qc_assets.fairness.analyzer import FIRST, BiasAnalysis, BiasAnalyzer
+from qc_assets.fairness import figures, trade_offs
+from qc_assets.fairness.analyzer import BiasAnalysis, BiasAnalyzer
 from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
 from qc_assets.fairness.subject import AFTERWARDS, Subject
 from qc_assets.learning.dataset import matrix
@@ -43,8 +43,8 @@ class Audit:
         analysis: are the model's predictions as right for each group as for everybody?
         alike: are like changes treated alike? Outcomes against what size, kind, text and time of the change alone
             would let one expect; None for categories, overlapping groups, and groups made by the outcome.
-        mitigations: see `mitigation.try_all`; None where groups overlap or were not known at the opening, or the
-            estimator takes minutes to fit.
+        mitigations: see `trade_offs.try_mitigations`; None where groups overlap or were not known at the opening, or
+            the estimator takes minutes to fit.
         without_mitigation: why there are none; empty if there are.
     """
 
@@ -62,7 +62,7 @@ class Audit:
         """``gaps``, ``groups``, ``like changes`` and ``trade-off`` as PNGs, as far as there is something to draw."""
         found = figures.of_analysis(self.analysis)
         if self.alike is not None:
-            metric = FIRST[self.alike.task]
+            metric = self.alike.measures.leading
             drawn = figures.gaps(self.alike, metric, f"Like changes: {metric.replace('_', ' ')}")
             found |= {"like changes": drawn} if drawn else {}
         drawn = None if self.mitigations is None else figures.trade_off(self.mitigations)
@@ -89,15 +89,15 @@ def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitiga
         seed=settings.seed,
     )
     late = attribute in AFTERWARDS
-    is_number = subject.spec.task == "duration"
+    task = task_of(subject.spec)
 
     def compare(frame: pl.DataFrame) -> BiasAnalysis:
         return analyzer.compare_slices(
             DataSlicer(frame).slice_by(attribute),
             "y_true",
             "y_pred",
-            task="number" if is_number else "probability",
-            weights="weight" if is_number else None,
+            kind=task.groups_as,
+            weights="weight" if task.unended_is_a_label else None,
             attribute=attribute,
             judge=not late,
             note=_AFTERWARDS_NOTE if late else "",
@@ -110,7 +110,7 @@ def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitiga
     elif not subject.can_refit:
         why_not = "this version does not say how it was fitted: train anew"
     else:
-        if subject.spec.task != "category":
+        if not task.reads_texts:
             expected = _of_the_change(subject, settings.seed)
             alike = None if expected is None else compare(subject.measured(expected))
         supported = analysis.counts.filter(pl.col("rows") >= settings.bias_min_support).height
@@ -123,7 +123,7 @@ def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitiga
             groups = np.empty(len(subject.frame), dtype=object)
             for name, rows in members.items():
                 groups[rows] = name
-            tried = mitigation.try_all(
+            tried = trade_offs.try_mitigations(
                 subject, groups.astype(str), min_support=settings.bias_min_support, seed=settings.seed
             )
     return Audit(subject.spec.name, subject.version, attribute, subject.is_synthetic, analysis, alike, tried, why_not)

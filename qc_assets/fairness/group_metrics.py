@@ -55,7 +55,24 @@ class Shown:
 Measured = tuple[dict[str, Judged], dict[str, Shown]]
 
 
-def probability(rows: Rows, *, resamples: int, seed: int) -> Measured:
+@dataclass(frozen=True)
+class GroupMeasures:
+    """One way of comparing groups.
+
+    Attributes:
+        name: ``probability``, ``number`` or ``ranking``.
+        leading: the judged metric that matters most, whose gaps are drawn.
+        measure: the metrics of every group.
+        alike: what a gap of the leading metric means between like changes, in words.
+    """
+
+    name: str
+    leading: str
+    measure: Callable[..., Measured]
+    alike: str = ""
+
+
+def measures_of_probabilities(rows: Rows, *, resamples: int, seed: int) -> Measured:
     """Judged: ``observed_rate`` (share of ones, against what was predicted), ``brier`` and ``roc_auc``. Shown: mean
     prediction, ECE, and selection, false-positive and false-negative rate at `THRESHOLDS`."""
     y, p = rows.y, rows.p
@@ -95,7 +112,7 @@ def probability(rows: Rows, *, resamples: int, seed: int) -> Measured:
     return judged, _shown(rows, _shown_of_probabilities, SHOWN_OF_PROBABILITIES, intervals)
 
 
-def numbers(rows: Rows, *, resamples: int, seed: int) -> Measured:
+def measures_of_numbers(rows: Rows, *, resamples: int, seed: int) -> Measured:
     """Judged: ``mae``, and ``mean_error`` (prediction - truth, relative to the overall MAE). Shown: RMSE and R²."""
     error = rows.p - rows.y
     drawn = _group_sums(rows, {"one": np.ones_like(error), "mae": np.abs(error), "mean_error": error}, resamples, seed)
@@ -122,7 +139,7 @@ def _shown(
     }
 
 
-def queries(rows: Rows, values: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> Measured:
+def measures_of_queries(rows: Rows, values: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> Measured:
     """Means over queries of values that each has, such as NDCG; a row of `rows` is a query."""
     drawn = _group_sums(rows, {"one": np.ones(len(rows.y)), **values}, resamples, seed)
     return {
@@ -263,16 +280,33 @@ def _shown_of_numbers(y: Any, p: Any, sample_weight: Any) -> np.ndarray:
     return np.array([np.sqrt(squares), 1 - squares / spread if spread > 0 else np.nan])
 
 
-def largest_gap(rows: Rows, is_probability: bool, min_support: int) -> tuple[float, float]:
+PROBABILITY = GroupMeasures(
+    "probability",
+    "observed_rate",
+    measures_of_probabilities,
+    "{value:.1%} came true where like changes elsewhere let one expect {expected:.1%}",
+)
+NUMBER = GroupMeasures(
+    "number",
+    "mean_error",
+    measures_of_numbers,
+    "expected {value:+.3f} too long in log hours, where all rows have {expected:+.3f}",
+)
+RANKING = GroupMeasures("ranking", "mrr", measures_of_queries)
+MEASURES = {measures.name: measures for measures in (PROBABILITY, NUMBER, RANKING)}
+
+
+def largest_gap(rows: Rows, measures: GroupMeasures, min_support: int) -> tuple[float, float]:
     """The largest relative gap of a group of enough rows, and the span of such groups' mean predictions.
 
-    The gap is that of the pass rate against what was predicted, or of the mean error against the overall MAE.
+    The gap is that of the pass rate against what was predicted (`PROBABILITY`), or of the mean error against the
+    overall MAE.
     """
     large = rows.sizes >= min_support
     if large.sum() < 2:
         return float("nan"), float("nan")
     weight = sum_by_group(rows, np.ones_like(rows.y))
-    if is_probability:
+    if measures is PROBABILITY:
         q, _ = promised_by_others(rows)
         relative = sum_by_group(rows, rows.y - q) / sum_by_group(rows, q)
     else:

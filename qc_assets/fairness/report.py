@@ -11,7 +11,7 @@ from markupsafe import Markup
 from qc_assets import pages
 from qc_assets.errors import FairnessError
 from qc_assets.fairness import figures
-from qc_assets.fairness.analyzer import FIRST, FLAGGED, NO_GAP, BiasAnalysis
+from qc_assets.fairness.analyzer import FLAGGED, NO_GAP, BiasAnalysis
 from qc_assets.fairness.audit import Audit
 from qc_assets.files import write_whole
 
@@ -23,8 +23,6 @@ _MEANING = {
     "mae": "mean absolute error {value:.3f} where all rows have {expected:.3f}",
     "mean_error": "mean error {value:+.3f} where all rows have {expected:+.3f}",
 }
-_ALIKE = "{value:.1%} came true where like changes elsewhere let one expect {expected:.1%}"
-_ALIKE_NUMBER = "expected {value:+.3f} too long in log hours, where all rows have {expected:+.3f}"
 _MOST_NAMED = 12
 
 
@@ -164,7 +162,7 @@ def _verdict(analysis: BiasAnalysis) -> list[str]:
     if len(flags):
         lines += [f"Flagged: {flags['group'].n_unique()} of {len(analysis.counts)} groups."]
         lines += [f"  {sentence(row)}" for row in flags.to_dicts()]
-    quiet = analysis.findings.filter((pl.col("status") == NO_GAP) & (pl.col("metric") == FIRST[analysis.task]))
+    quiet = analysis.findings.filter((pl.col("status") == NO_GAP) & (pl.col("metric") == analysis.measures.leading))
     if len(quiet):
         low, high = np.nanmin(quiet["detectable"].to_numpy()), np.nanmax(quiet["detectable"].to_numpy())
         lines.append(
@@ -200,9 +198,9 @@ def _groups(analysis: BiasAnalysis) -> list[str]:
 def _differing(audit: Audit) -> list[str]:
     """Sentences on the groups whose outcomes differ from those of like changes."""
     assert audit.alike is not None
-    meaning = _ALIKE if audit.alike.task == "probability" else _ALIKE_NUMBER
-    flags = audit.alike.flags.filter(pl.col("metric") == FIRST[audit.alike.task])
-    return [sentence(row, meaning) for row in flags.to_dicts()]
+    measures = audit.alike.measures
+    flags = audit.alike.flags.filter(pl.col("metric") == measures.leading)
+    return [sentence(row, measures.alike) for row in flags.to_dicts()]
 
 
 def _alike(audit: Audit) -> list[str]:

@@ -9,11 +9,10 @@ import polars as pl
 
 from qc_assets.errors import FairnessError
 from qc_assets.fairness.slicer import ATTRIBUTES
-from qc_assets.learning.dataset import Dataset
+from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.spec import ModelSpec
-from qc_assets.learning.task import task_of
+from qc_assets.learning.task import dataset_of, task_of
 from qc_assets.learning.task.interface import Known
-from qc_assets.monitoring import scoring
 from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -63,13 +62,11 @@ class Subject:
         Categories: whether the likeliest one is right, and the confidence in it.
         """
         task, known, classes = task_of(self.spec), self.known["test"], self.bundle.classes
-        said, happened = task.table(classes, answers), task.outcomes(classes, known, answers)
-        y, p = happened["label"], said["prediction"]
-        if self.spec.task == "duration":
-            y, p = pl.Series(known.y), pl.Series(np.log1p(p.to_numpy()))
+        y_true = task.judged_labels(known, answers)
+        y_pred = task.on_label_scale(task.table(classes, answers)["prediction"].to_numpy())
         return (
             self.frame[self.windows["test"]]
-            .with_columns(y_true=y, y_pred=p, weight=pl.Series(known.weights))
+            .with_columns(y_true=pl.Series(y_true), y_pred=pl.Series(y_pred), weight=pl.Series(known.weights))
             .filter(pl.col("weight") > 0)
         )
 
@@ -93,7 +90,7 @@ def subject(
         return None
     chosen = versions["version"][-1] if version is None else version
     bundle = registry.load(spec.name, chosen)
-    rows = scoring.rows_of(store, spec, "training", is_synthetic=is_synthetic)
+    rows = model_rows(store, spec, is_synthetic=is_synthetic)
     windows = store.query(
         f"SELECT {', '.join(spec.key)}, time_window FROM ml.training_rows WHERE model = $1 AND version = $2",
         [spec.name, chosen],
@@ -103,7 +100,7 @@ def subject(
     rows = rows.join(windows, on=spec.key).join(groups.select(*spec.key, *new), on=spec.key, how="left")
     if rows.is_empty():
         raise FairnessError(f"the rows of {spec.name} version {chosen} are not in the warehouse: train it anew")
-    data = Dataset.from_frame(spec, rows)
+    data = dataset_of(spec, rows)
     named = {
         name: np.flatnonzero((data.frame["time_window"] == name).to_numpy())
         for name in ("train", "calibration", "test")

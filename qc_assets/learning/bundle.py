@@ -11,7 +11,7 @@ import polars as pl
 
 from qc_assets.learning.dataset import matrix
 from qc_assets.learning.spec import ModelSpec
-from qc_assets.learning.task import TASKS
+from qc_assets.learning.task import task_named
 from qc_assets.learning.task.interface import Calibrator, Estimator
 from qc_assets.learning.text.text_features import TextReducer
 
@@ -103,7 +103,7 @@ class Bundle:
     def load(cls, folder: Path) -> "Bundle":
         """Read what `save` wrote; runs no code from the files."""
         document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        task = TASKS[document["task"]]
+        task = task_named(document["task"])
         return cls(
             model=document["model"],
             task=task.name,
@@ -120,8 +120,6 @@ class Bundle:
         )
 
 
-def answer_frame(bundle: Bundle, answers: np.ndarray) -> Any:
+def answers_for_mlflow(bundle: Bundle, answers: np.ndarray) -> Any:
     """Answers as MLflow returns them: an array of probabilities, or a pandas frame with named columns."""
-    if bundle.task == "probability":
-        return answers
-    return TASKS[bundle.task].table(bundle.classes, answers).to_pandas()
+    return task_named(bundle.task).for_mlflow(bundle.classes, answers)

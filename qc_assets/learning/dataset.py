@@ -1,6 +1,6 @@
 """Rows of a feature table as the arrays that models work on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,16 +56,23 @@ class Dataset:
     frame: pl.DataFrame
 
     @classmethod
-    def from_frame(cls, spec: ModelSpec, frame: pl.DataFrame) -> "Dataset":
-        """Build from rows of the section ``training`` of `spec.table`; ties in time are ordered by key.
+    def from_frame(
+        cls, spec: ModelSpec, frame: pl.DataFrame, labels_of: Callable[[ModelSpec, pl.Series], np.ndarray]
+    ) -> "Dataset":
+        """Build from rows of a model; ties in time are ordered by key. See `qc_assets.learning.task.dataset_of`.
+
+        Args:
+            spec: the model.
+            frame: its rows.
+            labels_of: makes `y` of the target column.
 
         Raises:
-            TrainingError: if a column is missing, or a category is none of the spec's.
+            TrainingError: if a column is missing, or a label cannot be.
         """
         frame = frame.sort(spec.opened_at, *spec.key)
         return cls(
             x=matrix(frame, spec.features, spec.categories),
-            y=_labels(spec, frame),
+            y=labels_of(spec, frame[spec.target]),
             opened_at=frame[spec.opened_at].to_numpy(),
             known_at=frame[spec.known_at].to_numpy(),
             observed_until=frame["observed_until"].to_numpy(),
@@ -74,16 +81,3 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.y)
-
-
-def _labels(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
-    target = frame[spec.target]
-    if spec.task == "duration":
-        return target.cast(pl.Float64).fill_null(np.inf).to_numpy()
-    if spec.task == "category":
-        unknown = sorted(set(target.drop_nulls()) - set(spec.classes))
-        if unknown:
-            raise TrainingError(f"unknown categories {', '.join(unknown)}; there are {', '.join(spec.classes)}")
-        ranks = {name: float(rank) for rank, name in enumerate(spec.classes)}
-        return target.replace_strict(ranks, return_dtype=pl.Float64).to_numpy()
-    return target.cast(pl.Float64).to_numpy()

@@ -243,7 +243,7 @@ def _scaled(model: Any, rows: int, seed: int, *steps: Any) -> Any:
     )
 
 
-def load(folder: Path) -> AnyEstimator:
+def load_estimator(folder: Path) -> AnyEstimator:
     """Load whichever estimator lies in `folder`.
 
     Raises:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.metrics.bootstrap import paired_differences
+from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.interface import Gate
 from qc_assets.learning.trained import Options, Trained
@@ -50,11 +51,9 @@ class Decision:
     comparisons: tuple[Comparison, ...] = ()
 
 
-def gate_names(task: str) -> dict[str, str]:
-    """What is promised of every model of a task, by name."""
-    from qc_assets.learning.task import TASKS
-
-    return COMMON_GATES | dict(TASKS[task].gates)
+def gate_names(spec: ModelSpec) -> dict[str, str]:
+    """What is promised of a model, by name."""
+    return COMMON_GATES | dict(task_of(spec).gates)
 
 
 def gates(trained: Trained) -> list[Gate]:

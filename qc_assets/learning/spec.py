@@ -15,6 +15,10 @@ ASSOCIATIONS = (
     "NONE", "MANNEQUIN", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "CONTRIBUTOR", "COLLABORATOR", "MEMBER", "OWNER",
 )  # fmt: skip
 
+# What makes an item useless for any model: its opening was not seen, it lies outside of what is covered without gaps,
+# or no person opened it.
+UNUSABLE = ("opening_not_observed", "outside_coverage", "bot")
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -49,9 +53,11 @@ class ModelSpec:
         words: what a probability above and below one half means, in a word each, as answers and feedback say it.
         feedback_kind: how feedback calls the truth about an item: ``outcome``, or ``category`` of a text.
         actions: what may be done about an answer, best first; a person who did another says so as an ``override``.
-        table: feature table, one row an item; its SQL has the sections ``training`` and
-            ``usable`` (those without a label as well).
-        target: label column.
+        table: feature table, one row an item.
+        excluded: reasons in the table's column ``exclusions`` that keep an item out of this model.
+        rows: further condition on the items of this model, in SQL over the table's columns.
+        columns: columns that only this model has, as SQL over the table's columns, such as its target.
+        target: label column; NULL while the label is not known.
         known_at: column with the instant at which the label became known.
         opened_at: column with the instant that features are computed for.
         features: feature columns, in the order of the matrix; texts for a category, numbers otherwise.
@@ -89,6 +95,9 @@ class ModelSpec:
     words: tuple[str, str] = ("yes", "no")
     feedback_kind: Literal["outcome", "category"] = "outcome"
     actions: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = UNUSABLE
+    rows: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
     order: int = 100
     task: Literal["probability", "duration", "category"] = "probability"
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

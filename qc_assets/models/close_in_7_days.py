@@ -15,6 +15,10 @@ SPEC = ModelSpec(
     order=3,
     table="features.issues",
     target="closed_in_7_days",
+    # The label of an issue that is not closed in time is known when the seven days are over; until then it is NULL.
+    columns={
+        "known_at": "least(CASE WHEN closed_in_7_days THEN closed_at END, opened_at + INTERVAL 7 DAY)",
+    },
     known_at="known_at",
     opened_at="opened_at",
     features=FEATURES,

@@ -18,6 +18,7 @@ SPEC = ModelSpec(
     feedback_kind="category",
     order=4,
     table="features.comments",
+    excluded=("empty", "bot", "reply"),
     target="category",
     # A category is a property of the text: a label that is given years later says nothing about later comments.
     known_at="opened_at",

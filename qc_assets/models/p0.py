@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from qc_assets.learning import spaces
-from qc_assets.learning.spec import ASSOCIATIONS, Candidate, ModelSpec
+from qc_assets.learning.spec import ASSOCIATIONS, UNUSABLE, Candidate, ModelSpec
 
 SPEC = ModelSpec(
     name="p0",
@@ -14,6 +14,8 @@ SPEC = ModelSpec(
     actions=("auto_approve_eligible", "standard_review", "careful_review", "priority_review"),
     order=1,
     table="features.pull_requests",
+    # An undecided one waits for its label.
+    excluded=(*UNUSABLE, "draft", "too_small"),
     target="passed",
     known_at="decided_at",
     opened_at="opened_at",

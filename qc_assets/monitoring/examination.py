@@ -1,4 +1,4 @@
-"""What monitoring says of each champion, as tables and as a page; the mathematics is in `models/monitoring.py`."""
+"""What monitoring says of each champion, as tables and as a page; the mathematics is in `measures.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from qc_assets import pages
+from qc_assets.features.model_rows import model_rows
 from qc_assets.learning import plots
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import task_of
 from qc_assets.monitoring import measures, scoring
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
@@ -46,7 +48,7 @@ def examine(settings: Settings, store: Warehouse, registry: "Registry", spec: Mo
         return None
     version, bundle = champion
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
-    rows = scoring.rows_of(store, spec, "usable", is_synthetic=settings.is_synthetic)
+    rows = model_rows(store, spec, is_synthetic=settings.is_synthetic)
     first, last = _tested_on(store, spec, version)
     live = _live(spec, bundle, rows, first, last)
     sampling = {"resamples": settings.bootstrap_resamples, "seed": settings.seed}
@@ -56,9 +58,9 @@ def examine(settings: Settings, store: Warehouse, registry: "Registry", spec: Mo
         _, later = _tested_on(store, spec, challenger[0])
         since = max(last, later) + timedelta(microseconds=1)
         ours, theirs = (_live(spec, one, rows, since, last) for one in (bundle, challenger[1]))
-        pairs = pl.DataFrame(measures.compare(spec, ours, theirs, **sampling), infer_schema_length=None).with_columns(
-            model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0])
-        )
+        pairs = pl.DataFrame(
+            measures.compare_live(spec, ours, theirs, **sampling), infer_schema_length=None
+        ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0]))
     drift = _drift(spec, rows, first, last)
     weeks = measures.by_week(spec, live)
     return Examined(
@@ -85,7 +87,7 @@ def _live(
     chosen = rows.filter(pl.col(spec.opened_at) >= since)
     is_test = chosen.select(pl.col(spec.opened_at) <= tested_until).to_series()
     said = scoring.answers(spec, bundle, chosen).with_columns(is_test=is_test)
-    return measures.join(spec, said, chosen, bundle.context.get("horizon_hours"))
+    return measures.beside_outcomes(spec, said, chosen, bundle.context)
 
 
 def _drift(spec: ModelSpec, rows: pl.DataFrame, first: datetime, last: datetime) -> pl.DataFrame:
@@ -96,8 +98,9 @@ def _drift(spec: ModelSpec, rows: pl.DataFrame, first: datetime, last: datetime)
     opened = pl.col(spec.opened_at)
     before = rows.filter(opened.is_between(first, last))
     now = rows.filter(opened > opened.max() - measures.RECENT)
-    features, reference = measures.inputs(spec, before)
-    return measures.drift(features, reference, measures.inputs(spec, now)[1])
+    task = task_of(spec)
+    names, reference = task.drift_inputs(spec, before)
+    return measures.drift(names, reference, task.drift_inputs(spec, now)[1])
 
 
 def page(found: Sequence[Examined], *, is_synthetic: bool) -> str:

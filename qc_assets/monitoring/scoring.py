@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from qc_assets.clock import now_utc
+from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.registry.mirror import with_comment
 from qc_assets.store.warehouse import Warehouse, put
@@ -14,15 +15,6 @@ if TYPE_CHECKING:
     from qc_assets.registry.model_registry import Registry
 
 ROLES = ("champion", "challenger")
-
-
-def rows_of(store: Warehouse, spec: ModelSpec, section: str, *, is_synthetic: bool) -> pl.DataFrame:
-    """Rows of a section of the spec's table, ``training`` or ``usable``, with the spec's texts."""
-    name, parameters = spec.table.replace(".", "/"), {"is_synthetic": is_synthetic}
-    rows = store.sql_file(name, parameters, section=section)
-    if spec.texts:
-        rows = rows.join(store.sql_file(name, parameters, section="texts"), on=spec.key, how="left")
-    return rows
 
 
 def answers(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFrame:
@@ -49,7 +41,7 @@ def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthet
     Raises:
         TrainingError: if a version needs a feature that the table has no more.
     """
-    waiting = rows_of(store, spec, "usable", is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
+    waiting = model_rows(store, spec, is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
     now = now_utc()
     parts, counts = [], {}
     for role in ROLES:

@@ -9,9 +9,9 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.errors import TrainingError
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.promotion import Decision, decide, gates
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.task.interface import Gate
 from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
@@ -83,8 +83,7 @@ def run(
         run_name: name of the MLflow run; default: model and winning candidate.
         progress: called with a sentence now and then.
     """
-    if spec.task != "duration":  # what still lasts is a label of its own there
-        rows = rows.filter(pl.col(spec.target).is_not_null())
+    rows = labelled(spec, rows)
     enough = Gate(
         "enough_labelled_rows",
         len(rows) >= spec.min_rows,
@@ -93,7 +92,7 @@ def run(
     if not enough.passed:
         return TrainingOutcome([enough], Decision(False, enough.detail))
     try:
-        trained = train(spec, Dataset.from_frame(spec, rows), options, progress)
+        trained = train(spec, dataset_of(spec, rows), options, progress)
     except TrainingError as error:
         return TrainingOutcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
     bundle = bundle_of(spec, trained, is_synthetic=is_synthetic)

@@ -15,7 +15,7 @@ import polars.selectors
 
 from qc_assets.errors import QcError
 from qc_assets.files import changed_when
-from qc_assets.learning.bundle import Bundle, answer_frame
+from qc_assets.learning.bundle import Bundle, answers_for_mlflow
 from qc_assets.learning.trained import Trained
 from qc_assets.registry import tracking
 
@@ -228,7 +228,7 @@ class Registry:
                 name="model",
                 python_model=str(Path(__file__).with_name("served.py")),
                 artifacts={"bundle": str(folder)},
-                signature=infer_signature(example, answer_frame(bundle, trained.best.predictions[:3])),
+                signature=infer_signature(example, answers_for_mlflow(bundle, trained.best.predictions[:3])),
                 # Named, not inferred: MLflow would load the model in another process to find them.
                 pip_requirements=["qc-assets"],
             )

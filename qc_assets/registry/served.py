@@ -7,7 +7,7 @@ import mlflow
 import pandas as pd
 import polars as pl
 
-from qc_assets.learning.bundle import Bundle, answer_frame
+from qc_assets.learning.bundle import Bundle, answers_for_mlflow
 
 
 class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow has no types
@@ -17,7 +17,7 @@ class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # mlflow ha
         self.bundle = Bundle.load(Path(context.artifacts["bundle"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
-        return answer_frame(self.bundle, self.bundle.predict(pl.from_pandas(model_input)))
+        return answers_for_mlflow(self.bundle, self.bundle.predict(pl.from_pandas(model_input)))
 
 
 mlflow.models.set_model(BundleModel())

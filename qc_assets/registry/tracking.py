@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from qc_assets.learning import plots
 from qc_assets.learning.task import task_of
 from qc_assets.learning.trained import FittedCandidate, Trained, Trial
+from qc_assets.learning.training_figures import training_figures
 
 
 def log_training(trained: Trained, tags: Mapping[str, str]) -> None:
@@ -30,7 +30,7 @@ def log_training(trained: Trained, tags: Mapping[str, str]) -> None:
             if len(candidate.trials) > 1:
                 for number, trial in enumerate(candidate.trials):
                     _log_trial(trained, candidate, number, trial, run.info, tags)
-    for name, image in plots.figures(trained).items():
+    for name, image in training_figures(trained).items():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.png"
             path.write_bytes(image)

@@ -129,7 +129,7 @@ def test_bad_input_is_an_error_or_too_small_to_say() -> None:
     with pytest.raises(FairnessError, match="no rows in any group"):
         analyzer.compare_slices({"a": data.head(0)}, "y_true", "y_pred")
     with pytest.raises(FairnessError, match="must be 0 or 1"):
-        analyzer.compare_slices({"a": data.with_columns(y_true=pl.lit(2))}, "y_true", "y_pred", task="probability")
+        analyzer.compare_slices({"a": data.with_columns(y_true=pl.lit(2))}, "y_true", "y_pred", kind="probability")
     with pytest.raises(FairnessError, match="threshold is 10"):
         BiasAnalyzer(threshold=10)
     empty = analyzer.compare_slices(slices | {"nobody": data.head(0)}, "y_true", "y_pred")
@@ -200,7 +200,7 @@ def test_larger_errors_of_a_group_are_flagged_and_outcome_groups_are_not() -> No
     data = pl.DataFrame({"g": group, "y": truth, "p": said})
     slices = DataSlicer(data).slice_by("g")
     analysis = BiasAnalyzer().compare_slices(slices, "y", "p")
-    assert analysis.task == "number"
+    assert analysis.measures.name == "number"
     assert "z" in set(analysis.flags.filter(pl.col("metric") == "mae")["group"])
     assert not set(analysis.flags.filter(pl.col("metric") == "mean_error")["group"])
     only_shown = BiasAnalyzer().compare_slices(slices, "y", "p", judge=False, note="made by the outcome")
@@ -220,7 +220,7 @@ def test_rankings_are_compared_by_ndcg_and_reciprocal_rank() -> None:
     blind = analysis.flags.filter(pl.col("group") == "blind")
     assert set(blind["metric"]) == {"ndcg_5", "mrr"} and (blind["gap"] < 0).all()
     with pytest.raises(FairnessError, match="a ranking needs `query`"):
-        BiasAnalyzer().compare_slices(DataSlicer(data).slice_by("g"), "y", "p", task="ranking")
+        BiasAnalyzer().compare_slices(DataSlicer(data).slice_by("g"), "y", "p", kind="ranking")
 
 
 def test_a_reciprocal_rank_is_its_definition() -> None:

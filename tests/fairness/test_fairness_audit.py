@@ -24,7 +24,8 @@ from qc_assets.fairness import LEVELS, BiasReport, Seniority
 from qc_assets.fairness.audit import audit, record
 from qc_assets.fairness.report import summary
 from qc_assets.fairness.subject import Subject, attributes, subject
-from qc_assets.learning.dataset import Dataset
+from qc_assets.features.model_rows import model_rows
+from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.trained import Options
 from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC as P0
@@ -96,7 +97,7 @@ def test_a_version_is_audited_on_the_rows_that_it_was_tested_on(main_run: Any) -
     durations = subject(store, registry, RESOLUTION_TIME, is_synthetic=True)
     assert durations is not None
     timed = audit(durations, "seniority", settings)
-    assert timed.analysis.task == "number"
+    assert timed.analysis.measures.name == "number"
     assert set(timed.analysis.findings["metric"]) == {"mae", "mean_error", "rmse", "r2"}
     overlapping = audit(durations, "labels", settings)
     assert overlapping.mitigations is None and "several groups at once" in overlapping.without_mitigation
@@ -247,10 +248,10 @@ def test_a_prejudice_that_the_model_has_learnt_is_seen_in_the_outcomes_of_like_c
     settings = load_settings(home=tmp_path / "home", bootstrap_resamples=200)
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
     warehouse.rebuild("features/pull_requests", settings.feature_parameters("pull_requests"))
-    rows = warehouse.sql_file("features/pull_requests", {"is_synthetic": True}, section="training")
+    rows = labelled(P0, model_rows(warehouse, P0, is_synthetic=True))
     groups = warehouse.sql_file("features/pull_requests", section="groups")
     rows = rows.join(groups.select("repo_id", "number", "seniority", "is_newcomer"), on=["repo_id", "number"])
-    trained = train(P0, Dataset.from_frame(P0, rows), Options(quick=True, resamples=50, candidates=("lightgbm",)))
+    trained = train(P0, dataset_of(P0, rows), Options(quick=True, resamples=50, candidates=("lightgbm",)))
     bundle = bundle_of(P0, trained, is_synthetic=True)
     split = trained.split
     found = Subject(P0, 1, bundle, trained.data.frame, trained.data.x, split.windows, trained.known, "", True)

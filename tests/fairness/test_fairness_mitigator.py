@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from qc_assets.errors import FairnessError, TrainingError
 from qc_assets.fairness import BiasMitigator
-from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.spec import Candidate
+from qc_assets.learning.task import dataset_of
 from qc_assets.learning.trained import Options
 from qc_assets.learning.training import train
 from qc_assets.sources.demo import world as demo_world
@@ -141,7 +141,7 @@ def test_constraints_that_cannot_be_are_refused() -> None:
 
 def test_a_spec_can_balance_its_groups_and_candidates_that_cannot_say_so() -> None:
     frame = rows(900).with_columns(repo_id=pl.when(pl.int_range(pl.len()) % 10 == 0).then(2).otherwise(1))
-    data = Dataset.from_frame(SMALL, frame)
+    data = dataset_of(SMALL, frame)
     stubborn: Any = Candidate("xgboost", {"n_estimators": 5}, None, takes_weights=False)
     spec = replace(SMALL, balance="repo_id", candidates=(*SMALL.candidates[-1:], stubborn))
     options = Options(quick=True, resamples=50)

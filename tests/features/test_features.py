@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from qc_assets.store.schema import sql_sections
+from qc_assets.features.model_rows import query_of
+from qc_assets.models.close_in_7_days import SPEC as CLOSE_IN_7_DAYS
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
 from tests.histories import issue, label, pull_request, review
@@ -173,7 +174,9 @@ def test_an_open_issue_is_a_label_once_its_week_is_over_and_known_only_then(ware
         histories.put(connection, rows)
         histories.features(connection, "issues").write_parquet(warehouse.path.with_suffix(".parquet"))
         connection.execute(f"CREATE TABLE features.issues AS FROM '{warehouse.path.with_suffix('.parquet')}'")
-        found = connection.execute(sql_sections("features/issues")["training"], {"is_synthetic": False}).pl()
+        found = connection.execute(
+            query_of(CLOSE_IN_7_DAYS), {"is_synthetic": False, "excluded": list(CLOSE_IN_7_DAYS.excluded)}
+        ).pl()
     week = timedelta(days=7)
     assert found.sort("number").select("number", "closed_in_7_days").rows() == [(1, True), (2, False), (3, False)]
     waits = (found.sort("number")["known_at"] - found.sort("number")["opened_at"]).to_list()

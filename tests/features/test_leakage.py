@@ -15,9 +15,26 @@ from tests.histories import Rows
 
 # What happened after the opening: labels, and what is said about them.
 OUTCOMES = {
-    "pull_requests": {"passed", "decided_at", "review_cycles", "exclusion", "observed_until"},
-    "comments": {"category", "label_origin", "exclusion", "observed_until"},
-    "issues": {"closed_at", "resolution_hours", "censored_hours", "closed_in_7_days", "exclusion", "observed_until"},
+    "pull_requests": {
+        "passed",
+        "decided_at",
+        "review_cycles",
+        "closed_at",
+        "merged_at",
+        "exclusions",
+        "exclusion",
+        "observed_until",
+    },
+    "comments": {"category", "label_origin", "exclusions", "exclusion", "observed_until"},
+    "issues": {
+        "closed_at",
+        "resolution_hours",
+        "censored_hours",
+        "closed_in_7_days",
+        "exclusions",
+        "exclusion",
+        "observed_until",
+    },
 }
 
 

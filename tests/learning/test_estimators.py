@@ -17,7 +17,7 @@ from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.fast_forest import FlatForest
 from qc_assets.learning.spec import Candidate, ModelSpec
-from qc_assets.learning.task import task_of
+from qc_assets.learning.task import dataset_of, task_of
 from tests.learning.test_models import SMALL, rows
 
 TABULAR = [(spec, candidate) for spec in SPECS if spec.task != "category" for candidate in spec.candidates]
@@ -37,7 +37,7 @@ def small(spec: ModelSpec) -> ModelSpec:
 def material(spec: ModelSpec, n: int = 600) -> tuple[Dataset, Any, dict[str, Any]]:
     frame = rows(n=n)
     hours = (frame["decided_at"] - frame["opened_at"]).dt.total_seconds() / 3600
-    data = Dataset.from_frame(spec, frame.with_columns(hours=hours * frame["log_lines"]))
+    data = dataset_of(spec, frame.with_columns(hours=hours * frame["log_lines"]))
     context = {"horizon_hours": 480.0} if spec.task == "duration" else {}
     known = task_of(spec).known(data, np.arange(n), np.datetime64("2030-01-01", "us"), context)
     return data, known, context
@@ -107,9 +107,9 @@ def test_a_file_that_holds_anything_else_is_not_loaded(tmp_path: Path) -> None:
 
     skops.io.dump({"run": Path("/etc/passwd")}, tmp_path / "model.skops")
     with pytest.raises(QcError, match="a model of scikit-learn has no such thing"):
-        estimators.load(tmp_path)
+        estimators.load_estimator(tmp_path)
     with pytest.raises(QcError, match="no estimator in"):
-        estimators.load(tmp_path / "empty")
+        estimators.load_estimator(tmp_path / "empty")
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])

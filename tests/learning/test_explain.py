@@ -6,14 +6,14 @@ import pytest
 
 from qc_assets.learning import training
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.explain import explain, sampled_contributions, tree_contributions
+from qc_assets.learning.task import dataset_of
 from tests.learning.test_models import OPTIONS, SMALL, rows
 
 
 @pytest.fixture(scope="module")
 def trained() -> training.Trained:
-    return training.train(SMALL, Dataset.from_frame(SMALL, rows(n=2_000)), OPTIONS)
+    return training.train(SMALL, dataset_of(SMALL, rows(n=2_000)), OPTIONS)
 
 
 def test_contributions_of_trees_add_up_to_the_log_odds(trained: training.Trained) -> None:

@@ -9,10 +9,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from qc_assets.assets.partitions import days_between
+from qc_assets.features.model_rows import model_rows
 from qc_assets.learning import training
-from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.duration_metrics import DurationMetrics
 from qc_assets.learning.metrics.probability_metrics import expected_calibration_error
+from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.models.p0 import SPEC
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.settings import load_settings
@@ -31,8 +32,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     load(warehouse, source, days_between(source.first_day, source.last_day))
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
     warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
-    rows = warehouse.sql_file("features/pull_requests", {"is_synthetic": True}, section="training")
-    trained = training.train(SPEC, Dataset.from_frame(SPEC, rows), training.Options(quick=True, resamples=100))
+    rows = labelled(SPEC, model_rows(warehouse, SPEC, is_synthetic=True))
+    trained = training.train(SPEC, dataset_of(SPEC, rows), training.Options(quick=True, resamples=100))
     test = trained.data.frame[trained.split.test]
     truth = test.join(source.truth(), on=["repo_id", "number"], how="left", maintain_order="left")
     places = {"warehouse": warehouse, "source": source}
@@ -62,12 +63,12 @@ def durations(known: dict[str, Any]) -> dict[str, Any]:
     """The same world's issues: trained as they are, and trained on closed issues only."""
     warehouse, source = known["warehouse"], known["source"]
     warehouse.rebuild("features/issues", load_settings().feature_parameters("issues"))
-    rows = warehouse.sql_file("features/issues", {"is_synthetic": True}, section="training")
+    rows = model_rows(warehouse, RESOLUTION_TIME, is_synthetic=True)
     options = training.Options(quick=True, resamples=100, candidates=("lightgbm",))
     truth = source.truth("truth_issues")
     found = {}
     for name, chosen in (("all", rows), ("closed only", rows.filter(pl.col("closed_at").is_not_null()))):
-        trained = training.train(RESOLUTION_TIME, Dataset.from_frame(RESOLUTION_TIME, chosen), options)
+        trained = training.train(RESOLUTION_TIME, dataset_of(RESOLUTION_TIME, chosen), options)
         test = trained.data.frame[trained.split.test].join(truth, on=["repo_id", "number"], maintain_order="left")
         predicted = trained.best.predictions[:, 1]
         # What lies beyond the horizon is counted as the horizon, in both.

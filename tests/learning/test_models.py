@@ -20,6 +20,7 @@ from qc_assets.learning.dataset import Dataset, matrix
 from qc_assets.learning.promotion import compare, decide, gates
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.splits import time_folds, time_split
+from qc_assets.learning.task import dataset_of
 from qc_assets.models.p0 import SPEC
 
 SMALL: ModelSpec = replace(
@@ -52,7 +53,7 @@ def rows(n: int = 900, *, days: int = 120, seed: int = 0, signal: float = 1.5) -
 
 
 def dataset(**kwargs: Any) -> Dataset:
-    return Dataset.from_frame(SMALL, rows(**kwargs))
+    return dataset_of(SMALL, rows(**kwargs))
 
 
 @settings(max_examples=40, deadline=None)
@@ -137,7 +138,7 @@ def test_features_that_share_the_signal_raise_no_suspicion() -> None:
     parts = rng.normal(0, 1, (2, 3_000))
     passed = rng.random(3_000) < 1 / (1 + np.exp(-1.5 * parts.sum(axis=0)))
     frame = frame.with_columns(log_lines=parts[0], author_prior_prs=parts[1], passed=passed)
-    shared = training.train(SMALL, Dataset.from_frame(SMALL, frame), OPTIONS)
+    shared = training.train(SMALL, dataset_of(SMALL, frame), OPTIONS)
     assert shared.dominance is not None and not shared.dominance.suspicious
 
 
@@ -216,7 +217,7 @@ def test_a_challenger_may_be_a_little_worse_but_not_by_more_than_the_margin(trai
 )
 def test_what_cannot_be_trained_says_why(change: Any, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        training.train(SMALL, Dataset.from_frame(SMALL, change(rows())), OPTIONS)
+        training.train(SMALL, dataset_of(SMALL, change(rows())), OPTIONS)
 
 
 def test_only_the_candidates_that_were_asked_for_compete() -> None:

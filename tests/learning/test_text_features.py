@@ -10,7 +10,7 @@ import pytest
 
 from qc_assets.learning import training
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.task import dataset_of
 from qc_assets.learning.text.text_features import TextReducer
 from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
@@ -38,7 +38,7 @@ def frame(*, telling: bool, n: int = 1_500) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def helped() -> training.Trained:
-    return training.train(SPEC, Dataset.from_frame(SPEC, frame(telling=True)), OPTIONS)
+    return training.train(SPEC, dataset_of(SPEC, frame(telling=True)), OPTIONS)
 
 
 @pytest.mark.slow
@@ -49,14 +49,14 @@ def test_texts_that_help_are_taken_and_those_that_do_not_are_left(helped: traini
     assert with_texts > plain + 0.05
     assert set(helped.texts.names) <= set(helped.importance)
     told: list[str] = []
-    useless = training.train(SPEC, Dataset.from_frame(SPEC, frame(telling=False)), OPTIONS, told.append)
+    useless = training.train(SPEC, dataset_of(SPEC, frame(telling=False)), OPTIONS, told.append)
     assert useless.texts is None and useless.best.kind == "lightgbm"
     assert useless.skipped["with texts"].endswith("not taken")
     assert any("texts change ROC AUC by" in sentence for sentence in told)
 
 
 def test_a_quick_training_says_that_it_did_not_look_at_texts() -> None:
-    quick = training.train(SPEC, Dataset.from_frame(SPEC, frame(telling=True)), replace(OPTIONS, quick=True))
+    quick = training.train(SPEC, dataset_of(SPEC, frame(telling=True)), replace(OPTIONS, quick=True))
     assert quick.skipped["with texts"] == "too slow for a quick training"
 
 

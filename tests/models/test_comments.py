@@ -13,11 +13,11 @@ from sklearn import metrics as reference
 
 from qc_assets.errors import QcError
 from qc_assets.features import labels
+from qc_assets.features.model_rows import model_rows
 from qc_assets.learning import training
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.category_metrics import CategoryMetrics
-from qc_assets.learning.task import task_of
+from qc_assets.learning.task import dataset_of, labelled, task_of
 from qc_assets.learning.task.category import Temperature
 from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, CachedEncoder, Encoder, encoder_folder
 from qc_assets.learning.text.text_classifiers import fit_text_classifier, load_text_classifier
@@ -117,13 +117,13 @@ def test_feedback_beats_files_and_nobody_s_guess_is_a_label(warehouse: Warehouse
         )
     warehouse.rebuild("features/comments")
     found = warehouse.query("FROM features.comments ORDER BY comment_id").rows_by_key("comment_id", named=True)
-    labelled = {key: (row[0]["category"], row[0]["label_origin"]) for key, row in found.items()}
-    assert labelled[1] == ("discussion", "feedback")
-    assert labelled[2] == ("refactoring", "f.csv")
-    assert labelled[3] == (None, None)
-    assert labelled[-9] == ("documentation", "f.csv")
+    labels = {key: (row[0]["category"], row[0]["label_origin"]) for key, row in found.items()}
+    assert labels[1] == ("discussion", "feedback")
+    assert labels[2] == ("refactoring", "f.csv")
+    assert labels[3] == (None, None)
+    assert labels[-9] == ("documentation", "f.csv")
     assert [found[key][0]["exclusion"] for key in (3, 4, 5, 6)] == [None, "reply", "empty", "bot"]
-    training_rows = warehouse.sql_file("features/comments", {"is_synthetic": False}, section="training")
+    training_rows = labelled(SPEC, model_rows(warehouse, SPEC, is_synthetic=False))
     assert set(training_rows["comment_id"]) == {1, 2, -9}
     checks = warehouse.sql_file("features/comments", section="checks").row(0, named=True)
     assert checks["rows"] == checks["raw_rows"] == 6 and checks["impossible"] == 0
@@ -193,7 +193,7 @@ def test_temperature_repairs_overconfidence() -> None:
 
 @pytest.mark.slow
 def test_categories_are_learnt_through_the_lifecycle_and_doubt_is_said(tmp_path: Path) -> None:
-    data = Dataset.from_frame(SPEC, comments(500))
+    data = dataset_of(SPEC, comments(500))
     options = training.Options(quick=True, resamples=50)
     trained = training.train(SPEC, data, options)
     assert [one.kind for one in trained.candidates] == ["linear"]
@@ -248,4 +248,4 @@ def test_an_unknown_category_is_refused() -> None:
     from qc_assets.errors import TrainingError
 
     with pytest.raises(TrainingError, match="unknown categories praise"):
-        Dataset.from_frame(SPEC, comments(10).with_columns(category=pl.lit("praise")))
+        dataset_of(SPEC, comments(10).with_columns(category=pl.lit("praise")))

@@ -59,36 +59,38 @@ def scored(frame: pl.DataFrame, prediction: np.ndarray, *, is_test: bool = False
 def test_calibrated_predictions_hold_and_those_that_are_off_do_not() -> None:
     frame = features()
     truth = frame["truth"].to_numpy()
-    honest = monitoring.join(P0, scored(frame, truth), frame)
+    honest = monitoring.beside_outcomes(P0, scored(frame, truth), frame)
     holds, sentence = monitoring.verdict(P0, honest, resamples=200, seed=0)
     assert holds and "ROC AUC" in sentence
-    optimistic = monitoring.join(P0, scored(frame, np.clip(truth + 0.2, 0, 1)), frame)
+    optimistic = monitoring.beside_outcomes(P0, scored(frame, np.clip(truth + 0.2, 0, 1)), frame)
     assert not monitoring.verdict(P0, optimistic, resamples=200, seed=0)[0]
-    reversed_order = monitoring.join(P0, scored(frame, 2 * truth.mean() - truth), frame)
+    reversed_order = monitoring.beside_outcomes(P0, scored(frame, 2 * truth.mean() - truth), frame)
     assert not monitoring.verdict(P0, reversed_order, resamples=200, seed=0)[0]
 
 
 def test_too_few_outcomes_are_no_verdict() -> None:
     frame = features(20, days=10)
     holds, sentence = monitoring.verdict(
-        P0, monitoring.join(P0, scored(frame, np.ones(20)), frame), resamples=50, seed=0
+        P0, monitoring.beside_outcomes(P0, scored(frame, np.ones(20)), frame), resamples=50, seed=0
     )
     assert holds and sentence.startswith("20 decided items")
-    empty = monitoring.join(P0, scored(frame.head(0), np.ones(0)), frame)
+    empty = monitoring.beside_outcomes(P0, scored(frame.head(0), np.ones(0)), frame)
     assert monitoring.verdict(P0, empty, resamples=50, seed=0)[0]
     assert monitoring.by_week(P0, empty).is_empty()
 
 
 def test_a_label_counts_only_when_all_of_its_week_had_time_to_mature() -> None:
     frame = features().with_columns(observed_until=pl.lit(START + 84 * DAY))
-    live = monitoring.join(P0, scored(frame, np.full(1_200, 0.6)), frame)
+    live = monitoring.beside_outcomes(P0, scored(frame, np.full(1_200, 0.6)), frame)
     youngest = live.frame.filter(pl.Series(live.decided))["opened_at"].max()
     assert youngest < (START + 70 * DAY).astype(object)
 
 
 def test_weeks_add_up() -> None:
     frame = features()
-    weeks = monitoring.by_week(P0, monitoring.join(P0, scored(frame, frame["truth"].to_numpy(), is_test=True), frame))
+    weeks = monitoring.by_week(
+        P0, monitoring.beside_outcomes(P0, scored(frame, frame["truth"].to_numpy(), is_test=True), frame)
+    )
     assert weeks["items"].sum() == weeks["decided"].sum() == 1_200
     assert (weeks["week"].dt.weekday() == 1).all()
     assert (weeks["label_delay_hours"].drop_nulls() == 24).all()
@@ -125,12 +127,12 @@ def test_the_index_is_its_formula() -> None:
 def test_champion_and_challenger_meet_on_the_items_that_both_predicted() -> None:
     frame = features(2_000)
     truth = frame["truth"].to_numpy()
-    champion = monitoring.join(P0, scored(frame, np.full(2_000, truth.mean()) + truth * 1e-3), frame)
-    better = monitoring.join(P0, scored(frame[500:], truth[500:]), frame)
-    rows = {row["metric"]: row for row in monitoring.compare(P0, champion, better, resamples=200, seed=0)}
+    champion = monitoring.beside_outcomes(P0, scored(frame, np.full(2_000, truth.mean()) + truth * 1e-3), frame)
+    better = monitoring.beside_outcomes(P0, scored(frame[500:], truth[500:]), frame)
+    rows = {row["metric"]: row for row in monitoring.compare_live(P0, champion, better, resamples=200, seed=0)}
     assert rows["brier"]["items"] == 1_500
     assert rows["brier"]["upper"] < 0, "the challenger's error is lower"
-    nobody = monitoring.compare(P0, champion, better.where(np.zeros(1_500, dtype=bool)), resamples=50, seed=0)
+    nobody = monitoring.compare_live(P0, champion, better.where(np.zeros(1_500, dtype=bool)), resamples=50, seed=0)
     assert nobody == [{"metric": "roc_auc", "items": 0}, {"metric": "brier", "items": 0}]
 
 
@@ -142,12 +144,12 @@ def test_durations_and_categories_are_watched_as_well() -> None:
     spec = replace(RESOLUTION_TIME, features=("number",), categories={})
     for factor, expected in ((1.0, True), (2.0, False)):
         said = scored(issues, np.full(1_200, np.exp(3) * factor)).with_columns(lower=pl.lit(5.0), upper=pl.lit(90.0))
-        live = monitoring.join(spec, said, issues, 720.0)
+        live = monitoring.beside_outcomes(spec, said, issues, {"horizon_hours": 720.0})
         assert monitoring.verdict(spec, live, resamples=100, seed=0)[0] is expected
     comments = frame.with_columns(comment_id=pl.col("number"), category=pl.lit("discussion"), body=pl.lit("?"))
     answers = ["discussion", "functional", "UNCERTAIN"] * 400
     said = scored(comments, np.full(1_200, 0.9)).with_columns(comment_id=pl.col("number"), answer=pl.Series(answers))
-    live = monitoring.join(COMMENT_CATEGORY, said, comments)
+    live = monitoring.beside_outcomes(COMMENT_CATEGORY, said, comments)
     assert live.decided.sum() == 800, "UNCERTAIN is no answer"
     assert not monitoring.verdict(COMMENT_CATEGORY, live, resamples=100, seed=0)[0]
     weeks = monitoring.by_week(COMMENT_CATEGORY, live)

@@ -10,6 +10,7 @@ CREATE TABLE features.comments (
     path VARCHAR, -- of: item
     category VARCHAR, -- of: label
     label_origin VARCHAR, -- of: label
+    exclusions VARCHAR[] NOT NULL, -- of: label
     exclusion VARCHAR, -- of: label
     observed_until TIMESTAMP NOT NULL -- of: label
 );
@@ -27,6 +28,8 @@ COMMENT ON COLUMN features.comments.path IS 'File that it is about';
 COMMENT ON COLUMN features.comments.category IS
     'Label: the newest feedback, else what an imported file says; NULL if nobody gave one';
 COMMENT ON COLUMN features.comments.label_origin IS 'feedback, the name of the file, or demo';
+COMMENT ON COLUMN features.comments.exclusions IS
+    'All reasons that may keep it out of a model, whose spec says which do: empty, bot, reply';
 COMMENT ON COLUMN features.comments.exclusion IS 'Why models do not use it: empty, bot, reply; NULL if they do';
 COMMENT ON COLUMN features.comments.observed_until IS
     'Comments are judged by their text alone, so this never cuts any off';
@@ -55,11 +58,15 @@ from_the_warehouse AS (
         comments.path,
         coalesce(feedback.category, imported.category) AS category,
         coalesce(feedback.origin, imported.origin) AS label_origin,
-        CASE
-            WHEN trim(coalesce(comments.body, '')) = '' THEN 'empty'
-            WHEN comments.author_is_bot THEN 'bot'
-            WHEN comments.in_reply_to_id IS NOT NULL THEN 'reply'
-        END AS exclusion
+        list_filter(
+            [
+                CASE WHEN trim(coalesce(comments.body, '')) = '' THEN 'empty' END,
+                CASE WHEN comments.author_is_bot THEN 'bot' END,
+                CASE WHEN comments.in_reply_to_id IS NOT NULL THEN 'reply' END
+            ],
+            lambda reason: reason IS NOT NULL
+        ) AS exclusions,
+        exclusions[1] AS exclusion
     FROM raw.review_comments AS comments
     LEFT JOIN feedback ON comments.comment_id = feedback.comment_id
     LEFT JOIN imported ON comments.comment_id = imported.comment_id
@@ -68,21 +75,14 @@ from_the_warehouse AS (
 from_files AS (
     SELECT
         0 AS repo_id, 0 AS number, label_id AS comment_id, created_at AS opened_at, NULL::BIGINT AS author_id,
-        'file' AS source, body, path, category, origin AS label_origin, NULL::VARCHAR AS exclusion
+        'file' AS source, body, path, category, origin AS label_origin, []::VARCHAR[] AS exclusions,
+        NULL::VARCHAR AS exclusion
     FROM ml.imported_labels
     WHERE comment_id IS NULL
 )
 SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_the_warehouse
 UNION ALL BY NAME
 SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_files;
-
--- name: training
--- Files hold real comments; a demo beside them would train on both, so it leaves them out.
-SELECT * FROM features.comments
-WHERE exclusion IS NULL AND category IS NOT NULL AND is_synthetic(source) = $is_synthetic;
-
--- name: usable
-SELECT * FROM features.comments WHERE exclusion IS NULL AND is_synthetic(source) = $is_synthetic;
 
 -- name: groups
 -- Seniority is that of the pull request's author, whose code is commented.

@@ -38,6 +38,7 @@ CREATE TABLE features.issues (
     resolution_hours DOUBLE, -- of: label
     censored_hours DOUBLE, -- of: label
     closed_in_7_days BOOLEAN, -- of: label
+    exclusions VARCHAR[] NOT NULL, -- of: label
     exclusion VARCHAR, -- of: label
     observed_until TIMESTAMP, -- of: label
     PRIMARY KEY (repo_id, number)
@@ -96,6 +97,9 @@ COMMENT ON COLUMN features.issues.censored_hours IS 'Hours that an open issue ha
 COMMENT ON COLUMN features.issues.closed_in_7_days IS
     'Target: what people corrected it to, else closed within 168 hours; NULL for issues watched for less than '
     'that and still open';
+COMMENT ON COLUMN features.issues.exclusions IS
+    'All reasons that may keep it out of a model, whose spec says which do: opening_not_observed, outside_coverage, '
+    'bot';
 COMMENT ON COLUMN features.issues.exclusion IS
     'Why models do not train on it: opening_not_observed, outside_coverage, bot; NULL if they do';
 COMMENT ON COLUMN features.issues.observed_until IS 'End of the repository''s covered time';
@@ -331,15 +335,21 @@ SELECT
         WHEN issues.closed_at IS NOT NULL THEN false
         WHEN covered.covered_until >= issues.created_at + INTERVAL 7 DAY THEN false
     END AS closed_in_7_days,
-    CASE
-        WHEN NOT issues.is_opening_observed THEN 'opening_not_observed'
-        WHEN
-            NOT coalesce(
-                issues.created_at >= covered.covered_from AND issues.created_at < covered.covered_until, false
-            )
-            THEN 'outside_coverage'
-        WHEN issues.author_is_bot THEN 'bot'
-    END AS exclusion,
+    list_filter(
+        [
+            CASE WHEN NOT issues.is_opening_observed THEN 'opening_not_observed' END,
+            CASE
+                WHEN
+                    NOT coalesce(
+                        issues.created_at >= covered.covered_from AND issues.created_at < covered.covered_until, false
+                    )
+                    THEN 'outside_coverage'
+            END,
+            CASE WHEN issues.author_is_bot THEN 'bot' END
+        ],
+        lambda reason: reason IS NOT NULL
+    ) AS exclusions,
+    exclusions[1] AS exclusion,
     covered.covered_until AS observed_until
 FROM issues
 INNER JOIN openings ON issues.repo_id = openings.repo_id AND issues.number = openings.number
@@ -352,28 +362,6 @@ LEFT JOIN covered ON issues.repo_id = covered.repo_id
 LEFT JOIN corrected_hours ON issues.repo_id = corrected_hours.repo_id AND issues.number = corrected_hours.number
 LEFT JOIN corrected_closing ON issues.repo_id = corrected_closing.repo_id AND issues.number = corrected_closing.number
 LEFT JOIN speed_at_opening AS speed ON issues.repo_id = speed.repo_id AND issues.number = speed.number;
-
--- name: training
--- The label of an issue that is not closed in time is known when the seven days are over; until then it is NULL.
-SELECT
-    *,
-    CASE
-        WHEN closed_in_7_days THEN least(coalesce(closed_at, opened_at + INTERVAL 7 DAY), opened_at + INTERVAL 7 DAY)
-        ELSE opened_at + INTERVAL 7 DAY
-    END AS known_at
-FROM features.issues
-WHERE exclusion IS NULL AND is_synthetic(source) = $is_synthetic;
-
--- name: usable
--- Open issues are labels, too.
-SELECT
-    *,
-    CASE
-        WHEN closed_in_7_days THEN least(coalesce(closed_at, opened_at + INTERVAL 7 DAY), opened_at + INTERVAL 7 DAY)
-        ELSE opened_at + INTERVAL 7 DAY
-    END AS known_at
-FROM features.issues
-WHERE exclusion IS NULL AND is_synthetic(source) = $is_synthetic;
 
 -- name: groups
 SELECT groups.*, items.resolution_hours AS completion_hours

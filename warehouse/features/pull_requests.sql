@@ -44,6 +44,9 @@ CREATE TABLE features.pull_requests (
     passed BOOLEAN, -- of: label
     decided_at TIMESTAMP, -- of: label
     review_cycles INTEGER NOT NULL, -- of: label
+    closed_at TIMESTAMP, -- of: label
+    merged_at TIMESTAMP, -- of: label
+    exclusions VARCHAR[] NOT NULL, -- of: label
     exclusion VARCHAR, -- of: label
     observed_until TIMESTAMP, -- of: label
     PRIMARY KEY (repo_id, number)
@@ -113,6 +116,11 @@ COMMENT ON COLUMN features.pull_requests.passed IS
     'approved, or it was merged without one';
 COMMENT ON COLUMN features.pull_requests.decided_at IS 'When that became known (UTC); NULL while undecided';
 COMMENT ON COLUMN features.pull_requests.review_cycles IS 'Requests for changes by other people, in all';
+COMMENT ON COLUMN features.pull_requests.closed_at IS 'When it was closed (UTC), merged or not; NULL while open';
+COMMENT ON COLUMN features.pull_requests.merged_at IS 'When it was merged (UTC); NULL if it is not';
+COMMENT ON COLUMN features.pull_requests.exclusions IS
+    'All reasons that may keep it out of a model, whose spec says which do: opening_not_observed, outside_coverage, '
+    'bot, draft, too_small, undecided';
 COMMENT ON COLUMN features.pull_requests.exclusion IS
     'Why p0 is not trained on it: opening_not_observed, outside_coverage, bot, draft, too_small, undecided; '
     'NULL if it is';
@@ -432,15 +440,26 @@ features AS (
             ELSE coalesce(outcomes.decided_at, corrected.given_at)
         END AS decided_at,
         outcomes.review_cycles::INTEGER AS review_cycles,
-        CASE
-            WHEN NOT pr.is_opening_observed THEN 'opening_not_observed'
-            WHEN NOT coalesce(pr.created_at >= covered.covered_from AND pr.created_at < covered.covered_until, false)
-                THEN 'outside_coverage'
-            WHEN outcomes.author_is_bot THEN 'bot'
-            WHEN pr.opened_is_draft THEN 'draft'
-            WHEN lines_changed < $min_pr_lines THEN 'too_small'
-            WHEN outcomes.decided_at IS NULL AND corrected.given_at IS NULL THEN 'undecided'
-        END AS exclusion,
+        outcomes.closed_at,
+        outcomes.merged_at,
+        list_filter(
+            [
+                CASE WHEN NOT pr.is_opening_observed THEN 'opening_not_observed' END,
+                CASE
+                    WHEN
+                        NOT coalesce(
+                            pr.created_at >= covered.covered_from AND pr.created_at < covered.covered_until, false
+                        )
+                        THEN 'outside_coverage'
+                END,
+                CASE WHEN outcomes.author_is_bot THEN 'bot' END,
+                CASE WHEN pr.opened_is_draft THEN 'draft' END,
+                CASE WHEN lines_changed < $min_pr_lines THEN 'too_small' END,
+                CASE WHEN outcomes.decided_at IS NULL AND corrected.given_at IS NULL THEN 'undecided' END
+            ],
+            lambda reason: reason IS NOT NULL
+        ) AS exclusions,
+        exclusions[1] AS exclusion,
         covered.covered_until AS observed_until
     FROM pull_requests AS pr
     INNER JOIN outcomes ON pr.repo_id = outcomes.repo_id AND pr.number = outcomes.number
@@ -457,15 +476,6 @@ features AS (
     LEFT JOIN speed_at_opening AS speed ON pr.repo_id = speed.repo_id AND pr.number = speed.number
 )
 SELECT * FROM features;
-
--- name: training
-SELECT * FROM features.pull_requests
-WHERE exclusion IS NULL AND passed IS NOT NULL AND is_synthetic(source) = $is_synthetic;
-
--- name: usable
--- Those with a label, and those that wait for one.
-SELECT * FROM features.pull_requests
-WHERE coalesce(exclusion, 'undecided') = 'undecided' AND is_synthetic(source) = $is_synthetic;
 
 -- name: texts
 SELECT repo_id, number, opened_title, opened_body

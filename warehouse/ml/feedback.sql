@@ -25,3 +25,6 @@ COMMENT ON COLUMN ml.feedback.label IS
 COMMENT ON COLUMN ml.feedback.reason IS 'Why, in the words of who gave it';
 COMMENT ON COLUMN ml.feedback.given_by IS 'Who said so';
 COMMENT ON COLUMN ml.feedback.given_at IS 'When (UTC); the newest counts';
+
+-- name: newest
+SELECT repo_id, number, comment_id, label, given_at FROM newest_feedback('ml.feedback', $model, $kind);

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from qc_assets.errors import TrainingError
+from qc_assets.learning import plots
 from qc_assets.learning.dataset import Dataset
-from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.metrics.category_metrics import MIN_CONFIDENCE, UNCERTAIN, CategoryMetrics
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric
+from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric, Task, matured
 from qc_assets.learning.text import text_classifiers
 
 _CLIP = 1e-9
+_LIVE_CLIP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ class Temperature:
         return {"method": self.method, "temperature": self.temperature}
 
 
-class Category:
+class Category(Task):
     """See `Task`."""
 
     name = "category"
-    metrics: Mapping[str, Metric] = {
+    metrics = {  # noqa: RUF012  # declared as ClassVar in Task
         "accuracy": Metric("accuracy", True),
         "macro_f1": Metric("macro F1", True),
         "log_loss": Metric("log loss", False),
@@ -64,19 +66,30 @@ class Category:
         "answered_accuracy": Metric("accuracy of the others", True),
     }
     selection = "macro_f1"
-    gates: Mapping[str, str] = {
+    loss = "log_loss"
+    quality, error, tolerance = "accuracy", "log_loss", 0.07
+    gates = {  # noqa: RUF012
         "beats_largest_category": "Accuracy on the test window is higher than for always naming the largest category.",
         "beats_shares": "Log loss on the test window is lower than for always answering the categories' shares.",
     }
     trivial_name = "shares alone"
     method = "on texts"
+    answers_with = "A category with a calibrated confidence, or UNCERTAIN"
     min_confidence = MIN_CONFIDENCE
+    reads_texts = True
+    compares_live = False  # of a kept prediction, only the confidence in its own answer is known
+    # A fit reads every text.
+    refit_rows, refit_repeats = 2_000, 3
 
     def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
         return {"classes": len(spec.classes)}
 
-    def known(self, data: Dataset, rows: np.ndarray, as_of: np.datetime64, context: Mapping[str, Any]) -> Known:
-        return Known(data.y[rows], np.ones(len(rows)))
+    def labels(self, spec: ModelSpec, target: pl.Series) -> np.ndarray:
+        unknown = sorted(set(target.drop_nulls()) - set(spec.classes))
+        if unknown:
+            raise TrainingError(f"unknown categories {', '.join(unknown)}; there are {', '.join(spec.classes)}")
+        ranks = {name: float(rank) for rank, name in enumerate(spec.classes)}
+        return target.replace_strict(ranks, return_dtype=pl.Float64).to_numpy()
 
     def why_not(self, known: Known) -> str | None:
         return None if len(np.unique(known.y)) >= 2 else f"all {len(known.y)} rows have the same label"
@@ -123,18 +136,11 @@ class Category:
             ),
         ]
 
-    def dominant_feature(
-        self,
-        spec: ModelSpec,
-        data: Dataset,
-        split: TimeSplit,
-        test: Mapping[str, Estimate],
-        importance: Mapping[str, float],
-    ) -> Dominance | None:
-        return None
-
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         return None if label in spec.classes else f"label {label!r} is none of {', '.join(spec.classes)}"
+
+    def labels_given(self, spec: ModelSpec, labels: pl.Series) -> pl.Series:
+        return labels
 
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
         shares = np.bincount(known.y.astype(np.int64), minlength=len(spec.classes)) / len(known.y)
@@ -154,6 +160,38 @@ class Category:
         names = np.array(classes, dtype=object)[truth].tolist()
         right = (answers.argmax(axis=1) == truth).astype(float)
         return pl.DataFrame({"label": right, "outcome": pl.Series(names, dtype=pl.String)})
+
+    def confidence(self, prediction: float) -> float | None:
+        return prediction
+
+    def figures(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> dict[str, bytes]:
+        right = (answers.argmax(axis=1) == known.y).astype(float)
+        return {
+            "confusion": plots.confusion(known.y, answers, classes),
+            "calibration": plots.calibration_curve(right, answers.max(axis=1)),
+        }
+
+    def live(self, spec: ModelSpec, frame: pl.DataFrame, context: Mapping[str, Any]) -> tuple[Known, np.ndarray]:
+        # What can be judged is whether an answer was right; UNCERTAIN is none.
+        right = (frame["answer"] == frame[spec.target]).fill_null(False).cast(pl.Float64).to_numpy()
+        weights = np.where(frame["answer"] == UNCERTAIN, 0.0, matured(spec, frame))
+        return Known(right, weights), frame["prediction"].to_numpy()
+
+    def live_metrics(self, known: Known, answers: np.ndarray) -> dict[str, float]:
+        confidence, right = np.clip(answers, _LIVE_CLIP, 1 - _LIVE_CLIP), known.y
+        losses = -(right * np.log(confidence) + (1 - right) * np.log(1 - confidence))
+        return {"accuracy": float(right.mean()), "log_loss": float(losses.mean())}
+
+    def uncertain_share(self, answers: pl.Series) -> float | None:
+        return float((answers == UNCERTAIN).sum() / max(1, len(answers)))
+
+    def judged_labels(self, known: Known, answers: np.ndarray) -> np.ndarray:
+        """Whether the likeliest category is the true one: the confidence promises that."""
+        return (answers.argmax(axis=1) == known.y.astype(np.int64)).astype(float)
+
+    def drift_inputs(self, spec: ModelSpec, frame: pl.DataFrame) -> tuple[list[str], np.ndarray]:
+        text = spec.features[0]
+        return [f"{text}_length"], frame.select(pl.col(text).str.len_chars().cast(pl.Float64)).to_numpy()
 
 
 def _widened(scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:

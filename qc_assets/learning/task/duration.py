@@ -16,28 +16,28 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from qc_assets.learning import estimators
+from qc_assets.learning import estimators, plots
 from qc_assets.learning.conformal import COVERAGE, Intervals
 from qc_assets.learning.dataset import Dataset
-from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.metrics.duration_metrics import DurationMetrics, weighted_quantile
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric
+from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric, Task
 
 # At the horizon this share of a window's items must still be watched: no item stands for more than five.
 _WATCHED = 0.2
+_END = np.datetime64("9999-01-01", "us")
 _HOUR = np.timedelta64(3_600_000_000, "us")
 _TOLERANCE = 0.03
 _MOST_HOURS = 24 * 366 * 30.0
 
 
-class Duration:
+class Duration(Task):
     """See `Task`. Labels are log1p hours, counted up to the horizon."""
 
     name = "duration"
-    metrics: Mapping[str, Metric] = {
+    metrics = {  # noqa: RUF012  # declared as ClassVar in Task
         "mae": Metric("MAE, hours", False),
         "rmse": Metric("RMSE, hours", False),
         "r2": Metric("R², hours", True),
@@ -50,14 +50,20 @@ class Duration:
         "coverage": Metric("share within the 80 % interval", True),
         "interval_width": Metric("width of the interval, log hours", False),
     }
-    selection = "log_mae"
-    gates: Mapping[str, str] = {
+    selection = loss = "log_mae"
+    quality, error, tolerance = "concordance", "log_mae", 0.15
+    gates = {  # noqa: RUF012
         "beats_constant": "The error in log hours on the test window is lower than for always predicting the median.",
         "interval_covers": "The 80 % interval holds 80 ± 3 % of the test window, as far as the rows can tell.",
     }
     trivial_name = "median alone"
     method = "on log hours, weighted by inverse probability of censoring"
-    min_confidence = 0.0  # its interval says how sure it is
+    answers_with = "A median with an 80 % interval"
+    unended_is_a_label = True
+    groups_as = "number"
+
+    def labels(self, spec: ModelSpec, target: pl.Series) -> np.ndarray:
+        return target.cast(pl.Float64).fill_null(np.inf).to_numpy()
 
     def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
         """The horizon: the longest time, in whole days, that a fifth of each window's items were watched for."""
@@ -91,7 +97,7 @@ class Duration:
         )
 
     def load(self, folder: Path) -> Estimator:
-        return estimators.load(folder)
+        return estimators.load_estimator(folder)
 
     def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Intervals:
         return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"])
@@ -127,16 +133,6 @@ class Duration:
             ),
         ]
 
-    def dominant_feature(
-        self,
-        spec: ModelSpec,
-        data: Dataset,
-        split: TimeSplit,
-        test: Mapping[str, Estimate],
-        importance: Mapping[str, float],
-    ) -> Dominance | None:
-        return None
-
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         try:
             hours = float(label)
@@ -145,6 +141,9 @@ class Duration:
         if 0 <= hours <= _MOST_HOURS:
             return None
         return f"label {label!r} is no number of hours from 0 to {_MOST_HOURS:.0f}"
+
+    def labels_given(self, spec: ModelSpec, labels: pl.Series) -> pl.Series:
+        return labels.cast(pl.Float64)
 
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
         median = np.expm1(weighted_quantile(known.y, known.weights, 0.5))
@@ -164,6 +163,32 @@ class Duration:
         return pl.DataFrame({"label": pl.Series(hours).fill_nan(None)}).with_columns(
             outcome=pl.lit(None, dtype=pl.String)
         )
+
+    def figures(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> dict[str, bytes]:
+        seen = known.weights > 0
+        hours = np.expm1(known.y[seen])
+        return {"residuals": plots.residuals(hours, answers[seen]), "coverage": plots.coverage(hours, answers[seen])}
+
+    def live(self, spec: ModelSpec, frame: pl.DataFrame, context: Mapping[str, Any]) -> tuple[Known, np.ndarray]:
+        data = Dataset.from_frame(spec, frame, self.labels)
+        answers = frame.select("lower", "prediction", "upper").to_numpy()
+        return self.known(data, np.arange(len(frame)), _END, context), answers
+
+    def hours_to_label(self, spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
+        return frame[spec.target].cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+    def on_label_scale(self, prediction: np.ndarray) -> np.ndarray:
+        return np.log1p(prediction)
+
+    def from_label_scale(self, values: np.ndarray) -> np.ndarray:
+        return np.expm1(values)
+
+    def correctable(self, answers: np.ndarray, context: Mapping[str, Any]) -> tuple[np.ndarray, float] | None:
+        return np.log1p(answers[:, 1]), float(np.log1p(context["horizon_hours"]))
+
+    def corrected(self, answers: np.ndarray, moved: np.ndarray) -> np.ndarray:
+        logs = np.log1p(answers)
+        return np.expm1(np.maximum(0, logs + (moved - logs[:, 1])[:, None]))  # the interval goes along with its median
 
 
 def _watched(data: Dataset, rows: np.ndarray, as_of: np.datetime64) -> np.ndarray:

@@ -1,13 +1,15 @@
 """The interface between the lifecycle and the kind of answer that a model gives."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import polars as pl
 
-from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.dataset import Dataset, matrix
 from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.spec import ModelSpec, Parameters
@@ -68,68 +70,109 @@ class Gate:
     blocks: bool = True
 
 
-class Task(Protocol):
-    """How one kind of answer is learnt, calibrated and judged.
+class Task(ABC):
+    """How one kind of answer is learnt, calibrated, judged, watched and told.
+
+    What differs between kinds of answers is here, and nowhere else: nobody else asks which task a model has.
 
     Attributes:
         name: as in `ModelSpec.task`.
         metrics: by name, in the order in which they are shown.
         selection: the metric that chooses parameters and candidates on time-ordered folds.
+        loss: the metric that says what a mitigation costs; lower is better.
+        quality, error: the metrics that are watched week by week.
+        tolerance: how far mean prediction and mean outcome may be apart, on the scale of `Known.y`.
         gates: what is promised of each model, by name.
         trivial_name: for the card, what a prediction that knows nothing goes by.
         method: for the card, how the estimator is fitted, in a few words.
+        answers_with: for people, what an answer is.
         min_confidence: below it, an answer to a single item is UNCERTAIN.
+        unended_is_a_label: whether an item without a label says something, too: that it still lasts.
+        reads_texts: whether the features are texts; else they are numbers and levels.
+        is_binary: whether labels are 0 or 1 and answers their probabilities.
+        compares_live: whether kept predictions are enough to compare two versions on the same items.
+        groups_as: how bias reports compare groups, see `qc_assets.fairness.group_metrics`.
+        refit_rows, refit_repeats: rows of a fit that is repeated for every mitigation, and how often one row may be
+            repeated when groups are made equally large.
     """
 
-    name: str
-    metrics: Mapping[str, Metric]
-    selection: str
-    gates: Mapping[str, str]
-    trivial_name: str
-    method: str
-    min_confidence: float
+    name: ClassVar[str]
+    metrics: ClassVar[Mapping[str, Metric]]
+    selection: ClassVar[str]
+    loss: ClassVar[str]
+    quality: ClassVar[str]
+    error: ClassVar[str]
+    tolerance: ClassVar[float]
+    gates: ClassVar[Mapping[str, str]]
+    trivial_name: ClassVar[str]
+    method: ClassVar[str]
+    answers_with: ClassVar[str]
+    min_confidence: ClassVar[float] = 0.0
+    unended_is_a_label: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False
+    is_binary: ClassVar[bool] = False
+    compares_live: ClassVar[bool] = True
+    groups_as: ClassVar[Literal["probability", "number"]] = "probability"
+    refit_rows: ClassVar[int] = 20_000
+    refit_repeats: ClassVar[int] = 10
+
+    # Learning
+
+    @abstractmethod
+    def labels(self, spec: ModelSpec, target: pl.Series) -> np.ndarray:
+        """The target column as `Dataset.y`, (rows,).
+
+        Raises:
+            TrainingError: if a label cannot be.
+        """
 
     def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
         """What must be settled before fitting, such as a horizon; JSON."""
-        ...
+        return {}
 
     def known(self, data: Dataset, rows: np.ndarray, as_of: np.datetime64, context: Mapping[str, Any]) -> Known:
         """Labels of `rows` as they were known at `as_of` (or at the end of each row's covered time, if earlier)."""
-        ...
+        return Known(data.y[rows], np.ones(len(rows)))
 
+    @abstractmethod
     def why_not(self, known: Known) -> str | None:
         """Why nothing can be learnt from, or judged on, these labels; None if it can."""
-        ...
 
+    @abstractmethod
     def fit(
         self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
     ) -> Estimator:
         """Fit one estimator; the same seed, rows and threads give the same estimator."""
-        ...
 
-    def load(self, folder: Any) -> Estimator:
+    @abstractmethod
+    def load(self, folder: Path) -> Estimator:
         """Load what an estimator saved."""
-        ...
 
-    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Calibrator: ...
+    @abstractmethod
+    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Calibrator:
+        """The map from scores to answers, fitted on the calibration window."""
 
-    def calibrator_from_json(self, document: dict[str, Any]) -> Calibrator: ...
+    @abstractmethod
+    def calibrator_from_json(self, document: dict[str, Any]) -> Calibrator:
+        """What `Calibrator.to_json` wrote."""
 
+    @abstractmethod
     def uncalibrated(self, scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:
         """Scores in the shape of answers, for the selection on folds."""
-        ...
 
+    @abstractmethod
     def trivial(self, known: Known, context: Mapping[str, Any]) -> np.ndarray:
         """The answer that knows only the labels of the calibration window: one answer."""
-        ...
 
+    # Judging
+
+    @abstractmethod
     def statistics(self, y: np.ndarray, answers: np.ndarray) -> Statistics:
         """All metrics of some answers."""
-        ...
 
+    @abstractmethod
     def check(self, spec: ModelSpec, test: Mapping[str, Estimate], calibration_rows: int) -> list[Gate]:
         """Judge the metrics of the test window after a calibration on so many rows; one gate for each of `gates`."""
-        ...
 
     def dominant_feature(
         self,
@@ -140,20 +183,112 @@ class Task(Protocol):
         importance: Mapping[str, float],
     ) -> Dominance | None:
         """The feature that says most by itself, given the metrics of the test window; None where none can be told."""
-        ...
+        return None
 
+    # Telling
+
+    @abstractmethod
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         """Why what a person says of an item cannot be its true label; None if it can."""
-        ...
 
+    @abstractmethod
+    def labels_given(self, spec: ModelSpec, labels: pl.Series) -> pl.Series:
+        """What people said the labels are, none of them refused, as the target column has them."""
+
+    @abstractmethod
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
         """The labels of a window in a few words, for the card."""
-        ...
 
+    @abstractmethod
     def table(self, classes: Sequence[str], answers: np.ndarray) -> pl.DataFrame:
         """Answers as the columns prediction, lower, upper, answer."""
-        ...
 
+    @abstractmethod
     def outcomes(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> pl.DataFrame:
         """What happened, as the columns label (a number, NULL if unknown) and outcome (a category)."""
-        ...
+
+    def worded(self, spec: ModelSpec, table: pl.DataFrame) -> pl.DataFrame:
+        """The same `table` with the words of the model as answers, where it has words; UNCERTAIN near even odds."""
+        return table
+
+    def confidence(self, prediction: float) -> float | None:
+        """How sure an answer is, 0 to 1; None where an interval says it."""
+        return None
+
+    def for_mlflow(self, classes: Sequence[str], answers: np.ndarray) -> Any:
+        """Answers as MLflow returns them."""
+        return self.table(classes, answers).to_pandas()
+
+    @abstractmethod
+    def figures(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> dict[str, bytes]:
+        """Figures of answers for the test window as PNGs, by name."""
+
+    # Watching
+
+    def live(self, spec: ModelSpec, frame: pl.DataFrame, context: Mapping[str, Any]) -> tuple[Known, np.ndarray]:
+        """Labels that had time to mature, and predictions in the shape that `live_metrics` takes.
+
+        Args:
+            spec: the model.
+            frame: rows of the model in order of opening, with prediction, lower, upper and answer.
+            context: of the version.
+        """
+        y = frame[spec.target].cast(pl.Float64).fill_null(0.0).to_numpy()
+        return Known(y, matured(spec, frame)), frame["prediction"].to_numpy()
+
+    def hours_to_label(self, spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
+        """Hours from the opening to the label, NaN where there is none or it belongs to the item from the start."""
+        if spec.known_at == spec.opened_at:
+            return np.full(len(frame), np.nan)
+        seconds = (pl.col(spec.known_at) - pl.col(spec.opened_at)).dt.total_seconds()
+        return frame.select((seconds / 3600).cast(pl.Float64)).to_series().fill_null(np.nan).to_numpy()
+
+    def live_metrics(self, known: Known, answers: np.ndarray) -> dict[str, float]:
+        """`quality` and `error`, perhaps more, of decided items; empty if nothing can be judged."""
+        if self.why_not(known):
+            return {}
+        measured = self.statistics(known.y, answers)(known.weights[None, :])
+        return {name: float(value[0]) for name, value in measured.items()}
+
+    def order_holds(
+        self, spec: ModelSpec, known: Known, answers: np.ndarray, *, resamples: int, seed: int
+    ) -> tuple[bool, str]:
+        """Whether decided items are still ranked well enough, and the numbers; empty if none is promised."""
+        return True, ""
+
+    def uncertain_share(self, answers: pl.Series) -> float | None:
+        """Share of answers that are UNCERTAIN; None where every item is answered."""
+        return None
+
+    def on_label_scale(self, prediction: np.ndarray) -> np.ndarray:
+        """Predictions of `table` on the scale of `Known.y`, (n,)."""
+        return prediction
+
+    def from_label_scale(self, values: np.ndarray) -> np.ndarray:
+        """The inverse of `on_label_scale`."""
+        return values
+
+    def drift_inputs(self, spec: ModelSpec, frame: pl.DataFrame) -> tuple[list[str], np.ndarray]:
+        """What drift is looked for in: names (k,), and numbers (rows, k) with NaN."""
+        return list(spec.features), matrix(frame, spec.features, spec.categories)
+
+    # Comparing groups, and mitigating
+
+    def judged_labels(self, known: Known, answers: np.ndarray) -> np.ndarray:
+        """What predictions are compared with, group by group, on their scale (see `on_label_scale`), (n,)."""
+        return known.y
+
+    def correctable(self, answers: np.ndarray, context: Mapping[str, Any]) -> tuple[np.ndarray, float] | None:
+        """One number an answer that may be moved, from 0 up to a highest value, which is returned, too; or None."""
+        return None
+
+    def corrected(self, answers: np.ndarray, moved: np.ndarray) -> np.ndarray:
+        """Answers whose `correctable` number is `moved`, (n,)."""
+        return moved
+
+
+def matured(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
+    """1 for rows whose label is known and had time to mature, else 0, (rows,)."""
+    old_enough = pl.col(spec.opened_at) < pl.col("observed_until") - spec.maturity
+    labelled = old_enough & pl.col(spec.target).is_not_null()
+    return frame.select(labelled.fill_null(False)).to_series().cast(pl.Float64).to_numpy()

@@ -7,22 +7,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from qc_assets.learning import estimators
+from qc_assets.learning import estimators, plots
 from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance, dominant_feature
-from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
+from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, evaluate
+from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric
+from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric, Task
 
 
-class Probability:
+class Probability(Task):
     """See `Task`."""
 
     name = "probability"
-    metrics: Mapping[str, Metric] = {
+    metrics = {  # noqa: RUF012  # declared as ClassVar in Task
         "roc_auc": Metric("ROC AUC", True),
         "pr_auc": Metric("PR AUC", True),
         "brier": Metric("Brier score", False),
@@ -30,20 +31,21 @@ class Probability:
         "ece": Metric("calibration error (ECE)", False),
     }
     selection = "roc_auc"
-    gates: Mapping[str, str] = {
+    loss = "log_loss"
+    quality, error, tolerance = "roc_auc", "brier", 0.05
+    gates = {  # noqa: RUF012
         "auc_above_threshold": "ROC AUC on the test window reaches the model's threshold.",
         "beats_base_rate": "Log loss on the test window is lower than for always predicting the base rate.",
     }
     trivial_name = "base rate alone"
     method = "with balanced classes"
+    answers_with = "A calibrated probability"
+    is_binary = True
     # Within 0.45 and 0.55 the calibration error alone can turn the answer round.
     min_confidence = 0.55
 
-    def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
-        return {}
-
-    def known(self, data: Dataset, rows: np.ndarray, as_of: np.datetime64, context: Mapping[str, Any]) -> Known:
-        return Known(data.y[rows], np.ones(len(rows)))
+    def labels(self, spec: ModelSpec, target: pl.Series) -> np.ndarray:
+        return target.cast(pl.Float64).to_numpy()
 
     def why_not(self, known: Known) -> str | None:
         return None if len(np.unique(known.y)) == 2 else f"all {len(known.y)} rows have the same label"
@@ -54,7 +56,7 @@ class Probability:
         return estimators.fit_classifier(kind, parameters, x, known.y, known.weights, seed=seed, threads=threads)
 
     def load(self, folder: Path) -> Estimator:
-        return estimators.load(folder)
+        return estimators.load_estimator(folder)
 
     def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> ProbabilityCalibrator:
         return ProbabilityCalibrator.fit(scores, known.y)
@@ -108,6 +110,9 @@ class Probability:
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         return None if label in spec.words else f"label {label!r} is none of {', '.join(spec.words)}"
 
+    def labels_given(self, spec: ModelSpec, labels: pl.Series) -> pl.Series:
+        return labels == spec.words[0]
+
     def summary(self, spec: ModelSpec, known: Known, context: Mapping[str, Any]) -> str:
         return f"{known.y.mean():.1%} {spec.outcome}"
 
@@ -119,3 +124,35 @@ class Probability:
 
     def outcomes(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> pl.DataFrame:
         return pl.DataFrame({"label": known.y}).with_columns(outcome=pl.lit(None, dtype=pl.String))
+
+    def worded(self, spec: ModelSpec, table: pl.DataFrame) -> pl.DataFrame:
+        p = table["prediction"].to_numpy()
+        yes, no = spec.words
+        is_sure = np.maximum(p, 1 - p) >= self.min_confidence
+        return table.with_columns(answer=pl.Series(np.where(is_sure, np.where(p >= 0.5, yes, no), UNCERTAIN).tolist()))
+
+    def confidence(self, prediction: float) -> float | None:
+        return max(prediction, 1 - prediction)
+
+    def for_mlflow(self, classes: Sequence[str], answers: np.ndarray) -> Any:
+        return answers
+
+    def figures(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> dict[str, bytes]:
+        return {
+            "calibration": plots.calibration_curve(known.y, answers),
+            "roc": plots.roc_curve(known.y, answers),
+            "precision_recall": plots.precision_recall_curve(known.y, answers),
+        }
+
+    def order_holds(
+        self, spec: ModelSpec, known: Known, answers: np.ndarray, *, resamples: int, seed: int
+    ) -> tuple[bool, str]:
+        if self.why_not(known) is not None:
+            return True, ""
+        statistics = self.statistics(known.y, answers)
+        auc = evaluate(statistics, statistics, known.weights, resamples=resamples, seed=seed)["roc_auc"]
+        numbers = f"ROC AUC {auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f}), threshold {spec.min_auc:.2f}"
+        return auc.upper >= spec.min_auc, numbers
+
+    def correctable(self, answers: np.ndarray, context: Mapping[str, Any]) -> tuple[np.ndarray, float] | None:
+        return answers, 1.0

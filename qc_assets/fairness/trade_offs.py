@@ -8,20 +8,16 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import QcError
-from qc_assets.fairness import group_metrics
 from qc_assets.fairness.expected import Rows
+from qc_assets.fairness.group_metrics import MEASURES, largest_gap
 from qc_assets.fairness.mitigator import BiasMitigator, Correction, resampled_rows
 from qc_assets.fairness.subject import Subject
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.interface import Known
 from qc_assets.learning.weights import inverse_frequency
 
-# Fits are repeated for every method: more rows cost time and say little more.
-_MOST_ROWS = {"probability": 20_000, "duration": 20_000, "category": 2_000}
-_MOST_REPEATS = {"probability": 10, "duration": 10, "category": 3}
 # A constraint for each of hundreds of groups has no solution: the small ones are one.
 _MOST_GROUPS = 20
-_METRIC = {"probability": "log_loss", "duration": "log_mae", "category": "log_loss"}
 
 SCHEMA = {
     "method": pl.String,
@@ -53,7 +49,7 @@ class _Trial:
         self.groups = {name: attribute_of[rows] for name, rows in subject.windows.items()}
         self.task = task_of(subject.spec)
         train = subject.windows["train"]
-        step = slice(None, None, -(-len(train) // _MOST_ROWS[subject.spec.task]))
+        step = slice(None, None, -(-len(train) // self.task.refit_rows))
         self.rows, self.train_groups = train[step], self.groups["train"][step]
         known = subject.known["train"]
         self.known = Known(known.y[step], known.weights[step])
@@ -77,24 +73,23 @@ class _Trial:
 
     def state(self, answers: np.ndarray) -> _State:
         """How good answers for the test window are, and how equal."""
-        spec, known = self.subject.spec, self.subject.known["test"]
-        found = self.task.statistics(known.y, answers)(known.weights[None, :])
-        accuracy = float(found[_METRIC[spec.task]][0])
+        known = self.subject.known["test"]
+        loss = float(self.task.statistics(known.y, answers)(known.weights[None, :])[self.task.loss][0])
         frame = self.subject.measured(answers)
         names = self.groups["test"][known.weights > 0]
         order = np.argsort(names, kind="stable")
         y, p, w = (frame[name].to_numpy().astype(np.float64)[order] for name in ("y_true", "y_pred", "weight"))
         groups, sizes = np.unique(names, return_counts=True)
         rows = Rows(tuple(groups), sizes, y, p, w)
-        gap, spread = group_metrics.largest_gap(rows, spec.task != "duration", self.min_support)
-        return _State(accuracy, gap, spread)
+        gap, spread = largest_gap(rows, MEASURES[self.task.groups_as], self.min_support)
+        return _State(loss, gap, spread)
 
     def weighted(self) -> dict[str, np.ndarray]:
         weights = inverse_frequency(self.sizes)[self.inverse]
         return self.answers(self.fit(self.rows, Known(self.known.y, self.known.weights * weights)))
 
     def resampled(self) -> dict[str, np.ndarray]:
-        more = resampled_rows(self.inverse, self.sizes, seed=self.seed, most=_MOST_REPEATS[self.subject.spec.task])
+        more = resampled_rows(self.inverse, self.sizes, seed=self.seed, most=self.task.refit_repeats)
         chosen = np.concatenate([np.arange(len(self.rows)), more])
         return self.answers(self.fit(self.rows[chosen], Known(self.known.y[chosen], self.known.weights[chosen])))
 
@@ -105,39 +100,36 @@ class _Trial:
         return self.answers(mixture.score(self.subject.x))
 
     def after(self, plain: dict[str, np.ndarray]) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
-        """Methods that change answers, fitted on the calibration window."""
+        """Methods that change answers, fitted on the calibration window; none for answers that cannot be moved."""
         known, groups = self.subject.known["calibration"], self.groups["calibration"]
-        seen = known.weights > 0
-        if self.subject.spec.task == "probability":
-            values, bounds, truth = plain["calibration"], (0.0, 1.0), known.y
+        movable = self.task.correctable(plain["calibration"], self.subject.bundle.context)
+        if movable is None:
+            return
+        values, highest = movable
+        if self.task.is_binary:
             yield (
                 "recalibration by group",
-                lambda: BiasMitigator.recalibrate(values, groups, truth)(plain["test"], self.groups["test"]),
+                lambda: BiasMitigator.recalibrate(values, groups, known.y)(plain["test"], self.groups["test"]),
             )
-        else:
-            horizon = float(np.log1p(self.subject.bundle.context["horizon_hours"]))
-            values, bounds, truth = np.log1p(plain["calibration"][:, 1]), (0.0, horizon), known.y
-        chosen, names = values[seen], groups[seen]
-        shift = BiasMitigator.equalize_means(chosen, names, truth[seen], bounds=bounds)
-        scale = BiasMitigator.scale_variances(chosen, names, bounds=bounds)
-        parity = BiasMitigator.equalize_means(chosen, names, bounds=bounds)
+        seen, bounds = known.weights > 0, (0.0, highest)
+        chosen, names, truth = values[seen], groups[seen], known.y[seen]
         corrections: dict[str, Correction] = {
-            "means as observed": shift,
-            "equal means": parity,
-            "equal variances": scale,
+            "means as observed": BiasMitigator.equalize_means(chosen, names, truth, bounds=bounds),
+            "equal means": BiasMitigator.equalize_means(chosen, names, bounds=bounds),
+            "equal variances": BiasMitigator.scale_variances(chosen, names, bounds=bounds),
         }
         for name, correction in corrections.items():
             yield name, partial(self._corrected, correction, plain["test"])
 
     def _corrected(self, correction: Correction, answers: np.ndarray) -> np.ndarray:
-        if answers.ndim == 1:
-            return correction(answers, self.groups["test"])
-        logs = np.log1p(answers)
-        moved = correction(logs[:, 1], self.groups["test"]) - logs[:, 1]
-        return np.expm1(np.maximum(0, logs + moved[:, None]))  # the interval goes along with its median
+        movable = self.task.correctable(answers, self.subject.bundle.context)
+        assert movable is not None
+        return self.task.corrected(answers, correction(movable[0], self.groups["test"]))
 
 
-def try_all(subject: Subject, attribute_of: np.ndarray, *, min_support: int = 30, seed: int = 0) -> pl.DataFrame:
+def try_mitigations(
+    subject: Subject, attribute_of: np.ndarray, *, min_support: int = 30, seed: int = 0
+) -> pl.DataFrame:
     """Accuracy and gap of a model on its test window without and with each mitigation.
 
     Every method starts from a plain fit on the same rows (at most 20,000 of the train window, 2,000 if they are
@@ -163,15 +155,14 @@ def try_all(subject: Subject, attribute_of: np.ndarray, *, min_support: int = 30
         ("weights", lambda: trial.weighted()["test"]),
         ("resampling", lambda: trial.resampled()["test"]),
     ]
-    if subject.spec.task == "probability":
+    if trial.task.is_binary:
         methods.append(("exponentiated gradient", lambda: trial.constrained()["test"]))
-    if subject.spec.task != "category":
-        methods += list(trial.after(plain))
+    methods += list(trial.after(plain))
     rows = []
     for name, method in methods:
         row = {
             "method": name,
-            "metric": _METRIC[subject.spec.task],
+            "metric": trial.task.loss,
             "accuracy_before": before.accuracy,
             "gap_before": before.gap,
             "spread_before": before.spread,
