@@ -5,6 +5,7 @@ from datetime import UTC
 import polars as pl
 
 from qc_assets.learning.explain import explain
+from qc_assets.learning.task import task_of
 from qc_assets.serving.predictions import Predictions
 from qc_assets.serving.rows import feature_frame
 from qc_assets.serving.schemas import Details, Reason
@@ -29,10 +30,9 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
         background = item
     reasons = explain(bundle, item, background, top=_REASONS)
     prediction, _, _, answer = predictions.table.row(index)
-    is_probability = spec.task == "probability"
     return Details(
         answer=answer,
-        confidence=max(prediction, 1 - prediction) if is_probability else None,
+        confidence=task_of(spec).confidence(prediction),
         is_known_task=row.opened_at is not None,
         history_as_of=(row.as_of or knowledge.as_of).replace(tzinfo=UTC),
         unknown_features=[name for name in bundle.features if row.features.get(name) is None],

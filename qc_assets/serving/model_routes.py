@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import task_of
 from qc_assets.serving.champions import SPECS
 from qc_assets.serving.details import details_of
 from qc_assets.serving.facts import Facts, TextFacts, request_of
@@ -20,11 +21,7 @@ router = APIRouter()
 WithDetails = Annotated[
     bool, Query(alias="details", description="Say what is behind it, with the three strongest reasons.")
 ]
-_ANSWERS: Mapping[str, type[BaseModel]] = {
-    "probability": ProbabilityAnswer,
-    "duration": DurationAnswer,
-    "category": CategoryAnswer,
-}
+_ANSWERS: tuple[type[BaseModel], ...] = (ProbabilityAnswer, DurationAnswer, CategoryAnswer)
 
 
 class Error(BaseModel):
@@ -87,28 +84,25 @@ def count_answers(request: Request, model: str, answers: Sequence[str | None]) -
 
 def answer_fields(request: Request, prediction: Prediction) -> dict[str, Any]:
     """The fields of an answer of the model's task; counts it."""
-    document, champion = prediction.document, prediction.predictions.champion
+    predictions, document = prediction.predictions, prediction.document
+    champion = predictions.champion
     count_answers(request, champion.model, [document["answer"]])
-    fields: dict[str, Any] = {
+    bundle = champion.bundle
+    told = task_of(predictions.spec).answer(document, predictions.answers[0], bundle.classes, bundle.context)
+    return told | {
         **{"task_id": document["task_id"] or "", "worker_id": document["worker_id"] or ""},
         **{"model_version": str(champion.version), "details": prediction.details},
     }
-    task = prediction.predictions.spec.task
-    if task == "probability":
-        return fields | {"probability": document["prediction"], "answer": document["answer"]}
-    if task == "duration":
-        interval = {"hours": document["prediction"], "lower": document["lower"], "upper": document["upper"]}
-        return fields | interval | {"horizon_hours": champion.bundle.context["horizon_hours"]}
-    probabilities = prediction.predictions.answers[0].tolist()
-    return fields | {
-        "category": document["answer"],
-        "confidence": document["prediction"],
-        "probabilities": dict(zip(champion.bundle.classes, probabilities, strict=True)),
-    }
+
+
+def answer_type_of(spec: ModelSpec) -> type[BaseModel]:
+    """The answer that has the fields of the model's task."""
+    fields = task_of(spec).answer_fields
+    return next(answer_type for answer_type in _ANSWERS if answer_type.model_fields.keys() >= set(fields))
 
 
 def _add_route(spec: ModelSpec) -> None:
-    facts_type, answer_type = request_of(spec), _ANSWERS[spec.task]
+    facts_type, answer_type = request_of(spec), answer_type_of(spec)
 
     async def predict_item(request: Request, facts: Any, with_details: WithDetails = False) -> BaseModel:
         return answer_type(

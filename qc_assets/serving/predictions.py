@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from qc_assets.clock import now_utc
-from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.serving.champions import SPECS, Champion
@@ -42,12 +41,7 @@ def ask_champion(champion: Champion, rows: Sequence[Row]) -> Predictions:
     spec = SPECS[champion.model]
     task, bundle = task_of(spec), champion.bundle
     answers = bundle.predict(feature_frame(rows, spec))
-    table = task.table(bundle.classes, answers)
-    if spec.task == "probability":
-        p = table["prediction"].to_numpy()
-        yes, no = spec.words
-        sure = np.maximum(p, 1 - p) >= task.min_confidence
-        table = table.with_columns(answer=pl.Series(np.where(sure, np.where(p >= 0.5, yes, no), UNCERTAIN).tolist()))
+    table = task.worded(spec, task.table(bundle.classes, answers))
     return Predictions(champion, rows, answers, table)
 
 

@@ -75,6 +75,7 @@ class Category(Task):
     trivial_name = "shares alone"
     method = "on texts"
     answers_with = "A category with a calibrated confidence, or UNCERTAIN"
+    answer_fields = ("category", "confidence", "probabilities")
     min_confidence = MIN_CONFIDENCE
     reads_texts = True
     compares_live = False  # of a kept prediction, only the confidence in its own answer is known
@@ -160,6 +161,12 @@ class Category(Task):
         names = np.array(classes, dtype=object)[truth].tolist()
         right = (answers.argmax(axis=1) == truth).astype(float)
         return pl.DataFrame({"label": right, "outcome": pl.Series(names, dtype=pl.String)})
+
+    def answer(
+        self, row: Mapping[str, Any], raw: np.ndarray, classes: Sequence[str], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        probabilities = dict(zip(classes, raw.tolist(), strict=True))
+        return {"category": row["answer"], "confidence": row["prediction"], "probabilities": probabilities}
 
     def confidence(self, prediction: float) -> float | None:
         return prediction

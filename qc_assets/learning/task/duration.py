@@ -59,6 +59,7 @@ class Duration(Task):
     trivial_name = "median alone"
     method = "on log hours, weighted by inverse probability of censoring"
     answers_with = "A median with an 80 % interval"
+    answer_fields = ("hours", "lower", "upper", "horizon_hours")
     unended_is_a_label = True
     groups_as = "number"
 
@@ -163,6 +164,12 @@ class Duration(Task):
         return pl.DataFrame({"label": pl.Series(hours).fill_nan(None)}).with_columns(
             outcome=pl.lit(None, dtype=pl.String)
         )
+
+    def answer(
+        self, row: Mapping[str, Any], raw: np.ndarray, classes: Sequence[str], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        interval = {"hours": row["prediction"], "lower": row["lower"], "upper": row["upper"]}
+        return interval | {"horizon_hours": context["horizon_hours"]}
 
     def figures(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> dict[str, bytes]:
         seen = known.weights > 0

@@ -86,6 +86,7 @@ class Task(ABC):
         trivial_name: for the card, what a prediction that knows nothing goes by.
         method: for the card, how the estimator is fitted, in a few words.
         answers_with: for people, what an answer is.
+        answer_fields: what an answer to a single item is made of, see `answer`.
         min_confidence: below it, an answer to a single item is UNCERTAIN.
         unended_is_a_label: whether an item without a label says something, too: that it still lasts.
         reads_texts: whether the features are texts; else they are numbers and levels.
@@ -107,6 +108,7 @@ class Task(ABC):
     trivial_name: ClassVar[str]
     method: ClassVar[str]
     answers_with: ClassVar[str]
+    answer_fields: ClassVar[tuple[str, ...]]
     min_confidence: ClassVar[float] = 0.0
     unended_is_a_label: ClassVar[bool] = False
     reads_texts: ClassVar[bool] = False
@@ -210,6 +212,18 @@ class Task(ABC):
     def worded(self, spec: ModelSpec, table: pl.DataFrame) -> pl.DataFrame:
         """The same `table` with the words of the model as answers, where it has words; UNCERTAIN near even odds."""
         return table
+
+    @abstractmethod
+    def answer(
+        self, row: Mapping[str, Any], raw: np.ndarray, classes: Sequence[str], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """An answer to a single item for a program, with the `answer_fields`.
+
+        Args:
+            row: prediction, lower, upper and answer, see `worded`.
+            raw: what the calibrator answers for the item, without its first dimension.
+            classes, context: of the version.
+        """
 
     def confidence(self, prediction: float) -> float | None:
         """How sure an answer is, 0 to 1; None where an interval says it."""

@@ -40,6 +40,7 @@ class Probability(Task):
     trivial_name = "base rate alone"
     method = "with balanced classes"
     answers_with = "A calibrated probability"
+    answer_fields = ("probability", "answer")
     is_binary = True
     # Within 0.45 and 0.55 the calibration error alone can turn the answer round.
     min_confidence = 0.55
@@ -130,6 +131,11 @@ class Probability(Task):
         yes, no = spec.words
         is_sure = np.maximum(p, 1 - p) >= self.min_confidence
         return table.with_columns(answer=pl.Series(np.where(is_sure, np.where(p >= 0.5, yes, no), UNCERTAIN).tolist()))
+
+    def answer(
+        self, row: Mapping[str, Any], raw: np.ndarray, classes: Sequence[str], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {"probability": row["prediction"], "answer": row["answer"]}
 
     def confidence(self, prediction: float) -> float | None:
         return max(prediction, 1 - prediction)
