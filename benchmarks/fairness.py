@@ -15,14 +15,14 @@ def report() -> tuple[str, float]:
     """Train a quick p0 on rows of which 100,000 are tested, and report on it by repository."""
     from dataclasses import replace
 
-    from qc_assets.fairness.audit import audit
-    from qc_assets.fairness.report import page
+    from qc_assets.fairness.audit import audit_groups
+    from qc_assets.fairness.report import bias_page
     from qc_assets.fairness.subject import Subject
     from qc_assets.learning.task import dataset_of
     from qc_assets.learning.trained import Options
     from qc_assets.learning.training import train
     from qc_assets.models.p0 import SPEC
-    from qc_assets.registry.lifecycle import bundle_of
+    from qc_assets.registry.lifecycle import bundle_of_training
     from qc_assets.settings import load_settings
 
     rng = np.random.default_rng(0)
@@ -49,13 +49,13 @@ def report() -> tuple[str, float]:
     )
     spec = replace(SPEC, texts=(), maturity=timedelta(days=1))
     trained = train(spec, dataset_of(spec, frame), Options(quick=True, resamples=50))
-    bundle = bundle_of(spec, trained, is_synthetic=True)
+    bundle = bundle_of_training(spec, trained, is_synthetic=True)
     subject = Subject(
         spec, 1, bundle, trained.data.frame, trained.data.x, trained.split.windows, trained.known, "", True
     )
     started = time.perf_counter()
-    audited = audit(subject, "repo", load_settings(_env_file=None))
-    size = len(page([audited]))
+    audited = audit_groups(subject, "repo", load_settings(_env_file=None))
+    size = len(bias_page([audited]))
     seconds = time.perf_counter() - started
     assert audited.mitigations is not None
     tested, groups = len(trained.split.test), len(audited.analysis.counts)

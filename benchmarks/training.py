@@ -36,7 +36,7 @@ def train(state: str, quick: bool) -> str:
     told = []
     for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC):
         rows = model_rows(warehouse, spec, is_synthetic=True)
-        outcome = lifecycle.run(spec, rows, registry, Options(quick=quick), is_synthetic=True, origin={})
+        outcome = lifecycle.train_and_register(spec, rows, registry, Options(quick=quick), is_synthetic=True, origin={})
         assert outcome.trained is not None
         test = outcome.trained.best.evaluations["test"]
         first = next(iter(spec.margins))
@@ -56,7 +56,7 @@ def score(state: str) -> str:
         connection.execute("UPDATE features.pull_requests SET passed = NULL")
         connection.execute("UPDATE features.issues SET resolution_hours = NULL, closed_in_7_days = NULL")
     counts = {
-        spec.name: scoring.score(warehouse, registry, spec, is_synthetic=True)
+        spec.name: scoring.score_waiting_items(warehouse, registry, spec, is_synthetic=True)
         for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC)
     }
     return ", ".join(f"{name} {found.get('champion', 0):,}" for name, found in counts.items())

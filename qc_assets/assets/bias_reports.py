@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CHECK = "groups_are_treated_alike"
 
 
-def keys(spec: ModelSpec) -> list[dg.AssetKey]:
+def bias_report_keys(spec: ModelSpec) -> list[dg.AssetKey]:
     """Keys of a model's bias reports."""
     return [_key(spec, attribute) for attribute in spec.sensitive]
 
@@ -62,28 +62,28 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
     )
     def compute(warehouse: WarehouseResource, registry: RegistryResource) -> Iterator[dg.MaterializeResult]:
         from qc_assets.fairness import report
-        from qc_assets.fairness.audit import audit, record
-        from qc_assets.fairness.subject import subject
+        from qc_assets.fairness.audit import audit_groups, record_audits
+        from qc_assets.fairness.subject import load_subject
 
         store, models = warehouse.open(), registry.open()
         audits: dict[str, Audit] = {}
         troubles: dict[str, str] = {}
         run_id = ""
         try:
-            found = subject(store, models, spec, is_synthetic=settings.is_synthetic)
+            found = load_subject(store, models, spec, is_synthetic=settings.is_synthetic)
         except (FairnessError, TrainingError) as error:
             found, troubles = None, dict.fromkeys(spec.sensitive, str(error))
         for attribute in spec.sensitive if found is not None else ():
             assert found is not None
             run_id = found.mlflow_run_id
             try:
-                audits[attribute] = audit(found, attribute, settings)
+                audits[attribute] = audit_groups(found, attribute, settings)
             except (FairnessError, TrainingError) as error:  # one report that cannot be made stops no other
                 troubles[attribute] = str(error)
         link: dict[str, Any] = {}
         if audits:
-            record(store, list(audits.values()))
-            experiment = models.attach(run_id, {"bias.html": report.page(list(audits.values()))})
+            record_audits(store, list(audits.values()))
+            experiment = models.attach(run_id, {"bias.html": report.bias_page(list(audits.values()))})
             link = {"report": dg.MetadataValue.url(f"{registry.run_url(experiment, run_id)}/artifacts/bias.html")}
         for attribute in spec.sensitive:
             yield _result(spec, attribute, audits.get(attribute), troubles.get(attribute), link, settings)
@@ -106,7 +106,7 @@ def _result(
     else:
         from qc_assets.fairness import report
 
-        detail = report.summary(audit)
+        detail = report.audit_summary(audit)
         flags = audit.analysis.flags
         metadata = {
             "version": audit.version,

@@ -53,7 +53,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     *models,
                     *features,
                     "ops.journal_imports",
-                    *(".".join(key.path) for spec in SPECS for key in bias_reports.keys(spec)),
+                    *(".".join(key.path) for spec in SPECS for key in bias_reports.bias_report_keys(spec)),
                 ],
             )
         ],
@@ -62,7 +62,10 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from qc_assets.monitoring import scoring
 
         store, models = warehouse.open(), registry.open()
-        counts = {spec.name: scoring.score(store, models, spec, is_synthetic=settings.is_synthetic) for spec in SPECS}
+        counts = {
+            spec.name: scoring.score_waiting_items(store, models, spec, is_synthetic=settings.is_synthetic)
+            for spec in SPECS
+        }
         total = store.query("SELECT count(*) FROM ml.predictions").item()
         rows = [{"model": name} | {role: found.get(role) for role in scoring.ROLES} for name, found in counts.items()]
         yield dg.MaterializeResult(
@@ -86,8 +89,10 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from qc_assets.monitoring import examination
 
         store, models = warehouse.open(), registry.open()
-        found = [one for spec in SPECS if (one := examination.examine(settings, store, models, spec)) is not None]
-        page = examination.page(found, is_synthetic=settings.is_synthetic)
+        found = [
+            one for spec in SPECS if (one := examination.examine_champion(settings, store, models, spec)) is not None
+        ]
+        page = examination.monitoring_page(found, is_synthetic=settings.is_synthetic)
         experiment, run = models.publish("monitoring", "monitoring", page, {"dagster_run_id": context.run_id})
         link = f"{registry.run_url(experiment, run)}/artifacts/examination.html"
         verdicts = {f"{one.model}_holds": (one.holds, one.sentence) for one in found}

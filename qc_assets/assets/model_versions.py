@@ -94,7 +94,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             "git_commit": _git_commit(),
             "source": settings.source,
         }
-        outcome = lifecycle.run(
+        outcome = lifecycle.train_and_register(
             spec,
             rows,
             registry.open(),
@@ -105,7 +105,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             progress=tell,
         )
         if outcome.logged is not None:
-            mirror.record(store, spec, outcome, origin, is_synthetic=settings.is_synthetic)
+            mirror.mirror_training(store, spec, outcome, origin, is_synthetic=settings.is_synthetic)
         by_name = {gate.name: gate for gate in outcome.gates}
         for part, metadata in _parts(spec, outcome, origin["snapshot"]).items():
             yield dg.MaterializeResult(asset_key=_part_key(spec, part), metadata=metadata)

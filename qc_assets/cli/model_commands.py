@@ -55,7 +55,7 @@ def train(
     }
     with console.bar(f"training {' and '.join(chosen)}"):
         others = [spec for spec in SPECS if spec.name not in chosen]
-        reports = [key.to_user_string() for spec in others for key in bias_reports.keys(spec)]
+        reports = [key.to_user_string() for spec in others for key in bias_reports.bias_report_keys(spec)]
         without = [*(f"models/{spec.name}" for spec in others), *reports]
         result = run_job(settings, "training", ops=config, without=without)
     document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
@@ -72,7 +72,7 @@ def rollback(
 
     settings = load_settings()
     registry = RegistryResource.from_settings(settings).open()
-    before, after = mirror.roll_back(Warehouse.from_settings(settings), registry, _known(model), to)
+    before, after = mirror.roll_back_champion(Warehouse.from_settings(settings), registry, _known(model), to)
     document = {"model": model, "champion_before": before, "champion": after}
     console.emit(document, f"version {after} of {model} is champion again; it was version {before}")
 
@@ -88,9 +88,9 @@ def bias(
 ) -> None:
     """Who is treated differently by a model, by how much, how sure that is, what would help, and at what cost."""
     from qc_assets.assets.resources import RegistryResource
-    from qc_assets.fairness.audit import audit
+    from qc_assets.fairness.audit import audit_groups
     from qc_assets.fairness.report import BiasReport
-    from qc_assets.fairness.subject import attributes, subject
+    from qc_assets.fairness.subject import load_subject, sensitive_attributes
 
     if version is not None and model is None:
         raise QcError("--version needs a MODEL")
@@ -102,11 +102,14 @@ def bias(
         for spec in SPECS:
             if spec.name not in chosen:
                 continue
-            tested = subject(store, registry, spec, is_synthetic=settings.is_synthetic, version=version)
+            tested = load_subject(store, registry, spec, is_synthetic=settings.is_synthetic, version=version)
             if tested is None and model:
                 raise QcError(f"{model} has no version yet: run `qc train {model}`")
             if tested is not None:
-                audits += [audit(tested, name, settings, with_mitigations=not quick) for name in attributes(spec, by)]
+                audits += [
+                    audit_groups(tested, name, settings, with_mitigations=not quick)
+                    for name in sensitive_attributes(spec, by)
+                ]
     if not audits:
         raise QcError("no model has a version yet: run `qc train`")
     document = [
@@ -192,7 +195,7 @@ def publish(
     settings = load_settings(**({"export_url": to} if to else {}))
     place = model_files.Place.from_settings(settings)
     if roll_back:
-        version = model_files.roll_back(place, _known(roll_back))
+        version = model_files.roll_back_export(place, _known(roll_back))
         console.emit(
             {"model": roll_back, "latest": version}, f"{roll_back} version {version} is the latest at {place.url}"
         )

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qc_assets.fairness.analyzer import BiasAnalysis, BiasAnalyzer
+    from qc_assets.fairness.analyzer import BiasAnalyzer
+    from qc_assets.fairness.findings import BiasAnalysis
     from qc_assets.fairness.mitigator import BiasMitigator
     from qc_assets.fairness.report import BiasReport
     from qc_assets.fairness.seniority import LEVELS, Seniority
@@ -14,7 +15,7 @@ _MODULES = {
     "ATTRIBUTES": "slicer",
     "KEYWORDS": "slicer",
     "LEVELS": "seniority",
-    "BiasAnalysis": "analyzer",
+    "BiasAnalysis": "findings",
     "BiasAnalyzer": "analyzer",
     "BiasMitigator": "mitigator",
     "BiasReport": "report",

@@ -8,21 +8,13 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import FairnessError
+from qc_assets.fairness.comparison_kinds import COMPARISON_KINDS, NUMBER, PROBABILITY, RANKING
 from qc_assets.fairness.expected import Rows, sum_by_group
-from qc_assets.fairness.group_metrics import (
-    MEASURES,
-    NUMBER,
-    PROBABILITY,
-    RANKING,
-    GroupMeasures,
-    Judged,
-    Measured,
-    Shown,
-)
+from qc_assets.fairness.findings import FLAGGED, NO_GAP, SHOWN, TOO_SMALL, BiasAnalysis
+from qc_assets.fairness.group_metrics import Judged, Measured, Shown
 from qc_assets.learning.weights import inverse_frequency
 
 Kind = Literal["probability", "number", "ranking"]
-FLAGGED, NO_GAP, TOO_SMALL, SHOWN = "flagged", "no gap seen", "too small to say", "not judged"
 # Power of 80 % at a significance of 5 %: (z(0.975) + z(0.8)) standard deviations.
 _DETECTABLE = 2.80
 
@@ -41,51 +33,6 @@ _SCHEMA: dict[str, Any] = {
     "q_value": pl.Float64,
     "status": pl.String,
 }
-
-
-@dataclass(frozen=True)
-class BiasAnalysis:
-    """What a comparison found.
-
-    Attributes:
-        attribute: what the groups are groups of.
-        measures: how the groups were compared.
-        findings: one row a group and metric. `value` beside `expected` (what it would be if the group were treated
-            as everybody is; the value over all rows for metrics that are not judged); `gap` between them with its
-            95 % interval `lower` to `upper` (of the value, for metrics that are not judged); `relative_gap`;
-            `detectable`, the relative gap that would be found four times in five; `p_value`; `q_value` after
-            Benjamini and Hochberg; `status`.
-        counts: one row a group: rows, share, weight (inverse frequency).
-        threshold: relative gap above which a gap is large.
-        significance: highest q value of a gap that is significant.
-        min_support: fewest rows of a group that is judged.
-        note: what a reader must know before the numbers; empty if nothing.
-    """
-
-    attribute: str
-    measures: GroupMeasures
-    findings: pl.DataFrame
-    counts: pl.DataFrame
-    threshold: float
-    significance: float
-    min_support: int
-    note: str = ""
-
-    @property
-    def flags(self) -> pl.DataFrame:
-        """The flagged findings, largest relative gap first."""
-        return self.findings.filter(pl.col("status") == FLAGGED).sort(pl.col("relative_gap").abs(), descending=True)
-
-    @property
-    def too_small(self) -> list[str]:
-        """Groups about which nothing can be said."""
-        return self.counts.filter(pl.col("rows") < self.min_support)["group"].to_list()
-
-    @property
-    def imbalance_ratio(self) -> float:
-        """Rows of the largest group for one of the smallest that has any."""
-        rows = self.counts.filter(pl.col("rows") > 0)["rows"].to_numpy()
-        return float(rows.max() / rows.min())
 
 
 @dataclass(frozen=True)
@@ -148,27 +95,22 @@ class BiasAnalyzer:
             FairnessError: if there are no rows, a column is missing, or truths or predictions are not numbers.
         """
         rows, keys, empty = self._rows(slices, y_true, y_pred, weights, query)
-        measures = MEASURES[kind] if kind else RANKING if query else PROBABILITY if _is_probability(rows) else NUMBER
+        if kind:
+            comparison = COMPARISON_KINDS[kind]
+        else:
+            comparison = RANKING if query else PROBABILITY if _is_probability(rows) else NUMBER
         values: dict[str, Any] = {}
-        if measures is RANKING:
+        if comparison is RANKING:
             rows, by_query = _per_query(rows, keys, self.top)
             values = {"values": by_query}
-        elif measures is PROBABILITY and not _is_probability(rows):
+        elif comparison is PROBABILITY and not _is_probability(rows):
             raise FairnessError(f"{y_true} must be 0 or 1 and {y_pred} within [0, 1] for probabilities")
-        measured = measures.measure(rows, **values, resamples=self.resamples, seed=self.seed)
+        measured = comparison.measure(rows, **values, resamples=self.resamples, seed=self.seed)
         if len(rows.names) == 1:
             note = f"{note} There is one group only: nothing to compare it with.".strip()
         findings = self._findings(rows, measured, judge=judge and len(rows.names) > 1)
-        return BiasAnalysis(
-            attribute,
-            measures,
-            findings,
-            _counts(rows, empty),
-            self.threshold,
-            self.significance,
-            self.min_support,
-            note,
-        )
+        limits = self.threshold, self.significance, self.min_support
+        return BiasAnalysis(attribute, comparison, findings, _counts(rows, empty), *limits, note)
 
     def _rows(
         self, slices: Mapping[str, Any], y_true: str, y_pred: str, weights: str | None, query: str | None

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from qc_assets.fairness import figures, trade_offs
-from qc_assets.fairness.analyzer import BiasAnalysis, BiasAnalyzer
+from qc_assets.fairness.analyzer import BiasAnalyzer
+from qc_assets.fairness.findings import BiasAnalysis
 from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
 from qc_assets.fairness.subject import AFTERWARDS, Subject
 from qc_assets.learning.dataset import matrix
@@ -62,14 +63,14 @@ class Audit:
         """``gaps``, ``groups``, ``like changes`` and ``trade-off`` as PNGs, as far as there is something to draw."""
         found = figures.of_analysis(self.analysis)
         if self.alike is not None:
-            metric = self.alike.measures.leading
+            metric = self.alike.kind.leading
             drawn = figures.gaps(self.alike, metric, f"Like changes: {metric.replace('_', ' ')}")
             found |= {"like changes": drawn} if drawn else {}
         drawn = None if self.mitigations is None else figures.trade_off(self.mitigations)
         return found | ({"trade-off": drawn} if drawn else {})
 
 
-def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitigations: bool = True) -> Audit:
+def audit_groups(subject: Subject, attribute: str, settings: "Settings", *, with_mitigations: bool = True) -> Audit:
     """Compare the groups of an attribute on a version's test window.
 
     Args:
@@ -129,7 +130,7 @@ def audit(subject: Subject, attribute: str, settings: "Settings", *, with_mitiga
     return Audit(subject.spec.name, subject.version, attribute, subject.is_synthetic, analysis, alike, tried, why_not)
 
 
-def record(store: Warehouse, audits: Sequence[Audit]) -> None:
+def record_audits(store: Warehouse, audits: Sequence[Audit]) -> None:
     """Put audits into reports.bias and reports.bias_mitigation; earlier ones of the same version are replaced."""
     with store.write() as connection:
         for one in audits:

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from qc_assets.fairness.analyzer import FLAGGED, TOO_SMALL, BiasAnalysis
+from qc_assets.fairness.findings import FLAGGED, TOO_SMALL, BiasAnalysis
 from qc_assets.learning.plots import png
 
 _MOST = 25
@@ -14,7 +14,7 @@ _RED, _GREY = "#b00020", "#5b6770"
 
 def of_analysis(analysis: BiasAnalysis) -> dict[str, bytes]:
     """``gaps`` of the metric that matters most, if any group can be judged, and ``groups``."""
-    metric = analysis.measures.leading
+    metric = analysis.kind.leading
     drawn = gaps(analysis, metric, f"Gaps by {analysis.attribute}: {metric.replace('_', ' ')}")
     return ({"gaps": drawn} if drawn else {}) | {"groups": sizes(analysis)}
 

@@ -55,23 +55,6 @@ class Shown:
 Measured = tuple[dict[str, Judged], dict[str, Shown]]
 
 
-@dataclass(frozen=True)
-class GroupMeasures:
-    """One way of comparing groups.
-
-    Attributes:
-        name: ``probability``, ``number`` or ``ranking``.
-        leading: the judged metric that matters most, whose gaps are drawn.
-        measure: the metrics of every group.
-        alike: what a gap of the leading metric means between like changes, in words.
-    """
-
-    name: str
-    leading: str
-    measure: Callable[..., Measured]
-    alike: str = ""
-
-
 def measures_of_probabilities(rows: Rows, *, resamples: int, seed: int) -> Measured:
     """Judged: ``observed_rate`` (share of ones, against what was predicted), ``brier`` and ``roc_auc``. Shown: mean
     prediction, ECE, and selection, false-positive and false-negative rate at `THRESHOLDS`."""
@@ -278,40 +261,3 @@ def _shown_of_numbers(y: Any, p: Any, sample_weight: Any) -> np.ndarray:
     squares = float(np.average((p - y) ** 2, weights=w))
     spread = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
     return np.array([np.sqrt(squares), 1 - squares / spread if spread > 0 else np.nan])
-
-
-PROBABILITY = GroupMeasures(
-    "probability",
-    "observed_rate",
-    measures_of_probabilities,
-    "{value:.1%} came true where like changes elsewhere let one expect {expected:.1%}",
-)
-NUMBER = GroupMeasures(
-    "number",
-    "mean_error",
-    measures_of_numbers,
-    "expected {value:+.3f} too long in log hours, where all rows have {expected:+.3f}",
-)
-RANKING = GroupMeasures("ranking", "mrr", measures_of_queries)
-MEASURES = {measures.name: measures for measures in (PROBABILITY, NUMBER, RANKING)}
-
-
-def largest_gap(rows: Rows, measures: GroupMeasures, min_support: int) -> tuple[float, float]:
-    """The largest relative gap of a group of enough rows, and the span of such groups' mean predictions.
-
-    The gap is that of the pass rate against what was predicted (`PROBABILITY`), or of the mean error against the
-    overall MAE.
-    """
-    large = rows.sizes >= min_support
-    if large.sum() < 2:
-        return float("nan"), float("nan")
-    weight = sum_by_group(rows, np.ones_like(rows.y))
-    if measures is PROBABILITY:
-        q, _ = promised_by_others(rows)
-        relative = sum_by_group(rows, rows.y - q) / sum_by_group(rows, q)
-    else:
-        error = rows.p - rows.y
-        w, total = rows.weights, rows.weights.sum()
-        relative = (sum_by_group(rows, error) / weight - w @ error / total) / (w @ np.abs(error) / total)
-    means = (sum_by_group(rows, rows.p) / weight)[large]
-    return float(np.abs(relative[large]).max()), float(means.max() - means.min())

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from qc_assets import pages
 from qc_assets.errors import FairnessError
 from qc_assets.fairness import figures
-from qc_assets.fairness.analyzer import FLAGGED, NO_GAP, BiasAnalysis
 from qc_assets.fairness.audit import Audit
+from qc_assets.fairness.findings import FLAGGED, NO_GAP, BiasAnalysis
 from qc_assets.files import write_whole
 
 # What a gap in each judged metric means.
@@ -56,7 +56,7 @@ class BiasReport:
         target = Path(path)
         audits = [analysis] if isinstance(analysis, Audit) else analysis
         if target.suffix == ".html":
-            content = _page_of(audits) if isinstance(audits, BiasAnalysis) else page(audits)
+            content = _page_of(audits) if isinstance(audits, BiasAnalysis) else bias_page(audits)
         elif target.suffix in (".txt", ".md"):
             content = (
                 BiasReport.generate_text_report(audits)
@@ -76,7 +76,7 @@ class BiasReport:
         return target
 
 
-def page(audits: Sequence[Audit]) -> str:
+def bias_page(audits: Sequence[Audit]) -> str:
     """One self-contained HTML page about all attributes of a model."""
     return pages.render(
         "bias.html",
@@ -85,7 +85,7 @@ def page(audits: Sequence[Audit]) -> str:
         parts=[
             _part(one.analysis, one.pictures)
             | {
-                "summary": summary(one),
+                "summary": audit_summary(one),
                 "alike": None if one.alike is None else _alike(one),
                 "mitigations": _mitigations(one),
             }
@@ -121,7 +121,7 @@ def _table(frame: pl.DataFrame) -> Markup:
     return pages.html_table(frame, max_rows=200, marked=FLAGGED, digits=3)
 
 
-def summary(audit: Audit) -> str:
+def audit_summary(audit: Audit) -> str:
     """A sentence or two: who is treated differently, by how much, how sure."""
     likely = [] if audit.alike is None else _differing(audit)
     return f"{_summary(audit.analysis).rstrip('.')}{_and_more('; outcomes of like changes differ for ', likely)}."
@@ -138,10 +138,10 @@ def _summary(analysis: BiasAnalysis) -> str:
     if flags.is_empty():
         return _verdict(analysis)[0]
     others = flags["group"].n_unique() - 1
-    return f"{sentence(flags.row(0, named=True))}{f' (and {others} more)' if others else ''}"
+    return f"{finding_in_words(flags.row(0, named=True))}{f' (and {others} more)' if others else ''}"
 
 
-def sentence(row: dict[str, Any], meaning: str | None = None) -> str:
+def finding_in_words(row: dict[str, Any], meaning: str | None = None) -> str:
     """A finding in words, with its interval and the chance of a false alarm."""
     known = meaning or _MEANING.get(row["metric"], row["metric"] + " {value:.3f} where {expected:.3f} was expected")
     odds = "q < 0.001" if row["q_value"] < 0.001 else f"q = {row['q_value']:.3f}"
@@ -161,8 +161,8 @@ def _verdict(analysis: BiasAnalysis) -> list[str]:
     flags, lines = analysis.flags, []
     if len(flags):
         lines += [f"Flagged: {flags['group'].n_unique()} of {len(analysis.counts)} groups."]
-        lines += [f"  {sentence(row)}" for row in flags.to_dicts()]
-    quiet = analysis.findings.filter((pl.col("status") == NO_GAP) & (pl.col("metric") == analysis.measures.leading))
+        lines += [f"  {finding_in_words(row)}" for row in flags.to_dicts()]
+    quiet = analysis.findings.filter((pl.col("status") == NO_GAP) & (pl.col("metric") == analysis.kind.leading))
     if len(quiet):
         low, high = np.nanmin(quiet["detectable"].to_numpy()), np.nanmax(quiet["detectable"].to_numpy())
         lines.append(
@@ -198,9 +198,9 @@ def _groups(analysis: BiasAnalysis) -> list[str]:
 def _differing(audit: Audit) -> list[str]:
     """Sentences on the groups whose outcomes differ from those of like changes."""
     assert audit.alike is not None
-    measures = audit.alike.measures
-    flags = audit.alike.flags.filter(pl.col("metric") == measures.leading)
-    return [sentence(row, measures.alike) for row in flags.to_dicts()]
+    kind = audit.alike.kind
+    flags = audit.alike.flags.filter(pl.col("metric") == kind.leading)
+    return [finding_in_words(row, kind.alike) for row in flags.to_dicts()]
 
 
 def _alike(audit: Audit) -> list[str]:

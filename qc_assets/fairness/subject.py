@@ -71,7 +71,7 @@ class Subject:
         )
 
 
-def subject(
+def load_subject(
     store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool, version: int | None = None
 ) -> Subject | None:
     """The newest version of a model, or `version`; None if there is none.
@@ -114,7 +114,7 @@ def subject(
     return Subject(spec, chosen, bundle, data.frame, bundle.matrix(data.frame), named, known, run, is_synthetic)
 
 
-def attributes(spec: ModelSpec, given: str | None = None) -> tuple[str, ...]:
+def sensitive_attributes(spec: ModelSpec, given: str | None = None) -> tuple[str, ...]:
     """The spec's sensitive attributes, or those named in `given`, separated by commas.
 
     Raises:

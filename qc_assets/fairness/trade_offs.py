@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import QcError
+from qc_assets.fairness.comparison_kinds import COMPARISON_KINDS, largest_gap
 from qc_assets.fairness.expected import Rows
-from qc_assets.fairness.group_metrics import MEASURES, largest_gap
 from qc_assets.fairness.mitigator import BiasMitigator, Correction, resampled_rows
 from qc_assets.fairness.subject import Subject
 from qc_assets.learning.task import task_of
@@ -81,7 +81,7 @@ class _Trial:
         y, p, w = (frame[name].to_numpy().astype(np.float64)[order] for name in ("y_true", "y_pred", "weight"))
         groups, sizes = np.unique(names, return_counts=True)
         rows = Rows(tuple(groups), sizes, y, p, w)
-        gap, spread = largest_gap(rows, MEASURES[self.task.groups_as], self.min_support)
+        gap, spread = largest_gap(rows, COMPARISON_KINDS[self.task.groups_as], self.min_support)
         return _State(loss, gap, spread)
 
     def weighted(self) -> dict[str, np.ndarray]:

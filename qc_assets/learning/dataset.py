@@ -81,3 +81,10 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.y)
+
+
+def matured(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
+    """1 for rows whose label is known and had time to mature, else 0, (rows,)."""
+    old_enough = pl.col(spec.opened_at) < pl.col("observed_until") - spec.maturity
+    labelled = old_enough & pl.col(spec.target).is_not_null()
+    return frame.select(labelled.fill_null(False)).to_series().cast(pl.Float64).to_numpy()

@@ -56,7 +56,7 @@ def gate_names(spec: ModelSpec) -> dict[str, str]:
     return COMMON_GATES | dict(task_of(spec).gates)
 
 
-def gates(trained: Trained) -> list[Gate]:
+def check_gates(trained: Trained) -> list[Gate]:
     """Check the trained model against its spec."""
     spec, rows = trained.spec, len(trained.data)
     dominance = trained.dominance
@@ -76,7 +76,7 @@ def gates(trained: Trained) -> list[Gate]:
     ]
 
 
-def decide(
+def decide_promotion(
     trained: Trained, passed: list[Gate], champion: Bundle | None, *, is_synthetic: bool, options: Options
 ) -> Decision:
     """Promote unless a gate failed or a paired bootstrap finds a regression against the champion.
@@ -99,14 +99,14 @@ def decide(
     missing = [name for name in champion.features if name not in trained.data.frame.columns]
     if missing:
         return Decision(True, f"the champion needs features that are no more: {', '.join(missing)}")
-    compared = compare(trained, champion, options)
+    compared = compare_with_champion(trained, champion, options)
     worse = [str(one) for one in compared if one.regression]
     if worse:
         return Decision(False, f"worse than the champion: {'; '.join(worse)}", compared)
     return Decision(True, f"no regression against the champion: {'; '.join(map(str, compared))}", compared)
 
 
-def compare(trained: Trained, champion: Bundle, options: Options) -> tuple[Comparison, ...]:
+def compare_with_champion(trained: Trained, champion: Bundle, options: Options) -> tuple[Comparison, ...]:
     """The judged metrics of challenger and champion on the same rows, by window."""
     task = task_of(trained.spec)
     theirs = champion.predict(trained.data.frame[trained.split.test])

@@ -41,7 +41,7 @@ class Examined:
     champion_challenger: pl.DataFrame
 
 
-def examine(settings: Settings, store: Warehouse, registry: "Registry", spec: ModelSpec) -> Examined | None:
+def examine_champion(settings: Settings, store: Warehouse, registry: "Registry", spec: ModelSpec) -> Examined | None:
     """Everything that monitoring says of one model, or None if it has no champion of the source's kind."""
     champion, challenger = (registry.bundle_of(spec.name, role) for role in scoring.ROLES)
     if champion is None or champion[1].is_synthetic != settings.is_synthetic:
@@ -86,7 +86,7 @@ def _live(
     """
     chosen = rows.filter(pl.col(spec.opened_at) >= since)
     is_test = chosen.select(pl.col(spec.opened_at) <= tested_until).to_series()
-    said = scoring.answers(spec, bundle, chosen).with_columns(is_test=is_test)
+    said = scoring.score_rows(spec, bundle, chosen).with_columns(is_test=is_test)
     return measures.beside_outcomes(spec, said, chosen, bundle.context)
 
 
@@ -103,7 +103,7 @@ def _drift(spec: ModelSpec, rows: pl.DataFrame, first: datetime, last: datetime)
     return measures.drift(names, reference, task.drift_inputs(spec, now)[1])
 
 
-def page(found: Sequence[Examined], *, is_synthetic: bool) -> str:
+def monitoring_page(found: Sequence[Examined], *, is_synthetic: bool) -> str:
     """One self-contained HTML page about all champions."""
     return pages.render(
         "monitoring.html",

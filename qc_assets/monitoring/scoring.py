@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROLES = ("champion", "challenger")
 
 
-def answers(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFrame:
+def score_rows(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFrame:
     """What a bundle says of rows: the spec's key, prediction, lower, upper and answer.
 
     Raises:
@@ -32,7 +32,9 @@ def answers(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFra
     return pl.concat([rows.select(spec.key), found], how="horizontal")
 
 
-def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool) -> dict[str, int]:
+def score_waiting_items(
+    store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool
+) -> dict[str, int]:
     """Write ml.predictions for the items of a model that have no outcome yet; earlier ones of these are replaced.
 
     Returns:
@@ -54,7 +56,7 @@ def score(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthet
             continue
         about = waiting.select(pl.col(spec.opened_at).alias("opened_at"), pl.col("observed_until").alias("as_of"))
         parts.append(
-            pl.concat([answers(spec, bundle, waiting), about], how="horizontal").with_columns(
+            pl.concat([score_rows(spec, bundle, waiting), about], how="horizontal").with_columns(
                 version=pl.lit(version), role=pl.lit(role)
             )
         )

@@ -9,7 +9,7 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.errors import TrainingError
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.promotion import Decision, decide, gates
+from qc_assets.learning.promotion import Decision, check_gates, decide_promotion
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.task.interface import Gate
@@ -39,7 +39,7 @@ class TrainingOutcome:
     finished_at: datetime | None = None
 
 
-def bundle_of(spec: ModelSpec, trained: Trained, *, is_synthetic: bool) -> Bundle:
+def bundle_of_training(spec: ModelSpec, trained: Trained, *, is_synthetic: bool) -> Bundle:
     """The best candidate of a training as a version holds it; `spec` is without the numbers made of its texts."""
     trivial = trained.trivial[0] if trained.trivial.ndim > 1 else trained.trivial
     return Bundle.of(
@@ -58,7 +58,7 @@ def bundle_of(spec: ModelSpec, trained: Trained, *, is_synthetic: bool) -> Bundl
     )
 
 
-def run(
+def train_and_register(
     spec: ModelSpec,
     rows: pl.DataFrame,
     registry: Registry,
@@ -95,10 +95,12 @@ def run(
         trained = train(spec, dataset_of(spec, rows), options, progress)
     except TrainingError as error:
         return TrainingOutcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
-    bundle = bundle_of(spec, trained, is_synthetic=is_synthetic)
-    checked = gates(trained)
+    bundle = bundle_of_training(spec, trained, is_synthetic=is_synthetic)
+    checked = check_gates(trained)
     champion = registry.champion(spec.name)
-    decision = decide(trained, checked, champion[1] if champion else None, is_synthetic=is_synthetic, options=options)
+    decision = decide_promotion(
+        trained, checked, champion[1] if champion else None, is_synthetic=is_synthetic, options=options
+    )
     progress(f"registering with MLflow at {registry.tracking_uri}")
     tags = {**origin, "synthetic": str(is_synthetic).lower()}
     logged = registry.log(trained, bundle, tags, run_name)

@@ -26,7 +26,7 @@ _COMPARISONS = pl.List(
 )
 
 
-def record(
+def mirror_training(
     store: Warehouse, spec: "ModelSpec", outcome: "TrainingOutcome", origin: Mapping[str, str], *, is_synthetic: bool
 ) -> None:
     """Mirror a registered version, its metrics, test predictions and the decision, in one transaction."""
@@ -106,7 +106,7 @@ def _training_rows(spec: "ModelSpec", trained: "Trained") -> pl.DataFrame:
     return pl.concat([keys[rows].with_columns(time_window=pl.lit(name)) for name, rows in windows])
 
 
-def roll_back(store: Warehouse, registry: "Registry", model: str, to: int | None = None) -> tuple[int, int]:
+def roll_back_champion(store: Warehouse, registry: "Registry", model: str, to: int | None = None) -> tuple[int, int]:
     """Make an earlier version champion again.
 
     Args:

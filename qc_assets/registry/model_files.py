@@ -100,7 +100,7 @@ class Place:
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
 
-def export(place: Place, bundle: "Bundle", version: int, about: Mapping[str, Any]) -> bool:
+def export_version(place: Place, bundle: "Bundle", version: int, about: Mapping[str, Any]) -> bool:
     """Export a version and make it the latest; doing it again changes nothing.
 
     Args:
@@ -149,7 +149,7 @@ def _write_version(place: Place, bundle: "Bundle", version: int, about: Mapping[
     return document
 
 
-def read(place: Place, model: str, version: int | None = None) -> Exported:
+def read_version(place: Place, model: str, version: int | None = None) -> Exported:
     """Read and verify a version; default: the latest.
 
     Raises:
@@ -162,7 +162,7 @@ def read(place: Place, model: str, version: int | None = None) -> Exported:
     return _load(document, _verified(place, document))
 
 
-def read_soundest(place: Place, model: str) -> Exported:
+def read_soundest_version(place: Place, model: str) -> Exported:
     """Read the latest version, or else the newest one before it that is sound.
 
     Raises:
@@ -170,12 +170,12 @@ def read_soundest(place: Place, model: str) -> Exported:
     """
     troubles = []
     try:
-        return read(place, model)
+        return read_version(place, model)
     except ExportError as error:
         troubles.append(str(error))
     for version in place.versions(model):
         try:
-            found = read(place, model, version)
+            found = read_version(place, model, version)
         except ExportError as error:
             troubles.append(str(error))
         else:
@@ -183,7 +183,7 @@ def read_soundest(place: Place, model: str) -> Exported:
     raise ExportError(f"no version of {model} at {place.url} can be used: {'; '.join(troubles)}")
 
 
-def roll_back(place: Place, model: str, to: int | None = None) -> int:
+def roll_back_export(place: Place, model: str, to: int | None = None) -> int:
     """Make an earlier version the latest; returns it. Rolling the registry back (`qc rollback`) lasts longer.
 
     Args:

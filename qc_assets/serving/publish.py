@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qc_assets.registry.model_files import Place, export
+from qc_assets.registry.model_files import Place, export_version
 from qc_assets.serving.champions import SPECS, Champion
 from qc_assets.serving.info import model_info
 from qc_assets.store.warehouse import Warehouse
@@ -23,7 +23,7 @@ def champions(place: Place, store: Warehouse, registry: "Registry") -> list[dict
         version, bundle = served
         champion = Champion(model, version, bundle, registry.registered_at(model, version))
         info = model_info([champion], store)[model]
-        rows.append({"model": model, "version": version, "is_new": export(place, bundle, version, info)})
+        rows.append({"model": model, "version": version, "is_new": export_version(place, bundle, version, info)})
     return rows
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from qc_assets.errors import FairnessError
 from qc_assets.fairness import BiasAnalyzer, BiasReport, DataSlicer, Seniority
-from qc_assets.fairness.analyzer import FLAGGED, SHOWN, TOO_SMALL
 from qc_assets.fairness.expected import Rows, promised_by_others
+from qc_assets.fairness.findings import FLAGGED, SHOWN, TOO_SMALL
 
 BOTH = pytest.mark.parametrize("kind", ["polars", "pandas"])
 
@@ -200,7 +200,7 @@ def test_larger_errors_of_a_group_are_flagged_and_outcome_groups_are_not() -> No
     data = pl.DataFrame({"g": group, "y": truth, "p": said})
     slices = DataSlicer(data).slice_by("g")
     analysis = BiasAnalyzer().compare_slices(slices, "y", "p")
-    assert analysis.measures.name == "number"
+    assert analysis.kind.name == "number"
     assert "z" in set(analysis.flags.filter(pl.col("metric") == "mae")["group"])
     assert not set(analysis.flags.filter(pl.col("metric") == "mean_error")["group"])
     only_shown = BiasAnalyzer().compare_slices(slices, "y", "p", judge=False, note="made by the outcome")

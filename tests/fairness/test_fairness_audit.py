@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from qc_assets.assets.bias_reports import CHECK, keys
+from qc_assets.assets.bias_reports import CHECK, bias_report_keys
 from qc_assets.assets.model_versions import SPECS
 from qc_assets.assets.partitions import days_between
 from qc_assets.assets.resources import RegistryResource
@@ -21,16 +21,16 @@ from qc_assets.cli.runs import RunFailedError, open_instance, run_job
 from qc_assets.definitions import build_definitions
 from qc_assets.errors import FairnessError
 from qc_assets.fairness import LEVELS, BiasReport, Seniority
-from qc_assets.fairness.audit import audit, record
-from qc_assets.fairness.report import summary
-from qc_assets.fairness.subject import Subject, attributes, subject
+from qc_assets.fairness.audit import audit_groups, record_audits
+from qc_assets.fairness.report import audit_summary
+from qc_assets.fairness.subject import Subject, load_subject, sensitive_attributes
 from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.trained import Options
 from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
-from qc_assets.registry.lifecycle import bundle_of
+from qc_assets.registry.lifecycle import bundle_of_training
 from qc_assets.settings import Settings, load_settings
 from qc_assets.sources.demo.source import DemoSource
 from qc_assets.sources.loading import load
@@ -44,7 +44,7 @@ def test_every_training_leaves_a_report_for_every_model_and_attribute(main_run: 
     reported = set(store.query("SELECT DISTINCT model, attribute FROM reports.bias").rows())
     assert reported == {(spec.name, attribute) for spec in SPECS for attribute in spec.sensitive}
     for spec in SPECS:
-        for key in keys(spec):
+        for key in bias_report_keys(spec):
             name = key.to_user_string()
             assert f"{name}: {CHECK}" in result.checks
             assert result.metadata[name]["report"].endswith("/artifacts/bias.html")
@@ -79,52 +79,52 @@ def opened(settings: Settings) -> tuple[Warehouse, Any]:
 def test_a_version_is_audited_on_the_rows_that_it_was_tested_on(main_run: Any) -> None:
     settings, _ = main_run
     store, registry = opened(settings)
-    found = subject(store, registry, P0, is_synthetic=True)
+    found = load_subject(store, registry, P0, is_synthetic=True)
     assert found is not None
     said = store.query("SELECT repo_id, number, prediction, label FROM ml.test_predictions WHERE model = 'p0'")
     joined = found.tested().join(said, on=["repo_id", "number"])
     assert len(joined) == len(said)
     assert joined["y_pred"].to_numpy() == pytest.approx(joined["prediction"].to_numpy())
     assert (joined["y_true"] == joined["label"]).all()
-    by_seniority = audit(found, "seniority", settings)
+    by_seniority = audit_groups(found, "seniority", settings)
     assert by_seniority.mitigations is not None and len(by_seniority.mitigations) == 7
     assert by_seniority.mitigations["accuracy_after"].is_not_null().all()
     text = BiasReport.generate_audit_report(by_seniority)
     assert "Like changes" in text and "exponentiated gradient: largest gap" in text
-    again = audit(found, "seniority", settings)
+    again = audit_groups(found, "seniority", settings)
     assert by_seniority.analysis.findings.equals(again.analysis.findings)
     assert by_seniority.mitigations.equals(again.mitigations), "the same seed gives the same report"
-    durations = subject(store, registry, RESOLUTION_TIME, is_synthetic=True)
+    durations = load_subject(store, registry, RESOLUTION_TIME, is_synthetic=True)
     assert durations is not None
-    timed = audit(durations, "seniority", settings)
-    assert timed.analysis.measures.name == "number"
+    timed = audit_groups(durations, "seniority", settings)
+    assert timed.analysis.kind.name == "number"
     assert set(timed.analysis.findings["metric"]) == {"mae", "mean_error", "rmse", "r2"}
-    overlapping = audit(durations, "labels", settings)
+    overlapping = audit_groups(durations, "labels", settings)
     assert overlapping.mitigations is None and "several groups at once" in overlapping.without_mitigation
 
 
 def test_recording_twice_leaves_one_report(main_run_copy: Settings) -> None:
     store, registry = opened(main_run_copy)
-    found = subject(store, registry, P0, is_synthetic=True)
+    found = load_subject(store, registry, P0, is_synthetic=True)
     assert found is not None
     before = store.query("SELECT count(*) FROM reports.bias").item()
-    one = audit(found, "seniority", main_run_copy, with_mitigations=False)
-    record(store, [one])
-    record(store, [one])
+    one = audit_groups(found, "seniority", main_run_copy, with_mitigations=False)
+    record_audits(store, [one])
+    record_audits(store, [one])
     assert store.query("SELECT count(*) FROM reports.bias").item() == before
-    by_language = audit(found, "language", main_run_copy, with_mitigations=False)
-    record(store, [by_language])
+    by_language = audit_groups(found, "language", main_run_copy, with_mitigations=False)
+    record_audits(store, [by_language])
     assert store.query("SELECT count(*) FROM reports.bias WHERE attribute = 'language'").item() > 0
 
 
 def test_what_cannot_be_audited_says_why(main_run: Any) -> None:
     settings, _ = main_run
     store, registry = opened(settings)
-    assert subject(store, registry, P0, is_synthetic=False) is None
+    assert load_subject(store, registry, P0, is_synthetic=False) is None
     with pytest.raises(FairnessError, match="p0 has no version 99 of this source; there is 1"):
-        subject(store, registry, P0, is_synthetic=True, version=99)
+        load_subject(store, registry, P0, is_synthetic=True, version=99)
     with pytest.raises(FairnessError, match="nothing is known of colour; there is repo, seniority"):
-        attributes(P0, "repo,colour")
+        sensitive_attributes(P0, "repo,colour")
 
 
 @pytest.mark.slow
@@ -133,13 +133,13 @@ def test_a_flag_warns_by_default_and_blocks_what_follows_if_it_is_told_to(
 ) -> None:
     """With no threshold at all and every group large enough, some gap is always flagged."""
     from qc_assets.fairness import audit as auditing
-    from qc_assets.fairness.analyzer import BiasAnalysis
+    from qc_assets.fairness.findings import BiasAnalysis
 
     monkeypatch.setattr(
         BiasAnalysis, "flags", property(lambda self: self.findings.filter(pl.col("q_value").is_not_null()).head(1))
     )
-    monkeypatch.setattr(auditing, "audit", functools.partial(audit, with_mitigations=False))
-    p0_reports = [key.to_user_string() for key in keys(P0)]
+    monkeypatch.setattr(auditing, "audit_groups", functools.partial(audit_groups, with_mitigations=False))
+    p0_reports = [key.to_user_string() for key in bias_report_keys(P0)]
     done = run_job(main_run_copy, "training", selection=[*p0_reports, "ml/predictions"])
     assert not done.checks[f"reports/bias/p0_by_seniority: {CHECK}"][0]
     strict = main_run_copy.model_copy(update={"bias_blocks": True})
@@ -160,10 +160,10 @@ def test_one_report_that_cannot_be_made_stops_neither_the_run_nor_the_others(
     def fails(found: Any, attribute: str, settings: Settings) -> Any:
         if attribute == "repo":
             raise FairnessError("3 of 9 rows of group a/a have no finite y_pred")
-        return audit(found, attribute, settings, with_mitigations=False)
+        return audit_groups(found, attribute, settings, with_mitigations=False)
 
-    monkeypatch.setattr(auditing, "audit", fails)
-    done = run_job(main_run_copy, "training", selection=[key.to_user_string() for key in keys(P0)])
+    monkeypatch.setattr(auditing, "audit_groups", fails)
+    done = run_job(main_run_copy, "training", selection=[key.to_user_string() for key in bias_report_keys(P0)])
     passed, found = done.checks[f"reports/bias/p0_by_repo: {CHECK}"]
     assert not passed and "3 of 9 rows" in str(found["detail"])
     assert "report" in done.metadata["reports/bias/p0_by_seniority"]
@@ -195,7 +195,7 @@ def test_qc_bias_prints_the_report(main_run: Any, tmp_path: Path) -> None:
 def test_reports_show_their_columns_and_depend_on_their_model(make_settings: Any) -> None:
     graph = build_definitions(make_settings()).resolve_asset_graph()
     for spec in SPECS:
-        for key in keys(spec):
+        for key in bias_report_keys(spec):
             assert graph.get(key).parent_keys == {dg.AssetKey(["models", spec.name])}
             assert graph.get(key).group_name == "fairness"
 
@@ -252,12 +252,12 @@ def test_a_prejudice_that_the_model_has_learnt_is_seen_in_the_outcomes_of_like_c
     groups = warehouse.sql_file("features/pull_requests", section="groups")
     rows = rows.join(groups.select("repo_id", "number", "seniority", "is_newcomer"), on=["repo_id", "number"])
     trained = train(P0, dataset_of(P0, rows), Options(quick=True, resamples=50, candidates=("lightgbm",)))
-    bundle = bundle_of(P0, trained, is_synthetic=True)
+    bundle = bundle_of_training(P0, trained, is_synthetic=True)
     split = trained.split
     found = Subject(P0, 1, bundle, trained.data.frame, trained.data.x, split.windows, trained.known, "", True)
-    report = audit(found, "newcomer", settings)
+    report = audit_groups(found, "newcomer", settings)
     assert "newcomer" not in set(report.analysis.flags["group"]), "it predicts the prejudice rightly"
     assert report.alike is not None
     differing = report.alike.flags.filter(pl.col("metric") == "observed_rate")
     assert differing["group"].to_list() == ["newcomer"] and differing["gap"].item() < -0.15
-    assert "outcomes of like changes differ for newcomer" in summary(report)
+    assert "outcomes of like changes differ for newcomer" in audit_summary(report)

@@ -17,7 +17,7 @@ from qc_assets.learning import training
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.dataset import Dataset, matrix
-from qc_assets.learning.promotion import compare, decide, gates
+from qc_assets.learning.promotion import check_gates, compare_with_champion, decide_promotion
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.splits import time_folds, time_split
 from qc_assets.learning.task import dataset_of
@@ -122,14 +122,14 @@ def test_training_finds_the_signal_and_says_what_mattered(trained: training.Trai
     found = trained.best.evaluations["test"]["roc_auc"]
     assert found.lower > 0.7
     assert next(iter(trained.importance)) == "log_lines"
-    assert all(gate.passed for gate in gates(trained) if gate.blocks)
+    assert all(gate.passed for gate in check_gates(trained) if gate.blocks)
 
 
 def test_a_feature_that_explains_everything_names_itself_and_only_warns(trained: training.Trained) -> None:
-    (gate,) = [gate for gate in gates(trained) if not gate.passed]
+    (gate,) = [gate for gate in check_gates(trained) if not gate.passed]
     assert (gate.name, gate.blocks) == ("no_single_feature_explains_it", False)
     assert gate.detail.startswith("log_lines alone reaches ROC AUC 0.")
-    assert decide(trained, gates(trained), None, is_synthetic=False, options=OPTIONS).promote
+    assert decide_promotion(trained, check_gates(trained), None, is_synthetic=False, options=OPTIONS).promote
 
 
 def test_features_that_share_the_signal_raise_no_suspicion() -> None:
@@ -158,9 +158,9 @@ def test_optuna_searches_when_not_quick() -> None:
 
 def test_a_model_without_signal_fails_its_gates() -> None:
     noise = training.train(SMALL, dataset(n=1_500, signal=0.0, seed=4), OPTIONS)
-    failed = {gate.name for gate in gates(noise) if not gate.passed}
+    failed = {gate.name for gate in check_gates(noise) if not gate.passed}
     assert "auc_above_threshold" in failed
-    decision = decide(noise, gates(noise), None, is_synthetic=False, options=OPTIONS)
+    decision = decide_promotion(noise, check_gates(noise), None, is_synthetic=False, options=OPTIONS)
     assert not decision.promote
     assert "auc_above_threshold failed" in decision.reason
 
@@ -170,19 +170,19 @@ def test_a_challenger_that_is_worse_is_not_promoted(trained: training.Trained) -
     noisy = np.clip(trained.best.predictions + rng.normal(0, 0.3, len(trained.split.test)), 0.01, 0.99)
     worse = replace(trained, best=replace(trained.best, predictions=noisy))
     champion = as_bundle(trained)
-    decision = decide(worse, gates(trained), champion, is_synthetic=False, options=OPTIONS)
+    decision = decide_promotion(worse, check_gates(trained), champion, is_synthetic=False, options=OPTIONS)
     assert not decision.promote
     assert decision.reason.startswith("worse than the champion: ")
-    same = decide(trained, gates(trained), champion, is_synthetic=False, options=OPTIONS)
+    same = decide_promotion(trained, check_gates(trained), champion, is_synthetic=False, options=OPTIONS)
     assert same.promote
     assert "no regression" in same.reason
 
 
 def test_made_up_data_never_replaces_real_data_and_gives_way_to_it(trained: training.Trained) -> None:
-    passed = gates(trained)
+    passed = check_gates(trained)
     from_demo, from_life = as_bundle(trained, is_synthetic=True), as_bundle(trained)
-    assert not decide(trained, passed, from_life, is_synthetic=True, options=OPTIONS).promote
-    assert decide(trained, passed, from_demo, is_synthetic=False, options=OPTIONS).promote
+    assert not decide_promotion(trained, passed, from_life, is_synthetic=True, options=OPTIONS).promote
+    assert decide_promotion(trained, passed, from_demo, is_synthetic=False, options=OPTIONS).promote
 
 
 def test_a_challenger_may_be_a_little_worse_but_not_by_more_than_the_margin(trained: training.Trained) -> None:
@@ -192,7 +192,7 @@ def test_a_challenger_may_be_a_little_worse_but_not_by_more_than_the_margin(trai
     champion = as_bundle(trained)
     for margin in (1e-9, 0.5):
         spec = replace(SMALL, margins={"log_loss": margin})
-        compared = compare(replace(slightly, spec=spec), champion, OPTIONS)
+        compared = compare_with_champion(replace(slightly, spec=spec), champion, OPTIONS)
         assert [one.time_window for one in compared] == ["test", "last_30_days"]
         worse = [one.difference > margin or one.lower > 0 for one in compared]
         assert [one.regression for one in compared] == worse

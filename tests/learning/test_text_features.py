@@ -96,7 +96,7 @@ def test_mlflow_serves_a_model_with_texts(tmp_path: Path) -> None:
 
     registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
     data = frame(telling=True)
-    outcome = lifecycle.run(SPEC, data, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "x"})
+    outcome = lifecycle.train_and_register(SPEC, data, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "x"})
     assert outcome.trained is not None and outcome.trained.texts is not None
     new = data[-20:]
     columns = [*SPEC.features, *SPEC.texts]

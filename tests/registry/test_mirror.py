@@ -23,8 +23,8 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def train(store: Warehouse, registry: Registry, frame: Any) -> lifecycle.TrainingOutcome:
-    outcome = lifecycle.run(SMALL, frame, registry, OPTIONS, is_synthetic=False, origin=ORIGIN)
-    mirror.record(store, SMALL, outcome, ORIGIN, is_synthetic=False)
+    outcome = lifecycle.train_and_register(SMALL, frame, registry, OPTIONS, is_synthetic=False, origin=ORIGIN)
+    mirror.mirror_training(store, SMALL, outcome, ORIGIN, is_synthetic=False)
     return outcome
 
 
@@ -57,7 +57,7 @@ def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: W
     assert any(one["regression"] for one in numbers)
     assert all(one["lower"] <= one["difference"] <= one["upper"] for one in numbers)
 
-    assert mirror.roll_back(warehouse, registry, "p0") == (2, 1)
+    assert mirror.roll_back_champion(warehouse, registry, "p0") == (2, 1)
     client = mlflow.MlflowClient(registry.tracking_uri)
     assert client.get_model_version_by_alias("p0", "champion").version == 1
     assert client.get_model_version_by_alias("p0", "challenger").version == 3
@@ -65,22 +65,22 @@ def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: W
     last = warehouse.query("FROM ml.promotions ORDER BY decided_at DESC LIMIT 1").row(0, named=True)
     assert (last["kind"], last["version"], last["champion_before"]) == ("rollback", 1, 2)
 
-    assert mirror.roll_back(warehouse, registry, "p0", to=3) == (1, 3)
+    assert mirror.roll_back_champion(warehouse, registry, "p0", to=3) == (1, 3)
     statuses = warehouse.query("SELECT version, status FROM ml.model_versions ORDER BY version").rows()
     assert statuses == [(1, "retired"), (2, "retired"), (3, "champion")]
     assert registry.version_of("p0", "challenger") is None
-    assert mirror.roll_back(warehouse, registry, "p0") == (3, 1), "back to whom it replaced"
+    assert mirror.roll_back_champion(warehouse, registry, "p0") == (3, 1), "back to whom it replaced"
 
 
 @pytest.mark.slow
 def test_what_cannot_be_rolled_back_says_why(warehouse: Warehouse, registry: Registry) -> None:
     with pytest.raises(QcError, match="p0 has no champion to roll back from"):
-        mirror.roll_back(warehouse, registry, "p0")
+        mirror.roll_back_champion(warehouse, registry, "p0")
     train(warehouse, registry, rows(n=1_000))
     with pytest.raises(QcError, match="version 1 of p0 replaced no other: name a version with --to"):
-        mirror.roll_back(warehouse, registry, "p0")
+        mirror.roll_back_champion(warehouse, registry, "p0")
     with pytest.raises(QcError, match="p0 has no version 7; there are 1"):
-        mirror.roll_back(warehouse, registry, "p0", to=7)
+        mirror.roll_back_champion(warehouse, registry, "p0", to=7)
     with pytest.raises(QcError, match="version 1 of p0 is the champion already"):
-        mirror.roll_back(warehouse, registry, "p0", to=1)
+        mirror.roll_back_champion(warehouse, registry, "p0", to=1)
     assert champion(warehouse) == 1

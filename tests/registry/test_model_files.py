@@ -11,7 +11,15 @@ from qc_assets.assets.resources import RegistryResource
 from qc_assets.errors import QcError
 from qc_assets.learning.bundle import Bundle
 from qc_assets.models.p0 import SPEC
-from qc_assets.registry.model_files import LATEST, ExportError, Place, export, read, read_soundest, roll_back
+from qc_assets.registry.model_files import (
+    LATEST,
+    ExportError,
+    Place,
+    export_version,
+    read_soundest_version,
+    read_version,
+    roll_back_export,
+)
 from qc_assets.serving import publish
 from qc_assets.store.warehouse import Warehouse
 
@@ -55,12 +63,12 @@ def _aws() -> Iterator[None]:
 
 
 def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, p0: Bundle, main_run: Any) -> None:
-    assert export(place, p0, 1, {"metrics": {"roc_auc": 0.7}})
-    assert not export(place, p0, 1, {"metrics": {"roc_auc": 0.7}}), "nothing new"
-    assert export(place, p0, 2, {})
+    assert export_version(place, p0, 1, {"metrics": {"roc_auc": 0.7}})
+    assert not export_version(place, p0, 1, {"metrics": {"roc_auc": 0.7}}), "nothing new"
+    assert export_version(place, p0, 2, {})
     assert place.versions("p0") == [2, 1]
-    found = read(place, "p0")
-    assert found.version == 2 and read(place, "p0", 1).document["metrics"] == {"roc_auc": 0.7}
+    found = read_version(place, "p0")
+    assert found.version == 2 and read_version(place, "p0", 1).document["metrics"] == {"roc_auc": 0.7}
     rows = Warehouse.from_settings(main_run[0]).query("FROM features.pull_requests LIMIT 50")
     np.testing.assert_array_equal(found.bundle.predict(rows), p0.predict(rows))
     assert {"version", "sha256", "files", "folder", "model"} <= set(found.document)
@@ -68,40 +76,40 @@ def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, p0: Bundl
 
 def test_a_broken_version_is_noticed_and_passed_over(place: Place, p0: Bundle) -> None:
     for version in (1, 2, 3):
-        export(place, p0, version, {})
-    name = next(iter(read(place, "p0", 3).document["files"]))
+        export_version(place, p0, version, {})
+    name = next(iter(read_version(place, "p0", 3).document["files"]))
     place.write(f"p0/history/3/{name}", b"something else")
     with pytest.raises(ExportError, match=f"{name} of p0 version 3 has other contents"):
-        read(place, "p0")
-    found = read_soundest(place, "p0")
+        read_version(place, "p0")
+    found = read_soundest_version(place, "p0")
     assert found.version == 2 and "other contents" in found.troubles[0]
-    assert roll_back(place, "p0") == 2 and read(place, "p0").version == 2
-    assert roll_back(place, "p0") == 1
+    assert roll_back_export(place, "p0") == 2 and read_version(place, "p0").version == 2
+    assert roll_back_export(place, "p0") == 1
     with pytest.raises(ExportError, match="no sound version of p0 before the latest"):
-        roll_back(place, "p0")
+        roll_back_export(place, "p0")
     with pytest.raises(ExportError, match="version 3"):
-        roll_back(place, "p0", 3)
-    assert read(place, "p0").version == 1, "a refused roll back changes nothing"
-    assert export(place, p0, 3, {}), "and what is broken is written again"
-    assert read(place, "p0").version == 3
+        roll_back_export(place, "p0", 3)
+    assert read_version(place, "p0").version == 1, "a refused roll back changes nothing"
+    assert export_version(place, p0, 3, {}), "and what is broken is written again"
+    assert read_version(place, "p0").version == 3
     place.write(f"p0/{LATEST}", b"{")
-    assert read_soundest(place, "p0").version == 3
+    assert read_soundest_version(place, "p0").version == 3
     with pytest.raises(ExportError, match="broken"):
-        read(place, "p0")
+        read_version(place, "p0")
 
 
 def test_a_document_cannot_lead_out_of_its_folder(place: Place, p0: Bundle) -> None:
     import hashlib
     import json
 
-    export(place, p0, 1, {})
-    document = dict(read(place, "p0").document)
+    export_version(place, p0, 1, {})
+    document = dict(read_version(place, "p0").document)
     document["files"] = {"../../../elsewhere": {"sha256": hashlib.sha256(b"").hexdigest(), "bytes": 0}}
     line = f"../../../elsewhere:{hashlib.sha256(b'').hexdigest()}\n"
     document["sha256"] = hashlib.sha256(line.encode()).hexdigest()
     place.write(f"p0/{LATEST}", json.dumps(document).encode())
     with pytest.raises(ExportError, match="outside of its folder"):
-        read(place, "p0")
+        read_version(place, "p0")
 
 
 def test_every_champion_and_all_predictions_go_out(place: Place, main_run: Any, tmp_path: Any) -> None:
@@ -112,7 +120,7 @@ def test_every_champion_and_all_predictions_go_out(place: Place, main_run: Any, 
         "p0", "resolution_time", "close_in_7_days", "comment_category",
     ]  # fmt: skip
     assert not any(row["is_new"] for row in publish.champions(place, store, registry))
-    document = read(place, "p0").document
+    document = read_version(place, "p0").document
     assert document["metrics"]["roc_auc"]["value"] > 0.5 and document["window"]["train_rows"] > 0
     assert document["features"][: len(SPEC.features)] == list(SPEC.features)
     counts = {row["model"]: row["rows"] for row in publish.predictions(place, store)}
@@ -124,13 +132,13 @@ def test_every_champion_and_all_predictions_go_out(place: Place, main_run: Any, 
 def test_the_main_job_exports_what_it_promotes(main_run: Any) -> None:
     settings, result = main_run
     place = Place.from_settings(settings)
-    assert read(place, "p0").version == 1 and len(place.read("predictions/p0.parquet")) > 1_000
+    assert read_version(place, "p0").version == 1 and len(place.read("predictions/p0.parquet")) > 1_000
     assert result.checks["reports/payouts: payouts_add_up"][0]
     assert result.checks["ops/journal_imports: nothing_was_lost"][0]
 
 
 def test_places_that_do_not_exist_are_named(tmp_path: Any) -> None:
     with pytest.raises(ExportError, match=r"has no p0/latest_model\.json: run `qc publish`"):
-        read(Place(str(tmp_path)), "p0")
+        read_version(Place(str(tmp_path)), "p0")
     with pytest.raises(QcError, match="QC_EXPORT_URL=nosuch://x"):
         Place("nosuch://x")

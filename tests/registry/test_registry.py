@@ -19,7 +19,9 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def run(registry: Registry, frame: Any, **origin: str) -> lifecycle.TrainingOutcome:
-    return lifecycle.run(SMALL, frame, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "abc"} | origin)
+    return lifecycle.train_and_register(
+        SMALL, frame, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "abc"} | origin
+    )
 
 
 @pytest.mark.slow
@@ -77,7 +79,9 @@ def test_a_regression_becomes_challenger_and_the_champion_stays(registry: Regist
 
 def test_too_few_rows_fail_the_gate_and_register_nothing(registry: Registry) -> None:
     for n in (0, 49, 60):
-        outcome = lifecycle.run(replace(SMALL), rows(n=n, days=20), registry, OPTIONS, is_synthetic=False, origin={})
+        outcome = lifecycle.train_and_register(
+            replace(SMALL), rows(n=n, days=20), registry, OPTIONS, is_synthetic=False, origin={}
+        )
         assert [gate.passed for gate in outcome.gates] == [False]
         assert outcome.logged is None
     assert registry.champion("p0") is None

@@ -10,12 +10,12 @@ import polars as pl
 
 from qc_assets.errors import TrainingError
 from qc_assets.learning import plots
-from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.dataset import Dataset, matured
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.metrics.category_metrics import MIN_CONFIDENCE, UNCERTAIN, CategoryMetrics
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric, Task, matured
+from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric, Task
 from qc_assets.learning.text import text_classifiers
 
 _CLIP = 1e-9

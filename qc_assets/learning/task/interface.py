@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import polars as pl
 
-from qc_assets.learning.dataset import Dataset, matrix
+from qc_assets.learning.dataset import Dataset, matrix, matured
 from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.spec import ModelSpec, Parameters
@@ -87,14 +87,13 @@ class Task(ABC):
         method: for the card, how the estimator is fitted, in a few words.
         answers_with: for people, what an answer is.
         answer_fields: what an answer to a single item is made of, see `answer`.
-        min_confidence: below it, an answer to a single item is UNCERTAIN.
+        min_confidence: below it, such an answer is UNCERTAIN.
         unended_is_a_label: whether an item without a label says something, too: that it still lasts.
         reads_texts: whether the features are texts; else they are numbers and levels.
         is_binary: whether labels are 0 or 1 and answers their probabilities.
         compares_live: whether kept predictions are enough to compare two versions on the same items.
-        groups_as: how bias reports compare groups, see `qc_assets.fairness.group_metrics`.
-        refit_rows, refit_repeats: rows of a fit that is repeated for every mitigation, and how often one row may be
-            repeated when groups are made equally large.
+        groups_as: how bias reports compare groups, see `qc_assets.fairness.comparison_kinds`.
+        refit_rows, refit_repeats: most rows of a fit for each mitigation, and most repeats of one row in it.
     """
 
     name: ClassVar[str]
@@ -299,10 +298,3 @@ class Task(ABC):
     def corrected(self, answers: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """Answers whose `correctable` number is `moved`, (n,)."""
         return moved
-
-
-def matured(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
-    """1 for rows whose label is known and had time to mature, else 0, (rows,)."""
-    old_enough = pl.col(spec.opened_at) < pl.col("observed_until") - spec.maturity
-    labelled = old_enough & pl.col(spec.target).is_not_null()
-    return frame.select(labelled.fill_null(False)).to_series().cast(pl.Float64).to_numpy()
