@@ -67,26 +67,26 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
 
         store, models = warehouse.open(), registry.open()
         audits: dict[str, Audit] = {}
-        troubles: dict[str, str] = {}
+        problems: dict[str, str] = {}
         run_id = ""
         try:
-            found = load_subject(store, models, spec, is_synthetic=settings.is_synthetic)
+            subject = load_subject(store, models, spec, is_synthetic=settings.is_synthetic)
         except (FairnessError, TrainingError) as error:
-            found, troubles = None, dict.fromkeys(spec.sensitive, str(error))
-        for attribute in spec.sensitive if found is not None else ():
-            assert found is not None
-            run_id = found.mlflow_run_id
+            subject, problems = None, dict.fromkeys(spec.sensitive, str(error))
+        for attribute in spec.sensitive if subject is not None else ():
+            assert subject is not None
+            run_id = subject.mlflow_run_id
             try:
-                audits[attribute] = audit_groups(found, attribute, settings)
+                audits[attribute] = audit_groups(subject, attribute, settings)
             except (FairnessError, TrainingError) as error:  # one report that cannot be made stops no other
-                troubles[attribute] = str(error)
+                problems[attribute] = str(error)
         link: dict[str, Any] = {}
         if audits:
             record_audits(store, list(audits.values()))
             experiment = models.attach(run_id, {"bias.html": report.bias_page(list(audits.values()))})
             link = {"report": dg.MetadataValue.url(f"{registry.run_url(experiment, run_id)}/artifacts/bias.html")}
         for attribute in spec.sensitive:
-            yield _result(spec, attribute, audits.get(attribute), troubles.get(attribute), link, settings)
+            yield _result(spec, attribute, audits.get(attribute), problems.get(attribute), link, settings)
 
     return compute
 
@@ -95,14 +95,14 @@ def _result(
     spec: ModelSpec,
     attribute: str,
     audit: "Audit | None",
-    trouble: str | None,
+    problem: str | None,
     link: dict[str, Any],
     settings: Settings,
 ) -> dg.MaterializeResult:
     key = _key(spec, attribute)
     severity = dg.AssetCheckSeverity.ERROR if settings.bias_blocks else dg.AssetCheckSeverity.WARN
     if audit is None:
-        detail, metadata = trouble or "there is no version yet", {}
+        detail, metadata = problem or "there is no version yet", {}
     else:
         from qc_assets.fairness import report
 
@@ -115,7 +115,7 @@ def _result(
             **{name: tables.png_metadata(image) for name, image in audit.pictures.items()},
             **link,
         }
-    passed = trouble is None and (audit is None or audit.analysis.flags.is_empty())
+    passed = problem is None and (audit is None or audit.analysis.flags.is_empty())
     return dg.MaterializeResult(
         asset_key=key,
         metadata=metadata,

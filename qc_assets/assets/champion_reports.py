@@ -67,7 +67,9 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             for spec in SPECS
         }
         total = store.query("SELECT count(*) FROM ml.predictions").item()
-        rows = [{"model": name} | {role: found.get(role) for role in scoring.ROLES} for name, found in counts.items()]
+        rows = [
+            {"model": name} | {role: by_role.get(role) for role in scoring.ROLES} for name, by_role in counts.items()
+        ]
         yield dg.MaterializeResult(
             asset_key=tables.key("ml.predictions"),
             metadata=tables.row_count(total) | {"items scored": tables.preview(rows)},
@@ -89,20 +91,22 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from qc_assets.monitoring import examination
 
         store, models = warehouse.open(), registry.open()
-        found = [
-            one for spec in SPECS if (one := examination.examine_champion(settings, store, models, spec)) is not None
+        examinations = [
+            examined
+            for spec in SPECS
+            if (examined := examination.examine_champion(settings, store, models, spec)) is not None
         ]
-        page = examination.monitoring_page(found, is_synthetic=settings.is_synthetic)
+        page = examination.monitoring_page(examinations, is_synthetic=settings.is_synthetic)
         experiment, run = models.publish("monitoring", "monitoring", page, {"dagster_run_id": context.run_id})
         link = f"{registry.run_url(experiment, run)}/artifacts/examination.html"
-        verdicts = {f"{one.model}_holds": (one.holds, one.sentence) for one in found}
-        for one in found:
-            moved = one.drift.filter("is_drifting")["feature"].to_list()
+        verdicts = {f"{examined.model}_holds": (examined.holds, examined.sentence) for examined in examinations}
+        for examined in examinations:
+            moved = examined.drift.filter("is_drifting")["feature"].to_list()
             text = f"moved: {', '.join(moved)}" if moved else "no feature has moved"
-            verdicts[f"{one.model}_inputs_are_stable"] = (not moved, text)
+            verdicts[f"{examined.model}_inputs_are_stable"] = (not moved, text)
         for name in _REPORTS:
             asset = tables.key(f"reports.{name}")
-            frames = [frame for one in found if len(frame := getattr(one, name))]
+            frames = [frame for examined in examinations if len(frame := getattr(examined, name))]
             frame = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
             rows = store.replace(f"reports/{name}", frame)
             yield dg.MaterializeResult(

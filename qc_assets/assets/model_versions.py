@@ -132,20 +132,20 @@ def _part_key(spec: ModelSpec, part: str) -> dg.AssetKey:
 
 def _specs(spec: ModelSpec) -> list[dg.AssetSpec]:
     """What a training goes through, each step with a page of its own, and the model that comes of it."""
-    about: dict[str, Any] = {"group_name": "models", "owners": tables.OWNERS}
+    common: dict[str, Any] = {"group_name": "models", "owners": tables.OWNERS}
     steps = [
-        dg.AssetSpec(_part_key(spec, part), description=text, kinds={kind}, deps=[before], **about)
+        dg.AssetSpec(_part_key(spec, part), description=text, kinds={kind}, deps=[before], **common)
         for (part, (text, kind)), before in zip(
             _PARTS.items(), [tables.key(spec.table), *(_part_key(spec, part) for part in _PARTS)], strict=False
         )
     ]
-    boosted = {one.kind if one.kind in _BOOSTED else "scikitlearn" for one in spec.candidates}
+    boosted = {candidate.kind if candidate.kind in _BOOSTED else "scikitlearn" for candidate in spec.candidates}
     model = dg.AssetSpec(
         tables.key(f"models.{spec.name}"),
         description=f"{spec.question} {task_of(spec).answers_with}, versioned in MLflow.",
         kinds={"mlflow", *sorted(boosted)[:2]},
         deps=[steps[-1].key],
-        **about,
+        **common,
     )
     return [*steps, model]
 

@@ -115,10 +115,10 @@ class BiasAnalyzer:
     def _rows(
         self, slices: Mapping[str, Any], y_true: str, y_pred: str, weights: str | None, query: str | None
     ) -> tuple[Rows, np.ndarray | None, list[str]]:
-        wanted = [name for name in (y_true, y_pred, weights, query) if name]
+        columns = [name for name in (y_true, y_pred, weights, query) if name]
         names, parts, empty = [], [], []
         for name, frame in slices.items():
-            lacking = [column for column in wanted if column not in frame.columns]
+            lacking = [column for column in columns if column not in frame.columns]
             if lacking:
                 raise FairnessError(
                     f"group {name} lacks the column {' and '.join(lacking)}; "
@@ -128,7 +128,7 @@ class BiasAnalyzer:
                 empty.append(str(name))
                 continue
             names.append(str(name))
-            parts.append({column: np.asarray(frame[column].to_numpy()) for column in wanted})
+            parts.append({column: np.asarray(frame[column].to_numpy()) for column in columns})
         if not parts:
             raise FairnessError("there are no rows in any group: nothing can be compared")
         sizes = np.array([len(part[y_true]) for part in parts])
@@ -136,7 +136,7 @@ class BiasAnalyzer:
             column: np.concatenate(
                 [_numbers(part[column], column, name) for part, name in zip(parts, names, strict=True)]
             )
-            for column in wanted
+            for column in columns
             if column != query
         }
         weighting = numbers[weights] if weights else np.ones(sizes.sum())
@@ -148,38 +148,38 @@ class BiasAnalyzer:
 
     def _findings(self, rows: Rows, measured: Measured, *, judge: bool) -> pl.DataFrame:
         judged, shown = measured
-        frames = [self._judged(rows, name, one, judge=judge) for name, one in judged.items()]
-        frames += [_shown(rows, name, one) for name, one in shown.items()]
-        found = pl.concat(frames)
-        tested = found["p_value"].is_not_null().to_numpy()
+        frames = [self._judged(rows, name, metric, judge=judge) for name, metric in judged.items()]
+        frames += [_shown(rows, name, metric) for name, metric in shown.items()]
+        findings = pl.concat(frames)
+        tested = findings["p_value"].is_not_null().to_numpy()
         if tested.any():
             from scipy.stats import false_discovery_control
 
-            q = np.full(len(found), np.nan)
-            q[tested] = false_discovery_control(found["p_value"].to_numpy()[tested], method="bh")
-            found = found.with_columns(q_value=pl.Series(q).fill_nan(None))
+            q = np.full(len(findings), np.nan)
+            q[tested] = false_discovery_control(findings["p_value"].to_numpy()[tested], method="bh")
+            findings = findings.with_columns(q_value=pl.Series(q).fill_nan(None))
         large = pl.col("relative_gap").abs() > self.threshold
         certain = (pl.col("q_value") <= self.significance) & ((pl.col("lower") > 0) | (pl.col("upper") < 0))
         flagged = (pl.col("status") == NO_GAP) & large & certain
-        return found.with_columns(status=pl.when(flagged).then(pl.lit(FLAGGED)).otherwise("status"))
+        return findings.with_columns(status=pl.when(flagged).then(pl.lit(FLAGGED)).otherwise("status"))
 
-    def _judged(self, rows: Rows, metric: str, one: Judged, *, judge: bool) -> pl.DataFrame:
+    def _judged(self, rows: Rows, metric: str, judged: Judged, *, judge: bool) -> pl.DataFrame:
         from scipy.stats import norm
 
-        gap = one.value - one.expected
+        gap = judged.value - judged.expected
         with np.errstate(invalid="ignore", divide="ignore"):
-            relative, detectable = gap / one.scale, _DETECTABLE * one.deviation / one.scale
-            p = 2 * norm.sf(np.abs(gap) / one.deviation)
-        supported = (rows.sizes >= self.min_support) & np.isfinite(gap) & (one.deviation > 0)
+            relative, detectable = gap / judged.scale, _DETECTABLE * judged.deviation / judged.scale
+            p = 2 * norm.sf(np.abs(gap) / judged.deviation)
+        supported = (rows.sizes >= self.min_support) & np.isfinite(gap) & (judged.deviation > 0)
         frame = pl.DataFrame(
             {
                 "group": rows.names,
                 "rows": rows.sizes,
-                "value": one.value,
-                "expected": one.expected,
+                "value": judged.value,
+                "expected": judged.expected,
                 "gap": gap,
-                "lower": one.lower,
-                "upper": one.upper,
+                "lower": judged.lower,
+                "upper": judged.upper,
                 "relative_gap": relative,
                 "detectable": detectable,
                 "p_value": np.where(supported & judge, p, np.nan),
@@ -189,17 +189,17 @@ class BiasAnalyzer:
         return _completed(frame, metric)
 
 
-def _shown(rows: Rows, metric: str, one: Shown) -> pl.DataFrame:
+def _shown(rows: Rows, metric: str, shown: Shown) -> pl.DataFrame:
     frame = pl.DataFrame(
         {
             "group": rows.names,
             "rows": rows.sizes,
-            "value": one.value,
-            "expected": one.overall,
-            "gap": one.value - one.overall,
-            "lower": one.lower,
-            "upper": one.upper,
-            "relative_gap": (one.value - one.overall) / (one.overall or np.nan),
+            "value": shown.value,
+            "expected": shown.overall,
+            "gap": shown.value - shown.overall,
+            "lower": shown.lower,
+            "upper": shown.upper,
+            "relative_gap": (shown.value - shown.overall) / (shown.overall or np.nan),
             "status": [SHOWN] * len(rows.names),
         }
     )
@@ -233,16 +233,16 @@ def _is_probability(rows: Rows) -> bool:
 
 def _numbers(values: np.ndarray, column: str, group: str) -> np.ndarray:
     try:
-        found = values.astype(np.float64)
+        numbers = values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise FairnessError(f"column {column} of group {group} holds {values.dtype}: it must hold numbers") from error
-    unknown = int((~np.isfinite(found)).sum())
+    unknown = int((~np.isfinite(numbers)).sum())
     if unknown:
         raise FairnessError(
-            f"{unknown} of {len(found)} rows of group {group} have no finite {column}: "
+            f"{unknown} of {len(numbers)} rows of group {group} have no finite {column}: "
             "leave them out, or find out why they have none"
         )
-    return found
+    return numbers
 
 
 def _per_query(rows: Rows, keys: np.ndarray | None, top: int) -> tuple[Rows, dict[str, np.ndarray]]:
@@ -254,19 +254,19 @@ def _per_query(rows: Rows, keys: np.ndarray | None, top: int) -> tuple[Rows, dic
 
     if keys is None:
         raise FairnessError("a ranking needs `query`, the column of what is ranked together")
-    found: dict[str, list[float]] = {f"ndcg_{top}": [], "mrr": []}
+    values: dict[str, list[float]] = {f"ndcg_{top}": [], "mrr": []}
     sizes = np.zeros(len(rows.sizes), dtype=np.int64)
     for group, (start, size) in enumerate(zip(rows.starts, rows.sizes, strict=True)):
-        mine = slice(start, start + size)
-        _, query = np.unique(keys[mine], return_inverse=True)
+        rows_of_group = slice(start, start + size)
+        _, query = np.unique(keys[rows_of_group], return_inverse=True)
         order = np.argsort(query, kind="stable")
         edges = np.flatnonzero(np.diff(query[order])) + 1
         for part in np.split(order, edges):
-            y, p = rows.y[mine][part], rows.p[mine][part]
+            y, p = rows.y[rows_of_group][part], rows.p[rows_of_group][part]
             if (y > 0).any() and y.min() < y.max():
-                found[f"ndcg_{top}"].append(float(ndcg_score(y[None, :], p[None, :], k=top)))
+                values[f"ndcg_{top}"].append(float(ndcg_score(y[None, :], p[None, :], k=top)))
                 ranked = y[np.argsort(-p, kind="stable")]
-                found["mrr"].append(1 / (1 + float(np.argmax(ranked > 0))))
+                values["mrr"].append(1 / (1 + float(np.argmax(ranked > 0))))
                 sizes[group] += 1
     some = sizes > 0
     if not some.any():
@@ -274,5 +274,5 @@ def _per_query(rows: Rows, keys: np.ndarray | None, top: int) -> tuple[Rows, dic
     names = tuple(name for name, kept in zip(rows.names, some, strict=True) if kept)
     nothing = np.zeros(int(sizes.sum()))
     return Rows(names, sizes[some], nothing, nothing, np.ones(len(nothing))), {
-        name: np.array(values) for name, values in found.items()
+        name: np.array(numbers) for name, numbers in values.items()
     }

@@ -61,13 +61,13 @@ class Audit:
     @cached_property
     def pictures(self) -> dict[str, bytes]:
         """``gaps``, ``groups``, ``like changes`` and ``trade-off`` as PNGs, as far as there is something to draw."""
-        found = figures.of_analysis(self.analysis)
+        drawings = figures.of_analysis(self.analysis)
         if self.alike is not None:
             metric = self.alike.kind.leading
             drawn = figures.gaps(self.alike, metric, f"Like changes: {metric.replace('_', ' ')}")
-            found |= {"like changes": drawn} if drawn else {}
+            drawings |= {"like changes": drawn} if drawn else {}
         drawn = None if self.mitigations is None else figures.trade_off(self.mitigations)
-        return found | ({"trade-off": drawn} if drawn else {})
+        return drawings | ({"trade-off": drawn} if drawn else {})
 
 
 def audit_groups(subject: Subject, attribute: str, settings: "Settings", *, with_mitigations: bool = True) -> Audit:
@@ -133,28 +133,28 @@ def audit_groups(subject: Subject, attribute: str, settings: "Settings", *, with
 def record_audits(store: Warehouse, audits: Sequence[Audit]) -> None:
     """Put audits into reports.bias and reports.bias_mitigation; earlier ones of the same version are replaced."""
     with store.write() as connection:
-        for one in audits:
-            about = {"model": one.model, "version": one.version, "attribute": one.attribute}
-            weights = one.analysis.counts.select("group", "weight")
-            questions = {"predictions": one.analysis, "like_changes": one.alike}
+        for audit in audits:
+            key = {"model": audit.model, "version": audit.version, "attribute": audit.attribute}
+            weights = audit.analysis.counts.select("group", "weight")
+            questions = {"predictions": audit.analysis, "like_changes": audit.alike}
             frames = {
                 "reports.bias": pl.concat(
-                    found.findings.join(weights, on="group", how="left").with_columns(question=pl.lit(name))
-                    for name, found in questions.items()
-                    if found is not None
+                    analysis.findings.join(weights, on="group", how="left").with_columns(question=pl.lit(name))
+                    for name, analysis in questions.items()
+                    if analysis is not None
                 ),
-                "reports.bias_mitigation": one.mitigations,
+                "reports.bias_mitigation": audit.mitigations,
             }
             for table, frame in frames.items():
                 connection.execute(
-                    f"DELETE FROM {table} WHERE model = $model AND version = $version AND attribute = $attribute", about
+                    f"DELETE FROM {table} WHERE model = $model AND version = $version AND attribute = $attribute", key
                 )
                 if frame is not None and len(frame):
-                    put(connection, table, frame, about)
+                    put(connection, table, frame, key)
 
 
 def _is_slow(subject: Subject) -> bool:
-    slow = {one.kind for one in subject.spec.candidates if one.is_slow}
+    slow = {candidate.kind for candidate in subject.spec.candidates if candidate.is_slow}
     return subject.bundle.fitted["kind"] in slow
 
 

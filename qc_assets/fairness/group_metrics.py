@@ -71,13 +71,18 @@ def measures_of_probabilities(rows: Rows, *, resamples: int, seed: int) -> Measu
 
     def against(value: np.ndarray, expected: np.ndarray, slope: np.ndarray, drawn_gap: np.ndarray) -> Judged:
         """Means of a group whose rows change by `slope` for each label, against what the others promise."""
-        mine = sum_by_group(rows, slope**2 * variance) / n**2
-        theirs = doubt(slope)
-        wider = np.sqrt(1 + _ratio(theirs, mine))
-        found, wanted = sum_by_group(rows, value) / n, sum_by_group(rows, expected) / n
-        gap, (lower, upper) = found - wanted, _interval(drawn_gap)
+        own_variance = sum_by_group(rows, slope**2 * variance) / n**2
+        variance_of_others = doubt(slope)
+        wider = np.sqrt(1 + _ratio(variance_of_others, own_variance))
+        observed, expected_mean = sum_by_group(rows, value) / n, sum_by_group(rows, expected) / n
+        gap, (lower, upper) = observed - expected_mean, _interval(drawn_gap)
         return Judged(
-            found, wanted, wanted, np.sqrt(mine + theirs), gap - (gap - lower) * wider, gap + (upper - gap) * wider
+            observed,
+            expected_mean,
+            expected_mean,
+            np.sqrt(own_variance + variance_of_others),
+            gap - (gap - lower) * wider,
+            gap + (upper - gap) * wider,
         )
 
     judged = {
@@ -138,10 +143,10 @@ def _against_all(
     w, total = rows.weights, rows.weights.sum()
     mean = float(w @ values / total)
     variance = float(w @ (values - mean) ** 2 / total)
-    mine = sum_by_group(rows, np.ones_like(values))
-    value = sum_by_group(rows, values) / mine
-    squares = np.add.reduceat(w**2, rows.starts) / mine**2
-    deviation = np.sqrt(variance * squares * np.clip(1 - mine / total, 0, 1))
+    weight = sum_by_group(rows, np.ones_like(values))
+    value = sum_by_group(rows, values) / weight
+    squares = np.add.reduceat(w**2, rows.starts) / weight**2
+    deviation = np.sqrt(variance * squares * np.clip(1 - weight / total, 0, 1))
     overall = drawn.sum(axis=1) / drawn_weight.sum(axis=1)
     gaps = _ratio(drawn, drawn_weight) - overall[:, None]
     return Judged(value, np.full(len(value), mean), np.abs(scale), deviation, *_interval(gaps))
@@ -153,7 +158,7 @@ def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
 
     from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 
-    found: dict[str, list[float]] = {name: [] for name in ("value", "expected", "deviation", "lower", "upper")}
+    by_name: dict[str, list[float]] = {name: [] for name in ("value", "expected", "deviation", "lower", "upper")}
     rng = np.random.default_rng(seed + 1)
     for start, size in zip(rows.starts, rows.sizes, strict=True):
         part = slice(start, start + size)
@@ -168,9 +173,9 @@ def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
             numbers = (float(_auc(ranks, y[None, :] > 0)[0]), expected, float(np.nanstd(drawn)), *map(float, ends))
         else:
             numbers = (np.nan,) * 5
-        for name, number in zip(found, numbers, strict=True):
-            found[name].append(number)
-    arrays = {name: np.array(values) for name, values in found.items()}
+        for name, number in zip(by_name, numbers, strict=True):
+            by_name[name].append(number)
+    arrays = {name: np.array(values) for name, values in by_name.items()}
     return Judged(scale=arrays["expected"], **arrays)
 
 
@@ -194,7 +199,7 @@ def _group_sums(rows: Rows, columns: Mapping[str, np.ndarray], resamples: int, s
         drawn *= rows.weights
         for name, values in columns.items():
             parts[name].append(np.add.reduceat(drawn * values, rows.starts, axis=1))
-    return {name: np.concatenate(found) for name, found in parts.items()}
+    return {name: np.concatenate(sums) for name, sums in parts.items()}
 
 
 def _ratio(sums: np.ndarray, of: np.ndarray) -> np.ndarray:
@@ -206,10 +211,10 @@ def _ratio(sums: np.ndarray, of: np.ndarray) -> np.ndarray:
 def _interval(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """2.5 % and 97.5 % points over the resamples; NaN where none of them has the metric."""
     known = np.where(np.isfinite(drawn), drawn, np.nan)
-    found = np.full((2, known.shape[1]), np.nan)
+    ends = np.full((2, known.shape[1]), np.nan)
     some = ~np.isnan(known).all(axis=0)
-    found[:, some] = np.nanpercentile(known[:, some], [2.5, 97.5], axis=0)
-    return found[0], found[1]
+    ends[:, some] = np.nanpercentile(known[:, some], [2.5, 97.5], axis=0)
+    return ends[0], ends[1]
 
 
 def metric_frame(rows: Rows, metrics: Callable[..., np.ndarray]) -> Any:
@@ -244,11 +249,11 @@ def _shown_of_probabilities(y: Any, p: Any, sample_weight: Any) -> np.ndarray:
     from qc_assets.learning.metrics.probability_metrics import expected_calibration_error
 
     y, p = np.asarray(y), np.asarray(p)
-    found = [p.mean(), expected_calibration_error(y, p)]
+    values = [p.mean(), expected_calibration_error(y, p)]
     for at in THRESHOLDS:
         chosen = p >= at
-        found += [chosen.mean(), _share(chosen[y == 0]), _share(~chosen[y == 1])]
-    return np.array(found)
+        values += [chosen.mean(), _share(chosen[y == 0]), _share(~chosen[y == 1])]
+    return np.array(values)
 
 
 def _share(values: np.ndarray) -> float:

@@ -143,11 +143,11 @@ class BiasMitigator:
         """
         values, names = _predictions(predictions, groups)
         whole = float(values.std())
-        found = {}
+        moments = {}
         for name, mine in _large(names):
             spread = float(values[mine].std())
-            found[name] = (float(values[mine].mean()), whole / spread if spread > 0 else 1.0)
-        return Scale(found, bounds)
+            moments[name] = (float(values[mine].mean()), whole / spread if spread > 0 else 1.0)
+        return Scale(moments, bounds)
 
     @staticmethod
     def recalibrate(
@@ -242,8 +242,8 @@ def resampled_rows(inverse: np.ndarray, sizes: np.ndarray, *, seed: int, most: i
     rng = np.random.default_rng(seed)
     order = np.argsort(inverse, kind="stable")
     parts = np.split(order, np.cumsum(sizes)[:-1])
-    wanted = np.minimum(sizes.max(), sizes * most) - sizes
-    return np.concatenate([rng.choice(part, count) for part, count in zip(parts, wanted, strict=True)])
+    added = np.minimum(sizes.max(), sizes * most) - sizes
+    return np.concatenate([rng.choice(part, count) for part, count in zip(parts, added, strict=True)])
 
 
 def _groups(data: Any, column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -267,5 +267,5 @@ def _predictions(predictions: Any, groups: Sequence[Any]) -> tuple[np.ndarray, n
 
 
 def _large(names: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    found, sizes = np.unique(names, return_counts=True)
-    return [(str(name), names == name) for name, size in zip(found, sizes, strict=True) if size >= _FEWEST]
+    groups, sizes = np.unique(names, return_counts=True)
+    return [(str(name), names == name) for name, size in zip(groups, sizes, strict=True) if size >= _FEWEST]

@@ -64,9 +64,9 @@ class BiasReport:
                 else "\n\n\n".join(map(BiasReport.generate_audit_report, audits))
             )
         elif target.suffix == ".csv":
-            parts = [audits] if isinstance(audits, BiasAnalysis) else [one.analysis for one in audits]
+            parts = [audits] if isinstance(audits, BiasAnalysis) else [part.analysis for part in audits]
             content = pl.concat(
-                one.findings.select(pl.lit(one.attribute).alias("attribute"), pl.all()) for one in parts
+                part.findings.select(pl.lit(part.attribute).alias("attribute"), pl.all()) for part in parts
             ).write_csv()
         else:
             raise FairnessError(f"{target}: a report is written as .html, .txt, .md or .csv")
@@ -81,15 +81,15 @@ def bias_page(audits: Sequence[Audit]) -> str:
     return pages.render(
         "bias.html",
         title=f"Bias report: {audits[0].model} version {audits[0].version}" if audits else "Bias report",
-        is_synthetic=any(one.is_synthetic for one in audits),
+        is_synthetic=any(audit.is_synthetic for audit in audits),
         parts=[
-            _part(one.analysis, one.pictures)
+            _part(audit.analysis, audit.pictures)
             | {
-                "summary": audit_summary(one),
-                "alike": None if one.alike is None else _alike(one),
-                "mitigations": _mitigations(one),
+                "summary": audit_summary(audit),
+                "alike": None if audit.alike is None else _alike(audit),
+                "mitigations": _mitigations(audit),
             }
-            for one in audits
+            for audit in audits
         ],
     )
 
@@ -204,15 +204,15 @@ def _differing(audit: Audit) -> list[str]:
 
 
 def _alike(audit: Audit) -> list[str]:
-    found = _differing(audit)
-    if not found:
+    sentences = _differing(audit)
+    if not sentences:
         return ["No group's outcomes differ from those of like changes elsewhere, as far as the rows can tell."]
     return [
         "Outcomes differ for these groups. Whether that is unfair, the data cannot say: an author's skill or a "
         "repository's standards would look the same. The model has learnt what it could of it, so p0 and payouts "
         "carry it on.",
-        *(f"  {one}" for one in found[:_MOST_NAMED]),
-        *([f"  … and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []),
+        *(f"  {sentence}" for sentence in sentences[:_MOST_NAMED]),
+        *([f"  … and {len(sentences) - _MOST_NAMED} more"] if len(sentences) > _MOST_NAMED else []),
     ]
 
 

@@ -34,13 +34,13 @@ class Seniority:
         for rank, (least_merged, least_days) in enumerate(zip(self.merged, self.days, strict=True), start=1):
             reached = (pl.col("merged") >= least_merged) & (pl.col("days") >= least_days)
             level = pl.when(reached).then(rank).otherwise(level)
-        said = (
+        standing = (
             pl.when(pl.col("association").is_in(["OWNER", "MEMBER", "COLLABORATOR"]))
             .then(2)
             .when(pl.col("association") == "CONTRIBUTOR")
             .then(1)
             .otherwise(0)
         )
-        highest = pl.when(pl.col("merged").is_null()).then(None).otherwise(pl.max_horizontal(level, said))
+        highest = pl.when(pl.col("merged").is_null()).then(None).otherwise(pl.max_horizontal(level, standing))
         names = dict(enumerate(LEVELS))
         return frame.select(highest.replace_strict(names, default="unknown", return_dtype=pl.String)).to_series()

@@ -143,8 +143,8 @@ class DataSlicer:
 
     def slice_by_intersection(self, first: str, second: str) -> dict[str, Any]:
         """By two attributes at once: ``acme/atlas & newcomer``; groups without an item are left out."""
-        one, other = self.members(first), self.members(second)
-        crossed = {f"{a} & {b}": np.intersect1d(one[a], other[b], assume_unique=True) for a in one for b in other}
+        ones, others = self.members(first), self.members(second)
+        crossed = {f"{a} & {b}": np.intersect1d(ones[a], others[b], assume_unique=True) for a in ones for b in others}
         return self._cut({name: rows for name, rows in crossed.items() if len(rows)})
 
     def members(self, attribute: str, column: str | None = None) -> dict[str, np.ndarray]:
@@ -156,12 +156,12 @@ class DataSlicer:
         if attribute in _ONE_GROUP_EACH:
             known = _ONE_GROUP_EACH[attribute]
             names = (column,) if column else known.columns
-            found = next((name for name in names if name in self.data.columns), None)
-            if found is None and attribute == "seniority" and column is None:
+            present = next((name for name in names if name in self.data.columns), None)
+            if present is None and attribute == "seniority" and column is None:
                 return _members(self._computed_seniority())
-            if found is None:
+            if present is None:
                 raise self._lacks(attribute, names)
-            return _members(known.groups(_column(self.data, found)))
+            return _members(known.groups(_column(self.data, present)))
         if (column or attribute) not in self.data.columns:
             raise self._lacks(attribute, (column or attribute,))
         return _members(_plain(_column(self.data, column or attribute)))
@@ -172,8 +172,8 @@ class DataSlicer:
         if lacking:
             raise self._lacks("seniority", ("seniority", "author_seniority", *lacking))
         merged, days = (_column(self.data, name) for name in needed)
-        said = _column(self.data, "author_association") if "author_association" in self.data.columns else None
-        return self._seniority.of(merged, days, said)
+        association = _column(self.data, "author_association") if "author_association" in self.data.columns else None
+        return self._seniority.of(merged, days, association)
 
     def _labels(self, column: str) -> dict[str, np.ndarray]:
         if column not in self.data.columns:
@@ -189,16 +189,16 @@ class DataSlicer:
         return _rows_by(frame.unique())
 
     def _keywords(self, columns: Sequence[str] | str | None, keywords: Mapping[str, str]) -> dict[str, np.ndarray]:
-        wanted = [columns] if isinstance(columns, str) else columns
-        names = wanted or ("title", "opened_title", "body", "opened_body")
+        chosen = [columns] if isinstance(columns, str) else columns
+        names = chosen or ("title", "opened_title", "body", "opened_body")
         present = [name for name in names if name in self.data.columns]
-        if not present or (wanted and len(present) < len(wanted)):
+        if not present or (chosen and len(present) < len(chosen)):
             raise self._lacks("keywords", tuple(names))
         texts = pl.DataFrame({name: _column(self.data, name).cast(pl.String).fill_null("") for name in present})
         text = texts.select(pl.concat_str(pl.all(), separator="\n").str.to_lowercase()).to_series()
-        found = {name: text.str.contains(pattern).to_numpy() for name, pattern in keywords.items()}
-        found[NO_KEYWORD] = ~np.any(list(found.values()), axis=0)
-        return {name: np.flatnonzero(mask) for name, mask in found.items() if mask.any()}
+        matches = {name: text.str.contains(pattern).to_numpy() for name, pattern in keywords.items()}
+        matches[NO_KEYWORD] = ~np.any(list(matches.values()), axis=0)
+        return {name: np.flatnonzero(mask) for name, mask in matches.items() if mask.any()}
 
     def _cut(self, members: Mapping[str, np.ndarray]) -> dict[str, Any]:
         by_size = sorted(members, key=lambda name: (-len(members[name]), name))

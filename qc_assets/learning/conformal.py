@@ -46,8 +46,8 @@ class Intervals:
         parts = np.array_split(np.argsort(scores, kind="stable"), bins)
         centres = [float(np.average(scores[part], weights=weights[part])) for part in parts]
         end = np.log1p(horizon_hours)
-        found = [_offsets(scores[part], y[part], weights[part], end) for part in parts]
-        first = cls(horizon_hours, tuple(centres), tuple(zip(*found, strict=True)))
+        offsets = [_offsets(scores[part], y[part], weights[part], end) for part in parts]
+        first = cls(horizon_hours, tuple(centres), tuple(zip(*offsets, strict=True)))
         # Conformalized quantile regression (Romano, Patterson and Candès, 2019): widen or narrow all intervals alike.
         lower, _, upper = first._in_logs(scores)
         misses = np.maximum(lower - y, np.where(upper >= end, -np.inf, y - upper))

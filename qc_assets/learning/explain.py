@@ -55,10 +55,10 @@ def sampled_contributions(
             current[feature] = row[feature]
             steps[index, position] = current
     scores = estimator.score(steps.reshape(-1, k)).reshape(orders, k + 1)
-    found = np.zeros(k)
+    contributions = np.zeros(k)
     for order, gains in zip(sequence, np.diff(scores, axis=1), strict=True):
-        found[order] += gains
-    return found / orders
+        contributions[order] += gains
+    return contributions / orders
 
 
 def explain(bundle: Bundle, item: pl.DataFrame, background: pl.DataFrame, *, top: int = 8) -> pl.DataFrame:
@@ -77,10 +77,10 @@ def explain(bundle: Bundle, item: pl.DataFrame, background: pl.DataFrame, *, top
         boosted probabilities, log hours of durations, and shares of the score of other estimators.
     """
     x = bundle.matrix(item)
-    found = tree_contributions(bundle.estimator, x)
-    if found is None:
-        found = sampled_contributions(bundle.estimator, x[0], bundle.matrix(background))[None, :]
-    rows = pl.DataFrame({"input": bundle.inputs, "contribution": found[0]})
+    contributions = tree_contributions(bundle.estimator, x)
+    if contributions is None:
+        contributions = sampled_contributions(bundle.estimator, x[0], bundle.matrix(background))[None, :]
+    rows = pl.DataFrame({"input": bundle.inputs, "contribution": contributions[0]})
     # opened_title_text_3 belongs to the text of opened_title.
     feature = pl.col("input").str.replace(r"_text_\d+$", " (what it says)")
     rows = rows.group_by(feature.alias("feature"), maintain_order=True).agg(pl.col("contribution").sum())

@@ -100,7 +100,7 @@ def decide_promotion(
     if missing:
         return Decision(True, f"the champion needs features that are no more: {', '.join(missing)}")
     compared = compare_with_champion(trained, champion, options)
-    worse = [str(one) for one in compared if one.regression]
+    worse = [str(comparison) for comparison in compared if comparison.regression]
     if worse:
         return Decision(False, f"worse than the champion: {'; '.join(worse)}", compared)
     return Decision(True, f"no regression against the champion: {'; '.join(map(str, compared))}", compared)
@@ -111,7 +111,7 @@ def compare_with_champion(trained: Trained, champion: Bundle, options: Options) 
     task = task_of(trained.spec)
     theirs = champion.predict(trained.data.frame[trained.split.test])
     known = trained.known["test"]
-    found = []
+    comparisons = []
     for window, mask in evaluation_windows(trained.data, trained.split).items():
         y = known.y[mask]
         differences = paired_differences(
@@ -123,8 +123,8 @@ def compare_with_champion(trained: Trained, champion: Bundle, options: Options) 
         )
         for metric, margin in trained.spec.margins.items():
             difference, lower, upper = differences[metric]
-            good = 1 if task.metrics[metric].higher_is_better else -1
-            surely_worse = max(good * lower, good * upper) < 0
-            regression = surely_worse or good * difference < -margin
-            found.append(Comparison(window, metric, difference, lower, upper, margin, regression))
-    return tuple(found)
+            sign = 1 if task.metrics[metric].higher_is_better else -1
+            surely_worse = max(sign * lower, sign * upper) < 0
+            regression = surely_worse or sign * difference < -margin
+            comparisons.append(Comparison(window, metric, difference, lower, upper, margin, regression))
+    return tuple(comparisons)

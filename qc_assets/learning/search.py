@@ -114,7 +114,7 @@ def _validate(
     options: Options,
 ) -> float:
     task = task_of(spec)
-    found = []
+    values = []
     for fold in folds:
         # Evenly thinned, so that the fold keeps its span of time.
         step = slice(None, None, -(-len(fold.fit) // options.search_rows))
@@ -124,8 +124,8 @@ def _validate(
         )
         answers = task.uncalibrated(estimator.score(data.x[fold.validate]), context)
         statistics = task.statistics(fold.validate_known.y, answers)
-        found.append(statistics(fold.validate_known.weights[None, :])[task.selection][0])
-    return float(np.mean(found))
+        values.append(statistics(fold.validate_known.weights[None, :])[task.selection][0])
+    return float(np.mean(values))
 
 
 @dataclass(frozen=True)
@@ -175,18 +175,20 @@ def text_gain(
     both = np.concatenate([fold.fit, fold.validate])
     numbers = reducer(data.frame[both])
     fit_numbers, validate_numbers = numbers[: len(fold.fit)], numbers[len(fold.fit) :]
-    found = []
+    statistics = []
     for extra in (None, (fit_numbers, validate_numbers)):
         x, x_new = data.x[fold.fit], data.x[fold.validate]
         if extra is not None:
             x, x_new = np.hstack([x, extra[0]]), np.hstack([x_new, extra[1]])
         estimator = task.fit(kind, parameters, x, fold.fit_known, seed=options.seed, threads=options.threads)
         answers = task.uncalibrated(estimator.score(x_new), context)
-        found.append(task.statistics(fold.validate_known.y, answers))
+        statistics.append(task.statistics(fold.validate_known.y, answers))
     weights = fold.validate_known.weights
-    differences = paired_differences(found[1], found[0], weights, resamples=options.resamples, seed=options.seed)
+    differences = paired_differences(
+        statistics[1], statistics[0], weights, resamples=options.resamples, seed=options.seed
+    )
     gain, *ends = differences[task.selection]
     sign = 1 if task.metrics[task.selection].higher_is_better else -1
-    without, with_texts = (float(one(weights[None, :])[task.selection][0]) for one in found)
+    without, with_texts = (float(measured(weights[None, :])[task.selection][0]) for measured in statistics)
     lower, upper = sorted(sign * end for end in ends)
     return TextGain(task.metrics[task.selection].label, without, with_texts, sign * gain, lower, upper)

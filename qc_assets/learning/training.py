@@ -52,14 +52,18 @@ def train(
         raise TrainingError("every feature is NULL in the train window: materialize the features anew")
     folds = usable_folds(spec, data, split, context, options.n_folds)
     known["train"] = balanced(spec, data, split.train, known["train"])
-    skipped = {one.kind: "too slow for a quick training" for one in spec.candidates if options.quick and one.is_slow}
+    skipped = {
+        candidate.kind: "too slow for a quick training"
+        for candidate in spec.candidates
+        if options.quick and candidate.is_slow
+    }
     if spec.balance:
         reason = f"cannot give the groups of {spec.balance} equal weight"
-        skipped |= {one.kind: reason for one in spec.candidates if not one.takes_weights}
+        skipped |= {candidate.kind: reason for candidate in spec.candidates if not candidate.takes_weights}
     competing = [
-        one
-        for one in spec.candidates
-        if (not options.candidates or one.kind in options.candidates) and one.kind not in skipped
+        candidate
+        for candidate in spec.candidates
+        if (not options.candidates or candidate.kind in options.candidates) and candidate.kind not in skipped
     ]
     if not competing:
         raise TrainingError(
@@ -73,7 +77,7 @@ def train(
         progress(f"{candidate.kind}: validation {task.metrics[task.selection].label} {validation:.3f}")
         fitted.append(_fit(windows, candidate.kind, parameters, validation, trials, data, options))
     sign = 1 if task.metrics[task.selection].higher_is_better else -1
-    best = max(fitted, key=lambda one: sign * one.validation)
+    best = max(fitted, key=lambda candidate: sign * candidate.validation)
     texts = None
     if spec.texts and not options.quick and set(spec.texts) <= set(data.frame.columns):
         gain = text_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)

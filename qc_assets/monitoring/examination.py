@@ -57,7 +57,7 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
     if challenger is not None:
         _, later = _tested_on(store, spec, challenger[0])
         since = max(last, later) + timedelta(microseconds=1)
-        ours, theirs = (_live(spec, one, rows, since, last) for one in (bundle, challenger[1]))
+        ours, theirs = (_live(spec, version_bundle, rows, since, last) for version_bundle in (bundle, challenger[1]))
         pairs = pl.DataFrame(
             measures.compare_live(spec, ours, theirs, **sampling), infer_schema_length=None
         ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0]))
@@ -70,8 +70,8 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
 
 def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetime, datetime]:
     """When the first and the last item was opened that a version was judged on."""
-    found = store.sql_file("ml/predictions", {"model": spec.name, "version": version}, section="tested_on")
-    first, last = found.row(0)
+    window = store.sql_file("ml/predictions", {"model": spec.name, "version": version}, section="tested_on")
+    first, last = window.row(0)
     return first, last
 
 
@@ -86,8 +86,8 @@ def _live(
     """
     chosen = rows.filter(pl.col(spec.opened_at) >= since)
     is_test = chosen.select(pl.col(spec.opened_at) <= tested_until).to_series()
-    said = scoring.score_rows(spec, bundle, chosen).with_columns(is_test=is_test)
-    return measures.beside_outcomes(spec, said, chosen, bundle.context)
+    scored = scoring.score_rows(spec, bundle, chosen).with_columns(is_test=is_test)
+    return measures.beside_outcomes(spec, scored, chosen, bundle.context)
 
 
 def _drift(spec: ModelSpec, rows: pl.DataFrame, first: datetime, last: datetime) -> pl.DataFrame:
@@ -103,19 +103,19 @@ def _drift(spec: ModelSpec, rows: pl.DataFrame, first: datetime, last: datetime)
     return measures.drift(names, reference, task.drift_inputs(spec, now)[1])
 
 
-def monitoring_page(found: Sequence[Examined], *, is_synthetic: bool) -> str:
+def monitoring_page(examinations: Sequence[Examined], *, is_synthetic: bool) -> str:
     """One self-contained HTML page about all champions."""
     return pages.render(
         "monitoring.html",
         models=[
             {
-                "examined": one,
-                "weeks": pages.html_table(one.monitoring.drop("model", "version").tail(_WEEKS)),
-                "drift": pages.html_table(one.drift.drop("model", "version")),
-                "live": pages.html_table(one.champion_challenger),
-                "picture": _picture(one.monitoring),
+                "examined": examination,
+                "weeks": pages.html_table(examination.monitoring.drop("model", "version").tail(_WEEKS)),
+                "drift": pages.html_table(examination.drift.drop("model", "version")),
+                "live": pages.html_table(examination.champion_challenger),
+                "picture": _picture(examination.monitoring),
             }
-            for one in found
+            for examination in examinations
         ],
         is_synthetic=is_synthetic,
     )

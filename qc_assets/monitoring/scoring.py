@@ -26,10 +26,10 @@ def score_rows(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.Data
     from qc_assets.learning.task import task_of
 
     if rows.is_empty():
-        found = pl.DataFrame(schema=dict.fromkeys(("prediction", "lower", "upper"), pl.Float64) | {"answer": pl.String})
+        table = pl.DataFrame(schema=dict.fromkeys(("prediction", "lower", "upper"), pl.Float64) | {"answer": pl.String})
     else:
-        found = task_of(spec).table(bundle.classes, bundle.predict(rows))
-    return pl.concat([rows.select(spec.key), found], how="horizontal")
+        table = task_of(spec).table(bundle.classes, bundle.predict(rows))
+    return pl.concat([rows.select(spec.key), table], how="horizontal")
 
 
 def score_waiting_items(
@@ -47,16 +47,16 @@ def score_waiting_items(
     now = now_utc()
     parts, counts = [], {}
     for role in ROLES:
-        found = registry.bundle_of(spec.name, role)
-        if found is None or found[1].is_synthetic != is_synthetic:
+        version_and_bundle = registry.bundle_of(spec.name, role)
+        if version_and_bundle is None or version_and_bundle[1].is_synthetic != is_synthetic:
             continue
-        version, bundle = found
+        version, bundle = version_and_bundle
         counts[role] = len(waiting)
         if waiting.is_empty():
             continue
-        about = waiting.select(pl.col(spec.opened_at).alias("opened_at"), pl.col("observed_until").alias("as_of"))
+        instants = waiting.select(pl.col(spec.opened_at).alias("opened_at"), pl.col("observed_until").alias("as_of"))
         parts.append(
-            pl.concat([score_rows(spec, bundle, waiting), about], how="horizontal").with_columns(
+            pl.concat([score_rows(spec, bundle, waiting), instants], how="horizontal").with_columns(
                 version=pl.lit(version), role=pl.lit(role)
             )
         )

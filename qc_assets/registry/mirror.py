@@ -37,9 +37,9 @@ def mirror_training(
     task, version = task_of(spec), {"model": spec.name, "version": logged.version}
     evaluations = pl.DataFrame(
         [
-            version | {"time_window": window, "metric": metric} | vars(one)
-            for window, found in trained.best.evaluations.items()
-            for metric, one in found.items()
+            version | {"time_window": window, "metric": metric} | vars(estimate)
+            for window, estimates in trained.best.evaluations.items()
+            for metric, estimate in estimates.items()
         ]
     )
     rows = trained.data.frame[trained.split.test]
@@ -89,7 +89,7 @@ def mirror_training(
                 decision.promote,
                 outcome.replaced,
                 decision.reason,
-                [vars(one) for one in decision.comparisons],
+                [vars(comparison) for comparison in decision.comparisons],
             ),
         )
 
@@ -125,10 +125,10 @@ def roll_back_champion(store: Warehouse, registry: "Registry", model: str, to: i
     if champion is None:
         raise QcError(f"{model} has no champion to roll back from: train it first")
     if to is None:
-        found = store.sql_file("ml/promotions", {"model": model, "champion": champion}, section="previous")
-        if found.is_empty():
+        previous = store.sql_file("ml/promotions", {"model": model, "champion": champion}, section="previous")
+        if previous.is_empty():
             raise QcError(f"version {champion} of {model} replaced no other: name a version with --to")
-        to = int(found.item())
+        to = int(previous.item())
     if to == champion:
         raise QcError(f"version {to} of {model} is the champion already")
     registry.roll_back(model, to)

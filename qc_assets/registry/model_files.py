@@ -100,7 +100,7 @@ class Place:
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
 
-def export_version(place: Place, bundle: "Bundle", version: int, about: Mapping[str, Any]) -> bool:
+def export_version(place: Place, bundle: "Bundle", version: int, facts: Mapping[str, Any]) -> bool:
     """Export a version and make it the latest; doing it again changes nothing.
 
     Args:
@@ -118,7 +118,7 @@ def export_version(place: Place, bundle: "Bundle", version: int, about: Mapping[
         _verified(place, document)
         is_new = False
     except ExportError:
-        document = _write_version(place, bundle, version, about)
+        document = _write_version(place, bundle, version, facts)
         is_new = True
     text = _json(document)
     try:
@@ -130,7 +130,7 @@ def export_version(place: Place, bundle: "Bundle", version: int, about: Mapping[
     return is_new or not is_latest
 
 
-def _write_version(place: Place, bundle: "Bundle", version: int, about: Mapping[str, Any]) -> dict[str, Any]:
+def _write_version(place: Place, bundle: "Bundle", version: int, facts: Mapping[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bundle.save(folder)
@@ -138,7 +138,7 @@ def _write_version(place: Place, bundle: "Bundle", version: int, about: Mapping[
     history = f"{bundle.model}/history/{version}"
     for path, data in files.items():
         place.write(f"{history}/{path}", data)
-    document = dict(about) | {
+    document = dict(facts) | {
         "model": bundle.model,
         "version": version,
         "folder": f"history/{version}",
@@ -168,19 +168,19 @@ def read_soundest_version(place: Place, model: str) -> Exported:
     Raises:
         ExportError: if none is.
     """
-    troubles = []
+    problems = []
     try:
         return read_version(place, model)
     except ExportError as error:
-        troubles.append(str(error))
+        problems.append(str(error))
     for version in place.versions(model):
         try:
-            found = read_version(place, model, version)
+            exported = read_version(place, model, version)
         except ExportError as error:
-            troubles.append(str(error))
+            problems.append(str(error))
         else:
-            return Exported(found.version, found.bundle, found.document, tuple(troubles))
-    raise ExportError(f"no version of {model} at {place.url} can be used: {'; '.join(troubles)}")
+            return Exported(exported.version, exported.bundle, exported.document, tuple(problems))
+    raise ExportError(f"no version of {model} at {place.url} can be used: {'; '.join(problems)}")
 
 
 def roll_back_export(place: Place, model: str, to: int | None = None) -> int:
@@ -239,15 +239,15 @@ def _verified(place: Place, document: Mapping[str, Any]) -> dict[str, bytes]:
     what = f"{document['model']} version {document['version']}"
     if _checksum(document["files"]) != document["sha256"]:
         raise ExportError(f"the checksum of {what} does not fit its list of files: roll back, or export again")
-    found = {}
+    contents = {}
     for path, expected in document["files"].items():
         if posixpath.normpath(path) != path or path.startswith(("/", "..")):
             raise ExportError(f"{what} names the file {path!r}, which lies outside of its folder")
         data = place.read(f"{document['model']}/{document['folder']}/{path}")
         if _digest(data) != expected["sha256"]:
             raise ExportError(f"{path} of {what} has other contents than exported: roll back, or export again")
-        found[path] = data
-    return found
+        contents[path] = data
+    return contents
 
 
 def _load(document: Mapping[str, Any], files: Mapping[str, bytes]) -> Exported:
@@ -266,7 +266,7 @@ def _digest(data: bytes) -> str:
 
 
 def _checksum(files: Mapping[str, Any]) -> str:
-    return _digest("".join(f"{path}:{one['sha256']}\n" for path, one in sorted(files.items())).encode())
+    return _digest("".join(f"{path}:{entry['sha256']}\n" for path, entry in sorted(files.items())).encode())
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

@@ -177,7 +177,9 @@ class Registry:
             try:
                 client.get_model_version(model, str(version))
             except MlflowException as error:
-                versions = sorted(int(one.version) for one in client.search_model_versions(f"name = '{model}'"))
+                versions = sorted(
+                    int(registered.version) for registered in client.search_model_versions(f"name = '{model}'")
+                )
                 raise QcError(f"{model} has no version {version}; there are {', '.join(map(str, versions))}") from error
             client.set_registered_model_alias(model, CHAMPION, str(version))
             if self._version_with(client, model, CHALLENGER) == version:
@@ -196,18 +198,18 @@ class Registry:
     def _experiment(self, client: Any, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        found = client.get_experiment_by_name(name)
-        if found is not None:
-            return found.experiment_id
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            return experiment.experiment_id
         local = self.tracking_uri.startswith("sqlite:")
         location = (self.artifact_root / name).as_uri() if local else None
         try:
             return client.create_experiment(name, artifact_location=location)
         except MlflowException:
-            found = client.get_experiment_by_name(name)  # another process may have been quicker
-            if found is None:
+            experiment = client.get_experiment_by_name(name)  # another process may have been quicker
+            if experiment is None:
                 raise
-            return found.experiment_id
+            return experiment.experiment_id
 
     def _register(self, client: Any, run_id: str, bundle: Bundle, trained: Trained) -> int:
         import mlflow

@@ -37,8 +37,8 @@ def log_training(trained: Trained, tags: Mapping[str, str]) -> None:
             mlflow.log_artifact(str(path), "plots")
     mlflow.log_dict(
         {
-            window: {name: asdict(one) for name, one in found.items()}
-            for window, found in trained.best.evaluations.items()
+            window: {name: asdict(estimate) for name, estimate in estimates.items()}
+            for window, estimates in trained.best.evaluations.items()
         },
         "evaluation.json",
     )
@@ -49,10 +49,10 @@ def _log_candidate(trained: Trained, candidate: FittedCandidate) -> None:
 
     mlflow.log_params(candidate.parameters)
     metrics = {_validation(trained): candidate.validation}
-    for window, found in candidate.evaluations.items():
-        for name, one in found.items():
-            metrics |= {f"{window}_{name}": one.value, f"{window}_{name}_lower": one.lower}
-            metrics |= {f"{window}_{name}_upper": one.upper, f"{window}_{name}_baseline": one.baseline}
+    for window, estimates in candidate.evaluations.items():
+        for name, estimate in estimates.items():
+            metrics |= {f"{window}_{name}": estimate.value, f"{window}_{name}_lower": estimate.lower}
+            metrics |= {f"{window}_{name}_upper": estimate.upper, f"{window}_{name}_baseline": estimate.baseline}
     mlflow.log_metrics(metrics)
     mlflow.set_tag("calibration", candidate.calibrator.method)
 
@@ -67,8 +67,8 @@ def _log_trial(
     from mlflow.entities import Metric, Param, RunTag
 
     client = mlflow.MlflowClient()
-    about = {**tags, "candidate": candidate.kind, "level": "trial", "mlflow.parentRunId": parent.run_id}
-    run = client.create_run(parent.experiment_id, run_name=f"{candidate.kind} trial {number}", tags=about)
+    run_tags = {**tags, "candidate": candidate.kind, "level": "trial", "mlflow.parentRunId": parent.run_id}
+    run = client.create_run(parent.experiment_id, run_name=f"{candidate.kind} trial {number}", tags=run_tags)
     now = int(time.time() * 1000)
     client.log_batch(
         run.info.run_id,

@@ -50,9 +50,9 @@ def paired_differences(
         By metric: difference, lower and upper end of its 95 % interval.
     """
     drawn = [draw * weights for draw in draws(len(weights), resamples, seed)]
-    mine, other = _join([ours(draw) for draw in drawn]), _join([theirs(draw) for draw in drawn])
+    own, other = _join([ours(draw) for draw in drawn]), _join([theirs(draw) for draw in drawn])
     value, their_value = ours(weights[None, :]), theirs(weights[None, :])
-    return {name: (float((value[name] - their_value[name])[0]), *_interval(mine[name] - other[name])) for name in value}
+    return {name: (float((value[name] - their_value[name])[0]), *_interval(own[name] - other[name])) for name in value}
 
 
 def _interval(drawn: np.ndarray) -> tuple[float, float]:

