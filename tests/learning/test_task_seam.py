@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qc_assets.learning.task import TASKS
+from qc_assets.learning.task.interface import Task
 
 PACKAGE = Path(__file__).resolve().parents[2] / "qc_assets"
 TASK = PACKAGE / "learning" / "task"
@@ -66,8 +67,7 @@ def test_nobody_outside_asks_which_task_it_is() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=str)
-def test_a_task_promises_what_it_measures(task: object) -> None:
-    metrics = task.metrics  # type: ignore[attr-defined]
-    assert {task.selection, task.loss, task.quality, task.error} <= set(metrics)  # type: ignore[attr-defined]
-    assert not metrics[task.loss].higher_is_better  # type: ignore[attr-defined]
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_a_task_promises_what_it_measures(task: Task) -> None:
+    assert {task.selection, task.loss, task.quality, task.error} <= set(task.metrics)
+    assert not task.metrics[task.loss].higher_is_better
