@@ -22,6 +22,7 @@ from qc_assets.settings import Settings
 
 if TYPE_CHECKING:
     from qc_assets.learning.task.interface import Gate
+    from qc_assets.learning.trained import Trained
     from qc_assets.registry.lifecycle import TrainingOutcome
 
 _BOOSTED = ("lightgbm", "xgboost")
@@ -161,8 +162,9 @@ def _parts(spec: ModelSpec, outcome: "TrainingOutcome", snapshot: str) -> dict[s
     from qc_assets.registry import card
 
     pictures = {name: tables.png_metadata(image) for name, image in training_figures(trained).items()}
-    test = trained.best.evaluations["test"]
-    compared = [{name: str(value) for name, value in vars(one).items()} for one in outcome.decision.comparisons]
+    compared = [
+        {name: str(value) for name, value in vars(comparison).items()} for comparison in outcome.decision.comparisons
+    ]
     windows = {f"{name} rows": len(rows) for name, rows in trained.split.windows.items()}
     return {
         "training_set": {
@@ -178,7 +180,7 @@ def _parts(spec: ModelSpec, outcome: "TrainingOutcome", snapshot: str) -> dict[s
         },
         "evaluation": {
             "table": "ml.evaluations",
-            **{f"test {name}": dg.MetadataValue.float(one.value) for name, one in test.items() if isfinite(one.value)},
+            **_test_metrics(trained),
             "metrics": dg.MetadataValue.md(card.metrics_table(trained)),
             **{name.replace("_", " "): picture for name, picture in pictures.items()},
         },
@@ -194,12 +196,11 @@ def _metadata(outcome: "TrainingOutcome", registry: RegistryResource) -> dict[st
     decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
     if outcome.trained is None or outcome.logged is None:
         return decision
-    test = outcome.trained.best.evaluations["test"]
     return decision | {
         "version": outcome.logged.version,
         "candidate": outcome.trained.best.kind,
         "MLflow run": dg.MetadataValue.url(registry.run_url(outcome.logged.experiment_id, outcome.logged.run_id)),
-        **{f"test {name}": dg.MetadataValue.float(one.value) for name, one in test.items() if isfinite(one.value)},
+        **_test_metrics(outcome.trained),
         "model card": dg.MetadataValue.md(outcome.card),
     }
 
@@ -224,3 +225,8 @@ def _git_commit() -> str:
     except OSError:
         return ""
     return answer.stdout.strip()
+
+
+def _test_metrics(trained: "Trained") -> dict[str, dg.FloatMetadataValue]:
+    metrics = trained.best.evaluations["test"]
+    return {f"test {name}": dg.MetadataValue.float(m.value) for name, m in metrics.items() if isfinite(m.value)}

@@ -49,8 +49,8 @@ class Scale:
 
     def __call__(self, predictions: np.ndarray, groups: Sequence[Any]) -> np.ndarray:
         values = np.asarray(predictions, dtype=np.float64)
-        about = np.array([self.by_group.get(str(group), (0.0, 1.0)) for group in groups]).reshape(-1, 2)
-        return np.clip(about[:, 0] + (values - about[:, 0]) * about[:, 1], *self.bounds)
+        centre, factor = np.array([self.by_group.get(str(group), (0.0, 1.0)) for group in groups]).reshape(-1, 2).T
+        return np.clip(centre + (values - centre) * factor, *self.bounds)
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Recalibration:
 
     def __call__(self, predictions: np.ndarray, groups: Sequence[Any]) -> np.ndarray:
         values, names = np.asarray(predictions, dtype=np.float64), np.asarray([str(group) for group in groups])
-        found = self.others(values)
+        corrected = self.others(values)
         for name, calibrator in self.by_group.items():
-            mine = names == name
-            if mine.any():
-                found[mine] = calibrator(values[mine])
-        return found
+            is_member = names == name
+            if is_member.any():
+                corrected[is_member] = calibrator(values[is_member])
+        return corrected
 
 
 class BiasMitigator:
@@ -122,8 +122,8 @@ class BiasMitigator:
         target = None if truth is None else np.asarray(truth, dtype=np.float64)
         return Shift(
             {
-                name: float((values.mean() if target is None else target[mine].mean()) - values[mine].mean())
-                for name, mine in _large(names)
+                name: float((values.mean() if target is None else target[is_member].mean()) - values[is_member].mean())
+                for name, is_member in _large(names)
             },
             bounds,
         )
@@ -144,9 +144,9 @@ class BiasMitigator:
         values, names = _predictions(predictions, groups)
         whole = float(values.std())
         moments = {}
-        for name, mine in _large(names):
-            spread = float(values[mine].std())
-            moments[name] = (float(values[mine].mean()), whole / spread if spread > 0 else 1.0)
+        for name, is_member in _large(names):
+            spread = float(values[is_member].std())
+            moments[name] = (float(values[is_member].mean()), whole / spread if spread > 0 else 1.0)
         return Scale(moments, bounds)
 
     @staticmethod
@@ -166,9 +166,9 @@ class BiasMitigator:
             raise FairnessError("all rows to recalibrate on have the same label")
         return Recalibration(
             {
-                name: ProbabilityCalibrator.fit(values[mine], labels[mine])
-                for name, mine in _large(names)
-                if len(np.unique(labels[mine])) == 2
+                name: ProbabilityCalibrator.fit(values[is_member], labels[is_member])
+                for name, is_member in _large(names)
+                if len(np.unique(labels[is_member])) == 2
             },
             ProbabilityCalibrator.fit(values, labels),
         )
