@@ -6,7 +6,7 @@ A step of a batch replaces what it had written, in one transaction with its entr
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -20,29 +20,6 @@ from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse, put
 
 
-@dataclass(frozen=True)
-class Failure:
-    """An item that could not be worked on, for ops.dead_letters.
-
-    Attributes:
-        item: such as ``thread 12``.
-        error_type, reason: what went wrong, and in words.
-        action: what was done about it in the end.
-        is_final: trying again would not help; else the step stays ``partial`` and is tried again.
-        repo, endpoint, status, tries: where it belongs, what was asked, the last HTTP status, and how often.
-    """
-
-    item: str
-    error_type: str
-    reason: str
-    action: str
-    is_final: bool = False
-    repo: str | None = None
-    endpoint: str | None = None
-    status: int | None = None
-    tries: int = 1
-
-
 @dataclass
 class Done:
     """What a step found.
@@ -50,13 +27,13 @@ class Done:
     Attributes:
         rows: for ``critique.STEP``, but for its batch.
         counts: by reason or kind.
-        failures: items without a result, or with less of one.
+        failures: items without a result, or with less of one; if one is not final, the step stays ``partial``.
         figures: of what it cost.
     """
 
     rows: pl.DataFrame
     counts: Mapping[str, int]
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[DeadLetter] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
 
 
@@ -152,12 +129,13 @@ def step(
         connection.execute(sql_sections(f"critique/{name}")["forget"], {"batch": batch})
         put(connection, f"critique.{name}", done.rows, {"batch": batch})
         connection.execute(sections["forget_dead_letters"], {"prefix": _prefix(batch, name)})
-        dead_letters.insert(connection, "critique", [_letter(batch, name, failure) for failure in done.failures])
+        letters = [replace(failure, item=_prefix(batch, name) + failure.item) for failure in done.failures]
+        dead_letters.insert(connection, "critique", letters)
         _log(connection, entry)
     return _result(entry)
 
 
-def _in_words(failures: Sequence[Failure], still_open: int) -> str | None:
+def _in_words(failures: Sequence[DeadLetter], still_open: int) -> str | None:
     if not failures:
         return None
     retried = f", {still_open} of which will be tried again" if still_open else ""
@@ -167,20 +145,6 @@ def _in_words(failures: Sequence[Failure], still_open: int) -> str | None:
 def _result(entry: Mapping[str, Any], *, was_done: bool = False) -> Result:
     counts, figures = json.loads(entry["counts"]), json.loads(entry["figures"])
     return Result(entry["rows"], entry["failures"], entry["error"], counts, figures, was_done)
-
-
-def _letter(batch: str, name: str, failure: Failure) -> DeadLetter:
-    return DeadLetter(
-        now_utc().date(),
-        _prefix(batch, name) + failure.item,
-        failure.error_type,
-        failure.reason,
-        repo=failure.repo,
-        endpoint=failure.endpoint,
-        status=failure.status,
-        tries=failure.tries,
-        action=failure.action,
-    )
 
 
 def _prefix(batch: str, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from qc_assets.critique.batches import Failure
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, SourceError
 from qc_assets.settings import Settings
 from qc_assets.sources.github.access import GitHubAccess
@@ -18,6 +18,7 @@ from qc_assets.sources.github.client import Client
 from qc_assets.sources.registry import open_source
 from qc_assets.sources.source import Truthful
 from qc_assets.sqlite_files import sqlite_transaction
+from qc_assets.store.dead_letters import DeadLetter
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS diffs (
@@ -36,23 +37,26 @@ class Pull:
     updated_at: datetime | None
 
 
-def unread(pull: Pull, error_type: str, reason: str, *, is_final: bool = True, **request: Any) -> Failure:
+def unread(pull: Pull, error_type: str, reason: str, *, is_final: bool = True, **request: Any) -> DeadLetter:
     """What to write down of a pull request whose last change is not known.
 
     Args:
         pull: of which.
-        error_type, reason, is_final: as in `Failure`.
+        error_type, reason, is_final: as in `DeadLetter`.
         request: endpoint, status and tries, if somebody was asked.
     """
     action = "kept; whether the line changed is not known" + ("" if is_final else "; it will be asked again")
     item = f"diff of {pull.repo}#{pull.number}"
-    return Failure(item, error_type, reason, action, is_final=is_final, repo=pull.repo, **request)
+    request = {"tries": 1} | request
+    return DeadLetter(
+        now_utc().date(), item, error_type, reason, action=action, is_final=is_final, repo=pull.repo, **request
+    )
 
 
 class FinalDiffError(QcError):
     """A change that could not be read; `failure` is what to write down."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: DeadLetter) -> None:
         super().__init__(failure.reason)
         self.failure = failure
 

@@ -5,13 +5,14 @@ from collections import Counter
 
 import polars as pl
 
-from qc_assets.critique.batches import Done, Failure, Result, comments, step
+from qc_assets.critique.batches import Done, Result, comments, step
 from qc_assets.critique.filter import CommentFilter
 from qc_assets.critique.final_diffs import FinalDiffError, FinalDiffs, Pull, unread
 from qc_assets.critique.hunks import DiffError, FinalChange, hunk
 from qc_assets.critique.summarize import Method, summaries
 from qc_assets.critique.threads import threads
 from qc_assets.settings import Settings
+from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.warehouse import Warehouse
 
 _DIFFS_VERSION = 1  # raise it when other code would be shown
@@ -59,7 +60,7 @@ def diffs_batch(
     sizes = {"most_lines": settings.critique_lines, "most_characters": settings.critique_characters}
 
     def work() -> Done:
-        failures: list[Failure] = []
+        failures: list[DeadLetter] = []
 
         @functools.cache
         def final(pull: Pull) -> FinalChange | None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from qc_assets.critique.batches import Done, Failure
+from qc_assets.clock import now_utc
+from qc_assets.critique.batches import Done
 from qc_assets.critique.extractive import Extractive
 from qc_assets.critique.language_model import LanguageModel, SummaryAttempt
 from qc_assets.critique.threads import Thread
 from qc_assets.settings import Settings
+from qc_assets.store.dead_letters import DeadLetter
 
 Method = Extractive | LanguageModel
 
@@ -49,11 +51,12 @@ def summaries(threads: Sequence[Thread], summarizer: Method, repos: Mapping[int,
     schema: dict[str, Any] = dict.fromkeys(("thread_id", "repo_id", "number", "comments"), pl.Int64)
     schema |= dict.fromkeys(("content_hash", "summary", "outcome", "method", "error"), pl.String)
     failures = [
-        Failure(
+        DeadLetter(
+            now_utc().date(),
             f"thread {thread.thread_id}",
             result.error_type,
             result.error,
-            "left without a summary" + ("" if result.is_final else "; it will be asked for again"),
+            action="left without a summary" + ("" if result.is_final else "; it will be asked for again"),
             is_final=result.is_final,
             repo=repos.get(thread.repo_id),
             endpoint=summarizer.base_url if isinstance(summarizer, LanguageModel) else None,

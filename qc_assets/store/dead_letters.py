@@ -12,12 +12,14 @@ from qc_assets.clock import now_utc
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """Something that could not be read, and where it came from.
+    """Something that could not be read or worked on, and where it came from: the one type for that, in all parts.
 
     Attributes:
         partition_date, repo, item, line: where it belongs and what it is.
         error_type, reason, excerpt, endpoint, status, tries: what went wrong, with what was asked, and how often.
         action: what was done about it in the end.
+        repo_id: of a repository whose name is looked up before the letter is written down; not written down itself.
+        is_final: trying again would not help; not written down, as `action` says it in words.
     """
 
     partition_date: date
@@ -31,6 +33,8 @@ class DeadLetter:
     status: int | None = None
     tries: int | None = None
     action: str = "left out"
+    repo_id: int | None = None
+    is_final: bool = True
 
 
 _SCHEMA = {
@@ -58,7 +62,8 @@ def insert(connection: duckdb.DuckDBPyConnection, source: str, letters: Sequence
     """
     if not letters:
         return
-    connection.register("letters", pl.DataFrame([vars(letter) for letter in letters], schema=_SCHEMA).to_arrow())
+    rows = [{name: getattr(letter, name) for name in _SCHEMA} for letter in letters]
+    connection.register("letters", pl.DataFrame(rows, schema=_SCHEMA).to_arrow())
     connection.execute(
         "INSERT INTO ops.dead_letters BY NAME "
         "SELECT $1 AS source, letters.*, $2::TIMESTAMP AS recorded_at FROM letters",

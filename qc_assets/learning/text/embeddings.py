@@ -105,11 +105,20 @@ class Encoder:
         return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
 
+def multiplies_bfloat16(device: str) -> bool:
+    """Whether the hardware multiplies bfloat16 itself: a processor without matrix units emulates it, several times
+    slower than float32.
+    """
+    import torch
+
+    return device.startswith("cuda") or torch.cpu._is_amx_tile_supported()
+
+
 def _fast_type(torch: Any, device: str) -> Any:
     """A shorter number type where the hardware multiplies it faster; cosines to the long one stay above 0.999."""
     if device.startswith("cuda"):
         return torch.float16
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else None
+    return torch.bfloat16 if multiplies_bfloat16("cpu") else None
 
 
 class CachedEncoder:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qc_assets.learning.spec import Parameters
-from qc_assets.learning.text.embeddings import cached_encoder, encoder_folder
+from qc_assets.learning.text.embeddings import cached_encoder, encoder_folder, multiplies_bfloat16
 from qc_assets.learning.text.text_estimators import LinearTextEstimator
 
 _HEAD_RATE = 1e-3
@@ -90,7 +90,7 @@ class FineTunedEstimator:
         for _ in range(epochs):
             for rows in _batches(texts, size, rng):
                 inputs = self._tokens([texts[row] for row in rows], device)
-                with torch.autocast(device, dtype=torch.bfloat16):
+                with torch.autocast(device, dtype=torch.bfloat16, enabled=multiplies_bfloat16(device)):
                     logits = self.network(**inputs)
                 weight = torch.tensor(weights[rows], device=device, dtype=torch.float32)
                 losses = loss_of(logits.float(), torch.tensor(y[rows], device=device))

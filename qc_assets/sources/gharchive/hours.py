@@ -19,6 +19,7 @@ from tenacity import (
 )
 
 from qc_assets.errors import SourceError
+from qc_assets.store.dead_letters import DeadLetter
 
 _CHUNK = 1 << 22
 _LETTERS_PER_FILE = 100
@@ -27,16 +28,6 @@ _DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, cast(type
 
 class _BrokenOffError(Exception):
     """The server closed the connection before the whole file had come."""
-
-
-@dataclass(frozen=True)
-class Damage:
-    """What is wrong with (a line of) a file."""
-
-    error_type: str
-    reason: str
-    line: int | None = None
-    excerpt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class HourFile:
     name: str
     path: Path | None
     lines: int = 0
-    damage: Damage | None = None
+    damage: DeadLetter | None = None
 
 
 def hour_names(day: date) -> list[str]:
@@ -79,7 +70,7 @@ def verify(path: Path, folder: Path) -> HourFile:
         return _salvage(path, folder, error)
     lines += last != b"\n"
     if lines == 0:
-        return HourFile(path.name, None, damage=Damage("empty_file", "the file holds no events"))
+        return HourFile(path.name, None, damage=_letter(path.name, "empty_file", "the file holds no events"))
     return HourFile(path.name, path, lines)
 
 
@@ -91,7 +82,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def _salvage(path: Path, folder: Path, error: BaseException) -> HourFile:
     if path.stat().st_size == 0:
-        return HourFile(path.name, None, damage=Damage("empty_file", "the file has no bytes"))
+        return HourFile(path.name, None, damage=_letter(path.name, "empty_file", "the file has no bytes"))
     saved = folder / path.name.removesuffix(".gz")
     rest, lines = b"", 0
     with saved.open("wb") as target, path.open("rb") as source:
@@ -105,15 +96,16 @@ def _salvage(path: Path, folder: Path, error: BaseException) -> HourFile:
             error = first
     if lines == 0:
         start = path.read_bytes()[:200].decode("utf-8", "replace")
-        return HourFile(path.name, None, damage=Damage("not_gzip", f"not a gzip file: {error}", 1, start))
-    damage = Damage("truncated_file", f"the file breaks off: {error}", lines + 1, rest[:200].decode("utf-8", "replace"))
+        return HourFile(path.name, None, damage=_letter(path.name, "not_gzip", f"not a gzip file: {error}", 1, start))
+    excerpt = rest[:200].decode("utf-8", "replace")
+    damage = _letter(path.name, "truncated_file", f"the file breaks off: {error}", lines + 1, excerpt)
     return HourFile(path.name, saved, lines, damage)
 
 
-def bad_lines(file: HourFile) -> list[Damage]:
+def bad_lines(file: HourFile) -> list[DeadLetter]:
     """Find the lines that are not JSON objects with a type, slowly; at most 100 of them, then a summary."""
     assert file.path is not None
-    damages: list[Damage] = []
+    letters: list[DeadLetter] = []
     count = 0
     opener = igzip.open if file.path.suffix == ".gz" else open
     with opener(file.path, "rb") as stream:
@@ -122,12 +114,11 @@ def bad_lines(file: HourFile) -> list[Damage]:
             if reason is not None:
                 count += 1
                 if count <= _LETTERS_PER_FILE:
-                    damages.append(
-                        Damage("malformed_line", reason, number, line[:200].decode("utf-8", "replace").strip())
-                    )
+                    excerpt = line[:200].decode("utf-8", "replace").strip()
+                    letters.append(_letter(file.name, "malformed_line", reason, number, excerpt))
     if count > _LETTERS_PER_FILE:
-        damages.append(Damage("malformed_line", f"and {count - _LETTERS_PER_FILE} more lines of this file"))
-    return damages
+        letters.append(_letter(file.name, "malformed_line", f"and {count - _LETTERS_PER_FILE} more lines of this file"))
+    return letters
 
 
 def _why_bad(line: bytes) -> str | None:
@@ -215,4 +206,9 @@ class Downloader:
 
 def missing(name: str) -> HourFile:
     """An hour that neither the folder nor the server has."""
-    return HourFile(name, None, damage=Damage("missing_hour", "no such file; the hour is a known gap"))
+    return HourFile(name, None, damage=_letter(name, "missing_hour", "no such file; the hour is a known gap"))
+
+
+def _letter(name: str, error_type: str, reason: str, line: int | None = None, excerpt: str | None = None) -> DeadLetter:
+    """What is wrong with (a line of) a file; its name begins with the day that it belongs to."""
+    return DeadLetter(date.fromisoformat(name[:10]), name, error_type, reason, line, excerpt)

@@ -88,7 +88,7 @@ class GHArchiveSource:
         with ThreadPoolExecutor(4) as pool:
             files = list(pool.map(lambda name: self._hour(name, work), hours.hour_names(day)))
         readable = [file for file in files if file.path is not None]
-        letters = [_letter(day, file.name, file.damage) for file in files if file.damage is not None]
+        letters = [file.damage for file in files if file.damage is not None]
         staged: dict[str, list[Path]] = {}
         bad = sum(file.damage.error_type == "truncated_file" for file in files if file.damage is not None)
         if readable:
@@ -188,20 +188,16 @@ class GHArchiveSource:
         total = 0
         for path, count in connection.execute(sections["bad_lines"], everything).fetchall():
             file = by_path[path]
-            damages = hours.bad_lines(file)
+            of_file = hours.bad_lines(file)
             total += count
-            letters += [_letter(day, file.name, damage) for damage in damages]
-            if count > len(damages) and len(damages) < 100:
-                reason = f"{count - len(damages)} lines are JSON but no event that can be typed"
+            letters += of_file
+            if count > len(of_file) and len(of_file) < 100:
+                reason = f"{count - len(of_file)} lines are JSON but no event that can be typed"
                 letters.append(DeadLetter(day, file.name, "malformed_line", reason))
         for path, event, kind in connection.execute(sections["no_repository"], everything).fetchall():
             reason = f"event {event} ({kind}) names no repository"
             letters.append(DeadLetter(day, by_path[path].name, "no_repository", reason))
         return letters, total
-
-
-def _letter(day: date, name: str, damage: hours.Damage) -> DeadLetter:
-    return DeadLetter(day, name, damage.error_type, damage.reason, damage.line, damage.excerpt)
 
 
 def _gap_sentence(day: date, gaps: Sequence[str]) -> str:

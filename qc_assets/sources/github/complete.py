@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qc_assets.clock import parse_instant
 from qc_assets.sources.github.answers import Kind
 from qc_assets.sources.github.client import Client, RequestError
 from qc_assets.sources.github.query import Part
+from qc_assets.store.dead_letters import DeadLetter
 
 CONNECTIONS = {
     "PullRequest": ("labels", "commits", "reviews", "reviewThreads", "comments", "timelineItems"),
@@ -22,16 +24,6 @@ _PAGE = 100
 _PAGE_OF = {"reviewThreads": 60}
 
 Item = dict[str, Any]
-
-
-@dataclass
-class Loss:
-    """A connection of an item that could not be read to its end."""
-
-    item: Item
-    connection: str
-    error: RequestError | None
-    reason: str
 
 
 @dataclass
@@ -71,7 +63,7 @@ class _Task:
         return moved or len(connection["nodes"]) > before
 
 
-def complete(client: Client, items: Sequence[Item], save: Callable[[Sequence[Item]], None]) -> list[Loss]:
+def complete(client: Client, items: Sequence[Item], save: Callable[[Sequence[Item]], None]) -> list[DeadLetter]:
     """Fetch all that `items` lack, into them.
 
     Args:
@@ -82,7 +74,7 @@ def complete(client: Client, items: Sequence[Item], save: Callable[[Sequence[Ite
     Returns:
         What could not be completed. The item's ``lost`` names the connections.
     """
-    losses: list[Loss] = []
+    letters: list[DeadLetter] = []
     scheduled: set[str] = set()  # threads whose comments are on their way
     tasks = [task for item in items for task in _tasks(item, scheduled)]
     width = _PER_REQUEST
@@ -97,18 +89,18 @@ def complete(client: Client, items: Sequence[Item], save: Callable[[Sequence[Ite
                 width = max(1, len(batch) // 2)
                 tasks = batch + tasks
             else:
-                tasks = _smaller(batch[0], error, losses) + tasks
+                tasks = _smaller(batch[0], error, letters) + tasks
             continue
         width = min(_PER_REQUEST, width + 1)
         for task, data in zip(batch, reply.data, strict=True):
             page = (data or {}).get(task.connection)
             task.tries += 1
             if page is None or not task.take(page):
-                _lose(task, losses, "GitHub gives no further page of it")
+                _lose(task, letters, "GitHub gives no further page of it")
             else:
-                tasks += _next(task, losses, scheduled)
+                tasks += _next(task, letters, scheduled)
         save(list({id(task.item): task.item for task in batch}.values()))
-    return losses
+    return letters
 
 
 def _tasks(item: Item, scheduled: set[str]) -> Iterator[_Task]:
@@ -143,7 +135,7 @@ def _expected(page: dict[str, Any], connection: str) -> int:
     return min(counts) if connection == "timelineItems" else int(counts[0])
 
 
-def _next(task: _Task, losses: list[Loss], scheduled: set[str]) -> list[_Task]:
+def _next(task: _Task, letters: list[DeadLetter], scheduled: set[str]) -> list[_Task]:
     """What is still to be done for the task's connection."""
     connection = task.holder[task.connection]
     more: list[_Task] = []
@@ -160,25 +152,41 @@ def _next(task: _Task, losses: list[Loss], scheduled: set[str]) -> list[_Task]:
         task.again = True
         return [task, *more]
     have = len(connection["nodes"])
-    _lose(task, losses, f"GitHub counts {connection['totalCount']}, and gives {have}")
+    _lose(task, letters, f"GitHub counts {connection['totalCount']}, and gives {have}")
     return more
 
 
-def _smaller(task: _Task, error: RequestError, losses: list[Loss]) -> list[_Task]:
+def _smaller(task: _Task, error: RequestError, letters: list[DeadLetter]) -> list[_Task]:
     first = int(task.part().variables["first"])
     task.error = error
     task.tries += 1
     if error.kind is Kind.REFUSED or first <= 1:
-        _lose(task, losses, str(error))
+        _lose(task, letters, str(error))
         return []
     task.first = max(1, first // 2)
     return [task]
 
 
-def _lose(task: _Task, losses: list[Loss], reason: str) -> None:
+def _lose(task: _Task, letters: list[DeadLetter], reason: str) -> None:
     lost = task.item.setdefault("lost", [])
     if task.operation not in lost:
         lost.append(task.operation)
     if task.holder.get(task.connection) is None:
         task.holder[task.connection] = {"totalCount": None, "nodes": [], "pageInfo": {"hasNextPage": False}}
-    losses.append(Loss(task.item, task.operation, task.error, reason))
+    letters.append(_letter(task, reason))
+
+
+def _letter(task: _Task, reason: str) -> DeadLetter:
+    """A connection that could not be read to its end."""
+    item, error = task.item, task.error
+    return DeadLetter(
+        partition_date=parse_instant(item["updatedAt"]).date(),
+        item=f"{item['repository']['nameWithOwner']}#{item['number']} {task.operation}",
+        error_type=str(error.kind) if error else "incomplete",
+        reason=reason,
+        action="kept without it",
+        endpoint=error.endpoint if error else None,
+        status=error.status if error else None,
+        tries=error.tries if error else None,
+        repo_id=item["repository"]["databaseId"],
+    )

@@ -8,9 +8,10 @@ from typing import Any
 from qc_assets.clock import Clock, parse_instant
 from qc_assets.sources.github.answers import Answer, Kind
 from qc_assets.sources.github.client import Client, RequestError
-from qc_assets.sources.github.complete import Item, Loss, complete
+from qc_assets.sources.github.complete import Item, complete
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.state import State, UnitSteps
+from qc_assets.store.dead_letters import DeadLetter
 
 CLEAN_PAGES_TO_GROW = 20
 _OPERATIONS = {"pr": "pull_requests", "issue": "issues"}
@@ -48,33 +49,12 @@ def updated(start: datetime, end: datetime) -> str:
     return f"updated:{start:%Y-%m-%dT%H:%M:%SZ}..{end:%Y-%m-%dT%H:%M:%SZ}"
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """Something that could not be read: a pull request, an issue, or a part of one.
-
-    Attributes:
-        repo_id, day, item: where it belongs and what it is.
-        error_type, reason, endpoint, status, tries: what went wrong.
-        action: what was done about it in the end.
-    """
-
-    repo_id: int
-    day: date
-    item: str
-    error_type: str
-    reason: str
-    action: str
-    endpoint: str | None = None
-    status: int | None = None
-    tries: int | None = None
-
-
 @dataclass
 class Harvest:
     """What a unit gave: whole items by repository id and number, each with the instant of its reading."""
 
     items: dict[tuple[int, int], tuple[Item, datetime]] = field(default_factory=dict)
-    troubles: list[Trouble] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     short: int = 0  # items that the search counts and that could neither be read nor named
 
 
@@ -215,16 +195,18 @@ class Reader:
         for item in step["items"]:
             harvest.items[item["repository"]["databaseId"], item["number"]] = (item, at)
         for poison in step.get("poison", ()):
-            harvest.troubles.append(Trouble(**(poison | {"day": date.fromisoformat(poison["day"])})))
+            harvest.dead_letters.append(_from_document(poison))
         self.read(len(fresh))
 
     def _reconcile(self, unit: Unit, harvest: Harvest, count: int, moved: bool, memory: UnitSteps) -> None:
         """Fetch what the pages lack: items slip between two pages when others leave the window meanwhile."""
         for _ in range(_ROUNDS):
-            if not moved and len(harvest.items) + len(harvest.troubles) >= count:
+            if not moved and len(harvest.items) + len(harvest.dead_letters) >= count:
                 return
             listed, count, stable = self._list(unit)
-            known = {item["id"] for item, _ in harvest.items.values()} | {trouble.item for trouble in harvest.troubles}
+            known = {item["id"] for item, _ in harvest.items.values()} | {
+                letter.item for letter in harvest.dead_letters
+            }
             missing = {node["id"]: node for node in listed.values() if node["id"] not in known}
             for part, item in self.whole([Part("whole", {"id": node}) for node in missing]):
                 step: dict[str, Any] = {"items": [item] if item else [], "at": self._at()}
@@ -233,7 +215,7 @@ class Reader:
                 self._take(harvest, step)
                 memory.add(step)
             moved = not stable
-        harvest.short = max(0, count - len(harvest.items) - len(harvest.troubles))
+        harvest.short = max(0, count - len(harvest.items) - len(harvest.dead_letters))
 
     def _list(self, unit: Unit) -> tuple[dict[str, Any], int, bool]:
         """Ids of what the search finds, how many it counts, and whether the two agree throughout."""
@@ -251,26 +233,10 @@ class Reader:
         def save(changed: Sequence[Item]) -> None:
             memory.add({"items": list(changed), "at": self._at()})
 
-        harvest.troubles += [lost(loss) for loss in complete(self.client, items, save)]
+        harvest.dead_letters += complete(self.client, items, save)
 
     def _at(self) -> str:
         return self.clock.now().isoformat()
-
-
-def lost(loss: Loss) -> Trouble:
-    """A connection that could not be read, for the dead letters."""
-    item, error = loss.item, loss.error
-    return Trouble(
-        repo_id=item["repository"]["databaseId"],
-        day=parse_instant(item["updatedAt"]).date(),
-        item=f"{item['repository']['nameWithOwner']}#{item['number']} {loss.connection}",
-        error_type=str(error.kind) if error else "incomplete",
-        reason=loss.reason,
-        action="kept without it",
-        endpoint=error.endpoint if error else None,
-        status=error.status if error else None,
-        tries=error.tries if error else None,
-    )
 
 
 def _after(page: Mapping[str, Any], cursor: str | None, hurt: bool = False) -> dict[str, Any]:
@@ -282,6 +248,7 @@ def _after(page: Mapping[str, Any], cursor: str | None, hurt: bool = False) -> d
 
 
 def _poison(node: Mapping[str, Any], error: RequestError | None) -> dict[str, Any]:
+    """An item that cannot be read, as the state keeps it."""
     return {
         "repo_id": node["repository"]["databaseId"],
         "day": parse_instant(node["updatedAt"]).date().isoformat(),
@@ -293,3 +260,8 @@ def _poison(node: Mapping[str, Any], error: RequestError | None) -> dict[str, An
         "status": error.status if error else 200,
         "tries": error.tries if error else 1,
     }
+
+
+def _from_document(poison: Mapping[str, Any]) -> DeadLetter:
+    about = {name: value for name, value in poison.items() if name != "day"}
+    return DeadLetter(partition_date=date.fromisoformat(poison["day"]), **about)

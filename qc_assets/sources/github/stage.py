@@ -12,7 +12,7 @@ from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.answers import Answer, Kind
 from qc_assets.sources.github.client import Client, RequestCost, RequestError
 from qc_assets.sources.github.plan import Package, Wish, from_document, look, packages, to_document
-from qc_assets.sources.github.reader import Harvest, Reader, Trouble, Unit
+from qc_assets.sources.github.reader import Harvest, Reader, Unit
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.state import State
 from qc_assets.sources.source import Batch
@@ -55,7 +55,7 @@ class Stage:
         self.folder = folder
         self.meter = meter
         self.reader = Reader(self.client, self.state, self.clock, page=page, read=meter.read)
-        self.reasons: dict[str, Trouble] = {}
+        self.reasons: dict[str, DeadLetter] = {}
         self.last_failure = self.clock.now()
         self._settled = RequestCost()
 
@@ -98,7 +98,7 @@ class Stage:
     def failure(self, wish: Wish) -> Batch:
         """What is recorded of a repository that could not be read."""
         why = self.reasons[wish.repo]
-        letters = [_letter(replace(why, day=day), wish.repo) for day in wish.days]
+        letters = [replace(why, partition_date=day, repo=wish.repo) for day in wish.days]
         return Batch(
             days=wish.days,
             tables={},
@@ -158,7 +158,7 @@ class Stage:
     def _harvest(self, plan: str, unit: Unit) -> Harvest:
         """Read a unit. A search finds nothing under the old name of a repository that was renamed meanwhile."""
         harvest = self.reader.harvest(plan, unit)
-        if len(harvest.items) + len(harvest.troubles) >= unit.expected:
+        if len(harvest.items) + len(harvest.dead_letters) >= unit.expected:
             return harvest
         names = dict(unit.repos)
         for old, repo, reason in look(self.client, list(unit.repos.values())):
@@ -189,7 +189,12 @@ class Stage:
         of_tables = {table: records for table, records in rows.items() if table in self.tables}
         files = raw_rows.write(of_tables, self.folder, name)
         names = {repo["databaseId"]: name_asked_for for name_asked_for, repo in package.repos.items()}
-        letters = [_letter(t, names[t.repo_id]) for harvest in harvests for t in harvest.troubles if t.day in days]
+        letters = [
+            replace(letter, repo=names[letter.repo_id])
+            for harvest in harvests
+            for letter in harvest.dead_letters
+            if letter.repo_id is not None and letter.partition_date in days
+        ]
         short = sum(harvest.short for harvest in harvests)
         young = any(_end(day) + _SETTLED > now for day in package.days)
         problem = None
@@ -220,21 +225,22 @@ class Stage:
 
     def _failed(self, wish: Wish, error: RequestError) -> None:
         self.last_failure = self.clock.now()
-        self.reasons[wish.repo] = Trouble(
-            0,
+        self.reasons[wish.repo] = DeadLetter(
             wish.days[0],
             wish.repo,
             str(error.kind),
             str(error),
-            "skipped after a second try",
-            error.endpoint,
-            error.status,
-            error.tries,
+            endpoint=error.endpoint,
+            status=error.status,
+            tries=error.tries,
+            action="skipped after a second try",
         )
         self.meter.note(f"{wish.repo} failed: {error}")
 
     def _gone(self, name: str, reason: str) -> None:
-        self.reasons[name] = Trouble(0, date.min, name, "gone", reason, "skipped", "graphql repository", 200, 1)
+        self.reasons[name] = DeadLetter(
+            date.min, name, "gone", reason, endpoint="graphql repository", status=200, tries=1, action="skipped"
+        )
 
 
 def _only(package: Package, name: str) -> Package:
@@ -243,20 +249,6 @@ def _only(package: Package, name: str) -> Package:
     number = repo["databaseId"]
     units = tuple(replace(u, repos={number: u.repos[number]}) for u in package.units if number in u.repos)
     return Package({name: repo}, package.days, units)
-
-
-def _letter(trouble: Trouble, repo: str) -> DeadLetter:
-    return DeadLetter(
-        partition_date=trouble.day,
-        item=trouble.item,
-        error_type=trouble.error_type,
-        reason=trouble.reason,
-        repo=repo,
-        endpoint=trouble.endpoint,
-        status=trouble.status,
-        tries=trouble.tries,
-        action=trouble.action,
-    )
 
 
 def _end(day: date) -> datetime:
