@@ -25,6 +25,11 @@ def sql_root() -> Path:
     return packaged if packaged.is_dir() else PACKAGE.parent / "warehouse"
 
 
+def dagster_config(name: str) -> Path:
+    """`dagster.yaml` or `workspace.yaml`: at the top of a checkout; the wheel carries them in the package."""
+    return (checkout() or PACKAGE / "_dagster") / name
+
+
 def default_home() -> Path:
     """QC_HOME if nobody says another: `.qc` in a checkout, else the user's folder for data of programs."""
     folder = checkout()

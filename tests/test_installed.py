@@ -98,6 +98,7 @@ def test_the_wheel_carries_all_that_is_no_python(environment: Path, run: Run) ->
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout.splitlines()  # fmt: skip
     expected = {name.removeprefix("qc_assets/").replace("warehouse/", "_warehouse/", 1) for name in tracked}
+    expected |= {"_dagster/dagster.yaml", "_dagster/workspace.yaml"}
     assert {name for name in expected if not name.endswith(".py")} - packed == set()
     assert {name for name in packed if name.startswith("_warehouse") and not name.endswith(".sql")} == set()
     shown = run("python", "-c", "import qc_assets; print(qc_assets.__file__, qc_assets.__version__)")

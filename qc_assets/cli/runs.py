@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qc_assets.errors import QcError
 from qc_assets.files import write_whole
-from qc_assets.places import PACKAGE, settings_file
+from qc_assets.places import dagster_config, settings_file
 from qc_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ class JobResult:
 
 
 def dagster_home(settings: Settings) -> Path:
-    """QC_HOME/dagster, with the package's dagster.yaml linked into it."""
+    """QC_HOME/dagster, with our dagster.yaml linked into it."""
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    link, target = home / "dagster.yaml", PACKAGE / "dagster.yaml"
+    link, target = home / "dagster.yaml", dagster_config("dagster.yaml")
     if not link.is_symlink() or link.readlink() != target:
         with suppress(FileNotFoundError):
             link.unlink()

@@ -13,7 +13,7 @@ import httpx
 from qc_assets.cli.doctor import port_is_free, tail
 from qc_assets.cli.runs import dagster_home
 from qc_assets.errors import QcError
-from qc_assets.places import PACKAGE
+from qc_assets.places import dagster_config
 from qc_assets.settings import Settings
 
 _START_TIMEOUT_S = 120
@@ -63,7 +63,7 @@ class Services:
             ],
             "dagster": [
                 python, "-m", "dagster", "dev", "--host", host, "--port", str(s.dagster_port),
-                "-w", str(PACKAGE / "workspace.yaml"),
+                "-w", str(dagster_config("workspace.yaml")),
             ],
             "api": [python, "-m", "qc_assets.cli", "serve"],
         }  # fmt: skip

@@ -23,7 +23,7 @@ from qc_assets.assets.model_versions import SPECS, training_config
 from qc_assets.cli.runs import RunFailedError, dagster_home, open_instance, run_job
 from qc_assets.definitions import build_definitions
 from qc_assets.learning.promotion import gate_names
-from qc_assets.places import PACKAGE
+from qc_assets.places import dagster_config
 from qc_assets.settings import Settings
 from qc_assets.store.schema import RAW_TABLES
 from qc_assets.store.warehouse import Warehouse
@@ -322,7 +322,7 @@ def test_dagster_accepts_the_checkout(make_settings: Any, tmp_path: Path) -> Non
     dagster = Path(sys.executable).with_name("dagster")
     home = dagster_home(make_settings())
     done = subprocess.run(
-        [dagster, "definitions", "validate", "-w", PACKAGE / "workspace.yaml"],
+        [dagster, "definitions", "validate", "-w", dagster_config("workspace.yaml")],
         env=os.environ | {"DAGSTER_HOME": str(home)},
         cwd=tmp_path,
         capture_output=True,
