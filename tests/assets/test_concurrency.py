@@ -60,7 +60,9 @@ def test_60_partitions_by_8_parallel_runs_while_another_process_reads(tmp_path: 
     try:
         with ProcessPoolExecutor(8, mp_context=spawn) as pool:
             # Three days a run: what Dagster does for a run takes longer than loading a day.
-            run_ids = list(pool.map(materialize, [tmp_path] * 20, [days[start : start + 3] for start in range(0, 60, 3)]))
+            run_ids = list(
+                pool.map(materialize, [tmp_path] * 20, [days[start : start + 3] for start in range(0, 60, 3)])
+            )
     finally:
         stop.set()
     reads, trouble = answers.get(timeout=60)
