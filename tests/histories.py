@@ -9,7 +9,8 @@ import polars as pl
 from hypothesis import strategies as st
 
 from qc_assets.settings import load_settings
-from qc_assets.store.schema import RAW_TABLES, create_tables, sql_sections
+from qc_assets.store.migrations import bring_up_to_date
+from qc_assets.store.schema import RAW_TABLES, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 START = datetime(2024, 3, 1)
@@ -112,7 +113,7 @@ def cover(connection: duckdb.DuckDBPyConnection, days: int = 400) -> None:
 def memory(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
     """An in-memory warehouse with every table."""
     connection = warehouse.scratch()
-    create_tables(connection, warehouse.path)
+    bring_up_to_date(connection, warehouse.path)
     cover(connection)
     return connection
 

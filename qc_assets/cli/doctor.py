@@ -42,6 +42,7 @@ def examine() -> list[Finding]:
         _source(settings),
         _disk(settings),
         _lock(settings),
+        *_schema(settings),
         _home(settings),
         *(_port(name, settings.host, port) for name, port in _ports(settings)),
         _token(settings),
@@ -78,13 +79,27 @@ def _disk(settings: Settings) -> Finding:
 def _lock(settings: Settings) -> Finding:
     store = Warehouse(settings.warehouse, staging=settings.staging, lock_timeout_s=2)
     try:
-        with store.read() as connection:
-            row = connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone()
+        store.pending_changes()
     except WarehouseMissingError:
         return Finding("warehouse", True, f"{settings.warehouse} is not there yet; `qc demo` makes it")
     except WarehouseBusyError as error:
         return Finding("warehouse", False, str(error), "close the program that holds it, or wait for the run to end")
-    return Finding("warehouse", True, f"{settings.warehouse}, {row[0] if row else 0} tables, not locked")
+    except QcError as error:
+        return Finding("warehouse", False, str(error), "see the message")
+    return Finding("warehouse", True, f"{settings.warehouse}, not locked")
+
+
+def _schema(settings: Settings) -> list[Finding]:
+    """What a migration would do, if the warehouse is there and can be opened."""
+    store = Warehouse(settings.warehouse, staging=settings.staging, lock_timeout_s=2)
+    try:
+        changes = store.pending_changes()
+    except QcError:
+        return []  # said by the look at the lock
+    if changes:
+        mend = "run `qc migrate`, or let the next run do it; a copy is put beside the file first"
+        return [Finding("schema", False, f"made by an older version; pending: {', '.join(changes)}", mend)]
+    return [Finding("schema", True, "of this version")]
 
 
 def _home(settings: Settings) -> Finding:

@@ -154,6 +154,15 @@ def doctor() -> None:
 
 
 @app.command()
+def migrate() -> None:
+    """Bring the warehouse and MLflow's store of an older version or a moved home up to date, copies first."""
+    from qc_assets.cli.migrate import migrate_all
+
+    rows = [{"what": step.what, "done": step.done, "copy": step.copy} for step in migrate_all(load_settings())]
+    console.emit(rows, console.table("qc migrate", rows))
+
+
+@app.command()
 def export(
     table: Annotated[str, typer.Argument(help="As in raw.pull_requests.")],
     file_format: Annotated[str, typer.Option("--format", help="csv, parquet or jsonl.gz.")] = "csv",

@@ -18,6 +18,7 @@ from qc_assets.files import changed_when
 from qc_assets.learning.bundle import Bundle, answers_for_mlflow
 from qc_assets.learning.trained import Trained
 from qc_assets.registry import tracking
+from qc_assets.registry.artifact_paths import follow_move
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -42,12 +43,17 @@ class Registry:
     def __init__(self, tracking_uri: str, artifact_root: Path) -> None:
         self.tracking_uri = tracking_uri
         self.artifact_root = artifact_root
+        self._is_in_place = False
 
     def _client(self) -> Any:
         import mlflow
 
         if self.tracking_uri.startswith("sqlite:///"):
-            Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            database = Path(self.tracking_uri.removeprefix("sqlite:///"))
+            database.parent.mkdir(parents=True, exist_ok=True)
+            if not self._is_in_place:
+                follow_move(database, self.artifact_root)
+                self._is_in_place = True
         mlflow.set_tracking_uri(self.tracking_uri)
         return mlflow.MlflowClient(self.tracking_uri)
 

@@ -12,7 +12,8 @@ from qc_assets.serving.predictions import ask_champion, instant, journal_documen
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import Instant, P0Answer, p0_fields
 from qc_assets.serving.service import Serving
-from qc_assets.store.schema import create_tables, sql_sections
+from qc_assets.store.migrations import bring_up_to_date
+from qc_assets.store.schema import sql_sections
 
 _SQL = "features/webhook"
 EVENTS = ("pull_request", "pull_request_review")
@@ -102,7 +103,7 @@ class Webhook:
     def __init__(self, serving: Serving) -> None:
         self.serving = serving
         self._connection = serving.store.scratch()
-        create_tables(self._connection, serving.store.path)
+        bring_up_to_date(self._connection, serving.store.path)
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:

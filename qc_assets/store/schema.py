@@ -1,11 +1,8 @@
-"""The tables that the SQL files of `warehouse/` declare, and their making."""
+"""The tables that the SQL files of `warehouse/` declare."""
 
-import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import duckdb
 
@@ -125,44 +122,11 @@ def allowed_values(table: str, column: str) -> tuple[str, ...]:
     return tuple(re.findall(r"'([^']*)'", check[1]))
 
 
-def create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Create what is missing; the statements are skipped while their text is the one applied last.
-
-    Args:
-        connection: a transaction on the warehouse.
-        path: the warehouse's file, for the error.
-
-    Raises:
-        QcError: if a table has other columns than its SQL declares.
-    """
+@cache
+def table_statements() -> dict[str, str]:
+    """The declarations of all tables that every warehouse has, by ``schema/table``; the first makes the schemas."""
     files = ["schema", *(f"raw/{table}" for table in RAW_TABLES)]
     folders = ("ops", "ml", "critique")
     files += [f"{folder}/{path.stem}" for folder in folders for path in sorted((sql_root() / folder).glob("*.sql"))]
     files += KEPT_REPORTS
-    statements = {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
-    version = hashlib.sha256("".join(statements.values()).encode()).hexdigest()
-    exists = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone()
-    if exists and connection.execute("SELECT version FROM ops.schema_version").fetchone() == (version,):
-        return
-    for statement in statements.values():
-        connection.execute(statement)
-    for table in RAW_TABLES:
-        connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
-    if exists:
-        _refuse_old_columns(connection, path, [name.replace("/", ".") for name in files[1:]])
-    connection.execute("CREATE OR REPLACE TABLE ops.schema_version AS SELECT $1 AS version", [version])
-
-
-def _refuse_old_columns(connection: duckdb.DuckDBPyConnection, path: Path, tables: Sequence[str]) -> None:
-    for table in tables:
-        declared = {column for column, _, _ in columns(table)}
-        schema, name = table.split(".")
-        present = connection.execute(
-            "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
-            [schema, name],
-        ).fetchall()
-        if declared != {column for (column,) in present}:
-            raise QcError(
-                f"{path} was made by another version of qc-assets ({table} has other columns): "
-                "move it away, or set QC_WAREHOUSE, and backfill again"
-            )
+    return {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}

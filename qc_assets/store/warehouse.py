@@ -5,9 +5,12 @@ Parquet, opens the warehouse, merges in one transaction and closes it; readers o
 with jittered backoff while somebody else has the file.
 """
 
+import glob
 import hashlib
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import uuid
 from collections import defaultdict
@@ -20,9 +23,11 @@ import duckdb
 import polars as pl
 from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.settings import Settings
-from qc_assets.store.schema import columns, create_tables, define_macros, sql_sections
+from qc_assets.store.migrations import bring_up_to_date, changes, pending, refuse_newer, schema_version
+from qc_assets.store.schema import columns, define_macros, sql_sections
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
 # The second and third: another thread of this process has the file open in the other mode, or is closing it.
@@ -101,6 +106,7 @@ class Warehouse:
         self._refuse_if_missing()
         connection = self._open(read_only=True)
         try:
+            self._refuse_unready(schema_version(connection))
             yield connection
         finally:
             connection.close()
@@ -118,13 +124,17 @@ class Warehouse:
         try:
             path = str(self.path).replace("'", "''")
             self._when_free(connection.execute, f"ATTACH '{path}' AS warehouse (READ_ONLY)")
+            self._refuse_unready(schema_version(connection, "warehouse"))
             yield connection
         finally:
             connection.close()
 
     @contextmanager
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open for writing, run the body in one transaction, commit (or roll back on any error), close."""
+        """Open for writing, run the body in one transaction, commit (or roll back on any error), close.
+
+        A file of an older version is migrated first, in the same transaction; a copy of it is put beside it.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # DuckDB lets threads of one process write side by side, and then fails the slower one's commit.
         turn = _turns[str(self.path)]
@@ -139,18 +149,54 @@ class Warehouse:
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._open(read_only=False)
+        copy = None
         try:
+            if changes(connection):
+                copy = self._copy_before_migration(connection)
             connection.begin()
             try:
-                create_tables(connection, self.path)
+                bring_up_to_date(connection, self.path)
                 yield connection
                 connection.commit()
             except BaseException:
                 with suppress(duckdb.Error):  # the transaction may be gone already; the first error matters
                     connection.rollback()
+                if copy:
+                    copy.unlink()  # the file itself is as it was
                 raise
         finally:
             connection.close()
+
+    def copies(self) -> list[Path]:
+        """The copies that migrations put beside the file, oldest first."""
+        return sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.version-*.bak"))
+
+    def pending_changes(self) -> list[str]:
+        """Migrations and tables that the next writer will change, since an older version made the file.
+
+        Raises:
+            QcError: if a newer version made it.
+        """
+        self._refuse_if_missing()
+        connection = self._open(read_only=True)
+        try:
+            refuse_newer(schema_version(connection), self.path)
+            return changes(connection)
+        finally:
+            connection.close()
+
+    def _copy_before_migration(self, connection: duckdb.DuckDBPyConnection) -> Path:
+        connection.execute("CHECKPOINT")  # all is in the file, nothing in the log beside it
+        version = schema_version(connection)
+        copy = self.path.with_name(f"{self.path.name}.version-{version}.{now_utc():%Y%m%dT%H%M%S}.bak")
+        # By another process: a process that closes any handle of a file loses its POSIX lock on it.
+        script = "import shutil, sys; shutil.copyfile(*sys.argv[1:])"
+        done = subprocess.run([sys.executable, "-c", script, self.path, copy], capture_output=True, text=True)
+        if done.returncode:
+            copy.unlink(missing_ok=True)
+            reason = done.stderr.strip().splitlines()[-1:]
+            raise QcError(f"{self.path} must be migrated, and no copy of it can be put beside it: {''.join(reason)}")
+        return copy
 
     def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
         """Answer a query read-only.
@@ -218,6 +264,19 @@ class Warehouse:
         self.staging_root.mkdir(parents=True, exist_ok=True)
         config = {"memory_limit": self.memory_limit, "temp_directory": str(self.staging_root / "spill")}
         return config | ({"threads": str(self.threads)} if self.threads else {})
+
+    def _refuse_unready(self, version: int | None) -> None:
+        """Refuse to read what has no tables yet, or those of another version."""
+        if version is None:
+            raise WarehouseMissingError(
+                f"{self.path} has no tables yet: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
+            )
+        refuse_newer(version, self.path)
+        if pending(version):
+            raise QcError(
+                f"{self.path} was made by an older version of qc-assets (schema {version}): run `qc migrate`, which "
+                "puts a copy beside it first"
+            )
 
     def _refuse_if_missing(self) -> None:
         if not self.path.exists():

@@ -2,9 +2,7 @@
 
 import gzip
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +11,6 @@ import pytest
 
 from qc_assets.cli.runs import write_env_file
 from qc_assets.settings import Settings
-
-
-@pytest.fixture
-def qc(tmp_path: Path) -> Any:
-    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        places = {"QC_HOME": str(tmp_path / "home"), "QC_WAREHOUSE": str(tmp_path / "qc.duckdb")}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("QC_")}
-        small = {"QC_DEMO_PRS": "300", "QC_DEMO_DAYS": "14"}
-        return subprocess.run(
-            [sys.executable, "-m", "qc_assets.cli", *arguments],
-            env=kept | small | places | {"COLUMNS": "120"} | environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.mark.slow

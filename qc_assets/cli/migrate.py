@@ -1,0 +1,73 @@
+"""`qc migrate`: warehouse and MLflow store of an older version, or of a home that was moved, become this version's."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from qc_assets.clock import now_utc
+from qc_assets.errors import QcError
+from qc_assets.registry.artifact_paths import follow_move
+from qc_assets.settings import Settings
+from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.store.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of one store; `copy` is the file of before, empty if nothing was changed."""
+
+    what: str
+    done: str
+    copy: str = ""
+
+
+def migrate_all(settings: Settings) -> list[Step]:
+    """Migrate what is there; what is missing is made by whoever needs it first.
+
+    Raises:
+        QcError: naming the store that was left as it was, and why.
+    """
+    return [_migrate_warehouse(Warehouse.from_settings(settings)), *_migrate_mlflow(settings)]
+
+
+def _migrate_warehouse(store: Warehouse) -> Step:
+    if not store.path.exists():
+        return Step("warehouse", f"{store.path} is not there yet")
+    changes = store.pending_changes()
+    before = set(store.copies())
+    with store.write():
+        pass  # the first writer migrates
+    copy = "".join(str(path) for path in set(store.copies()) - before)
+    return Step("warehouse", ", ".join(changes) if copy else "of this version already", copy)
+
+
+def _migrate_mlflow(settings: Settings) -> list[Step]:
+    database = settings.home / "mlflow" / "mlflow.db"
+    if settings.mlflow_tracking_uri or not database.is_file():
+        return []  # another's server is not ours to migrate
+    copy = database.with_name(f"{database.name}.{now_utc():%Y%m%dT%H%M%S}.bak")
+    with existing_sqlite(database) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    revision = _revision(database)
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", settings.tracking_uri]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"MLFLOW_TRACKING_URI": ""})
+    if done.returncode:
+        raise QcError(f"mlflow db upgrade failed; the copy of before is {copy}: {done.stderr.strip()[-500:]}")
+    moved = follow_move(database, settings.artifact_root)
+    steps = []
+    if _revision(database) != revision:
+        steps.append(f"schema {revision} became {_revision(database)}")
+    if moved:
+        steps.append(f"the artifacts of {moved} experiments are found in {settings.artifact_root}")
+    if not steps:
+        copy.unlink()
+    return [Step("MLflow", "; ".join(steps) or "of this version already", str(copy) if steps else "")]
+
+
+def _revision(database: Path) -> str:
+    with existing_sqlite(database) as connection:
+        return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])

@@ -1,0 +1,218 @@
+"""Bringing a warehouse that an older version made to the present declarations; no row is lost.
+
+A migration is a file `warehouse/migrations/NNNN_what.sql` and does what a declaration cannot say: rename, move or fill.
+After the migrations every table is compared with its declaration, and made anew with its rows where they differ, so
+that a new column, a wider CHECK or another comment needs no migration: DuckDB cannot alter constraints.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from qc_assets.clock import now_utc
+from qc_assets.errors import QcError
+from qc_assets.places import sql_root
+from qc_assets.store.schema import RAW_TABLES, table_statements
+
+_SHAPE = """
+    SELECT column_name, data_type, is_nullable, column_default, coalesce(comment, '')
+    FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?
+    ORDER BY column_index
+"""
+_CONSTRAINTS = """
+    SELECT constraint_text FROM duckdb_constraints()
+    WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY constraint_text
+"""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A step from version `number - 1` to `number`."""
+
+    number: int
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a table is, but for its rows.
+
+    Attributes:
+        columns: name, type, whether NULL is allowed and default of each, in order.
+        constraints: PRIMARY KEY, CHECK and NOT NULL as SQL.
+        comments: of the columns.
+    """
+
+    columns: tuple[tuple[str, str, bool, str | None], ...]
+    constraints: tuple[str, ...]
+    comments: tuple[str, ...]
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """All migrations in order.
+
+    Raises:
+        ValueError: if a number is missing or there twice.
+    """
+    files = sorted((sql_root() / "migrations").glob("*.sql"))
+    steps = []
+    for number, path in enumerate(files, start=1):
+        if not re.fullmatch(rf"{number:04d}_[a-z0-9_]+", path.stem):
+            raise ValueError(f"{path} should be named {number:04d}_what.sql: numbers follow each other")
+        steps.append(Migration(number, path.stem, path.read_text(encoding="utf-8")))
+    return tuple(steps)
+
+
+def schema_version(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> int | None:
+    """The version of a warehouse: None if it has no tables yet, 0 if it was made before versions had numbers.
+
+    Args:
+        connection: on the warehouse.
+        database: the name that it is attached by, if it is not the connection's own.
+    """
+    name = database or connection.execute("SELECT current_database()").fetchall()[0][0]
+    kinds = connection.execute(
+        "SELECT data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'ops' "
+        "AND table_name = 'schema_version' AND column_name = 'version'",
+        [name],
+    ).fetchall()
+    if not kinds:
+        return None
+    if kinds != [("INTEGER",)]:
+        return 0
+    quoted = name.replace('"', '""')
+    return connection.execute(f'SELECT max(version) FROM "{quoted}".ops.schema_version').fetchall()[0][0]
+
+
+def pending(version: int | None) -> tuple[Migration, ...]:
+    """What a warehouse of this version still has to go through; a new one nothing."""
+    return () if version is None else migrations()[version:]
+
+
+def refuse_newer(version: int | None, path: Path) -> None:
+    """Refuse a warehouse that a newer program has written.
+
+    Raises:
+        QcError: saying so.
+    """
+    if version is not None and version > len(migrations()):
+        raise QcError(
+            f"{path} has schema version {version}, and this qc-assets knows versions up to {len(migrations())}: "
+            "install the newer qc-assets again, or set QC_WAREHOUSE to the copy that its migration put beside the file"
+        )
+
+
+def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Create what is missing and migrate what is old; nothing is done while version and declarations are the present.
+
+    Args:
+        connection: a transaction on the warehouse.
+        path: the warehouse's file, for errors.
+
+    Raises:
+        QcError: if the file is of a newer version, or a table's rows do not fit its declaration.
+    """
+    version = schema_version(connection)
+    refuse_newer(version, path)
+    if _is_present(connection, version):
+        return
+    for migration in pending(version):
+        try:
+            connection.execute(migration.sql)
+        except duckdb.Error as error:
+            raise QcError(f"{path} was left as it was: migration {migration.name} failed: {error}") from error
+    if version is not None:
+        for table, shape in declared_shapes().items():
+            _redeclare(connection, path, table, shape)
+    _create(connection)
+    connection.execute(
+        "INSERT OR REPLACE INTO ops.schema_version VALUES (?, ?, ?)", [len(migrations()), _declarations(), now_utc()]
+    )
+
+
+def changes(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What `bring_up_to_date` would do to what is there: migrations, then tables that it would make anew."""
+    version = schema_version(connection)
+    if version is None or _is_present(connection, version):
+        return []
+    names = [migration.name for migration in pending(version)]
+    tables = [table for table, shape in declared_shapes().items() if _differs(shape_of(connection, table), shape)]
+    return names + [table for table in tables if table != "ops.schema_version"]
+
+
+@cache
+def declared_shapes() -> dict[str, Shape]:
+    """The shape of every table that a new warehouse has."""
+    with duckdb.connect(":memory:") as connection:
+        _create(connection)
+        # `observed` is made after the columns of `raw`, so it comes later.
+        tables = connection.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
+            "ORDER BY schema_name = 'observed', schema_name, table_name"
+        ).fetchall()
+        return {table: shape_of(connection, table) for (table,) in tables}
+
+
+def shape_of(connection: duckdb.DuckDBPyConnection, table: str) -> Shape:
+    """The shape of ``schema.table``; it has no columns if there is none."""
+    columns = connection.execute(_SHAPE, table.split(".")).fetchall()
+    constraints = connection.execute(_CONSTRAINTS, table.split(".")).fetchall()
+    return Shape(
+        tuple(column[:4] for column in columns),
+        tuple(text for (text,) in constraints),
+        tuple(column[4] for column in columns),
+    )
+
+
+@cache
+def _declarations() -> str:
+    return hashlib.sha256("".join(table_statements().values()).encode()).hexdigest()
+
+
+def _is_present(connection: duckdb.DuckDBPyConnection, version: int | None) -> bool:
+    if version != len(migrations()):
+        return False
+    row = connection.execute("SELECT declarations FROM ops.schema_version WHERE version = ?", [version]).fetchone()
+    return row == (_declarations(),)
+
+
+def _differs(present: Shape, declared: Shape) -> bool:
+    """Whether a table must be made anew; comments are set by the declaration itself, wherever it is carried out."""
+    same = (present.columns, present.constraints) == (declared.columns, declared.constraints)
+    return bool(present.columns) and not same
+
+
+def _create(connection: duckdb.DuckDBPyConnection) -> None:
+    for statement in table_statements().values():
+        connection.execute(statement)
+    for table in RAW_TABLES:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
+
+
+def _redeclare(connection: duckdb.DuckDBPyConnection, path: Path, table: str, declared: Shape) -> None:
+    """Make a table anew, with its rows, if it is not as declared."""
+    present = shape_of(connection, table)
+    if not _differs(present, declared):
+        return
+    unknown = {name for name, *_ in present.columns} - {name for name, *_ in declared.columns}
+    if unknown:
+        raise QcError(
+            f"{path}: {table} has columns that this version does not know ({', '.join(sorted(unknown))}), so a newer "
+            "version has written it: install that one, or add a migration that says what becomes of them"
+        )
+    schema, name = table.split(".")
+    statement = table_statements().get(f"{schema}/{name}") or f"CREATE TABLE {table} AS FROM raw.{name} LIMIT 0"
+    try:
+        connection.execute(f"CREATE TEMP TABLE rows_to_keep AS FROM {table}")
+        connection.execute(f"DROP TABLE {table}")
+        connection.execute(statement)
+        connection.execute(f"INSERT INTO {table} BY NAME FROM rows_to_keep")
+        connection.execute("DROP TABLE rows_to_keep")
+    except duckdb.Error as error:
+        raise QcError(f"{path} was left as it was: the rows of {table} do not fit its new form: {error}") from error

@@ -1,0 +1,88 @@
+"""A home of version 0.1.0, moved to another folder, is whole after `qc migrate`."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qc_assets.cli.migrate import migrate_all
+from qc_assets.models.specs import SPECS
+from qc_assets.registry.artifact_paths import follow_move
+from qc_assets.registry.model_registry import Registry
+from qc_assets.settings import Settings
+from qc_assets.sqlite_files import existing_sqlite
+from tests.old_homes import unpack_home
+
+
+def settings_of(home: Path) -> Settings:
+    return Settings(home=home, warehouse=home / "qc.duckdb", _env_file=None)  # type: ignore[call-arg]
+
+
+def places(database: Path) -> list[str]:
+    """Where MLflow says that experiments, runs and models lie."""
+    with existing_sqlite(database) as connection:
+        return [
+            place
+            for table, column in (
+                ("experiments", "artifact_location"),
+                ("runs", "artifact_uri"),
+                ("logged_models", "artifact_location"),
+            )
+            for (place,) in connection.execute(f"SELECT {column} FROM {table} WHERE {column} LIKE 'file:%'")
+        ]
+
+
+@pytest.mark.slow
+def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(tmp_path: Path) -> None:
+    home = unpack_home(tmp_path)
+    settings = settings_of(home)
+    warehouse, mlflow = migrate_all(settings)
+    assert "0001_numbered_versions" in warehouse.done and Path(warehouse.copy).is_file()
+    assert f"found in {settings.artifact_root}" in mlflow.done and Path(mlflow.copy).is_file()
+    registry = Registry(settings.tracking_uri, settings.artifact_root)
+    champions = {spec.name: registry.champion(spec.name) for spec in SPECS}
+    assert [name for name, champion in champions.items() if champion is None or champion[0] != 1] == []
+    assert {place.startswith(settings.artifact_root.as_uri()) for place in places(home / "mlflow/mlflow.db")} == {True}
+    again = migrate_all(settings)
+    assert [(step.done, step.copy) for step in again] == [("of this version already", "")] * 2
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_home_stands_alone(tmp_path: Path) -> None:
+    original = unpack_home(tmp_path)
+    migrate_all(settings_of(original))
+    before = sorted(path for path in original.rglob("*") if path.is_file())
+    copy = tmp_path / "it's 100% a copy"
+    shutil.copytree(original, copy)
+    settings = settings_of(copy)
+    registry = Registry(settings.tracking_uri, settings.artifact_root)
+    assert registry.champion("p0") is not None  # no command is needed first
+    with existing_sqlite(copy / "mlflow/mlflow.db") as connection:
+        (run_id,) = connection.execute("SELECT run_uuid FROM runs WHERE artifact_uri LIKE '%/p0/%'").fetchone()
+    registry.attach(run_id, {"note.md": "of the copy"})
+    assert list(copy.rglob("note.md")) != []
+    assert sorted(path for path in original.rglob("*") if path.is_file()) == before, "nothing is written there"
+    shutil.rmtree(original)
+    assert registry.champion("p0") is not None
+
+
+def test_a_store_that_does_not_lie_beside_its_artifacts_is_left_alone(tmp_path: Path) -> None:
+    home = unpack_home(tmp_path)
+    before = places(home / "mlflow/mlflow.db")
+    assert follow_move(home / "mlflow/mlflow.db", tmp_path / "elsewhere" / "artifacts") == 0
+    assert places(home / "mlflow/mlflow.db") == before
+    assert follow_move(tmp_path / "nothing" / "mlflow.db", tmp_path / "nothing" / "artifacts") == 0
+
+
+def test_doctor_names_what_is_pending_and_migrate_mends_it(qc: Any, tmp_path: Path) -> None:
+    home = unpack_home(tmp_path)
+    where = {"QC_HOME": str(home), "QC_WAREHOUSE": str(home / "qc.duckdb")}
+    findings = {row["what"]: row for row in json.loads(qc("doctor", "--json", **where).stdout)}
+    assert "0001_numbered_versions" in findings["schema"]["found"]
+    assert "qc migrate" in findings["schema"]["how to mend"]
+    assert "run `qc migrate`" in " ".join(qc("status", **where).stderr.split())
+    assert qc("migrate", **where).returncode == 0
+    findings = {row["what"]: row for row in json.loads(qc("doctor", "--json", **where).stdout)}
+    assert findings["schema"]["ok"]

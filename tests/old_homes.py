@@ -1,0 +1,36 @@
+"""Homes that earlier versions made, and comparing what warehouses hold."""
+
+import tarfile
+from pathlib import Path
+
+import duckdb
+
+from tests import ROOT
+
+
+def unpack_home(folder: Path, version: str = "0.1.0") -> Path:
+    """A home with warehouse, MLflow store and journal, as a version left it, in a folder where it never lay.
+
+    It is a demo of 900 pull requests over 200 days with feedback, payouts, imported labels, served predictions,
+    critiques and a champion of each model.
+    """
+    with tarfile.open(ROOT / "tests" / "data" / f"home-{version}.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return (folder / "slim").rename(folder / "moved home")
+
+
+def contents(path: Path) -> dict[str, tuple[int, int]]:
+    """Rows and their sum of hashes, by table, of any DuckDB file; columns are taken by name."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
+        return {f"{schema}.{table}": _content(connection, schema, table) for schema, table in tables}
+
+
+def _content(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> tuple[int, int]:
+    columns = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? ORDER BY ALL",
+        [schema, table],
+    ).fetchall()
+    listed = ", ".join(f'"{name}"' for (name,) in columns)
+    sql = f'SELECT count(*), coalesce(sum(hash({listed})::HUGEINT), 0) FROM {schema}."{table}"'
+    return connection.execute(sql).fetchall()[0]
