@@ -13,6 +13,7 @@ from qc_assets.errors import QcError
 from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.store.copies import copies_of
 from qc_assets.store.warehouse import Warehouse
 
 
@@ -37,12 +38,10 @@ def migrate_all(settings: Settings) -> list[Step]:
 def _migrate_warehouse(store: Warehouse) -> Step:
     if not store.path.exists():
         return Step("warehouse", f"{store.path} is not there yet")
-    changes = store.pending_changes()
-    before = set(store.copies())
-    with store.write():
-        pass  # the first writer migrates
-    copy = "".join(str(path) for path in set(store.copies()) - before)
-    return Step("warehouse", ", ".join(changes) if copy else "of this version already", copy)
+    before = set(copies_of(store.path))
+    changes = store.migrate()
+    copy = "".join(str(path) for path in set(copies_of(store.path)) - before)
+    return Step("warehouse", ", ".join(changes) or "of this version already", copy)
 
 
 def _migrate_mlflow(settings: Settings) -> list[Step]:

@@ -16,8 +16,9 @@ from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.store import dead_letters
 from qc_assets.store.dead_letters import DeadLetter
+from qc_assets.store.inserts import put
 from qc_assets.store.schema import sql_sections
-from qc_assets.store.warehouse import Warehouse, put
+from qc_assets.store.warehouse import Warehouse
 
 
 @dataclass

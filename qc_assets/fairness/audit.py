@@ -15,7 +15,8 @@ from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
 from qc_assets.fairness.subject import AFTERWARDS, Subject
 from qc_assets.learning.dataset import matrix
 from qc_assets.learning.task import task_of
-from qc_assets.store.warehouse import Warehouse, put
+from qc_assets.store.inserts import put
+from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from qc_assets.settings import Settings

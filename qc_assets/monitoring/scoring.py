@@ -8,7 +8,8 @@ from qc_assets.clock import now_utc
 from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.registry.mirror import with_comment
-from qc_assets.store.warehouse import Warehouse, put
+from qc_assets.store.inserts import put
+from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle

@@ -8,8 +8,9 @@ import polars as pl
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
+from qc_assets.store.inserts import put
 from qc_assets.store.schema import sql_sections
-from qc_assets.store.warehouse import Warehouse, put
+from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from qc_assets.learning.spec import ModelSpec

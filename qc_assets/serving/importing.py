@@ -12,7 +12,8 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.serving import journal_reader
 from qc_assets.serving.schemas import repository_and_number
-from qc_assets.store.warehouse import Warehouse, put
+from qc_assets.store.inserts import put
+from qc_assets.store.warehouse import Warehouse
 
 _CHUNK = 50_000
 

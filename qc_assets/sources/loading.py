@@ -71,6 +71,7 @@ def load(
     Raises:
         SourceError: if the source cannot be read; the failure is recorded in `ops.ingest_log` first.
     """
+    warehouse.migrate()  # what is held is read before anything is written
     partitions = sorted(set(days))
     fingerprint = source.fingerprint()
     held: dict[str, frozenset[date]] = {}
@@ -109,7 +110,7 @@ def load(
 def _held(
     warehouse: Warehouse, source: str, fingerprint: str, repos: Sequence[str], tables: Sequence[str]
 ) -> dict[str, frozenset[date]]:
-    if not warehouse.path.exists():
+    if not warehouse.is_ready():
         return {}
     parameters = {"source": source, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
     days_by_repo: dict[str, set[date]] = {}
@@ -121,7 +122,7 @@ def _held(
 def _done(
     warehouse: Warehouse, source: str, fingerprint: str, repos: Sequence[str], tables: Sequence[str]
 ) -> set[date]:
-    if not warehouse.path.exists():
+    if not warehouse.is_ready():
         return set()
     parameters = {"source": source, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
     rows = warehouse.query(sql_sections("ops/ingest_log")["days_done"], parameters)

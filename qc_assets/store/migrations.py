@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from qc_assets.clock import now_utc
-from qc_assets.errors import QcError
+from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.places import sql_root
 from qc_assets.store.schema import RAW_TABLES, table_statements
 
@@ -105,6 +105,23 @@ def refuse_newer(version: int | None, path: Path) -> None:
         raise QcError(
             f"{path} has schema version {version}, and this qc-assets knows versions up to {len(migrations())}: "
             "install the newer qc-assets again, or set QC_WAREHOUSE to the copy that its migration put beside the file"
+        )
+
+
+def refuse_unready(version: int | None, path: Path) -> None:
+    """Refuse to read a warehouse that has no tables yet, or those of another version.
+
+    Raises:
+        WarehouseMissingError: if it has none.
+        QcError: if it is of an older or a newer version.
+    """
+    if version is None:
+        raise WarehouseMissingError(f"{path} has no tables yet: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE")
+    refuse_newer(version, path)
+    if pending(version):
+        raise QcError(
+            f"{path} was made by an older version of qc-assets (schema {version}): run `qc migrate`, which puts a "
+            "copy beside it first"
         )
 
 

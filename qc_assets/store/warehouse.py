@@ -5,17 +5,14 @@ Parquet, opens the warehouse, merges in one transaction and closes it; readers o
 with jittered backoff while somebody else has the file.
 """
 
-import glob
 import hashlib
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +20,10 @@ import duckdb
 import polars as pl
 from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.settings import Settings
-from qc_assets.store.migrations import bring_up_to_date, changes, pending, refuse_newer, schema_version
+from qc_assets.store.copies import copy_before_migration
+from qc_assets.store.migrations import bring_up_to_date, changes, refuse_newer, refuse_unready, schema_version
 from qc_assets.store.schema import columns, define_macros, sql_sections
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
@@ -104,12 +101,9 @@ class Warehouse:
             WarehouseBusyError: if a writer kept the file for longer than `lock_timeout_s`.
         """
         self._refuse_if_missing()
-        connection = self._open(read_only=True)
-        try:
-            self._refuse_unready(schema_version(connection))
+        with self._opened_to_read() as connection:
+            refuse_unready(schema_version(connection), self.path)
             yield connection
-        finally:
-            connection.close()
 
     @contextmanager
     def overlay(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -124,7 +118,7 @@ class Warehouse:
         try:
             path = str(self.path).replace("'", "''")
             self._when_free(connection.execute, f"ATTACH '{path}' AS warehouse (READ_ONLY)")
-            self._refuse_unready(schema_version(connection, "warehouse"))
+            refuse_unready(schema_version(connection, "warehouse"), self.path)
             yield connection
         finally:
             connection.close()
@@ -152,7 +146,7 @@ class Warehouse:
         copy = None
         try:
             if changes(connection):
-                copy = self._copy_before_migration(connection)
+                copy = copy_before_migration(connection, self.path)
             connection.begin()
             try:
                 bring_up_to_date(connection, self.path)
@@ -167,9 +161,20 @@ class Warehouse:
         finally:
             connection.close()
 
-    def copies(self) -> list[Path]:
-        """The copies that migrations put beside the file, oldest first."""
-        return sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.version-*.bak"))
+    def is_ready(self) -> bool:
+        """Whether there is a file that has its tables; an interrupted first transaction leaves one without."""
+        if not self.path.exists():
+            return False
+        with self._opened_to_read() as connection:
+            return schema_version(connection) is not None
+
+    def migrate(self) -> list[str]:
+        """Do what is pending, if anything is; returns what it was."""
+        names = self.pending_changes() if self.path.exists() else []
+        if names:
+            with self.write():
+                pass  # the first writer migrates
+        return names
 
     def pending_changes(self) -> list[str]:
         """Migrations and tables that the next writer will change, since an older version made the file.
@@ -178,25 +183,9 @@ class Warehouse:
             QcError: if a newer version made it.
         """
         self._refuse_if_missing()
-        connection = self._open(read_only=True)
-        try:
+        with self._opened_to_read() as connection:
             refuse_newer(schema_version(connection), self.path)
             return changes(connection)
-        finally:
-            connection.close()
-
-    def _copy_before_migration(self, connection: duckdb.DuckDBPyConnection) -> Path:
-        connection.execute("CHECKPOINT")  # all is in the file, nothing in the log beside it
-        version = schema_version(connection)
-        copy = self.path.with_name(f"{self.path.name}.version-{version}.{now_utc():%Y%m%dT%H%M%S}.bak")
-        # By another process: a process that closes any handle of a file loses its POSIX lock on it.
-        script = "import shutil, sys; shutil.copyfile(*sys.argv[1:])"
-        done = subprocess.run([sys.executable, "-c", script, self.path, copy], capture_output=True, text=True)
-        if done.returncode:
-            copy.unlink(missing_ok=True)
-            reason = done.stderr.strip().splitlines()[-1:]
-            raise QcError(f"{self.path} must be migrated, and no copy of it can be put beside it: {''.join(reason)}")
-        return copy
 
     def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
         """Answer a query read-only.
@@ -265,24 +254,14 @@ class Warehouse:
         config = {"memory_limit": self.memory_limit, "temp_directory": str(self.staging_root / "spill")}
         return config | ({"threads": str(self.threads)} if self.threads else {})
 
-    def _refuse_unready(self, version: int | None) -> None:
-        """Refuse to read what has no tables yet, or those of another version."""
-        if version is None:
-            raise WarehouseMissingError(
-                f"{self.path} has no tables yet: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
-            )
-        refuse_newer(version, self.path)
-        if pending(version):
-            raise QcError(
-                f"{self.path} was made by an older version of qc-assets (schema {version}): run `qc migrate`, which "
-                "puts a copy beside it first"
-            )
-
     def _refuse_if_missing(self) -> None:
         if not self.path.exists():
             raise WarehouseMissingError(
                 f"no warehouse at {self.path}: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
             )
+
+    def _opened_to_read(self) -> "closing[duckdb.DuckDBPyConnection]":
+        return closing(self._open(read_only=True))
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         return self._prepare(
@@ -312,26 +291,6 @@ class Warehouse:
             connection.execute("SET enable_progress_bar = false")
         define_macros(connection)
         return connection
-
-
-def put(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    frame: pl.DataFrame,
-    constants: Mapping[str, object] | None = None,
-) -> None:
-    """Insert rows by column name; a row of the same key is replaced.
-
-    Args:
-        connection: from `Warehouse.write`.
-        table: ``schema.table``.
-        frame: the rows.
-        constants: further columns that are the same in every row.
-    """
-    rows = frame.with_columns(**{name: pl.lit(value) for name, value in (constants or {}).items()})
-    connection.register("rows_to_add", rows.to_arrow())
-    connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME FROM rows_to_add")
-    connection.unregister("rows_to_add")
 
 
 def _quoted(identifier: str) -> str:

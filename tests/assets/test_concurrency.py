@@ -13,7 +13,7 @@ import pytest
 
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli.runs import open_instance, run_job
-from qc_assets.errors import WarehouseBusyError
+from qc_assets.errors import WarehouseBusyError, WarehouseMissingError
 from qc_assets.settings import Settings
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
@@ -41,8 +41,10 @@ def poll(folder: Path, stop: Event, answers: "multiprocessing.Queue[tuple[int, s
             try:
                 warehouse.query("SELECT count(*), sum(additions) FROM raw.pull_requests")
                 count += 1
+            except WarehouseMissingError:
+                pass  # the first transaction has not been committed yet
             except (duckdb.Error, WarehouseBusyError) as error:
-                if "does not exist" not in str(error):  # the first transaction has not been committed yet
+                if "does not exist" not in str(error):
                     trouble = repr(error)
         time.sleep(0.05)
     answers.put((count, trouble))

@@ -5,13 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from qc_assets.errors import QcError, WarehouseMissingError
+from qc_assets.settings import Settings
+from qc_assets.sources.demo.source import DemoSource
+from qc_assets.sources.loading import load
 from qc_assets.store import migrations
+from qc_assets.store.copies import copies_of
 from qc_assets.store.migrations import declared_shapes, shape_of
 from qc_assets.store.warehouse import Warehouse
 from tests.old_homes import contents, unpack_home
@@ -55,7 +60,7 @@ def test_a_copy_of_before_is_put_beside_it_once(old: Warehouse) -> None:
     for _ in range(2):
         with old.write():
             pass
-    (copy,) = old.copies()
+    (copy,) = copies_of(old.path)
     assert contents(copy) == before
     assert old.pending_changes() == []
 
@@ -109,7 +114,7 @@ def test_rows_that_do_not_fit_leave_the_file_as_it_was(warehouse: Warehouse) -> 
     with pytest.raises(QcError, match=r"left as it was: the rows of ml\.feedback do not fit"), warehouse.write():
         pass
     assert contents(warehouse.path) == before
-    assert warehouse.copies() == []
+    assert copies_of(warehouse.path) == []
 
 
 def test_a_failing_migration_is_named_and_undone(old: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +125,7 @@ def test_a_failing_migration_is_named_and_undone(old: Warehouse, monkeypatch: py
     with pytest.raises(QcError, match="migration 0002_broken failed"), old.write():
         pass
     assert contents(old.path) == before
-    assert old.copies() == []
+    assert copies_of(old.path) == []
 
 
 def test_a_file_without_tables_is_not_ready_and_the_next_writer_makes_it(warehouse: Warehouse) -> None:
@@ -130,6 +135,13 @@ def test_a_file_without_tables_is_not_ready_and_the_next_writer_makes_it(warehou
     with warehouse.write():
         pass
     assert warehouse.query("SELECT count(*) FROM raw.users").item() == 0
+
+
+def test_a_load_migrates_first(old: Warehouse) -> None:
+    settings = Settings(demo_prs=900, demo_days=200, _env_file=None)  # type: ignore[call-arg]
+    report = load(old, DemoSource.from_settings(settings), [date(2024, 1, 1)])
+    assert report.loaded + report.skipped == [date(2024, 1, 1)]
+    assert old.pending_changes() == []
 
 
 @pytest.mark.slow

@@ -69,9 +69,7 @@ def discover(
         for choice in choices
     ]
     known = {row["repo_id"] for row in rows}
-    earlier = (
-        warehouse.sql_file("sources/github", section="selected_before").to_dicts() if warehouse.path.exists() else []
-    )
+    earlier = warehouse.sql_file("sources/github", section="selected_before").to_dicts() if warehouse.is_ready() else []
     dropped = [
         dict.fromkeys(rows[0])
         | row
@@ -114,7 +112,7 @@ def selected(warehouse: Warehouse) -> tuple[str, ...]:
     Raises:
         SourceError: if there are none.
     """
-    names = warehouse.sql_file("sources/github", section="selected")["name"] if warehouse.path.exists() else ()
+    names = warehouse.sql_file("sources/github", section="selected")["name"] if warehouse.is_ready() else ()
     if len(names) == 0:
         raise SourceError(
             "no repositories to read: name some in QC_REPOS (owner/name, comma-separated), or run `qc discover`"
