@@ -184,6 +184,7 @@ def test_a_real_hour_is_too_little_to_train_on_and_says_so(make_settings: Any, s
     assert Warehouse.from_settings(settings).query("SELECT count(*) FROM ml.model_versions").item() == 0
 
 
+@pytest.mark.slow
 def test_a_failed_run_names_the_step_and_the_reason(make_settings: Any, tmp_path: Path) -> None:
     settings = make_settings(source="gharchive", gharchive_dir=tmp_path / "nowhere")
     with pytest.raises(RunFailedError, match=r"step raw_tables failed: QC_GHARCHIVE_DIR=.*nowhere is not a folder"):
@@ -290,6 +291,7 @@ class _Receiver(BaseHTTPRequestHandler):
         """Keep the tests' output quiet."""
 
 
+@pytest.mark.slow
 def test_failed_runs_reach_the_webhook(make_settings: Any, tmp_path: Path) -> None:
     with running(Webhook()) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}/hook"

@@ -76,6 +76,7 @@ def test_a_store_that_does_not_lie_beside_its_artifacts_is_left_alone(tmp_path: 
     assert follow_move(tmp_path / "nothing" / "mlflow.db", tmp_path / "nothing" / "artifacts") == 0
 
 
+@pytest.mark.slow
 def test_doctor_names_what_is_pending_and_migrate_mends_it(qc: Any, tmp_path: Path) -> None:
     home = unpack_home(tmp_path)
     where = {"QC_HOME": str(home), "QC_WAREHOUSE": str(home / "qc.duckdb")}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from qc_assets.learning.text import embeddings
 
@@ -20,6 +21,7 @@ def test_what_is_configured_is_the_default(tmp_path: Path) -> None:
         embeddings.configure_embeddings(before.name, before.path)
 
 
+@pytest.mark.slow
 def test_embeddings_are_the_same_with_and_without_a_cache(tmp_path: Path) -> None:
     texts = ["why not?", "rename this", "why not?"]
     without = embeddings.CachedEncoder(embeddings.DEFAULT_ENCODER, None).encode(texts)

@@ -17,6 +17,8 @@ from qc_assets.sources.github.state import State
 from qc_assets.store.warehouse import Warehouse
 from tests.github_runs import contents, public_schema, run, source, span
 
+pytestmark = pytest.mark.slow
+
 FIRST = date(2024, 5, 1)
 DAYS = span(FIRST, 6)
 NOON = datetime(2024, 5, 1, 12)

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +79,7 @@ def contents(warehouse: Warehouse) -> dict[int, dict[str, Any]]:
     return {row["number"]: {name: row[name] for name in COLUMNS} for row in rows}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(loads=loads, order=st.randoms(use_true_random=False))
 def test_any_order_repetition_and_reloading_give_the_same_warehouse(loads: Any, order: Any) -> None:
