@@ -14,7 +14,8 @@ from qc_assets.store.migrations import schema_version
 
 def copies_of(path: Path) -> list[Path]:
     """The copies that migrations put beside the file, oldest first."""
-    return sorted(path.parent.glob(f"{glob.escape(path.name)}.version-*.bak"))
+    copies = path.parent.glob(f"{glob.escape(path.name)}.version-*.bak")
+    return sorted(copies, key=lambda copy: copy.stat().st_mtime)
 
 
 def copy_before_migration(connection: duckdb.DuckDBPyConnection, path: Path) -> Path:

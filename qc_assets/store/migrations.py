@@ -16,17 +16,7 @@ import duckdb
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.places import sql_root
-from qc_assets.store.schema import RAW_TABLES, table_statements
-
-_SHAPE = """
-    SELECT column_name, data_type, is_nullable, column_default, coalesce(comment, '')
-    FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?
-    ORDER BY column_index
-"""
-_CONSTRAINTS = """
-    SELECT constraint_text FROM duckdb_constraints()
-    WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY constraint_text
-"""
+from qc_assets.store.schema import RAW_TABLES, TableShape, shape_of, table_statements
 
 
 @dataclass(frozen=True)
@@ -36,21 +26,6 @@ class Migration:
     number: int
     name: str
     sql: str
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a table is, but for its rows.
-
-    Attributes:
-        columns: name, type, whether NULL is allowed and default of each, in order.
-        constraints: PRIMARY KEY, CHECK and NOT NULL as SQL.
-        comments: of the columns.
-    """
-
-    columns: tuple[tuple[str, str, bool, str | None], ...]
-    constraints: tuple[str, ...]
-    comments: tuple[str, ...]
 
 
 @cache
@@ -76,18 +51,12 @@ def schema_version(connection: duckdb.DuckDBPyConnection, database: str | None =
         connection: on the warehouse.
         database: the name that it is attached by, if it is not the connection's own.
     """
-    name = database or connection.execute("SELECT current_database()").fetchall()[0][0]
-    kinds = connection.execute(
-        "SELECT data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'ops' "
-        "AND table_name = 'schema_version' AND column_name = 'version'",
-        [name],
-    ).fetchall()
-    if not kinds:
-        return None
-    if kinds != [("INTEGER",)]:
-        return 0
-    quoted = name.replace('"', '""')
-    return connection.execute(f'SELECT max(version) FROM "{quoted}".ops.schema_version').fetchall()[0][0]
+    return _recorded(connection, database)[0]
+
+
+def is_up_to_date(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether there is nothing that `bring_up_to_date` would do."""
+    return _recorded(connection) == (len(migrations()), _declarations())
 
 
 def pending(version: int | None) -> tuple[Migration, ...]:
@@ -135,36 +104,42 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     Raises:
         QcError: if the file is of a newer version, or a table's rows do not fit its declaration.
     """
+    if is_up_to_date(connection):
+        return
     version = schema_version(connection)
     refuse_newer(version, path)
-    if _is_present(connection, version):
-        return
     for migration in pending(version):
         try:
             connection.execute(migration.sql)
         except duckdb.Error as error:
             raise QcError(f"{path} was left as it was: migration {migration.name} failed: {error}") from error
     if version is not None:
-        for table, shape in declared_shapes().items():
-            _redeclare(connection, path, table, shape)
+        for table, declared in declared_shapes().items():
+            if _must_change(connection, table, declared):
+                _redeclare(connection, path, table, declared)
     _create(connection)
     connection.execute(
         "INSERT OR REPLACE INTO ops.schema_version VALUES (?, ?, ?)", [len(migrations()), _declarations(), now_utc()]
     )
 
 
-def changes(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """What `bring_up_to_date` would do to what is there: migrations, then tables that it would make anew."""
+def changes(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+    """What `bring_up_to_date` would do to what is there: migrations, then tables that it would make anew.
+
+    Raises:
+        QcError: if the file is of a newer version.
+    """
     version = schema_version(connection)
-    if version is None or _is_present(connection, version):
+    refuse_newer(version, path)
+    if version is None or is_up_to_date(connection):
         return []
+    tables = [table for table, declared in declared_shapes().items() if _must_change(connection, table, declared)]
     names = [migration.name for migration in pending(version)]
-    tables = [table for table, shape in declared_shapes().items() if _differs(shape_of(connection, table), shape)]
     return names + [table for table in tables if table != "ops.schema_version"]
 
 
 @cache
-def declared_shapes() -> dict[str, Shape]:
+def declared_shapes() -> dict[str, TableShape]:
     """The shape of every table that a new warehouse has."""
     with duckdb.connect(":memory:") as connection:
         _create(connection)
@@ -176,33 +151,24 @@ def declared_shapes() -> dict[str, Shape]:
         return {table: shape_of(connection, table) for (table,) in tables}
 
 
-def shape_of(connection: duckdb.DuckDBPyConnection, table: str) -> Shape:
-    """The shape of ``schema.table``; it has no columns if there is none."""
-    columns = connection.execute(_SHAPE, table.split(".")).fetchall()
-    constraints = connection.execute(_CONSTRAINTS, table.split(".")).fetchall()
-    return Shape(
-        tuple(column[:4] for column in columns),
-        tuple(text for (text,) in constraints),
-        tuple(column[4] for column in columns),
-    )
-
-
 @cache
 def _declarations() -> str:
     return hashlib.sha256("".join(table_statements().values()).encode()).hexdigest()
 
 
-def _is_present(connection: duckdb.DuckDBPyConnection, version: int | None) -> bool:
-    if version != len(migrations()):
-        return False
-    row = connection.execute("SELECT declarations FROM ops.schema_version WHERE version = ?", [version]).fetchone()
-    return row == (_declarations(),)
-
-
-def _differs(present: Shape, declared: Shape) -> bool:
-    """Whether a table must be made anew; comments are set by the declaration itself, wherever it is carried out."""
-    same = (present.columns, present.constraints) == (declared.columns, declared.constraints)
-    return bool(present.columns) and not same
+def _recorded(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> tuple[int | None, str]:
+    """Version and declarations that a warehouse says it has."""
+    # The catalog is asked first: DuckDB takes a table that is missing for a Python variable of its name.
+    known = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = coalesce(?, current_database()) "
+        "AND schema_name = 'ops' AND table_name = 'schema_version'",
+        [database],
+    ).fetchone()
+    if known is None:
+        return None, ""
+    rows = connection.execute(f"FROM {f'{database}.' if database else ''}ops.schema_version").fetchall()
+    # Version 0 had one row and column, a hash of all declarations.
+    return (0, "") if len(rows[0]) == 1 else max(rows)[:2]
 
 
 def _create(connection: duckdb.DuckDBPyConnection) -> None:
@@ -212,12 +178,15 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
 
 
-def _redeclare(connection: duckdb.DuckDBPyConnection, path: Path, table: str, declared: Shape) -> None:
-    """Make a table anew, with its rows, if it is not as declared."""
+def _must_change(connection: duckdb.DuckDBPyConnection, table: str, declared: TableShape) -> bool:
+    """Whether a table must be made anew; comments are set by its declaration, wherever that is carried out."""
     present = shape_of(connection, table)
-    if not _differs(present, declared):
-        return
-    unknown = {name for name, *_ in present.columns} - {name for name, *_ in declared.columns}
+    return bool(present.columns) and not present.holds_rows_as(declared)
+
+
+def _redeclare(connection: duckdb.DuckDBPyConnection, path: Path, table: str, declared: TableShape) -> None:
+    """Make a table anew, with its rows."""
+    unknown = {name for name, *_ in shape_of(connection, table).columns} - {name for name, *_ in declared.columns}
     if unknown:
         raise QcError(
             f"{path}: {table} has columns that this version does not know ({', '.join(sorted(unknown))}), so a newer "

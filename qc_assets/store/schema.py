@@ -49,42 +49,63 @@ def columns(table: str) -> list[tuple[str, str, str]]:
 
 
 @dataclass(frozen=True)
-class DeclaredTable:
-    """What the SQL of a table declares.
+class TableShape:
+    """What a table is, but for its rows.
 
     Attributes:
         comment: of the table.
-        columns: name, type and comment of each column.
+        columns: name, type and comment of each column; there are none if there is no such table.
         keys: columns of the primary key; none if it has none.
+        rules: of each column, whether NULL is allowed, and its default.
+        constraints: PRIMARY KEY, CHECK and NOT NULL as SQL.
     """
 
     comment: str
     columns: list[tuple[str, str, str]]
     keys: tuple[str, ...]
+    rules: tuple[tuple[bool, str | None], ...]
+    constraints: tuple[str, ...]
+
+    def holds_rows_as(self, other: "TableShape") -> bool:
+        """Whether both hold the same rows under the same rules, whatever their comments say."""
+        names, others = ([column[:2] for column in shape.columns] for shape in (self, other))
+        return (names, self.rules, self.constraints) == (others, other.rules, other.constraints)
+
+
+def shape_of(connection: duckdb.DuckDBPyConnection, table: str) -> TableShape:
+    """The shape of ``schema.table`` as it is in a database."""
+    place = table.split(".")
+    columns = connection.execute(
+        "SELECT column_name, data_type, coalesce(comment, ''), is_nullable, column_default FROM duckdb_columns() "
+        "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
+        place,
+    ).fetchall()
+    comment = connection.execute(
+        "SELECT coalesce(comment, '') FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?", place
+    ).fetchall()
+    constraints = connection.execute(
+        "SELECT constraint_type, constraint_text, constraint_column_names FROM duckdb_constraints() "
+        "WHERE schema_name = ? AND table_name = ? ORDER BY constraint_text",
+        place,
+    ).fetchall()
+    keys = [names for kind, _, names in constraints if kind == "PRIMARY KEY"]
+    return TableShape(
+        "".join(text for (text,) in comment),
+        [column[:3] for column in columns],
+        tuple(keys[0]) if keys else (),
+        tuple(column[3:] for column in columns),
+        tuple(text for _, text, _ in constraints),
+    )
 
 
 @cache
-def declared(table: str) -> DeclaredTable:
+def declared(table: str) -> TableShape:
     """What the SQL of ``schema.table`` declares; no file is opened but that."""
     schema, name = table.split(".")
     sections = sql_sections(f"{schema}/{name}")
     with duckdb.connect(":memory:") as connection:
         connection.execute(f"CREATE SCHEMA {schema}; {sections.get('table') or sections['']}")
-        column_rows = connection.execute(
-            "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
-            "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
-            [schema, name],
-        ).fetchall()
-        comment = connection.execute(
-            "SELECT coalesce(comment, '') FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
-            [schema, name],
-        ).fetchall()
-        keys = connection.execute(
-            "SELECT constraint_column_names FROM duckdb_constraints() "
-            "WHERE schema_name = ? AND table_name = ? AND constraint_type = 'PRIMARY KEY'",
-            [schema, name],
-        ).fetchall()
-    return DeclaredTable("".join(text for (text,) in comment), column_rows, tuple(keys[0][0]) if keys else ())
+        return shape_of(connection, table)
 
 
 def shown_by(table: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay,
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.settings import Settings
 from qc_assets.store.copies import copy_before_migration
-from qc_assets.store.migrations import bring_up_to_date, changes, refuse_newer, refuse_unready, schema_version
+from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
 from qc_assets.store.schema import columns, define_macros, sql_sections
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
@@ -145,7 +145,7 @@ class Warehouse:
         connection = self._open(read_only=False)
         copy = None
         try:
-            if changes(connection):
+            if not is_up_to_date(connection) and changes(connection, self.path):
                 copy = copy_before_migration(connection, self.path)
             connection.begin()
             try:
@@ -160,13 +160,6 @@ class Warehouse:
                 raise
         finally:
             connection.close()
-
-    def is_ready(self) -> bool:
-        """Whether there is a file that has its tables; an interrupted first transaction leaves one without."""
-        if not self.path.exists():
-            return False
-        with self._opened_to_read() as connection:
-            return schema_version(connection) is not None
 
     def migrate(self) -> list[str]:
         """Do what is pending, if anything is; returns what it was."""
@@ -184,8 +177,7 @@ class Warehouse:
         """
         self._refuse_if_missing()
         with self._opened_to_read() as connection:
-            refuse_newer(schema_version(connection), self.path)
-            return changes(connection)
+            return changes(connection, self.path)
 
     def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
         """Answer a query read-only.

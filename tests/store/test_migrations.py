@@ -17,11 +17,10 @@ from qc_assets.sources.demo.source import DemoSource
 from qc_assets.sources.loading import load
 from qc_assets.store import migrations
 from qc_assets.store.copies import copies_of
-from qc_assets.store.migrations import declared_shapes, shape_of
+from qc_assets.store.migrations import declared_shapes
+from qc_assets.store.schema import shape_of
 from qc_assets.store.warehouse import Warehouse
 from tests.old_homes import contents, unpack_home
-
-_COMMENTS = "SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE schema_name || '.' || table_name IN ?"
 
 
 @pytest.fixture
@@ -50,7 +49,6 @@ def test_a_warehouse_of_0_1_0_keeps_every_row_and_gets_the_schema_of_a_new_one(
         assert {table: shape_of(migrated, table) for table in tables} == {
             table: shape_of(new, table) for table in tables
         }
-        assert set(migrated.execute(_COMMENTS, [tables]).fetchall()) == set(new.execute(_COMMENTS, [tables]).fetchall())
     assert old.query("SELECT max(version) FROM ops.schema_version").item() == len(migrations.migrations())
 
 
@@ -75,6 +73,7 @@ def test_readers_of_an_older_file_are_told_to_migrate(old: Warehouse) -> None:
 def test_a_newer_warehouse_is_refused_by_readers_and_writers(warehouse: Warehouse) -> None:
     with warehouse.write() as connection:
         connection.execute("UPDATE ops.schema_version SET version = 9999")
+        connection.execute("ALTER TABLE raw.users ADD COLUMN of_the_future INTEGER")
     before = warehouse.path.read_bytes()
     for use in (warehouse.read, warehouse.write, warehouse.overlay):
         with pytest.raises(QcError, match="schema version 9999, and this qc-assets knows versions up to"), use():
@@ -82,6 +81,7 @@ def test_a_newer_warehouse_is_refused_by_readers_and_writers(warehouse: Warehous
     with pytest.raises(QcError, match="schema version 9999"):
         warehouse.pending_changes()
     assert warehouse.path.read_bytes() == before
+    assert copies_of(warehouse.path) == []
 
 
 def test_a_new_column_a_wider_check_and_another_type_need_no_migration(warehouse: Warehouse) -> None:
