@@ -1,13 +1,14 @@
 """Loading days of activity: fetch what the checkpoint lacks, merge it, record it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 import duckdb
 
 from qc_assets.clock import now_utc
-from qc_assets.errors import QcError
+from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.progress import Reporter
 from qc_assets.sources.row_contract import check_rows
 from qc_assets.sources.source import Batch, Source
@@ -74,12 +75,13 @@ def load(
     warehouse.migrate()  # what is held is read before anything is written
     partitions = sorted(set(days))
     fingerprint = source.fingerprint()
+    parameters = {"source": source.name, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
     held: dict[str, frozenset[date]] = {}
     if source.traits.states:
-        held = {} if refresh else _held(warehouse, source.name, fingerprint, repos, tables)
+        held = {} if refresh else _held(warehouse, parameters)
         done = {day for day in partitions if repos and all(day in held.get(repo, ()) for repo in repos)}
     else:
-        done = set() if refresh else _done(warehouse, source.name, fingerprint, repos, tables)
+        done = set() if refresh else _done(warehouse, parameters)
     report = LoadReport(
         loaded=[day for day in partitions if day not in done], skipped=[day for day in partitions if day in done]
     )
@@ -107,26 +109,22 @@ def load(
     return report
 
 
-def _held(
-    warehouse: Warehouse, source: str, fingerprint: str, repos: Sequence[str], tables: Sequence[str]
-) -> dict[str, frozenset[date]]:
-    if not warehouse.is_ready():
-        return {}
-    parameters = {"source": source, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
+def _held(warehouse: Warehouse, parameters: Mapping[str, Any]) -> dict[str, frozenset[date]]:
     days_by_repo: dict[str, set[date]] = {}
-    for repo, day in warehouse.query(sql_sections("ops/ingest_log")["days_held"], parameters).iter_rows():
+    for repo, day in _logged(warehouse, "days_held", parameters):
         days_by_repo.setdefault(repo, set()).add(day)
     return {repo: frozenset(days) for repo, days in days_by_repo.items()}
 
 
-def _done(
-    warehouse: Warehouse, source: str, fingerprint: str, repos: Sequence[str], tables: Sequence[str]
-) -> set[date]:
-    if not warehouse.is_ready():
-        return set()
-    parameters = {"source": source, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
-    rows = warehouse.query(sql_sections("ops/ingest_log")["days_done"], parameters)
-    return set(rows["partition_date"].to_list())
+def _done(warehouse: Warehouse, parameters: Mapping[str, Any]) -> set[date]:
+    return {day for (day,) in _logged(warehouse, "days_done", parameters)}
+
+
+def _logged(warehouse: Warehouse, section: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    try:
+        return warehouse.sql_file("ops/ingest_log", parameters, section=section).rows()
+    except WarehouseMissingError:
+        return []
 
 
 def _commit(

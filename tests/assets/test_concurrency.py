@@ -41,10 +41,8 @@ def poll(folder: Path, stop: Event, answers: "multiprocessing.Queue[tuple[int, s
             try:
                 warehouse.query("SELECT count(*), sum(additions) FROM raw.pull_requests")
                 count += 1
-            except WarehouseMissingError:
-                pass  # the first transaction has not been committed yet
-            except (duckdb.Error, WarehouseBusyError) as error:
-                if "does not exist" not in str(error):
+            except (duckdb.Error, WarehouseBusyError, WarehouseMissingError) as error:
+                if "has no tables yet" not in str(error):  # the first transaction has not been committed yet
                     trouble = repr(error)
         time.sleep(0.05)
     answers.put((count, trouble))

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from qc_assets.clock import now_utc
-from qc_assets.errors import SourceError
+from qc_assets.errors import SourceError, WarehouseMissingError
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
@@ -69,7 +69,7 @@ def discover(
         for choice in choices
     ]
     known = {row["repo_id"] for row in rows}
-    earlier = warehouse.sql_file("sources/github", section="selected_before").to_dicts() if warehouse.is_ready() else []
+    earlier = _rows(warehouse, "selected_before")
     dropped = [
         dict.fromkeys(rows[0])
         | row
@@ -112,12 +112,19 @@ def selected(warehouse: Warehouse) -> tuple[str, ...]:
     Raises:
         SourceError: if there are none.
     """
-    names = warehouse.sql_file("sources/github", section="selected")["name"] if warehouse.is_ready() else ()
-    if len(names) == 0:
+    names = tuple(row["name"] for row in _rows(warehouse, "selected"))
+    if not names:
         raise SourceError(
             "no repositories to read: name some in QC_REPOS (owner/name, comma-separated), or run `qc discover`"
         )
-    return tuple(names)
+    return names
+
+
+def _rows(warehouse: Warehouse, section: str) -> list[dict[str, Any]]:
+    try:
+        return warehouse.sql_file("sources/github", section=section).to_dicts()
+    except WarehouseMissingError:
+        return []
 
 
 def _choose(client: Client, settings: Settings, today: date, progress: Reporter) -> Iterator[Choice]:
