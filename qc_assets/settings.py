@@ -75,8 +75,13 @@ class Settings(
         return self.home / "staging"
 
     @property
+    def mlflow_database(self) -> Path:
+        """MLflow's store, unless QC_MLFLOW_TRACKING_URI names another."""
+        return self.home / "mlflow" / "mlflow.db"
+
+    @property
     def tracking_uri(self) -> str:
-        return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+        return self.mlflow_tracking_uri or f"sqlite:///{self.mlflow_database}"
 
     @property
     def journal(self) -> Path:

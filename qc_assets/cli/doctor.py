@@ -41,8 +41,7 @@ def examine() -> list[Finding]:
         Finding("settings", True, f"source {settings.source}, {settings.first_date} to {settings.last_date}"),
         _source(settings),
         _disk(settings),
-        _lock(settings),
-        *_schema(settings),
+        *_warehouse(settings),
         _home(settings),
         *(_port(name, settings.host, port) for name, port in _ports(settings)),
         _token(settings),
@@ -76,30 +75,22 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", ok, f"{free:.1f} GiB free for {settings.home}", "" if ok else mend)
 
 
-def _lock(settings: Settings) -> Finding:
-    store = Warehouse(settings.warehouse, staging=settings.staging, lock_timeout_s=2)
-    try:
-        store.pending_changes()
-    except WarehouseMissingError:
-        return Finding("warehouse", True, f"{settings.warehouse} is not there yet; `qc demo` makes it")
-    except WarehouseBusyError as error:
-        return Finding("warehouse", False, str(error), "close the program that holds it, or wait for the run to end")
-    except QcError as error:
-        return Finding("warehouse", False, str(error), "see the message")
-    return Finding("warehouse", True, f"{settings.warehouse}, not locked")
-
-
-def _schema(settings: Settings) -> list[Finding]:
-    """What a migration would do, if the warehouse is there and can be opened."""
+def _warehouse(settings: Settings) -> list[Finding]:
+    """Whether the warehouse can be opened, and what a migration would do to it."""
     store = Warehouse(settings.warehouse, staging=settings.staging, lock_timeout_s=2)
     try:
         changes = store.pending_changes()
-    except QcError:
-        return []  # said by the look at the lock
+    except WarehouseMissingError:
+        return [Finding("warehouse", True, f"{settings.warehouse} is not there yet; `qc demo` makes it")]
+    except WarehouseBusyError as error:
+        return [Finding("warehouse", False, str(error), "close the program that holds it, or wait for the run to end")]
+    except QcError as error:
+        return [Finding("warehouse", False, str(error), "see the message")]
+    schema = Finding("schema", True, "of this version")
     if changes:
         mend = "run `qc migrate`, or let the next run do it; a copy is put beside the file first"
-        return [Finding("schema", False, f"made by an older version; pending: {', '.join(changes)}", mend)]
-    return [Finding("schema", True, "of this version")]
+        schema = Finding("schema", False, f"made by an older version; pending: {', '.join(changes)}", mend)
+    return [Finding("warehouse", True, f"{settings.warehouse}, not locked"), schema]
 
 
 def _home(settings: Settings) -> Finding:

@@ -1,6 +1,5 @@
 """`qc migrate`: warehouse and MLflow store of an older version, or of a home that was moved, become this version's."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.copies import copies_of
 from qc_assets.store.warehouse import Warehouse
+
+_UNCHANGED = "of this version already"
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ def migrate_all(settings: Settings) -> list[Step]:
 def _migrate_warehouse(store: Warehouse) -> Step:
     if not store.path.exists():
         return Step("warehouse", f"{store.path} is not there yet")
-    before = set(copies_of(store.path))
     changes = store.migrate()
-    copy = "".join(str(path) for path in set(copies_of(store.path)) - before)
-    return Step("warehouse", ", ".join(changes) or "of this version already", copy)
+    if not changes:
+        return Step("warehouse", _UNCHANGED)
+    return Step("warehouse", ", ".join(changes), str(copies_of(store.path)[-1]))
 
 
 def _migrate_mlflow(settings: Settings) -> list[Step]:
-    database = settings.home / "mlflow" / "mlflow.db"
+    database = settings.mlflow_database
     if settings.mlflow_tracking_uri or not database.is_file():
         return []  # another's server is not ours to migrate
     copy = database.with_name(f"{database.name}.{now_utc():%Y%m%dT%H%M%S}.bak")
@@ -53,7 +54,7 @@ def _migrate_mlflow(settings: Settings) -> list[Step]:
         source.backup(target)
     revision = _revision(database)
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", settings.tracking_uri]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"MLFLOW_TRACKING_URI": ""})
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise QcError(f"mlflow db upgrade failed; the copy of before is {copy}: {done.stderr.strip()[-500:]}")
     moved = follow_move(database, settings.artifact_root)
@@ -64,7 +65,8 @@ def _migrate_mlflow(settings: Settings) -> list[Step]:
         steps.append(f"the artifacts of {moved} experiments are found in {settings.artifact_root}")
     if not steps:
         copy.unlink()
-    return [Step("MLflow", "; ".join(steps) or "of this version already", str(copy) if steps else "")]
+        return [Step("MLflow", _UNCHANGED)]
+    return [Step("MLflow", "; ".join(steps), str(copy))]
 
 
 def _revision(database: Path) -> str:

@@ -43,16 +43,17 @@ class Registry:
     def __init__(self, tracking_uri: str, artifact_root: Path) -> None:
         self.tracking_uri = tracking_uri
         self.artifact_root = artifact_root
+        is_sqlite = tracking_uri.startswith("sqlite:///")
+        self._database = Path(tracking_uri.removeprefix("sqlite:///")) if is_sqlite else None
         self._is_in_place = False
 
     def _client(self) -> Any:
         import mlflow
 
-        if self.tracking_uri.startswith("sqlite:///"):
-            database = Path(self.tracking_uri.removeprefix("sqlite:///"))
-            database.parent.mkdir(parents=True, exist_ok=True)
+        if self._database:
+            self._database.parent.mkdir(parents=True, exist_ok=True)
             if not self._is_in_place:
-                follow_move(database, self.artifact_root)
+                follow_move(self._database, self.artifact_root)
                 self._is_in_place = True
         mlflow.set_tracking_uri(self.tracking_uri)
         return mlflow.MlflowClient(self.tracking_uri)
@@ -160,10 +161,9 @@ class Registry:
 
     def stamp(self) -> tuple[int, ...] | None:
         """Something that changes whenever a SQLite store does, at the cost of a look at its files; None for servers."""
-        if not self.tracking_uri.startswith("sqlite:///"):
+        if self._database is None:
             return None
-        path = Path(self.tracking_uri.removeprefix("sqlite:///"))
-        return changed_when([path, path.with_name(f"{path.name}-wal")])
+        return changed_when([self._database, self._database.with_name(f"{self._database.name}-wal")])
 
     def registered_at(self, model: str, version: int) -> datetime:
         """When a version was registered (UTC)."""
