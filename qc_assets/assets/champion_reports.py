@@ -16,6 +16,7 @@ _REPORTS = {
     "champion_challenger": "Champion against challenger on the same live items.",
 }
 MONITORING = tables.key("reports.monitoring")
+_KEPT = "no_champion_was_removed"
 
 
 def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
@@ -34,7 +35,11 @@ def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
         )
         for spec in SPECS
     }
-    return holds | stable
+    return (
+        holds
+        | stable
+        | {_KEPT: ("Nobody removed a champion in MLflow: where none is left, nobody answers.", MONITORING)}
+    )
 
 
 def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -60,8 +65,11 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     )
     def predictions(warehouse: WarehouseResource, registry: RegistryResource) -> Iterator[dg.MaterializeResult]:
         from qc_assets.monitoring import scoring
+        from qc_assets.registry.mirror import sync_mirror
 
         store, models = warehouse.open(), registry.open()
+        for spec in SPECS:
+            sync_mirror(store, models, spec.name)
         counts = {
             spec.name: scoring.score_waiting_items(store, models, spec, is_synthetic=settings.is_synthetic)
             for spec in SPECS
@@ -89,8 +97,11 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, registry: RegistryResource
     ) -> Iterator[dg.MaterializeResult]:
         from qc_assets.monitoring import examination
+        from qc_assets.registry.mirror import sync_mirror
 
         store, models = warehouse.open(), registry.open()
+        for spec in SPECS:
+            sync_mirror(store, models, spec.name)
         examinations = [
             examined
             for spec in SPECS
@@ -104,6 +115,8 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             moved = examined.drift.filter("is_drifting")["feature"].to_list()
             text = f"moved: {', '.join(moved)}" if moved else "no feature has moved"
             verdicts[f"{examined.model}_inputs_are_stable"] = (not moved, text)
+        removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
+        verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
         for name in _REPORTS:
             asset = tables.key(f"reports.{name}")
             frames = [frame for examined in examinations if len(frame := getattr(examined, name))]
@@ -124,7 +137,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _result(asset: dg.AssetKey, name: str, passed: bool, detail: str) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.ERROR if name.endswith("_holds") else dg.AssetCheckSeverity.WARN
+    severity = dg.AssetCheckSeverity.WARN if name.endswith("_inputs_are_stable") else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         asset_key=asset, check_name=name, passed=passed, severity=severity, metadata={"detail": detail}
     )

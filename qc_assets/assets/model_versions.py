@@ -78,7 +78,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             context.log.info(message)
             progress.report(message, 0, 0)
 
-        store = warehouse.open()
+        store, models = warehouse.open(), registry.open()
         options = Options(
             quick=config.quick,
             n_trials=config.n_trials or settings.n_trials,
@@ -98,15 +98,15 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         outcome = lifecycle.train_and_register(
             spec,
             rows,
-            registry.open(),
+            models,
             options,
             is_synthetic=settings.is_synthetic,
             origin=origin,
             run_name=config.run_name,
+            numbered_after=mirror.highest_version(store, spec.name),
             progress=tell,
         )
-        if outcome.logged is not None:
-            mirror.mirror_training(store, spec, outcome, origin, is_synthetic=settings.is_synthetic)
+        mirror.sync_mirror(store, models, spec.name)
         by_name = {gate.name: gate for gate in outcome.gates}
         for part, metadata in _parts(spec, outcome, origin["snapshot"]).items():
             yield dg.MaterializeResult(asset_key=_part_key(spec, part), metadata=metadata)

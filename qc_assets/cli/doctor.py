@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qc_assets.cli.runs import dagster_home
 from qc_assets.errors import QcError, SettingsError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.models.specs import SPECS
 from qc_assets.places import settings_file
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
@@ -43,6 +44,7 @@ def examine() -> list[Finding]:
         _disk(settings),
         *_warehouse(settings),
         _home(settings),
+        *_models(settings),
         *(_port(name, settings.host, port) for name, port in _ports(settings)),
         _token(settings),
     ]
@@ -100,6 +102,24 @@ def _home(settings: Settings) -> Finding:
     written = next((line.partition("=")[2] for line in lines if line.startswith("DAGSTER_HOME=")), None)
     ok = written == expected
     return Finding("DAGSTER_HOME", ok, written or "not set in .env", "" if ok else "run `qc init`, which writes it")
+
+
+def _models(settings: Settings) -> list[Finding]:
+    """Whether MLflow and the warehouse agree on who is champion, and nobody removed one."""
+    from qc_assets.registry.mirror import what_differs
+    from qc_assets.registry.model_registry import Registry
+
+    if not settings.mlflow_tracking_uri and not settings.mlflow_database.is_file():
+        return [Finding("models", True, "none has been trained yet")]
+    store, registry = Warehouse.from_settings(settings), Registry(settings.tracking_uri, settings.artifact_root)
+    store.lock_timeout_s = 2
+    try:
+        differences = [differs for spec in SPECS if (differs := what_differs(store, registry, spec.name))]
+    except QcError as error:
+        return [Finding("models", False, str(error), "see the message")]
+    mend = "see the message, or let `qc migrate` bring the warehouse after MLflow"
+    findings = [Finding("models", False, difference, mend) for difference in differences]
+    return findings or [Finding("models", True, "MLflow and the warehouse agree on the champions")]
 
 
 def _ports(settings: Settings) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ import typer
 
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli import (
+    backup_commands,
     console,
     critiques,
     github_commands,
@@ -244,6 +245,7 @@ def up() -> None:
 github_commands.register(app)
 model_commands.register(app)
 critiques.register(app)
+backup_commands.register(app)
 
 
 def _days(first: date, last: date) -> list[date]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
+from qc_assets.models.specs import SPECS
 from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
@@ -33,7 +34,7 @@ def migrate_all(settings: Settings) -> list[Step]:
     Raises:
         QcError: naming the store that was left as it was, and why.
     """
-    return [_migrate_warehouse(Warehouse.from_settings(settings)), *_migrate_mlflow(settings)]
+    return [_migrate_warehouse(Warehouse.from_settings(settings)), *_migrate_mlflow(settings), *_agree(settings)]
 
 
 def _migrate_warehouse(store: Warehouse) -> Step:
@@ -67,6 +68,20 @@ def _migrate_mlflow(settings: Settings) -> list[Step]:
         copy.unlink()
         return [Step("MLflow", _UNCHANGED)]
     return [Step("MLflow", "; ".join(steps), str(copy))]
+
+
+def _agree(settings: Settings) -> list[Step]:
+    """Let MLflow say of every version what only the warehouse knew, and the warehouse what MLflow says."""
+    from qc_assets.registry.mirror import log_missing_records, sync_mirror
+    from qc_assets.registry.model_registry import Registry
+
+    if not settings.mlflow_tracking_uri and not settings.mlflow_database.is_file():
+        return []
+    store, registry = Warehouse.from_settings(settings), Registry(settings.tracking_uri, settings.artifact_root)
+    logged = sum(log_missing_records(store, registry, spec.name) for spec in SPECS)
+    changes = [change for spec in SPECS for change in sync_mirror(store, registry, spec.name)]
+    records = [f"{logged} versions are logged with what the warehouse knew of them"] if logged else []
+    return [Step("models", "; ".join([*records, *changes]) or _UNCHANGED)]
 
 
 def _revision(database: Path) -> str:

@@ -66,15 +66,16 @@ def rollback(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     to: Annotated[int | None, typer.Option("--to", help="Default: the version that the champion replaced.")] = None,
 ) -> None:
-    """Make an earlier version of a model champion again; the alias moves, nothing is trained."""
+    """Make an earlier version of a model champion again; what that takes down stays down until something is better."""
     from qc_assets.assets.resources import RegistryResource
     from qc_assets.registry import mirror
 
     settings = load_settings()
     registry = RegistryResource.from_settings(settings).open()
-    before, after = mirror.roll_back_champion(Warehouse.from_settings(settings), registry, _known(model), to)
+    before, after = registry.roll_back(_known(model), to)
+    mirror.sync_mirror(Warehouse.from_settings(settings), registry, model)
     document = {"model": model, "champion_before": before, "champion": after}
-    console.emit(document, f"version {after} of {model} is champion again; it was version {before}")
+    console.emit(document, f"version {after} of {model} is champion again; it was version {before or 'none'}")
 
 
 def bias(

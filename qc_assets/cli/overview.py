@@ -7,7 +7,8 @@ from rich.table import Table
 
 from qc_assets.cli import console
 from qc_assets.cli.runs import JobResult, open_instance
-from qc_assets.errors import WarehouseMissingError
+from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
@@ -58,8 +59,30 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
     ]
 
 
+def _champions_by_mlflow(settings: Settings, warehouse: Warehouse) -> list[str]:
+    """Bring the warehouse's tables after the registry; returns what somebody should know of the champions."""
+    from qc_assets.assets.resources import RegistryResource
+    from qc_assets.registry.mirror import sync_mirror, what_differs
+
+    if not settings.mlflow_tracking_uri and not settings.mlflow_database.is_file():
+        return []
+    sentences = []
+    try:
+        registry = RegistryResource.from_settings(settings).open()
+        for spec in SPECS:
+            try:
+                sync_mirror(warehouse, registry, spec.name)
+            except WarehouseBusyError as error:  # it is written to: what differs is said all the same
+                sentences.append(str(error))
+            sentences.append(what_differs(warehouse, registry, spec.name) or "")
+    except QcError as error:
+        sentences.append(str(error))
+    return list(dict.fromkeys(filter(None, sentences)))
+
+
 def status(settings: Settings, warehouse: Warehouse) -> Summary:
     """Coverage by source, the last loads, the last Dagster runs, and the champions."""
+    champions = _champions_by_mlflow(settings, warehouse)
     try:
         sections = {
             section: warehouse.sql_file("reports/overview", section=section).to_dicts()
@@ -80,8 +103,9 @@ def status(settings: Settings, warehouse: Warehouse) -> Summary:
             }
             for run in instance.get_run_records(limit=5)
         ]
-    return sections | {"runs": runs}, [
+    return sections | {"runs": runs, "champions": champions}, [
         *missing,
+        *(f"[yellow]{sentence}[/yellow]" for sentence in champions),
         console.table(
             "Coverage", [row | {name: f"{row[name]:%Y-%m-%d}" for name in _EDGES} for row in sections["coverage"]]
         ),

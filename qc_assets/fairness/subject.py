@@ -80,7 +80,8 @@ def load_subject(
         FairnessError: if there is no such version, or its rows are not in the warehouse any more.
     """
     versions = store.query(
-        "SELECT version, mlflow_run_id FROM ml.model_versions WHERE model = $1 AND is_synthetic = $2 ORDER BY version",
+        "SELECT version, mlflow_run_id FROM ml.model_versions "
+        "WHERE model = $1 AND is_synthetic = $2 AND status <> 'removed' ORDER BY version",
         [spec.name, is_synthetic],
     )
     if version is not None and version not in versions["version"]:

@@ -81,6 +81,19 @@ class Bundle:
         """Names of the columns of `matrix`."""
         return self.features + (self.texts.names if self.texts else ())
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Columns whose texts it makes numbers of."""
+        return tuple(self.texts.columns) if self.texts else ()
+
+    def with_unknown(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with the features that its rows lack as unknown, as they are of another version of the code."""
+        missing = [name for name in self.features if name not in frame.columns]
+        words = [name for name in missing if name in self.categories]
+        return frame.with_columns(
+            pl.lit(None, pl.String if name in words else pl.Float64).alias(name) for name in missing
+        )
+
     def save(self, folder: Path) -> None:
         """Write the bundle's files into `folder`, which must exist."""
         self.estimator.save(folder)

@@ -1,6 +1,10 @@
 """Gates that a model must pass, and champion against challenger."""
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
 
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.metrics.bootstrap import paired_differences
@@ -96,9 +100,6 @@ def decide_promotion(
         return Decision(True, "the champion was trained on synthetic data")
     if is_synthetic and not champion.is_synthetic:
         return Decision(False, "trained on synthetic data, and the champion on real data")
-    missing = [name for name in champion.features if name not in trained.data.frame.columns]
-    if missing:
-        return Decision(True, f"the champion needs features that are no more: {', '.join(missing)}")
     compared = compare_with_champion(trained, champion, options)
     worse = [str(comparison) for comparison in compared if comparison.regression]
     if worse:
@@ -106,10 +107,55 @@ def decide_promotion(
     return Decision(True, f"no regression against the champion: {'; '.join(map(str, compared))}", compared)
 
 
+def is_no_better(trained: Trained, taken_down: Bundle, options: Options) -> bool:
+    """Whether a challenger surely gains nothing, on any judged metric of its test window, over a version.
+
+    A person put another in the place of that version: without a gain the challenger would only undo the decision.
+    """
+    metrics = task_of(trained.spec).metrics
+    for comparison in compare_with_champion(trained, taken_down, options):
+        sign = 1 if metrics[comparison.metric].higher_is_better else -1
+        if comparison.time_window == "test" and min(sign * comparison.lower, sign * comparison.upper) > 0:
+            return False
+    return True
+
+
+def falls_behind(trained: Trained, evaluations: pl.DataFrame) -> str | None:
+    """Where a challenger is surely worse on its test window than a version was on its own, in words; None if nowhere.
+
+    On the same rows the two may be alike all the same, as when the rows have become worse. Where nobody serves, that
+    is for a person to decide.
+
+    Args:
+        trained: the challenger.
+        evaluations: of the version: time_window, metric, value, lower and upper.
+    """
+    metrics = task_of(trained.spec).metrics
+    earlier = {row["metric"]: row for row in evaluations.filter(time_window="test").to_dicts()}
+    for name in trained.spec.margins.keys() & earlier.keys():
+        now, before = trained.best.evaluations["test"][name], earlier[name]
+        sign = 1 if metrics[name].higher_is_better else -1
+        # The windows are others, so the errors are independent: half widths of 95 % intervals add as their squares.
+        half_width = math.hypot(now.upper - now.lower, before["upper"] - before["lower"]) / 2
+        if sign * (now.value - before["value"]) < -half_width:
+            return f"{name} fell from {before['value']:.3f} to {now.value:.3f}"
+    return None
+
+
+def answers_alike(challenger: Bundle, version: Bundle, rows: pl.DataFrame) -> bool:
+    """Whether two versions are the same to the last digit of every answer to some rows."""
+    if (challenger.features, challenger.is_synthetic) != (version.features, version.is_synthetic):
+        return False
+    return bool(np.array_equal(challenger.predict(rows), version.predict(rows), equal_nan=True))
+
+
 def compare_with_champion(trained: Trained, champion: Bundle, options: Options) -> tuple[Comparison, ...]:
-    """The judged metrics of challenger and champion on the same rows, by window."""
+    """The judged metrics of challenger and champion on the same rows, by window.
+
+    Features that are no more are unknown to the champion, as they are when it serves.
+    """
     task = task_of(trained.spec)
-    theirs = champion.predict(trained.data.frame[trained.split.test])
+    theirs = champion.predict(champion.with_unknown(trained.data.frame[trained.split.test]))
     known = trained.known["test"]
     comparisons = []
     for window, mask in evaluation_windows(trained.data, trained.split).items():

@@ -50,12 +50,16 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
     rows = model_rows(store, spec, is_synthetic=settings.is_synthetic)
     first, last = _tested_on(store, spec, version)
+    if first is None or last is None:
+        empty = pl.DataFrame()
+        sentence = f"nothing says what version {version} was tested on: train it anew"
+        return Examined(spec.name, version, False, sentence, empty, empty, empty)
     live = _live(spec, bundle, rows, first, last)
     sampling = {"resamples": settings.bootstrap_resamples, "seed": settings.seed}
     holds, sentence = measures.verdict(spec, live, **sampling)
     pairs = pl.DataFrame()
-    if challenger is not None:
-        _, later = _tested_on(store, spec, challenger[0])
+    _, later = _tested_on(store, spec, challenger[0]) if challenger is not None else (None, None)
+    if challenger is not None and later is not None:
         since = max(last, later) + timedelta(microseconds=1)
         ours, theirs = (_live(spec, version_bundle, rows, since, last) for version_bundle in (bundle, challenger[1]))
         pairs = pl.DataFrame(
@@ -68,8 +72,8 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
     )
 
 
-def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetime, datetime]:
-    """When the first and the last item was opened that a version was judged on."""
+def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetime | None, datetime | None]:
+    """When the first and the last item was opened that a version was judged on; None if the warehouse does not know."""
     window = store.sql_file("ml/predictions", {"model": spec.name, "version": version}, section="tested_on")
     first, last = window.row(0)
     return first, last

@@ -7,7 +7,7 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.spec import ModelSpec
-from qc_assets.registry.mirror import with_comment
+from qc_assets.registry.version_record import with_comment
 from qc_assets.store.inserts import put
 from qc_assets.store.warehouse import Warehouse
 
@@ -21,15 +21,14 @@ ROLES = ("champion", "challenger")
 def score_rows(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFrame:
     """What a bundle says of rows: the spec's key, prediction, lower, upper and answer.
 
-    Raises:
-        TrainingError: if it needs a feature that the rows do not have.
+    A feature that the rows do not have is unknown.
     """
     from qc_assets.learning.task import task_of
 
     if rows.is_empty():
         table = pl.DataFrame(schema=dict.fromkeys(("prediction", "lower", "upper"), pl.Float64) | {"answer": pl.String})
     else:
-        table = task_of(spec).table(bundle.classes, bundle.predict(rows))
+        table = task_of(spec).table(bundle.classes, bundle.predict(bundle.with_unknown(rows)))
     return pl.concat([rows.select(spec.key), table], how="horizontal")
 
 
@@ -40,9 +39,6 @@ def score_waiting_items(
 
     Returns:
         Items scored, by role; a role that no version has is left out.
-
-    Raises:
-        TrainingError: if a version needs a feature that the table has no more.
     """
     waiting = model_rows(store, spec, is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
     now = now_utc()

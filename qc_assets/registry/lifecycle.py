@@ -1,15 +1,22 @@
 """The lifecycle of every model: train, gate, register, decide, conclude. No Dagster and no SQL."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import polars as pl
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import TrainingError
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.promotion import Decision, check_gates, decide_promotion
+from qc_assets.learning.promotion import (
+    Decision,
+    answers_alike,
+    check_gates,
+    decide_promotion,
+    falls_behind,
+    is_no_better,
+)
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.task.interface import Gate
@@ -17,6 +24,10 @@ from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
 from qc_assets.registry.card import model_card
 from qc_assets.registry.model_registry import Logged, Registry
+from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference
+from qc_assets.registry.version_record import record_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,17 +37,15 @@ class TrainingOutcome:
     Attributes:
         gates: every promise that was checked.
         decision: whether the new version is champion, and why.
-        trained, logged: None if there was too little data to train at all.
-        replaced: version of the champion that it was compared with.
+        trained: None if there was too little data to train at all.
+        logged: None if no version was made of it.
     """
 
     gates: list[Gate]
     decision: Decision
     trained: Trained | None = None
     logged: Logged | None = None
-    replaced: int | None = None
     card: str = ""
-    finished_at: datetime | None = None
 
 
 def bundle_of_training(spec: ModelSpec, trained: Trained, *, is_synthetic: bool) -> Bundle:
@@ -67,11 +76,13 @@ def train_and_register(
     is_synthetic: bool,
     origin: dict[str, str],
     run_name: str | None = None,
+    numbered_after: int = 0,
     progress: Callable[[str], None] = lambda message: None,
 ) -> TrainingOutcome:
     """Take a spec from rows to a registered, judged version.
 
-    Too little data is an outcome, not an error: the gate fails and the champion stays.
+    Too little data is an outcome, not an error: the gate fails and the champion stays. So is a version that there is
+    already, to the last digit: nothing is registered.
 
     Args:
         spec: the model.
@@ -81,6 +92,7 @@ def train_and_register(
         is_synthetic: whether the rows are made up.
         origin: where the rows come from (snapshot, Dagster run, commit); tags of run and version.
         run_name: name of the MLflow run; default: model and winning candidate.
+        numbered_after: a version number that is taken elsewhere, such as in the warehouse.
         progress: called with a sentence now and then.
     """
     rows = labelled(spec, rows)
@@ -97,21 +109,114 @@ def train_and_register(
         return TrainingOutcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
     bundle = bundle_of_training(spec, trained, is_synthetic=is_synthetic)
     checked = check_gates(trained)
-    champion = registry.champion(spec.name)
-    decision = decide_promotion(
-        trained, checked, champion[1] if champion else None, is_synthetic=is_synthetic, options=options
-    )
+    same = _same_version(registry, bundle, trained.data.frame)
+    if same is not None:
+        return TrainingOutcome(
+            checked, Decision(False, f"to the last digit the same as version {same.version}"), trained
+        )
     progress(f"registering with MLflow at {registry.tracking_uri}")
     tags = {**origin, "synthetic": str(is_synthetic).lower()}
-    logged = registry.log(trained, bundle, tags, run_name)
-    card = model_card(trained, checked, decision, {**tags, "mlflow_run_id": logged.run_id, "version": logged.version})
-    registry.conclude(spec.name, logged, promote=decision.promote, reason=decision.reason, card=card)
-    return TrainingOutcome(
-        checked,
-        decision,
-        trained,
-        logged,
-        champion[0] if champion else None,
-        card,
-        now_utc(),
-    )
+    record = record_of(trained, checked, origin, now_utc(), is_synthetic=is_synthetic)
+    logged = registry.log(trained, bundle, record, tags, run_name, numbered_after)
+    # Compared with who is champion now: another training may have ended while this one was at work.
+    with registry.deciding(spec.name) as standing:
+        compared_with = _last_loadable(registry, standing)
+        decision = _decide(registry, standing, trained, checked, compared_with, is_synthetic, options)
+        noted = RecordedDecision(
+            logged.reference,
+            standing.next_instant(now_utc()),
+            "training",
+            decision.promote,
+            standing.champion or (compared_with.reference if compared_with else None),
+            decision.reason,
+            [vars(comparison) for comparison in decision.comparisons],
+        )
+        card = model_card(
+            trained, checked, decision, {**tags, "mlflow_run_id": logged.run_id, "version": logged.version}
+        )
+        registry.conclude(spec.name, logged, noted, card)
+    return TrainingOutcome(checked, decision, trained, logged, card)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    reference: VersionReference
+    bundle: Bundle
+
+
+def _same_version(registry: Registry, bundle: Bundle, rows: pl.DataFrame) -> VersionReference | None:
+    """The champion, or a version that was taken down, that a challenger is to the last digit."""
+    standing = registry.standing(bundle.model)
+    for reference in (*filter(None, [standing.champion]), *standing.taken_down):
+        version = _load(registry, bundle.model, reference)
+        if version is not None and answers_alike(bundle, version.bundle, rows):
+            return reference
+    return None
+
+
+def _last_loadable(registry: Registry, standing: Standing) -> _Loaded | None:
+    """The champion, or if there is none that can be read, the last one before it that can."""
+    for reference in (*filter(None, [standing.champion]), *standing.earlier_champions):
+        version = _load(registry, standing.model, reference)
+        if version is not None:
+            return version
+    return None
+
+
+def _load(registry: Registry, model: str, reference: VersionReference) -> _Loaded | None:
+    try:
+        return _Loaded(reference, registry.load_reference(model, reference))
+    except Exception as error:  # files of any kind may be gone or broken: no reason not to train
+        if _is_out_of_reach(error):
+            raise
+        log.warning("version %s of %s cannot be loaded: %s", reference.version, model, error)
+        return None
+
+
+def _is_out_of_reach(error: Exception) -> bool:
+    """Whether a version may be there, on a server that does not answer: then nothing is promoted without it."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos import databricks_pb2 as codes
+
+    response = getattr(error, "response", None)
+    if getattr(response, "status_code", None) in (404, 410):
+        return False
+    if isinstance(error, MlflowException):
+        return error.error_code in map(
+            codes.ErrorCode.Name, (codes.INTERNAL_ERROR, codes.TEMPORARILY_UNAVAILABLE, codes.REQUEST_LIMIT_EXCEEDED)
+        )
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, (ConnectionError, TimeoutError)) or library in ("requests", "urllib3", "botocore")
+
+
+def _decide(
+    registry: Registry,
+    standing: Standing,
+    trained: Trained,
+    gates: list[Gate],
+    compared_with: _Loaded | None,
+    is_synthetic: bool,
+    options: Options,
+) -> Decision:
+    champion = compared_with.bundle if compared_with else None
+    decision = decide_promotion(trained, gates, champion, is_synthetic=is_synthetic, options=options)
+    if not decision.promote:
+        return decision
+    for reference in standing.taken_down:
+        down = _load(registry, standing.model, reference)
+        if (
+            down is not None
+            and down.bundle.is_synthetic == is_synthetic
+            and is_no_better(trained, down.bundle, options)
+        ):
+            reason = f"no gain over version {reference.version}, which was rolled back: `qc rollback` can promote it"
+            return replace(decision, promote=False, reason=reason)
+    if standing.champion is None and standing.decided is not None:
+        record = registry.record_of_run(compared_with.reference.run_id) if compared_with else None
+        fallen = falls_behind(trained, record.tables["evaluations"]) if record else None
+        if fallen and compared_with:
+            reason = f"the champion was removed, and against version {compared_with.reference.version} {fallen}"
+            return replace(decision, promote=False, reason=reason)
+        against = f"version {compared_with.reference.version}" if compared_with else "nothing, as none can be loaded"
+        return replace(decision, reason=f"{decision.reason} (the champion was removed; compared with {against})")
+    return decision

@@ -1,21 +1,20 @@
-"""The model registry as tables of the warehouse, and moving its aliases back."""
+"""The model registry as tables of the warehouse: made from what MLflow has, whenever the two differ."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from qc_assets.clock import now_utc
-from qc_assets.errors import QcError
+from qc_assets.errors import WarehouseMissingError
+from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference
+from qc_assets.registry.version_record import TABLES, VersionRecord
 from qc_assets.store.inserts import put
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from qc_assets.learning.spec import ModelSpec
-    from qc_assets.learning.trained import Trained
-    from qc_assets.registry.lifecycle import TrainingOutcome
+    import duckdb
+
     from qc_assets.registry.model_registry import Registry
 
 _COMPARISONS = pl.List(
@@ -25,140 +24,183 @@ _COMPARISONS = pl.List(
         | {"regression": pl.Boolean}
     )
 )
+_UNJUDGED = "its training ended before it was judged"
 
 
-def mirror_training(
-    store: Warehouse, spec: "ModelSpec", outcome: "TrainingOutcome", origin: Mapping[str, str], *, is_synthetic: bool
-) -> None:
-    """Mirror a registered version, its metrics, test predictions and the decision, in one transaction."""
-    from qc_assets.learning.task import task_of
-
-    trained, logged = outcome.trained, outcome.logged
-    assert trained is not None and logged is not None and outcome.finished_at is not None
-    task, version = task_of(spec), {"model": spec.name, "version": logged.version}
-    evaluations = pl.DataFrame(
-        [
-            version | {"time_window": window, "metric": metric} | vars(estimate)
-            for window, estimates in trained.best.evaluations.items()
-            for metric, estimate in estimates.items()
-        ]
-    )
-    rows = trained.data.frame[trained.split.test]
-    predictions = pl.concat(
-        [
-            rows.select(*spec.key, pl.col(spec.opened_at).alias("opened_at")),
-            task.table(spec.classes, trained.best.predictions),
-            task.outcomes(spec.classes, trained.known["test"], trained.best.predictions),
-        ],
-        how="horizontal",
-    )
-    sections = sql_sections("ml/model_versions")
-    with store.write() as connection:
-        connection.execute(sections["retire"], {"model": spec.name, "promoted": outcome.decision.promote})
-        connection.execute(
-            sections["record"],
-            version
-            | {
-                "task": spec.task,
-                "status": "champion" if outcome.decision.promote else "challenger",
-                "candidate": trained.best.kind,
-                "trained_at": outcome.finished_at,
-                "snapshot": origin["snapshot"],
-                "is_synthetic": is_synthetic,
-                "train_from": trained.data.frame[spec.opened_at][int(trained.split.train[0])],
-                "train_until": trained.data.frame[spec.opened_at][int(trained.split.train[-1])],
-                **{f"{name}_rows": len(part) for name, part in trained.split.windows.items()},
-                "reason": outcome.decision.reason,
-                "mlflow_run_id": logged.run_id,
-                "dagster_run_id": origin["dagster_run_id"],
-                "git_commit": origin["git_commit"] or None,
-            },
-        )
-        put(connection, "ml.evaluations", evaluations.fill_nan(None))
-        gates = pl.DataFrame([version | vars(gate) for gate in outcome.gates]).rename({"name": "gate"})
-        put(connection, "ml.gates", gates)
-        put(connection, "ml.test_predictions", with_comment(predictions), version)
-        put(connection, "ml.training_rows", with_comment(_training_rows(spec, trained)), version)
-        decision = outcome.decision
-        put(
-            connection,
-            "ml.promotions",
-            _decision(
-                version,
-                outcome.finished_at,
-                "training",
-                decision.promote,
-                outcome.replaced,
-                decision.reason,
-                [vars(comparison) for comparison in decision.comparisons],
-            ),
-        )
+def highest_version(store: Warehouse, model: str) -> int:
+    """The highest version number that the warehouse knows of a model; 0 if none."""
+    return max((int(row["version"]) for row in _held(store, model)), default=0)
 
 
-def with_comment(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with a comment_id: 0 where they are about pull requests or issues themselves."""
-    return rows if "comment_id" in rows.columns else rows.with_columns(comment_id=pl.lit(0))
+def sync_mirror(store: Warehouse, registry: "Registry", model: str) -> list[str]:
+    """Bring the tables after the registry: versions, aliases and decisions.
 
-
-def _training_rows(spec: "ModelSpec", trained: "Trained") -> pl.DataFrame:
-    """The key of every row of the three windows, and which one."""
-    keys = trained.data.frame.select(spec.key)
-    windows = trained.split.windows.items()
-    return pl.concat([keys[rows].with_columns(time_window=pl.lit(name)) for name, rows in windows])
-
-
-def roll_back_champion(store: Warehouse, registry: "Registry", model: str, to: int | None = None) -> tuple[int, int]:
-    """Make an earlier version champion again.
-
-    Args:
-        store: the warehouse.
-        registry: MLflow.
-        model: name of the model.
-        to: version; default: the one that the present champion replaced.
+    What the registry does not have any more stays, with the status `removed`.
 
     Returns:
-        The champion before and after.
-
-    Raises:
-        QcError: if there is no champion, no earlier one, or no such version.
+        What was changed, in words; nothing is written if nothing differs.
     """
-    champion = registry.version_of(model, "champion")
-    if champion is None:
-        raise QcError(f"{model} has no champion to roll back from: train it first")
-    if to is None:
-        previous = store.sql_file("ml/promotions", {"model": model, "champion": champion}, section="previous")
-        if previous.is_empty():
-            raise QcError(f"version {champion} of {model} replaced no other: name a version with --to")
-        to = int(previous.item())
-    if to == champion:
-        raise QcError(f"version {to} of {model} is the champion already")
-    registry.roll_back(model, to)
-    reason = f"rolled back from version {champion}"
-    version = {"model": model, "version": to}
-    with store.write() as connection:
-        connection.execute(sql_sections("ml/model_versions")["roll_back"], version)
-        now = now_utc()
-        put(connection, "ml.promotions", _decision(version, now, "rollback", True, champion, reason, []))
-    return champion, to
-
-
-def _decision(
-    version: Mapping[str, Any],
-    decided_at: datetime,
-    kind: str,
-    promoted: bool,
-    champion_before: int | None,
-    reason: str,
-    comparisons: list[dict[str, Any]],
-) -> pl.DataFrame:
-    row = {
-        "decided_at": decided_at,
-        "kind": kind,
-        "promoted": promoted,
-        "champion_before": champion_before,
-        "reason": reason,
-        "comparisons": comparisons,
+    held = {int(row["version"]): row for row in _held(store, model)}
+    standing = registry.standing(model)
+    if not standing.versions and not held:
+        return []
+    if not standing.decisions and standing.versions:
+        for decision in _decisions_of_warehouse(store, standing):
+            registry.note_decision(model, decision)
+    standing = registry.settle(model)
+    new = {
+        version: run_id
+        for version, run_id in standing.versions.items()
+        if version not in held or held[version]["mlflow_run_id"] != run_id
     }
-    return pl.DataFrame(
-        [dict(version) | row], schema_overrides={"comparisons": _COMPARISONS, "champion_before": pl.Int32}
-    )
+    records = {
+        version: record for version, run_id in new.items() if (record := registry.record_of_run(run_id)) is not None
+    }
+    statuses = _statuses(standing, registry.version_of(model, "challenger"), held, records)
+    changes = [f"version {version} of {model} is from MLflow" for version in sorted(records)]
+    changes += [
+        f"version {version} of {model} is {status}"
+        for version, status in sorted(statuses.items())
+        if version not in records and held[version]["status"] != status
+    ]
+    noted = _noted(store, model)
+    decisions = [
+        decision for decision in standing.decisions if (decision.subject.version, decision.decided_at) not in noted
+    ]
+    changes += [f"a decision on version {decision.subject.version} of {model}" for decision in decisions]
+    if changes:
+        with store.write() as connection:
+            for version, record in records.items():
+                _write_version(connection, standing, version, record, statuses[version])
+            update = sql_sections("ml/model_versions")["set_status"]
+            for version, status in statuses.items():
+                connection.execute(update, {"model": model, "version": version, "status": status})
+            if decisions:
+                put(connection, "ml.promotions", _promotions(decisions), {"model": model})
+    return changes
+
+
+def log_missing_records(store: Warehouse, registry: "Registry", model: str) -> int:
+    """Log with the versions of older days what the warehouse says of them; returns how many had nothing logged.
+
+    Then another warehouse can be made from the registry.
+    """
+    versions = registry.standing(model).versions
+    rows = [row for row in _held(store, model) if versions.get(row["version"]) == row["mlflow_run_id"]]
+    missing = [row for row in rows if registry.record_of_run(row["mlflow_run_id"]) is None]
+    for row in missing:
+        registry.log_record(row["mlflow_run_id"], _record_of_warehouse(store, model, row))
+    return len(missing)
+
+
+def what_differs(store: Warehouse, registry: "Registry", model: str) -> str | None:
+    """What somebody should know of a model: a champion removed by hand, or tables that lag; None if nothing."""
+    standing = registry.standing(model)
+    if standing.removal:
+        return standing.removal
+    champions = [int(row["version"]) for row in _held(store, model) if row["status"] == "champion"]
+    present = [standing.champion.version] if standing.champion else []
+    if champions == present:
+        return None
+    names = [f"version {versions[0]}" if versions else "none" for versions in (present, champions)]
+    return f"the champion of {model} in MLflow is {names[0]}, and in the warehouse {names[1]}"
+
+
+def _held(store: Warehouse, model: str) -> list[dict[str, Any]]:
+    try:
+        return store.sql_file("ml/model_versions", {"model": model}, section="of_model").to_dicts()
+    except WarehouseMissingError:
+        return []
+
+
+def _noted(store: Warehouse, model: str) -> set[tuple[int, Any]]:
+    try:
+        return set(
+            store.sql_file("ml/promotions", {"model": model}, section="of_model").select("version", "decided_at").rows()
+        )
+    except WarehouseMissingError:
+        return set()
+
+
+def _decisions_of_warehouse(store: Warehouse, standing: Standing) -> list[RecordedDecision]:
+    """Decisions of before they were kept in MLflow, about versions that it still has."""
+    try:
+        rows = store.sql_file("ml/promotions", {"model": standing.model}, section="of_model").to_dicts()
+    except WarehouseMissingError:
+        return []
+    runs = {int(row["version"]): str(row["mlflow_run_id"]) for row in _held(store, standing.model)}
+
+    def reference(version: int | None) -> VersionReference | None:
+        return VersionReference(version, runs[version]) if version in runs else None
+
+    return [
+        RecordedDecision(
+            subject, row["decided_at"], row["kind"], row["promoted"], reference(row["champion_before"]), row["reason"],
+            row["comparisons"] or (),
+        )
+        for row in rows
+        if (subject := reference(row["version"])) is not None
+    ]  # fmt: skip
+
+
+def _record_of_warehouse(store: Warehouse, model: str, facts: dict[str, Any]) -> VersionRecord:
+    version = facts["version"]
+    tables = {
+        table: store.query(f"FROM ml.{table} WHERE model = $1 AND version = $2", [model, version]).drop(
+            "model", "version"
+        )
+        for table in TABLES
+    }
+    own = {
+        name: value
+        for name, value in facts.items()
+        if name not in ("model", "version", "status", "reason", "mlflow_run_id")
+    }
+    return VersionRecord(own, tables)
+
+
+def _statuses(
+    standing: Standing, challenger: int | None, held: dict[int, dict[str, Any]], records: dict[int, VersionRecord]
+) -> dict[int, str]:
+    """Status of every version that the warehouse has, or will have, by number."""
+    promoted = {decision.subject.run_id for decision in standing.decisions if decision.promoted}
+    champion = standing.champion.version if standing.champion else None
+    statuses = {}
+    for version in held.keys() | records.keys():
+        run_id = standing.versions.get(version)
+        if run_id is None or (version not in records and held[version]["mlflow_run_id"] != run_id):
+            statuses[version] = "removed"
+        elif version in (champion, challenger):
+            statuses[version] = "champion" if version == champion else "challenger"
+        else:
+            statuses[version] = "retired" if run_id in promoted else "rejected"
+    return statuses
+
+
+def _write_version(
+    connection: "duckdb.DuckDBPyConnection", standing: Standing, version: int, record: VersionRecord, status: str
+) -> None:
+    key = {"model": standing.model, "version": version}
+    run_id = standing.versions[version]
+    reasons = [decision.reason for decision in standing.decisions if decision.subject.run_id == run_id]
+    row = dict(record.facts) | {"status": status, "reason": (reasons or [_UNJUDGED])[0], "mlflow_run_id": run_id}
+    put(connection, "ml.model_versions", pl.DataFrame([row]), key)
+    for table, rows in record.tables.items():
+        connection.execute(f"DELETE FROM ml.{table} WHERE model = $model AND version = $version", key)
+        put(connection, f"ml.{table}", rows, key)
+
+
+def _promotions(decisions: Sequence[RecordedDecision]) -> pl.DataFrame:
+    rows = [
+        {
+            "version": decision.subject.version,
+            "decided_at": decision.decided_at,
+            "kind": decision.kind,
+            "promoted": decision.promoted,
+            "champion_before": decision.before.version if decision.before else None,
+            "reason": decision.reason,
+            "comparisons": list(decision.comparisons),
+        }
+        for decision in decisions
+    ]
+    return pl.DataFrame(rows, schema_overrides={"comparisons": _COMPARISONS, "champion_before": pl.Int32})

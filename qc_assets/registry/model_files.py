@@ -41,7 +41,8 @@ class Place:
     """A folder or ``s3://bucket/prefix``, with a folder for each model.
 
     ``MODEL/latest_model.json`` names the version that counts and the checksums of its files, which lie in
-    ``MODEL/history/VERSION``, as do those of every version before it.
+    ``MODEL/history/NUMBER``, as do those of every version before it. The number is the version's, unless another
+    registry exported another version of that number there: then it is the next one that is free.
 
     Args:
         url: a path, or a URL that fsspec knows.
@@ -92,7 +93,7 @@ class Place:
             raise ExportError(f"{self.url} has no {path}: run `qc publish`") from error
 
     def versions(self, model: str) -> list[int]:
-        """Exported versions of a model, newest first."""
+        """Numbers of what was exported of a model, newest first."""
         folder = posixpath.join(self._root, model, "history")
         if not self._files.exists(folder):
             return []
@@ -107,18 +108,19 @@ def export_version(place: Place, bundle: "Bundle", version: int, facts: Mapping[
         place: where to.
         bundle: the version.
         version: its number.
-        about: what else its document says, such as metrics.
+        facts: what else its document says, such as metrics, and the `run_id` by which the version is known.
 
     Returns:
         Whether anything was written.
     """
     model = bundle.model
+    number = _number_of(place, model, version, facts.get("run_id"))
     try:
-        document = _document(place, model, version)
+        document = _document(place, model, number)
         _verified(place, document)
         is_new = False
     except ExportError:
-        document = _write_version(place, bundle, version, facts)
+        document = _write_version(place, bundle, version, number, facts)
         is_new = True
     text = _json(document)
     try:
@@ -130,18 +132,33 @@ def export_version(place: Place, bundle: "Bundle", version: int, facts: Mapping[
     return is_new or not is_latest
 
 
-def _write_version(place: Place, bundle: "Bundle", version: int, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _number_of(place: Place, model: str, version: int, run_id: str | None) -> int:
+    """Under which number a version is, or is to be, exported."""
+    runs = {}
+    for number in place.versions(model):
+        try:
+            runs[number] = _document(place, model, number).get("run_id")
+        except ExportError:
+            continue  # broken: to be written again
+    if run_id is None or runs.get(version) in (None, run_id):
+        return version
+    return next((number for number, run in runs.items() if run == run_id), max(place.versions(model)) + 1)
+
+
+def _write_version(
+    place: Place, bundle: "Bundle", version: int, number: int, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bundle.save(folder)
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    history = f"{bundle.model}/history/{version}"
+    history = f"{bundle.model}/history/{number}"
     for path, data in files.items():
         place.write(f"{history}/{path}", data)
     document = dict(facts) | {
         "model": bundle.model,
         "version": version,
-        "folder": f"history/{version}",
+        "folder": f"history/{number}",
         "files": {path: {"sha256": _digest(data), "bytes": len(data)} for path, data in sorted(files.items())},
     }
     document["sha256"] = _checksum(document["files"])
@@ -196,7 +213,7 @@ def roll_back_export(place: Place, model: str, to: int | None = None) -> int:
     """
     if to is None:
         try:
-            latest = int(_parsed(place.read(f"{model}/{LATEST}"), LATEST)["version"])
+            latest = int(_parsed(place.read(f"{model}/{LATEST}"), LATEST)["folder"].rpartition("/")[2])
         except ExportError:
             latest = 2**62  # whatever the latest was, it cannot be read
         for version in place.versions(model):

@@ -1,8 +1,6 @@
-"""MLflow as the model registry: runs, versions and the aliases `champion` and `challenger`."""
+"""MLflow as the model registry: versions, the aliases `champion` and `challenger`, and who decided on them."""
 
-import os
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,15 +10,20 @@ from typing import Any
 
 import polars
 import polars.selectors
+from filelock import FileLock
 
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
-from qc_assets.files import changed_when
 from qc_assets.learning.bundle import Bundle, answers_for_mlflow
 from qc_assets.learning.trained import Trained
 from qc_assets.registry import tracking
-from qc_assets.registry.artifact_paths import follow_move
+from qc_assets.registry.mlflow_store import MlflowStore, quiet
+from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference, decisions_of_tags
+from qc_assets.registry.version_record import VersionRecord
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+_RECORD = "version_record"
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
@@ -31,32 +34,14 @@ class Logged:
     experiment_id: str
     version: int
 
+    @property
+    def reference(self) -> VersionReference:
+        """The version."""
+        return VersionReference(self.version, self.run_id)
 
-class Registry:
-    """Runs and versions in one MLflow store.
 
-    Args:
-        tracking_uri: MLflow's tracking URI; a SQLite file is created with its folder.
-        artifact_root: folder of the artifacts of new experiments; ignored by a tracking server.
-    """
-
-    def __init__(self, tracking_uri: str, artifact_root: Path) -> None:
-        self.tracking_uri = tracking_uri
-        self.artifact_root = artifact_root
-        is_sqlite = tracking_uri.startswith("sqlite:///")
-        self._database = Path(tracking_uri.removeprefix("sqlite:///")) if is_sqlite else None
-        self._is_in_place = False
-
-    def _client(self) -> Any:
-        import mlflow
-
-        if self._database:
-            self._database.parent.mkdir(parents=True, exist_ok=True)
-            if not self._is_in_place:
-                follow_move(self._database, self.artifact_root)
-                self._is_in_place = True
-        mlflow.set_tracking_uri(self.tracking_uri)
-        return mlflow.MlflowClient(self.tracking_uri)
+class Registry(MlflowStore):
+    """Runs and versions in one MLflow store; see `MlflowStore`."""
 
     def champion(self, model: str) -> tuple[int, Bundle] | None:
         """Version and bundle of the champion, or None if there is none."""
@@ -68,128 +53,178 @@ class Registry:
         return None if version is None else (version, self.load(model, version))
 
     def load(self, model: str, version: int) -> Bundle:
-        """The bundle of a version."""
+        """The bundle of a registered version."""
+        with quiet():
+            return self._load(self.client().get_model_version_download_uri(model, str(version)))
+
+    def load_reference(self, model: str, reference: VersionReference) -> Bundle:
+        """The bundle of a version, even if it is not registered any more: what its run logged is enough.
+
+        Raises:
+            QcError: if nothing of it is left.
+        """
+        if self.standing(model).versions.get(reference.version) == reference.run_id:
+            return self.load(model, reference.version)
+        with quiet():
+            client = self.client()
+            experiment = self.experiment(client, model)
+            logged = client.search_logged_models([experiment], f"source_run_id = '{reference.run_id}'")
+            if not logged:
+                raise QcError(f"nothing is left of version {reference.version} of {model} (run {reference.run_id})")
+            return self._load(logged[0].artifact_location)
+
+    def _load(self, source: str) -> Bundle:
         import mlflow
 
-        with _quiet(), tempfile.TemporaryDirectory() as folder:
-            source = self._client().get_model_version_download_uri(model, str(version))
-            path = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/artifacts/bundle", dst_path=folder)
+        with tempfile.TemporaryDirectory() as folder:
+            path = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{source}/artifacts/bundle", dst_path=folder, tracking_uri=self.tracking_uri
+            )
             return Bundle.load(Path(path))
 
-    def attach(self, run_id: str, pages: Mapping[str, str]) -> str:
-        """Keep texts, by file name, with a run; returns the run's experiment."""
-        with _quiet():
-            client = self._client()
-            for name, text in pages.items():
-                client.log_text(run_id, text, name)
-            return str(client.get_run(run_id).info.experiment_id)
+    def standing(self, model: str) -> Standing:
+        """Who is champion, by whose decision, and which versions there are."""
+        with quiet():
+            client = self.client()
+            experiment = client.get_experiment_by_name(model)
+            decisions = decisions_of_tags(experiment.tags.items()) if experiment else []
+            registered = client.search_model_versions(f"name = '{model}'", max_results=10_000)
+            versions = {int(version.version): str(version.run_id) for version in registered}
+            number = self._version_with(client, model, CHAMPION)
+        champion = None if number is None else VersionReference(number, versions[number])
+        return Standing(model, champion, decisions, versions)
 
-    def log(self, trained: Trained, bundle: Bundle, tags: Mapping[str, str], run_name: str | None = None) -> Logged:
+    def settle(self, model: str) -> Standing:
+        """The standing, after a champion that nobody here decided on was taken for a decision like any other."""
+        standing = self.standing(model)
+        champion, decided = standing.champion, standing.decided
+        if champion is None or champion == decided:
+            return standing
+        instant = standing.next_instant(now_utc())
+        if any(decision.subject == champion for decision in standing.decisions):
+            decision = RecordedDecision(champion, instant, "manual", True, decided, "the alias was moved in MLflow")
+        else:  # of an older version of qc-assets, or of a training that was killed right here
+            decision = RecordedDecision(champion, instant, "training", True, decided, "its reason was not noted")
+        self.note_decision(model, decision)
+        return self.standing(model)
+
+    def note_decision(self, model: str, decision: RecordedDecision) -> None:
+        """Keep a decision, whatever becomes of the version that it is about."""
+        with quiet():
+            client = self.client()
+            client.set_experiment_tag(self.experiment(client, model), *decision.tag)
+
+    @contextmanager
+    def deciding(self, model: str) -> Iterator[Standing]:
+        """Where a model stands, while no other process of this home decides on it."""
+        with FileLock(self.artifact_root.parent / f"{model}.lock", mode=0o644):
+            yield self.settle(model)
+
+    def log(
+        self,
+        trained: Trained,
+        bundle: Bundle,
+        record: VersionRecord,
+        tags: Mapping[str, str],
+        run_name: str | None = None,
+        numbered_after: int = 0,
+    ) -> Logged:
         """Log a training with all its candidates and trials, and register the best as a new version.
 
         Args:
             trained: the training.
             bundle: what the version will hold.
+            record: what the warehouse will say of it.
             tags: put on every run and on the version, such as ``dagster_run_id`` and ``snapshot``.
             run_name: name of the parent run; default: model and winning candidate.
+            numbered_after: a version number that is taken elsewhere, such as in the warehouse.
         """
         import mlflow
 
-        client = self._client()
+        client = self.fluent()
         spec = trained.spec
-        experiment = self._experiment(client, spec.name)
+        experiment = self.experiment(client, spec.name)
         name = run_name or f"{spec.name} {trained.best.kind}"
-        with _quiet(), mlflow.start_run(experiment_id=experiment, run_name=name) as run:
+        with quiet(), mlflow.start_run(experiment_id=experiment, run_name=name) as run:
             tracking.log_training(trained, tags)
-            version = self._register(client, run.info.run_id, bundle, trained)
+            self.log_record(run.info.run_id, record)
+            version = self._register(client, run.info.run_id, bundle, trained, numbered_after)
             for key, value in tags.items():
                 client.set_model_version_tag(spec.name, str(version), key, value)
         return Logged(run.info.run_id, experiment, version)
 
-    def conclude(self, model: str, logged: Logged, *, promote: bool, reason: str, card: str) -> None:
-        """Attach the model card, and move the alias: `champion` on promotion, else `challenger`."""
-        client = self._client()
-        version = str(logged.version)
+    def log_record(self, run_id: str, record: VersionRecord) -> None:
+        """Keep with a run what the warehouse says of its version."""
+        with tempfile.TemporaryDirectory() as folder:
+            record.save(Path(folder))
+            self.client().log_artifacts(run_id, folder, _RECORD)
+
+    def record_of_run(self, run_id: str) -> VersionRecord | None:
+        """What `log_record` kept, or None if it kept nothing that can be read whole."""
+        from mlflow.exceptions import MlflowException
+
+        with quiet(), tempfile.TemporaryDirectory() as folder:
+            try:
+                client = self.client()
+                if not client.list_artifacts(run_id, _RECORD):
+                    return None
+                return VersionRecord.load(Path(client.download_artifacts(run_id, _RECORD, folder)))
+            except (MlflowException, OSError, ValueError, polars.exceptions.PolarsError):
+                return None
+
+    def conclude(self, model: str, logged: Logged, decision: RecordedDecision, card: str) -> None:
+        """Attach the model card, note the decision and move the alias: `champion` on promotion, else `challenger`."""
+        client = self.client()
+        version, reason = str(logged.version), decision.reason[:5000]
         client.log_text(logged.run_id, card, "model_card.md")
         client.set_tag(logged.run_id, "mlflow.note.content", card)  # what its page shows as the description
         client.update_model_version(model, version, description=card)
-        client.set_model_version_tag(model, version, "decision", reason[:5000])
-        client.set_tag(logged.run_id, "decision", reason[:5000])
-        client.set_registered_model_alias(model, CHAMPION if promote else CHALLENGER, version)
-        if promote and self._version_with(client, model, CHALLENGER) is not None:
+        client.set_model_version_tag(model, version, "decision", reason)
+        client.set_tag(logged.run_id, "decision", reason)
+        # First the alias: a crash between the two leaves an alias that was moved, which `settle` understands.
+        client.set_registered_model_alias(model, CHAMPION if decision.promoted else CHALLENGER, version)
+        self.note_decision(model, decision)
+        if decision.promoted and self._version_with(client, model, CHALLENGER) is not None:
             client.delete_registered_model_alias(model, CHALLENGER)
-
-    def publish(self, experiment: str, name: str, page: str, tags: Mapping[str, str]) -> tuple[str, str]:
-        """Keep an HTML page as the artifact of a run; returns experiment and run."""
-        with _quiet():
-            client = self._client()
-            identity = self._experiment(client, experiment)
-            run = client.create_run(identity, run_name=name, tags=dict(tags))
-            client.log_text(run.info.run_id, page, f"{name}.html")
-            client.set_terminated(run.info.run_id)
-        return identity, run.info.run_id
-
-    def record(
-        self,
-        experiment: str,
-        name: str,
-        *,
-        parameters: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        texts: Mapping[str, str],
-        folder: Path,
-    ) -> tuple[str, str]:
-        """Keep a run with its texts, by file name, and all files of a folder; returns experiment and run."""
-        import mlflow
-
-        with _quiet():
-            client = self._client()
-            identity = self._experiment(client, experiment)
-            with mlflow.start_run(experiment_id=identity, run_name=name, tags=dict(tags)) as run:
-                mlflow.log_params(dict(parameters))
-                mlflow.log_metrics(dict(metrics))
-                for file, text in texts.items():
-                    mlflow.log_text(text, file)
-                mlflow.log_artifacts(str(folder), folder.name)
-        return identity, run.info.run_id
 
     def version_of(self, model: str, alias: str) -> int | None:
         """The version with an alias, or None."""
-        with _quiet():
-            return self._version_with(self._client(), model, alias)
-
-    def stamp(self) -> tuple[int, ...] | None:
-        """Something that changes whenever a SQLite store does, at the cost of a look at its files; None for servers."""
-        if self._database is None:
-            return None
-        return changed_when([self._database, self._database.with_name(f"{self._database.name}-wal")])
+        with quiet():
+            return self._version_with(self.client(), model, alias)
 
     def registered_at(self, model: str, version: int) -> datetime:
         """When a version was registered (UTC)."""
-        milliseconds = self._client().get_model_version(model, str(version)).creation_timestamp
+        milliseconds = self.client().get_model_version(model, str(version)).creation_timestamp
         return datetime.fromtimestamp(milliseconds / 1000, UTC).replace(tzinfo=None)
 
-    def roll_back(self, model: str, version: int) -> None:
-        """Make a version champion; if it was the challenger, there is none then.
+    def roll_back(self, model: str, version: int | None = None) -> tuple[int | None, int]:
+        """Make an earlier version champion again; if it was the challenger, there is none then.
+
+        The decision lasts: what it takes down, and what is no better, is not promoted by the next training.
+
+        Args:
+            model: name of the model.
+            version: default: the one that the champion replaced; if the champion was removed by hand, that one.
+
+        Returns:
+            The champion before and after.
 
         Raises:
-            QcError: if there is no such version.
+            QcError: if there never was a champion, no earlier one, or no such version.
         """
-        from mlflow.exceptions import MlflowException
-
-        with _quiet():
-            client = self._client()
-            try:
-                client.get_model_version(model, str(version))
-            except MlflowException as error:
-                versions = sorted(
-                    int(registered.version) for registered in client.search_model_versions(f"name = '{model}'")
-                )
-                raise QcError(f"{model} has no version {version}; there are {', '.join(map(str, versions))}") from error
-            client.set_registered_model_alias(model, CHAMPION, str(version))
-            if self._version_with(client, model, CHALLENGER) == version:
-                client.delete_registered_model_alias(model, CHALLENGER)
+        with self.deciding(model) as standing:
+            target = _rolled_back_to(standing, version)
+            before = standing.champion or standing.decided
+            with quiet():
+                client = self.client()
+                client.set_registered_model_alias(model, CHAMPION, str(target.version))
+                if self._version_with(client, model, CHALLENGER) == target.version:
+                    client.delete_registered_model_alias(model, CHALLENGER)
+            reason = f"rolled back from version {before.version}" if before else "made champion by hand"
+            instant = standing.next_instant(now_utc())
+            before = None if before == target else before
+            self.note_decision(model, RecordedDecision(target, instant, "rollback", True, before, reason))
+        return standing.champion.version if standing.champion else None, target.version
 
     def _version_with(self, client: Any, model: str, alias: str) -> int | None:
         from mlflow.exceptions import MlflowException
@@ -197,27 +232,11 @@ class Registry:
         try:
             return int(client.get_model_version_by_alias(model, alias).version)
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in _ABSENT:
                 return None
             raise
 
-    def _experiment(self, client: Any, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        experiment = client.get_experiment_by_name(name)
-        if experiment is not None:
-            return experiment.experiment_id
-        local = self.tracking_uri.startswith("sqlite:")
-        location = (self.artifact_root / name).as_uri() if local else None
-        try:
-            return client.create_experiment(name, artifact_location=location)
-        except MlflowException:
-            experiment = client.get_experiment_by_name(name)  # another process may have been quicker
-            if experiment is None:
-                raise
-            return experiment.experiment_id
-
-    def _register(self, client: Any, run_id: str, bundle: Bundle, trained: Trained) -> int:
+    def _register(self, client: Any, run_id: str, bundle: Bundle, trained: Trained, numbered_after: int) -> int:
         import mlflow
         from mlflow.exceptions import MlflowException
         from mlflow.models import infer_signature
@@ -242,31 +261,32 @@ class Registry:
             )
         with suppress(MlflowException):  # it exists already
             client.create_registered_model(name, description=trained.spec.question)
-        created = client.create_model_version(
-            name, source=f"models:/{info.model_id}", run_id=run_id, model_id=info.model_id
-        )
-        return int(created.version)
+        version = 0
+        # A deleted registered model starts at 1 again; a number that meant something else is passed over.
+        while version <= numbered_after:
+            if version:
+                client.delete_model_version(name, str(version))
+            created = client.create_model_version(
+                name, source=f"models:/{info.model_id}", run_id=run_id, model_id=info.model_id
+            )
+            version = int(created.version)
+        return version
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MLflow's progress bars and hints out of a terminal that shows its own."""
-    import logging
-
-    loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic")]
-    levels = [logger.level for logger in loggers]
-    before = os.environ.get("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR")
-    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if before is None:
-            del os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"]
-        else:
-            os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = before
+def _rolled_back_to(standing: Standing, version: int | None) -> VersionReference:
+    """The version that a rollback means; see `Registry.roll_back`."""
+    model, champion = standing.model, standing.champion
+    if version is None:
+        if champion is None and standing.decided is None:
+            raise QcError(f"{model} has no champion to roll back from: train it first")
+        target = standing.decided if champion is None else standing.replaced
+        if target is None:
+            assert champion is not None
+            raise QcError(f"version {champion.version} of {model} replaced no other: name a version with --to")
+        version = target.version
+    if version not in standing.versions:
+        there = ", ".join(map(str, sorted(standing.versions))) or "none"
+        raise QcError(f"{model} has no version {version}; there are {there}")
+    if champion is not None and version == champion.version:
+        raise QcError(f"version {version} of {model} is the champion already")
+    return VersionReference(version, standing.versions[version])

@@ -23,8 +23,9 @@ from qc_assets.serving.champions import NoChampionError
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
 from qc_assets.serving.guard import RequestGuard
 from qc_assets.serving.journal import JournalFullError
+from qc_assets.serving.knowledge import NotReadyError
 from qc_assets.serving.prometheus import Metrics
-from qc_assets.serving.service import NotReadyError, Serving
+from qc_assets.serving.service import Serving
 from qc_assets.serving.webhook import Webhook
 from qc_assets.settings import Settings
 

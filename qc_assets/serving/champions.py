@@ -32,13 +32,17 @@ class Champion:
     """A version that serves.
 
     Attributes:
+        version: its number in the registry.
+        bundle: the model.
         registered_at: when it was registered, at the end of its training (UTC).
+        run_id: the MLflow run that made it, by which it is known.
     """
 
     model: str
     version: int
     bundle: "Bundle"
     registered_at: datetime
+    run_id: str
 
 
 @dataclass
@@ -58,6 +62,8 @@ class Champions:
     def refresh(self) -> list[str]:
         """Load what the registry calls champion; a version that cannot answer leaves the old one in place.
 
+        What was removed from the registry by hand stops answering. A registry that cannot be asked changes nothing.
+
         Returns:
             Names of the models whose champion changed.
         """
@@ -69,24 +75,31 @@ class Champions:
             changed = dict(self._serving)
             for model, spec in SPECS.items():
                 try:
-                    version = self.registry.version_of(model, "champion")
-                    before = changed.get(model)
-                    if version is None or (before is not None and before.version == version):
-                        self.troubles.pop(model, None)
+                    standing = self.registry.standing(model)
+                    reference, before = standing.champion, changed.get(model)
+                    if reference is None:
+                        changed.pop(model, None)
+                        self._report(model, standing.removal)
                         continue
-                    bundle = self.registry.load(model, version)
-                    _try(bundle, spec)
-                    changed[model] = Champion(model, version, bundle, self.registry.registered_at(model, version))
-                    self.troubles.pop(model, None)
+                    if before is None or before.run_id != reference.run_id:
+                        bundle = self.registry.load(model, reference.version)
+                        _try(bundle, spec)
+                        at = self.registry.registered_at(model, reference.version)
+                        changed[model] = Champion(model, reference.version, bundle, at, reference.run_id)
+                    self._report(model, None)
                 except Exception as error:  # noqa: BLE001  # whatever a foreign or broken file does, the old one serves
-                    trouble = f"{type(error).__name__}: {error}"
-                    if self.troubles.get(model) != trouble:
-                        log.warning("champion of %s cannot be loaded: %s", model, trouble)
-                    self.troubles[model] = trouble
-            news = [model for model in changed if changed[model] is not self._serving.get(model)]
+                    self._report(model, f"the champion cannot be loaded: {type(error).__name__}: {error}")
+            news = [model for model in SPECS if changed.get(model) is not self._serving.get(model)]
             self._stamp = None if self.troubles else stamp  # what failed may work next time
             self._serving = changed  # one assignment: readers see all of the old or all of the new
             return news
+
+    def _report(self, model: str, trouble: str | None) -> None:
+        if trouble is None:
+            self.troubles.pop(model, None)
+        elif self.troubles.get(model) != trouble:
+            log.warning("%s: %s", model, trouble)
+            self.troubles[model] = trouble
 
     def all(self) -> list[Champion]:
         """Those that serve now."""
@@ -100,9 +113,7 @@ class Champions:
         """
         champion = self._serving.get(model)
         if champion is None:
-            why = self.troubles.get(model)
-            because = f" (the last could not be loaded: {why})" if why else ""
-            raise NoChampionError(f"{model} has no champion: run `qc train {model}`{because}")
+            raise NoChampionError(self.troubles.get(model) or f"{model} has no champion: run `qc train {model}`")
         return champion
 
 
@@ -110,12 +121,9 @@ def _try(bundle: "Bundle", spec: ModelSpec) -> None:
     """Ask about an item of which nothing is known: a version that cannot answer that is no use.
 
     Raises:
-        QcError: if it wants features that this code does not make, or answers with no numbers.
+        QcError: if it answers with no numbers.
     """
-    missing = set(bundle.features) - set(spec.features)
-    if missing:
-        raise QcError(f"it wants the features {', '.join(sorted(missing))}, which this version of qc-assets lacks")
-    types = feature_types(spec)
+    types = feature_types(spec, bundle)
     answers = bundle.predict(pl.DataFrame({name: [None] for name in types}, schema=types))
     if answers.shape[0] != 1 or not np.isfinite(answers).all():
         raise QcError(f"asked about one item, it answers {answers!r}")

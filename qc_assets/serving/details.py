@@ -23,9 +23,9 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
     spec, bundle = predictions.spec, predictions.champion.bundle
     knowledge = serving.ready()
     row = predictions.rows[index]
-    known = knowledge.tasks[spec.table.removeprefix("features.")].rows
+    known = bundle.with_unknown(knowledge.tasks[spec.table.removeprefix("features.")].rows)
     background = known.sample(min(_BACKGROUND, len(known)), seed=0)
-    item = feature_frame([row], spec)
+    item = feature_frame([row], spec, bundle)
     if background.is_empty():  # nothing to compare with but the item itself
         background = item
     reasons = explain(bundle, item, background, top=_REASONS)

@@ -29,6 +29,7 @@ def _registered(champion: Champion) -> dict[str, Any]:
     bundle = champion.bundle
     return {
         "version": str(champion.version),
+        "run_id": champion.run_id,
         "question": SPECS[champion.model].question,
         "task": bundle.task,
         "candidate": bundle.fitted.get("kind"),

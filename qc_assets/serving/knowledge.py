@@ -1,14 +1,18 @@
 """What the warehouse knows, in memory, so that an answer does not wait for it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
+import duckdb
 import numpy as np
 import polars as pl
 
 from qc_assets.clock import now_utc
+from qc_assets.errors import QcError
 from qc_assets.features.contract import contract_of
 from qc_assets.features.history import UNKNOWN, History, imagine
 from qc_assets.learning.spec import ModelSpec
@@ -16,7 +20,18 @@ from qc_assets.settings import Settings
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 
+log = logging.getLogger(__name__)
 _MORE = ("repo_id", "number", "author", "opened_at", "source", "observed_until")
+
+
+class NotReadyError(QcError):
+    """What the warehouse knows could not be read yet."""
+
+
+def _in_words(table: str, error: duckdb.Error) -> str:
+    """What to say of a table that cannot be read: the engine's own words name SQL that nobody asked about."""
+    log.warning("features.%s cannot be read: %s", table, error)
+    return f"features.{table} cannot be read by this version of qc-assets: make it anew with `qc train`"
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,8 @@ class Knowledge:
         as_of: the instant.
         repos, authors: ids by name in lower case.
         histories, tasks: by table, ``pull_requests`` and ``issues``.
+        unknown: columns that champions want and the warehouse does not have, by table.
+        troubles: why a table could not be read, by table.
     """
 
     as_of: datetime
@@ -62,6 +79,8 @@ class Knowledge:
     authors: Mapping[str, int]
     histories: Mapping[str, History]
     tasks: Mapping[str, Tasks]
+    unknown: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -70,31 +89,34 @@ class Knowledge:
         settings: Settings,
         specs: Sequence[ModelSpec],
         as_of: datetime | None = None,
-        *,
-        with_texts: bool = False,
+        needs: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> "Knowledge":
-        """Ask the warehouse for everything.
+        """Ask the warehouse for everything; a table that cannot be read leaves the others.
 
         Args:
             store: the warehouse.
             settings: parameters of the feature SQL.
-            specs: models of pull requests or issues whose features are wanted.
+            specs: models of pull requests or issues whose features are wanted, as far as the warehouse has them.
             as_of: default: the end of what has been observed, at most now.
-            with_texts: whether titles and descriptions are wanted, which take most of the memory.
+            needs: further columns, by table: what champions want, such as texts, which take most of the memory.
 
         Raises:
             WarehouseMissingError, WarehouseBusyError: see `Warehouse.read`.
+            duckdb.Error: if no table can be read.
         """
         sections = sql_sections("features/openings")
         tables: dict[str, list[str]] = {spec.table.removeprefix("features."): [] for spec in specs}
         for spec in specs:
             columns = tables[spec.table.removeprefix("features.")]
-            columns += [*spec.features, *(spec.texts if with_texts else ())]
+            columns += [*spec.features, *needs.get(spec.table.removeprefix("features."), ())]
             # A label may be the model's own instead of its table's.
             columns += [
                 name for name in contract_of(spec.table.removeprefix("features.")).columns if name == spec.target
             ]
-        tasks = {}
+        tasks: dict[str, Tasks] = {}
+        unknown: dict[str, list[str]] = {}
+        histories: dict[str, History] = {}
+        errors: dict[str, duckdb.Error] = {}
         with store.read() as connection:
             names = connection.execute(sections["names"]).fetchall()
             now = now_utc()
@@ -102,15 +124,33 @@ class Knowledge:
             as_of = as_of or (min(now, until[0]) if until and until[0] else now)
             for table, columns in tables.items():
                 query = sections[f"tasks_of_{table}"].rstrip(";")
-                selected = ", ".join(dict.fromkeys((*_MORE, *columns)))
-                rows = connection.execute(f"SELECT {selected} FROM ({query}) ORDER BY ALL").pl()
+                try:
+                    present = connection.sql(query).columns
+                    selected = [name for name in dict.fromkeys((*_MORE, *columns)) if name in present]
+                    rows = connection.execute(f"SELECT {', '.join(selected)} FROM ({query}) ORDER BY ALL").pl()
+                except duckdb.Error as error:
+                    errors[table] = error
+                    continue
                 tasks[table] = Tasks.of(rows)
+                unknown[table] = [name for name in needs.get(table, ()) if name not in present]
         with store.overlay() as connection:
             imagine(connection, as_of)
-            histories = {table: History.read(connection, table, settings.feature_parameters(table)) for table in tables}
+            for table in list(tasks):
+                try:
+                    histories[table] = History.read(connection, table, settings.feature_parameters(table))
+                except duckdb.Error as error:
+                    errors[table] = error
+                    del tasks[table]
+        if errors and not tasks:
+            raise next(iter(errors.values()))
+        troubles = {table: _in_words(table, error) for table, error in errors.items()}
         repos = {name: identity for name, identity, kind in names if kind == "repo"}
         authors = {name: identity for name, identity, kind in names if kind == "author"}
-        return cls(as_of, repos, authors, histories, tasks)
+        return cls(as_of, repos, authors, histories, tasks, unknown, troubles)
+
+    def _refuse_unread(self, table: str) -> None:
+        if table in self.troubles:
+            raise NotReadyError(self.troubles[table])
 
     def repo_id(self, repo: str | None) -> int | None:
         """Id of a repository by its name, or None if it is unknown."""
@@ -122,13 +162,23 @@ class Knowledge:
         return (0, 0) if repo_id is None else (repo_id, number)
 
     def history(self, table: str, repo: str | None, author: str | None) -> dict[str, Any]:
-        """Features of an opening by an author in a repository, by their names; who is unknown has no history yet."""
+        """Features of an opening by an author in a repository, by their names; who is unknown has no history yet.
+
+        Raises:
+            NotReadyError: if the table could not be read.
+        """
+        self._refuse_unread(table)
         repo_id = self.repo_id(repo)
         author_id = self.authors.get((author or "").lower(), UNKNOWN)
         return self.histories[table].of(UNKNOWN if repo_id is None else repo_id, author_id)
 
     def task(self, table: str, repo: str | None, number: int, author: str | None) -> dict[str, Any] | None:
-        """The item's own row, if it is known; with an author, only if it is theirs."""
+        """The item's own row, if it is known; with an author, only if it is theirs.
+
+        Raises:
+            NotReadyError: if the table could not be read.
+        """
+        self._refuse_unread(table)
         repo_id = self.repo_id(repo)
         row = None if repo_id is None else self.tasks[table].row(repo_id, number)
         return None if row is None or (author and row["author"] != author.lower()) else row

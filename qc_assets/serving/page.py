@@ -185,7 +185,9 @@ def _recent(serving: Serving) -> pl.DataFrame:
 
 def _outcome(serving: Serving, task_id: str, outcomes: dict[str, tuple[str, bool]]) -> bool | None:
     repo, number = repository_and_number(task_id)
-    known = serving.knowledge.task("pull_requests", repo, number, None) if serving.knowledge else None
+    knowledge = serving.knowledge
+    is_read = knowledge is not None and "pull_requests" in knowledge.tasks
+    known = knowledge.task("pull_requests", repo, number, None) if knowledge and is_read else None
     if known is not None and known["passed"] is not None:
         return bool(known["passed"])
     return outcomes[task_id][1] if task_id in outcomes else None

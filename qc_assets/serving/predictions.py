@@ -40,7 +40,7 @@ def ask_champion(champion: Champion, rows: Sequence[Row]) -> Predictions:
     """What a champion says of rows."""
     spec = SPECS[champion.model]
     task, bundle = task_of(spec), champion.bundle
-    answers = bundle.predict(feature_frame(rows, spec))
+    answers = bundle.predict(feature_frame(rows, spec, bundle))
     table = task.worded(spec, task.table(bundle.classes, answers))
     return Predictions(champion, rows, answers, table)
 

@@ -17,11 +17,11 @@ def champions(place: Place, store: Warehouse, registry: "Registry") -> list[dict
     """Export every champion; returns model, version and whether anything was new."""
     rows = []
     for model in SPECS:
-        served = registry.champion(model)
-        if served is None:
+        reference = registry.standing(model).champion
+        if reference is None:
             continue
-        version, bundle = served
-        champion = Champion(model, version, bundle, registry.registered_at(model, version))
+        version, bundle = reference.version, registry.load(model, reference.version)
+        champion = Champion(model, version, bundle, registry.registered_at(model, version), reference.run_id)
         info = model_info([champion], store)[model]
         rows.append({"model": model, "version": version, "is_new": export_version(place, bundle, version, info)})
     return rows

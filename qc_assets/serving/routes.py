@@ -8,7 +8,6 @@ from fastapi.responses import PlainTextResponse
 from pydantic_core import to_json
 
 from qc_assets.serving import cashier, feedback
-from qc_assets.serving.champions import SPECS
 from qc_assets.serving.facts import CommentText, IssueFacts, PredictionBatch, PullRequestFacts
 from qc_assets.serving.feedback import Feedback, FeedbackAnswer
 from qc_assets.serving.model_routes import (
@@ -110,16 +109,15 @@ async def info(request: Request) -> dict[str, Any]:
 async def health(request: Request) -> dict[str, Any]:
     """ok, or degraded with what is wrong."""
     serving = _serving(request)
-    troubles = dict(serving.champions.troubles)
     champions = {champion.model: str(champion.version) for champion in serving.champions.all()}
-    troubles |= {m: f"no champion: run `qc train {m}`" for m in SPECS if m not in champions and m not in troubles}
-    if serving.why_no_knowledge:
-        troubles["warehouse"] = serving.why_no_knowledge
-    if serving.journal.trouble:
-        troubles["journal"] = serving.journal.trouble
     as_of = serving.knowledge.as_of.replace(tzinfo=UTC).isoformat() if serving.knowledge else None
-    status = "degraded" if troubles else "ok"
-    return {"status": status, "troubles": troubles, "champions": champions, "history_as_of": as_of}
+    troubles = serving.troubles()
+    return {
+        "status": "degraded" if troubles else "ok",
+        "troubles": troubles,
+        "champions": champions,
+        "history_as_of": as_of,
+    }
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=_example("qc_requests_total 7.0", "text/plain"))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -12,6 +12,9 @@ from qc_assets.learning.spec import ModelSpec
 from qc_assets.serving.facts import Facts, TextFacts
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.schemas import repository_and_number
+
+if TYPE_CHECKING:
+    from qc_assets.learning.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,19 @@ def text_row(facts: TextFacts, knowledge: Knowledge | None) -> Row:
     return Row(facts.model_dump(exclude={"task_id", "comment_id"}), *place, None, None)
 
 
-def feature_frame(rows: Sequence[Row], spec: ModelSpec) -> pl.DataFrame:
-    """Features and texts as a frame with the spec's columns, in its order."""
-    types = feature_types(spec)
+def feature_frame(rows: Sequence[Row], spec: ModelSpec, bundle: "Bundle | None" = None) -> pl.DataFrame:
+    """Features and texts as a frame with the columns that a bundle wants, or else the spec's, in that order."""
+    types = feature_types(spec, bundle)
     columns = {name: [row.features.get(name) for row in rows] for name in types}
     return pl.DataFrame(columns, schema=types, strict=False)
 
 
-def feature_types(spec: ModelSpec) -> dict[str, Any]:
-    """Types of the spec's features and texts: text, or number."""
+def feature_types(spec: ModelSpec, bundle: "Bundle | None" = None) -> dict[str, Any]:
+    """Types of the features and texts of a bundle, or of the spec: text, or number.
+
+    A bundle of another version of the code may want columns that the spec does not have.
+    """
     columns = contract_of(spec.table.removeprefix("features.")).columns
-    texts = {*spec.texts, *(name for name in spec.features if columns[name].type == "VARCHAR")}
-    return {name: pl.String if name in texts else pl.Float64 for name in (*spec.features, *spec.texts)}
+    wants, texts = (spec, spec.texts) if bundle is None else (bundle, bundle.text_columns)
+    words = {*texts, *wants.categories, *(name for name, column in columns.items() if column.type == "VARCHAR")}
+    return {name: pl.String if name in words else pl.Float64 for name in (*wants.features, *texts)}

@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 
 from qc_assets.clock import now_utc
-from qc_assets.errors import QcError
 from qc_assets.features.contract import contract_of
 from qc_assets.files import changed_when
 from qc_assets.learning.text.embeddings import configure_embeddings
@@ -21,7 +20,7 @@ from qc_assets.serving.champions import SPECS, Champion, Champions
 from qc_assets.serving.facts import Facts, TextFacts
 from qc_assets.serving.info import calibration, model_info
 from qc_assets.serving.journal import Journal
-from qc_assets.serving.knowledge import Knowledge
+from qc_assets.serving.knowledge import Knowledge, NotReadyError
 from qc_assets.serving.predictions import Predictions, ask_champion, instant, journal_documents
 from qc_assets.serving.rows import Row, item_row, text_row
 from qc_assets.settings import Settings
@@ -30,10 +29,6 @@ from qc_assets.store.warehouse import Warehouse
 log = logging.getLogger(__name__)
 _ITEMS = tuple(spec for spec in SPECS.values() if contract_of(spec.table.removeprefix("features.")).history)
 _PATIENCE_S = 10.0
-
-
-class NotReadyError(QcError):
-    """The warehouse could not be read yet."""
 
 
 class Serving:
@@ -58,7 +53,7 @@ class Serving:
         self.calibration: str | None = None
         self.imported_up_to = 0
         self._seen: tuple[int, ...] = ()
-        self._with_texts = False
+        self._needs: Mapping[str, frozenset[str]] = {}
         self._refreshing, self._encoding = threading.Lock(), threading.Lock()
         self.journal = Journal(settings.journal)
         if self.journal.lost:
@@ -73,13 +68,39 @@ class Serving:
         changed = self.champions.refresh()
         if changed:
             self._refresh_info()
-        if self._reads_texts() and not self._with_texts:
+        if self.knowledge is not None and self._wanted() != self._needs:
             self._seen = ()
             self.refresh_knowledge()
         return changed
 
-    def _reads_texts(self) -> bool:
-        return any(champion.bundle.texts is not None for champion in self.champions.all())
+    def _wanted(self) -> dict[str, frozenset[str]]:
+        """Columns of the feature tables that the champions ask for, by table."""
+        needs: dict[str, frozenset[str]] = {}
+        for spec in _ITEMS:
+            for champion in self.champions.all():
+                if champion.model == spec.name:
+                    table, bundle = spec.table.removeprefix("features."), champion.bundle
+                    needs[table] = needs.get(table, frozenset()) | {*bundle.features, *bundle.text_columns}
+        return needs
+
+    def troubles(self) -> dict[str, str]:
+        """What is wrong, by what is concerned: a model, the warehouse, a table of it, or the journal."""
+        troubles = dict(self.champions.troubles)
+        serving = {champion.model for champion in self.champions.all()}
+        troubles |= {m: f"no champion: run `qc train {m}`" for m in SPECS if m not in serving and m not in troubles}
+        if self.why_no_knowledge:
+            troubles["warehouse"] = self.why_no_knowledge
+        if self.knowledge is not None:
+            troubles |= {f"features.{table}": trouble for table, trouble in self.knowledge.troubles.items()}
+            for table, names in self.knowledge.unknown.items():
+                if names:
+                    troubles[f"features.{table}"] = (
+                        f"the warehouse does not have {', '.join(sorted(names))}, which a champion wants and takes as "
+                        "unknown: run `qc train`"
+                    )
+        if self.journal.trouble:
+            troubles["journal"] = self.journal.trouble
+        return troubles
 
     def refresh_knowledge(self) -> bool:
         """Read the warehouse anew if its file has changed; what cannot be read leaves what there was."""
@@ -89,9 +110,9 @@ class Serving:
                 if stamp and stamp == self._seen:
                     self.why_no_knowledge = ""
                     return False
-                with_texts = self._reads_texts()
-                self.knowledge = Knowledge.read(self.store, self.settings, _ITEMS, self.as_of, with_texts=with_texts)
-                self._with_texts = with_texts
+                needs = self._wanted()
+                self.knowledge = Knowledge.read(self.store, self.settings, _ITEMS, self.as_of, needs)
+                self._needs = needs
                 self.imported_up_to = self._imported()
                 self._seen, self.why_no_knowledge = stamp, ""
             except Exception as error:  # noqa: BLE001  # what was known goes on serving; /health says so
@@ -106,6 +127,9 @@ class Serving:
     def _why(self, error: Exception) -> str:
         if isinstance(error, duckdb.CatalogException):
             return f"{self.store.path} has no features yet: run `qc train`"
+        if isinstance(error, duckdb.BinderException):
+            log.warning("%s", error)
+            return f"{self.store.path} does not fit this version of qc-assets: run `qc migrate`, then `qc train`"
         return str(error)
 
     def _imported(self) -> int:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -205,6 +206,22 @@ def evaluate(settings: Settings, instance: dg.DagsterInstance, cursor: str | Non
     return answer, context.cursor
 
 
+def trained(instance: dg.DagsterInstance, *models: str) -> None:
+    for model in models:
+        instance.report_runless_asset_event(dg.AssetMaterialization(tables.key(f"models.{model}")))
+
+
+def later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    """Let the sensor look at a clock that is ahead."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Ahead":
+            return cls.fromtimestamp(time.time() + by.total_seconds(), tz)
+
+    monkeypatch.setattr("qc_assets.assets.retraining.datetime", Ahead)
+
+
 def landed(settings: Settings, *days: int) -> None:
     chosen = [FIRST + timedelta(days=day) for day in days]
     run_job(settings, "ingest", days=chosen, ops={"raw_tables": {"config": {"refresh": True}}})
@@ -225,34 +242,72 @@ def test_the_sensor_retrains_once_enough_new_partitions_have_landed(instance: An
     assert answer.tags["qc/retraining"] == "3 new days"
     again, cursor = evaluate(settings, opened, cursor)
     assert isinstance(again, dg.SkipReason), "one request for the same partitions"
+    trained(opened, *(spec.name for spec in SPECS))
     landed(settings, 3, 4, 5)
     third, cursor = evaluate(settings, opened, cursor)
     assert isinstance(third, dg.RunRequest)
-    assert third.run_key != answer.run_key
+    assert third.run_key != answer.run_key and third.asset_selection is None
 
 
 @pytest.mark.slow
-def test_training_by_hand_resets_the_count(instance: Any) -> None:
+def test_training_by_hand_resets_the_count_of_that_model_only(instance: Any) -> None:
     settings, opened = instance
     landed(settings, 0, 1)
-    opened.report_runless_asset_event(dg.AssetMaterialization(tables.key("models.p0")))
+    trained(opened, "p0")
     landed(settings, 2, 3)
     answer, _ = evaluate(settings, opened, None)
-    assert "2 new days" in answer.skip_message
+    assert answer.tags["qc/models"] == "resolution_time, close_in_7_days, comment_category"
+    names = {key.to_user_string() for key in answer.asset_selection}
+    assert "models/close_in_7_days" in names and not any(name.startswith("models/p0") for name in names)
+    assert "features/pull_requests" in names and "reports/monitoring" in names
+    build_definitions(settings).resolve_job_def("training").get_subset(asset_selection=set(answer.asset_selection))
+    trained(opened, *(spec.name for spec in SPECS))
+    answer, _ = evaluate(settings, opened, None)
+    assert "0 new days" in answer.skip_message
 
 
 @pytest.mark.slow
-def test_the_sensor_retrains_when_the_last_training_is_too_long_ago(instance: Any) -> None:
+def test_a_retraining_that_failed_is_tried_again_after_a_while(instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, opened = instance
+    trained(opened, *(spec.name for spec in SPECS))
+    landed(settings, 0, 1, 2)
+    requests, waits = [], []
+    cursor, minute = None, 0
+    job = build_definitions(settings).resolve_job_def("training")
+    while minute < 24 * 60:
+        later(monkeypatch, timedelta(minutes=minute))
+        answer, cursor = evaluate(settings, opened, cursor)
+        if isinstance(answer, dg.RunRequest):
+            requests.append(minute)
+            run = opened.create_run_for_job(job, tags={"dagster/run_key": answer.run_key})
+            later(monkeypatch, timedelta(minutes=minute))
+            busy, cursor = evaluate(settings, opened, cursor)
+            assert "is retraining" in busy.skip_message
+            opened.report_run_failed(run)
+        else:
+            waits.append(answer.skip_message)
+        minute += 15
+    assert 4 <= len(requests) <= 8 and requests[0] == 0
+    assert "the last retraining failed; it is tried again at" in waits[0]
+    # Success, whoever trained, ends it.
+    trained(opened, *(spec.name for spec in SPECS))
+    answer, _ = evaluate(settings, opened, cursor)
+    assert isinstance(answer, dg.SkipReason)
+
+
+@pytest.mark.slow
+def test_the_sensor_retrains_when_the_last_training_is_too_long_ago(
+    instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings, opened = instance
     landed(settings, 0)
-    opened.report_runless_asset_event(dg.AssetMaterialization(tables.key("models.p0")))
+    trained(opened, "p0")
     late = settings.model_copy(update={"retrain_after_days": 30})
-    long_ago = datetime.now(UTC).timestamp() - 31 * 86_400
     assert isinstance(evaluate(late, opened, None)[0], dg.SkipReason)
-    opened.wipe_assets([tables.key("models.p0")])
-    answer, _ = evaluate(late, opened, f"0@{long_ago:.0f}")
+    later(monkeypatch, timedelta(days=31))
+    answer, _ = evaluate(late, opened, "0@1.5, as an older version wrote it")
     assert isinstance(answer, dg.RunRequest)
-    assert "over 30 days ago" in answer.tags["qc/retraining"]
+    assert "over 30 days ago" in answer.tags["qc/retraining"] and answer.tags["qc/models"] == "p0"
 
 
 def test_the_schedule_asks_for_yesterday_and_skips_what_has_no_partition(make_settings: Any) -> None:

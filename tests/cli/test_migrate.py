@@ -10,9 +10,12 @@ import pytest
 from qc_assets.cli.migrate import migrate_all
 from qc_assets.models.specs import SPECS
 from qc_assets.registry.artifact_paths import follow_move
+from qc_assets.registry.mirror import sync_mirror
 from qc_assets.registry.model_registry import Registry
+from qc_assets.registry.version_record import TABLES
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.store.warehouse import Warehouse
 from tests.old_homes import unpack_home
 
 
@@ -38,15 +41,24 @@ def places(database: Path) -> list[str]:
 def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(tmp_path: Path) -> None:
     home = unpack_home(tmp_path)
     settings = settings_of(home)
-    warehouse, mlflow = migrate_all(settings)
+    warehouse, mlflow, models = migrate_all(settings)
     assert "0001_numbered_versions" in warehouse.done and Path(warehouse.copy).is_file()
     assert f"found in {settings.artifact_root}" in mlflow.done and Path(mlflow.copy).is_file()
+    assert models.done.startswith("4 versions are logged with what the warehouse knew of them")
     registry = Registry(settings.tracking_uri, settings.artifact_root)
     champions = {spec.name: registry.champion(spec.name) for spec in SPECS}
     assert [name for name, champion in champions.items() if champion is None or champion[0] != 1] == []
     assert {place.startswith(settings.artifact_root.as_uri()) for place in places(home / "mlflow/mlflow.db")} == {True}
     again = migrate_all(settings)
-    assert [(step.done, step.copy) for step in again] == [("of this version already", "")] * 2
+    assert [(step.done, step.copy) for step in again] == [("of this version already", "")] * 3
+    # What MLflow knows now is enough for a warehouse that was lost.
+    store = Warehouse.from_settings(settings)
+    fresh = Warehouse(tmp_path / "fresh.duckdb", staging=tmp_path / "staging", lock_timeout_s=20)
+    for spec in SPECS:
+        sync_mirror(fresh, registry, spec.name)
+    for table in ("model_versions", "promotions", *TABLES):
+        rows = store.query(f"FROM ml.{table} ORDER BY ALL").rows()
+        assert rows and fresh.query(f"FROM ml.{table} ORDER BY ALL").rows() == rows, table
 
 
 @pytest.mark.slow

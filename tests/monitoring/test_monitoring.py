@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qc_assets.assets import tables
 from qc_assets.assets.model_versions import SPECS
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli.runs import open_instance, run_job
@@ -219,9 +220,13 @@ def test_a_red_check_starts_a_retraining_if_there_is_something_new_to_learn(watc
     patient = watched.model_copy(update={"retrain_after_partitions": 1_000})
     definitions = build_definitions(patient)
 
+    cursors: list[str | None] = [None]
+
     def tick(instance: dg.DagsterInstance) -> Any:
-        context = dg.build_sensor_context(instance=instance, definitions=definitions)
-        return definitions.resolve_sensor_def("retraining")(context)
+        context = dg.build_sensor_context(instance=instance, cursor=cursors[-1], definitions=definitions)
+        answer = definitions.resolve_sensor_def("retraining")(context)
+        cursors.append(context.cursor)
+        return answer
 
     with open_instance(patient) as instance:
         assert isinstance(tick(instance), dg.SkipReason)
@@ -231,4 +236,17 @@ def test_a_red_check_starts_a_retraining_if_there_is_something_new_to_learn(watc
         instance.report_runless_asset_event(check)
         answer = tick(instance)
         assert isinstance(answer, dg.RunRequest)
-        assert answer.tags["qc/retraining"] == "red: p0_holds"
+        assert answer.tags["qc/retraining"] == "red: p0_holds" and answer.tags["qc/models"] == "p0"
+        # It was retrained, and is red still: doing it again, day after day, would help nobody.
+        instance.report_runless_asset_event(dg.AssetMaterialization(tables.key("models.p0")))
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(tables.key("raw.pull_requests"), partition="2024-01-01")
+        )
+        instance.report_runless_asset_event(check)
+        answer = tick(instance)
+        assert isinstance(answer, dg.SkipReason) and "p0_holds is red still" in (answer.skip_message or "")
+        mended = dg.AssetCheckEvaluation(asset_key=monitoring_key(), check_name="p0_holds", passed=True, metadata={})
+        instance.report_runless_asset_event(mended)
+        assert "red still" not in tick(instance).skip_message
+        instance.report_runless_asset_event(check)
+        assert isinstance(tick(instance), dg.RunRequest), "it had been green"

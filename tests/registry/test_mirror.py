@@ -1,4 +1,4 @@
-"""Decisions in SQL, and rolling back."""
+"""The tables of the warehouse beside the registry, whatever is done to either."""
 
 from pathlib import Path
 from typing import Any
@@ -8,40 +8,41 @@ import numpy as np
 import polars as pl
 import pytest
 
-from qc_assets.errors import QcError
 from qc_assets.registry import lifecycle, mirror
 from qc_assets.registry.model_registry import Registry
 from qc_assets.store.warehouse import Warehouse
-from tests.learning.test_models import OPTIONS, SMALL, rows
+from tests.learning.test_models import SMALL, rows
+from tests.registry.conftest import ORIGIN, QUICK
 
-ORIGIN = {"snapshot": "abc", "dagster_run_id": "d-1", "git_commit": ""}
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}", tmp_path / "artifacts")
+pytestmark = pytest.mark.slow
+TABLES = ("model_versions", "evaluations", "gates", "test_predictions", "training_rows", "promotions")
 
 
 def train(store: Warehouse, registry: Registry, frame: Any) -> lifecycle.TrainingOutcome:
-    outcome = lifecycle.train_and_register(SMALL, frame, registry, OPTIONS, is_synthetic=False, origin=ORIGIN)
-    mirror.mirror_training(store, SMALL, outcome, ORIGIN, is_synthetic=False)
+    after = mirror.highest_version(store, "p0")
+    outcome = lifecycle.train_and_register(
+        SMALL, frame, registry, QUICK, is_synthetic=False, origin=ORIGIN, numbered_after=after
+    )
+    mirror.sync_mirror(store, registry, "p0")
     return outcome
 
 
-def champion(store: Warehouse) -> int:
-    return store.query("SELECT version FROM ml.model_versions WHERE status = 'champion'").item()
+def statuses(store: Warehouse) -> dict[int, str]:
+    return dict(store.query("SELECT version, status FROM ml.model_versions ORDER BY version").rows())
 
 
-@pytest.mark.slow
+def contents(store: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: store.query(f"FROM ml.{table} ORDER BY ALL").rows() for table in TABLES}
+
+
 def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: Warehouse, registry: Registry) -> None:
-    frame = rows(n=1_500)
-    assert train(warehouse, registry, frame).decision.promote
-    assert train(warehouse, registry, frame).decision.promote
+    assert train(warehouse, registry, rows(n=1_500)).decision.promote
+    assert train(warehouse, registry, rows(n=1_500, seed=5)).decision.promote
     # Most of what it is fitted to is noise: good enough for the gates, worse than the champion.
     rng = np.random.default_rng(0)
     coin = pl.Series(rng.random(1_500) < 0.5)
     spoilt = pl.Series(rng.random(1_500) < 0.85) & (pl.col("number") < 1_040)
-    broken = frame.with_columns(passed=pl.when(spoilt).then(coin).otherwise("passed"))
+    broken = rows(n=1_500).with_columns(passed=pl.when(spoilt).then(coin).otherwise("passed"))
     assert not train(warehouse, registry, broken).decision.promote
     decisions = warehouse.query("FROM ml.promotions ORDER BY version").to_dicts()
     assert [(row["version"], row["promoted"], row["champion_before"]) for row in decisions] == [
@@ -51,36 +52,90 @@ def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: W
     ]
     assert decisions[0]["comparisons"] == []
     numbers = decisions[2]["comparisons"]
-    assert {(one["time_window"], one["metric"]) for one in numbers} == {
+    assert {(row["time_window"], row["metric"]) for row in numbers} == {
         (window, metric) for window in ("test", "last_30_days") for metric in ("roc_auc", "log_loss")
     }
-    assert any(one["regression"] for one in numbers)
-    assert all(one["lower"] <= one["difference"] <= one["upper"] for one in numbers)
+    assert any(row["regression"] for row in numbers)
+    assert all(row["lower"] <= row["difference"] <= row["upper"] for row in numbers)
+    assert statuses(warehouse) == {1: "retired", 2: "champion", 3: "challenger"}
 
-    assert mirror.roll_back_champion(warehouse, registry, "p0") == (2, 1)
+    assert registry.roll_back("p0") == (2, 1)
+    mirror.sync_mirror(warehouse, registry, "p0")
     client = mlflow.MlflowClient(registry.tracking_uri)
     assert client.get_model_version_by_alias("p0", "champion").version == 1
     assert client.get_model_version_by_alias("p0", "challenger").version == 3
-    assert champion(warehouse) == 1
     last = warehouse.query("FROM ml.promotions ORDER BY decided_at DESC LIMIT 1").row(0, named=True)
     assert (last["kind"], last["version"], last["champion_before"]) == ("rollback", 1, 2)
 
-    assert mirror.roll_back_champion(warehouse, registry, "p0", to=3) == (1, 3)
-    statuses = warehouse.query("SELECT version, status FROM ml.model_versions ORDER BY version").rows()
-    assert statuses == [(1, "retired"), (2, "retired"), (3, "champion")]
+    assert registry.roll_back("p0", 3) == (1, 3)
     assert registry.version_of("p0", "challenger") is None
-    assert mirror.roll_back_champion(warehouse, registry, "p0") == (3, 1), "back to whom it replaced"
+    mirror.sync_mirror(warehouse, registry, "p0")
+    assert statuses(warehouse) == {1: "retired", 2: "retired", 3: "champion"}
+    assert registry.roll_back("p0") == (3, 1), "back to whom it replaced"
+    assert mirror.sync_mirror(warehouse, registry, "p0") != []
+    assert mirror.sync_mirror(warehouse, registry, "p0") == [], "nothing differs any more"
 
 
-@pytest.mark.slow
-def test_what_cannot_be_rolled_back_says_why(warehouse: Warehouse, registry: Registry) -> None:
-    with pytest.raises(QcError, match="p0 has no champion to roll back from"):
-        mirror.roll_back_champion(warehouse, registry, "p0")
+def test_a_new_warehouse_beside_old_models_is_told_all_by_the_registry(
+    warehouse: Warehouse, registry: Registry, tmp_path: Path
+) -> None:
     train(warehouse, registry, rows(n=1_000))
-    with pytest.raises(QcError, match="version 1 of p0 replaced no other: name a version with --to"):
-        mirror.roll_back_champion(warehouse, registry, "p0")
-    with pytest.raises(QcError, match="p0 has no version 7; there are 1"):
-        mirror.roll_back_champion(warehouse, registry, "p0", to=7)
-    with pytest.raises(QcError, match="version 1 of p0 is the champion already"):
-        mirror.roll_back_champion(warehouse, registry, "p0", to=1)
-    assert champion(warehouse) == 1
+    train(warehouse, registry, rows(n=1_000, seed=5))
+    registry.roll_back("p0", 1)
+    mirror.sync_mirror(warehouse, registry, "p0")
+    fresh = Warehouse(tmp_path / "fresh.duckdb", staging=tmp_path / "staging", lock_timeout_s=20)
+    assert mirror.sync_mirror(fresh, registry, "p0")
+    assert contents(fresh) == contents(warehouse)
+
+
+def test_versions_of_older_days_get_logged_what_only_the_warehouse_knew(
+    warehouse: Warehouse, registry: Registry, tmp_path: Path
+) -> None:
+    train(warehouse, registry, rows(n=1_000))
+    (artifacts,) = (tmp_path / "artifacts").rglob("version_record")
+    before = contents(warehouse)
+    for path in artifacts.iterdir():
+        path.unlink()
+    artifacts.rmdir()
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    for name in client.get_experiment_by_name("p0").tags:
+        client.delete_experiment_tag(client.get_experiment_by_name("p0").experiment_id, name)
+    assert mirror.log_missing_records(warehouse, registry, "p0") == 1
+    assert mirror.log_missing_records(warehouse, registry, "p0") == 0
+    assert mirror.sync_mirror(warehouse, registry, "p0") == []
+    fresh = Warehouse(tmp_path / "fresh.duckdb", staging=tmp_path / "staging", lock_timeout_s=20)
+    mirror.sync_mirror(fresh, registry, "p0")
+    assert contents(fresh) == before == contents(warehouse)
+
+
+def test_what_is_done_by_hand_in_mlflow_is_seen_and_written_down(warehouse: Warehouse, registry: Registry) -> None:
+    train(warehouse, registry, rows(n=1_000))
+    train(warehouse, registry, rows(n=1_000, seed=5))
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    client.set_registered_model_alias("p0", "champion", "1")
+    differs = mirror.what_differs(warehouse, registry, "p0")
+    assert differs == "the champion of p0 in MLflow is version 1, and in the warehouse version 2"
+    mirror.sync_mirror(warehouse, registry, "p0")
+    assert mirror.what_differs(warehouse, registry, "p0") is None
+    assert statuses(warehouse) == {1: "champion", 2: "retired"}
+    last = warehouse.query("FROM ml.promotions ORDER BY decided_at DESC LIMIT 1").row(0, named=True)
+    assert (last["kind"], last["version"], last["champion_before"]) == ("manual", 1, 2)
+    client.delete_model_version("p0", "1")
+    mirror.sync_mirror(warehouse, registry, "p0")
+    assert statuses(warehouse) == {1: "removed", 2: "retired"}
+    assert "version 1 of p0" in (mirror.what_differs(warehouse, registry, "p0") or "")
+
+
+def test_a_number_never_means_another_version(warehouse: Warehouse, registry: Registry) -> None:
+    train(warehouse, registry, rows(n=1_000))
+    train(warehouse, registry, rows(n=1_000, seed=5))
+    before = contents(warehouse)
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    client.delete_registered_model("p0")
+    outcome = train(warehouse, registry, rows(n=1_000, seed=7))
+    assert outcome.logged is not None and outcome.logged.version == 3
+    assert statuses(warehouse) == {1: "removed", 2: "removed", 3: "champion"}
+    assert "compared with version 2" in outcome.decision.reason, "its run has it still"
+    after = contents(warehouse)
+    for table in TABLES[1:]:
+        assert set(map(repr, before[table])) <= set(map(repr, after[table])), "nothing of the others is lost"

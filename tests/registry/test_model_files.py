@@ -74,6 +74,15 @@ def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, p0: Bundl
     assert {"version", "sha256", "files", "folder", "model"} <= set(found.document)
 
 
+def test_another_registrys_version_of_the_same_number_is_another(place: Place, p0: Bundle) -> None:
+    assert export_version(place, p0, 1, {"run_id": "of-the-old"})
+    assert export_version(place, p0, 1, {"run_id": "of-the-new"})
+    assert not export_version(place, p0, 1, {"run_id": "of-the-new"})
+    assert read_version(place, "p0").document["run_id"] == "of-the-new" and place.versions("p0") == [2, 1]
+    assert roll_back_export(place, "p0") == 1
+    assert read_version(place, "p0").document["run_id"] == "of-the-old"
+
+
 def test_a_broken_version_is_noticed_and_passed_over(place: Place, p0: Bundle) -> None:
     for version in (1, 2, 3):
         export_version(place, p0, version, {})

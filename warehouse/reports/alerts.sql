@@ -23,6 +23,7 @@ COMMENT ON COLUMN reports.alerts.dagster_run_id IS 'Run that trained it';
 WITH newest AS (
     SELECT model, version, trained_at, dagster_run_id
     FROM ml.model_versions
+    WHERE status <> 'removed'
     QUALIFY row_number() OVER (PARTITION BY model ORDER BY version DESC) = 1
 ),
 champions AS (SELECT model, version FROM ml.model_versions WHERE status = 'champion')

@@ -8,7 +8,9 @@ SELECT step, pull_requests, dropped FROM reports.funnel ORDER BY position;
 SELECT evaluations.model, evaluations.metric, evaluations.time_window, evaluations.value, evaluations.lower,
     evaluations.upper, evaluations.baseline
 FROM ml.evaluations AS evaluations
-SEMI JOIN (SELECT model, max(version) AS version FROM ml.model_versions GROUP BY model) AS newest
+SEMI JOIN (
+    SELECT model, max(version) AS version FROM ml.model_versions WHERE status <> 'removed' GROUP BY model
+) AS newest
     ON evaluations.model = newest.model AND evaluations.version = newest.version
 WHERE len($models::VARCHAR[]) = 0 OR list_contains($models::VARCHAR[], evaluations.model)
 ORDER BY evaluations.model DESC, evaluations.time_window DESC, evaluations.metric;
@@ -16,7 +18,7 @@ ORDER BY evaluations.model DESC, evaluations.time_window DESC, evaluations.metri
 -- name: newest_versions
 SELECT model, version, status, reason, is_synthetic
 FROM ml.model_versions
-WHERE len($models::VARCHAR[]) = 0 OR list_contains($models::VARCHAR[], model)
+WHERE status <> 'removed' AND (len($models::VARCHAR[]) = 0 OR list_contains($models::VARCHAR[], model))
 QUALIFY row_number() OVER (PARTITION BY model ORDER BY version DESC) = 1
 ORDER BY model DESC;
 

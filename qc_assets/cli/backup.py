@@ -1,0 +1,226 @@
+"""`qc backup` and `qc restore`: warehouse, registry and journal as one folder that can be checked, while all runs.
+
+The order of the copies makes them fit: what the journal of the backup has more than its warehouse is imported later,
+and what its registry has more is mirrored. Dagster's own history of runs, logs and caches are not part of it.
+"""
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qc_assets import __version__
+from qc_assets.clock import now_utc
+from qc_assets.errors import QcError
+from qc_assets.files import write_whole
+from qc_assets.models.specs import SPECS
+from qc_assets.settings import Settings
+from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.store.warehouse import Warehouse
+
+_MANIFEST = "backup.json"
+
+
+class BackupError(QcError):
+    """A backup cannot be made, or is not what it says it is."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Where something lies in a home, and in a backup."""
+
+    name: str
+    home: Path
+    place: str
+
+
+def _parts(settings: Settings) -> list[_Part]:
+    """In the order in which they are copied."""
+    registry = [
+        _Part("registry", settings.mlflow_database, "mlflow/mlflow.db"),
+        _Part("models", settings.artifact_root, "mlflow/artifacts"),
+    ]
+    return [
+        _Part("warehouse", settings.warehouse, "warehouse/qc.duckdb"),
+        *([] if settings.mlflow_tracking_uri else registry),
+        _Part("journal", settings.journal, "serving/journal.db"),
+    ]
+
+
+def make_backup(settings: Settings, folder: Path) -> dict[str, Any]:
+    """Copy what cannot be made again into a new folder, and check the copy; servers and runs go on meanwhile.
+
+    Args:
+        settings: of the home.
+        folder: appears when all is in it and was checked; must not exist.
+
+    Returns:
+        The manifest: version, instant, rows by table, champions, and the checksum of every file.
+
+    Raises:
+        BackupError: if the folder exists, there is nothing to copy, or the copy is not whole; nothing of it stays.
+        WarehouseBusyError: if a writer keeps the warehouse.
+    """
+    if folder.exists():
+        raise BackupError(f"{folder} exists: name a folder that does not")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f"{folder.name}.partial")
+    with suppress(FileNotFoundError):
+        shutil.rmtree(draft)  # of a backup that was killed
+    try:
+        parts = [part for part in _parts(settings) if part.home.exists()]
+        if not parts:
+            raise BackupError(f"{settings.home} has no warehouse, no models and no journal yet")
+        for part in parts:
+            target = draft / part.place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy(settings, part, target)
+        manifest = {
+            "version": __version__,
+            "made_at": now_utc().isoformat(),
+            "parts": [part.name for part in parts],
+            **_checked(draft),
+            "files": {path.relative_to(draft).as_posix(): _digest(path) for path in _files(draft)},
+        }
+        write_whole(draft / _MANIFEST, json.dumps(manifest, indent=1))
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return manifest
+
+
+def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -> dict[str, Any]:
+    """Put a backup into a home, after every file of it was checked.
+
+    Args:
+        settings: of the home.
+        folder: made by `make_backup`.
+        replace: move what the home has aside first, instead of refusing.
+
+    Returns:
+        The manifest, and where what was there lies now.
+
+    Raises:
+        BackupError: if a file is missing or is not what it was, or the home has something already.
+    """
+    manifest = read_manifest(folder)
+    parts = [part for part in _parts(settings) if (folder / part.place).exists()]
+    present = [part for part in parts if part.home.exists()]
+    if present and not replace:
+        names = " and ".join(f"a {part.name} ({part.home})" for part in present)
+        raise BackupError(f"there is {names} already: set QC_HOME to a new folder, or move it aside with --replace")
+    # First all is copied beside its place, then everything is moved within an instant.
+    drafts = {part: part.home.with_name(f"{part.home.name}.restoring") for part in parts}
+    suffix = f"before-restore-{now_utc():%Y%m%dT%H%M%S%f}"
+    aside = []
+    try:
+        for part, draft in drafts.items():
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            _remove(draft)
+            source = folder / part.place
+            shutil.copytree(source, draft) if source.is_dir() else shutil.copyfile(source, draft)
+        for part, draft in drafts.items():
+            for path in _with_companions(part.home):
+                path.rename(path.with_name(f"{path.name}.{suffix}"))
+                aside.append(str(path.with_name(f"{path.name}.{suffix}")))
+            draft.rename(part.home)
+    finally:
+        for draft in drafts.values():
+            _remove(draft)
+    return {name: value for name, value in manifest.items() if name != "files"} | {"moved_aside": aside}
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a backup whose every file is what it was.
+
+    Raises:
+        BackupError: naming the files that are not.
+    """
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        expected = dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BackupError(f"{folder} is no backup, or {_MANIFEST} of it is broken: {error}") from error
+    present = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    wrong = [name for name, digest in expected.items() if name not in present or _digest(present[name]) != digest]
+    if wrong:
+        raise BackupError(f"{folder} is damaged: {', '.join(sorted(wrong)[:5])} is missing or has other contents")
+    return manifest
+
+
+def _copy(settings: Settings, part: _Part, target: Path) -> None:
+    if part.name == "warehouse":
+        # A reader keeps writers out; its log beside it holds what is not in the file yet.
+        with Warehouse.from_settings(settings).read():
+            for path in (part.home, part.home.with_name(f"{part.home.name}.wal")):
+                if path.exists():
+                    _copy_elsewhere(path, target.with_name(target.name + path.name.removeprefix(part.home.name)))
+    elif part.home.is_dir():
+        shutil.copytree(part.home, target)
+    else:
+        with existing_sqlite(part.home) as source, closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)
+
+
+def _copy_elsewhere(source: Path, target: Path) -> None:
+    """Copy by another process: one that closes any handle of a file loses its POSIX lock on it."""
+    script = "import shutil, sys; shutil.copyfile(*sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", script, source, target], capture_output=True, text=True)
+    if done.returncode:
+        raise BackupError(f"{source} cannot be copied: {''.join(done.stderr.strip().splitlines()[-1:])}")
+
+
+def _checked(draft: Path) -> dict[str, Any]:
+    """Rows of every table and champions of a copy, which shows that it can be read."""
+    from qc_assets.registry.model_registry import Registry
+
+    facts: dict[str, Any] = {"rows": {}, "champions": {}}
+    if (draft / "warehouse/qc.duckdb").exists():
+        store = Warehouse(draft / "warehouse/qc.duckdb", staging=draft / "staging", lock_timeout_s=5)
+        tables = store.query("SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() ORDER BY ALL")
+        facts["rows"] = {name: store.query(f"SELECT count(*) FROM {name}").item() for name in tables["name"]}
+    for database in sorted(draft.glob("*/*.db")):
+        with existing_sqlite(database) as connection:
+            (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
+        if verdict != "ok":
+            raise BackupError(f"the copy of {database.name} is not sound: {verdict}")
+    if (draft / "mlflow/mlflow.db").exists():
+        registry = Registry(f"sqlite:///{draft / 'mlflow/mlflow.db'}", draft / "mlflow/artifacts")
+        for spec in SPECS:
+            champion = registry.champion(spec.name)
+            if champion is not None:
+                facts["champions"][spec.name] = champion[0]
+    return facts
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files of a backup; SQLite's own companions, which come and go, are none."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != _MANIFEST and not path.name.endswith(("-shm", "-wal")):
+            yield path
+
+
+def _with_companions(path: Path) -> list[Path]:
+    """A path and what its engine, or the journal, keeps beside it: those that are there."""
+    paths = [path.with_name(path.name + suffix) for suffix in ("", ".wal", "-wal", "-shm", ".accepted")]
+    return [path for path in paths if path.exists()]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,135 @@
+"""The MLflow store: runs, their pages and files, and its client."""
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qc_assets.files import changed_when
+from qc_assets.registry.artifact_paths import follow_move
+
+
+class MlflowStore:
+    """Runs in one MLflow store.
+
+    Args:
+        tracking_uri: MLflow's tracking URI; a SQLite file is created with its folder.
+        artifact_root: folder of the artifacts of new experiments; ignored by a tracking server.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: Path) -> None:
+        self.tracking_uri = tracking_uri
+        self.artifact_root = artifact_root
+        is_sqlite = tracking_uri.startswith("sqlite:///")
+        self._database = Path(tracking_uri.removeprefix("sqlite:///")) if is_sqlite else None
+        self._is_in_place = False
+
+    def client(self) -> Any:
+        """MLflow's client of this store; a SQLite store that was moved finds its artifacts first."""
+        import mlflow
+
+        if self._database:
+            self._database.parent.mkdir(parents=True, exist_ok=True)
+            if not self._is_in_place:
+                follow_move(self._database, self.artifact_root)
+                self._is_in_place = True
+        return mlflow.MlflowClient(self.tracking_uri)
+
+    def fluent(self) -> Any:
+        """The same, after MLflow's functions that take no client were pointed at this store, for the whole process."""
+        import mlflow
+
+        client = self.client()
+        mlflow.set_tracking_uri(self.tracking_uri)
+        return client
+
+    def attach(self, run_id: str, pages: Mapping[str, str]) -> str:
+        """Keep texts, by file name, with a run; returns the run's experiment."""
+        with quiet():
+            client = self.client()
+            for name, text in pages.items():
+                client.log_text(run_id, text, name)
+            return str(client.get_run(run_id).info.experiment_id)
+
+    def publish(self, experiment: str, name: str, page: str, tags: Mapping[str, str]) -> tuple[str, str]:
+        """Keep an HTML page as the artifact of a run; returns experiment and run."""
+        with quiet():
+            client = self.client()
+            identity = self.experiment(client, experiment)
+            run = client.create_run(identity, run_name=name, tags=dict(tags))
+            client.log_text(run.info.run_id, page, f"{name}.html")
+            client.set_terminated(run.info.run_id)
+        return identity, run.info.run_id
+
+    def record(
+        self,
+        experiment: str,
+        name: str,
+        *,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        texts: Mapping[str, str],
+        folder: Path,
+    ) -> tuple[str, str]:
+        """Keep a run with its texts, by file name, and all files of a folder; returns experiment and run."""
+        import mlflow
+
+        with quiet():
+            client = self.fluent()
+            identity = self.experiment(client, experiment)
+            with mlflow.start_run(experiment_id=identity, run_name=name, tags=dict(tags)) as run:
+                mlflow.log_params(dict(parameters))
+                mlflow.log_metrics(dict(metrics))
+                for file, text in texts.items():
+                    mlflow.log_text(text, file)
+                mlflow.log_artifacts(str(folder), folder.name)
+        return identity, run.info.run_id
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """Something that changes whenever a SQLite store does, at the cost of a look at its files; None for servers."""
+        if self._database is None:
+            return None
+        return changed_when([self._database, self._database.with_name(f"{self._database.name}-wal")])
+
+    def experiment(self, client: Any, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            return experiment.experiment_id
+        local = self.tracking_uri.startswith("sqlite:")
+        location = (self.artifact_root / name).as_uri() if local else None
+        try:
+            return client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            experiment = client.get_experiment_by_name(name)  # another process may have been quicker
+            if experiment is None:
+                raise
+            return experiment.experiment_id
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep MLflow's progress bars and hints out of a terminal that shows its own."""
+    import logging
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic")]
+    levels = [logger.level for logger in loggers]
+    before = os.environ.get("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR")
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if before is None:
+            del os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"]
+        else:
+            os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = before

@@ -1,0 +1,18 @@
+"""A small model's registry."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qc_assets.registry.model_registry import Registry
+from tests.learning.test_models import OPTIONS
+
+QUICK = replace(OPTIONS, candidates=("lightgbm",))
+ORIGIN = {"snapshot": "abc", "dagster_run_id": "d-1", "git_commit": ""}
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """A registry in a SQLite file of its own."""
+    return Registry(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}", tmp_path / "artifacts")
