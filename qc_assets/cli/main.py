@@ -1,5 +1,6 @@
 """`qc`: the few commands that a person types."""
 
+import os
 import signal
 import sys
 from datetime import date, datetime
@@ -253,8 +254,18 @@ def _days(first: date, last: date) -> list[date]:
         raise QcError(f"--from and --to: {error}") from error
 
 
+def _end_in_order(number: int, _: object) -> None:
+    """End as Ctrl-C does: transactions are rolled back, staged files removed, runs reported as stopped."""
+    if number == signal.SIGTERM:
+        sys.exit(128 + number)
+    os.kill(os.getpid(), signal.SIGTERM)  # whoever handles that one meanwhile, as Dagster and the server do
+
+
 def main() -> None:
     """Entry point of `qc`: errors become one line on stderr and exit status 1."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores one, and means it
+            signal.signal(number, _end_in_order)
     # --json and --debug may stand anywhere; typer would take them only before the command.
     arguments = sys.argv[1:]
     everywhere = [flag for flag in ("--json", "--debug") if flag in arguments]
