@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -273,7 +274,7 @@ def main() -> None:
     debug = "--debug" in everywhere
     try:
         app(args=everywhere + rest, prog_name="qc", standalone_mode=True)
-    except (QcError, duckdb.Error, click.ClickException) as error:
+    except (QcError, duckdb.Error, sqlite3.Error, click.ClickException) as error:
         if debug:
             raise
         first_line = str(error) if isinstance(error, QcError) else str(error).split("\n\n")[0].replace("\n", " ")

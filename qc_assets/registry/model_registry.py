@@ -19,6 +19,8 @@ from qc_assets.learning.bundle import Bundle, answers_for_mlflow
 from qc_assets.learning.trained import Trained
 from qc_assets.registry import tracking
 from qc_assets.registry.artifact_paths import follow_move
+from qc_assets.registry.local_store import make_store
+from qc_assets.registry.tracking_server import refuse_if_away
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -50,11 +52,11 @@ class Registry:
     def _client(self) -> Any:
         import mlflow
 
-        if self._database:
-            self._database.parent.mkdir(parents=True, exist_ok=True)
-            if not self._is_in_place:
-                follow_move(self._database, self.artifact_root)
-                self._is_in_place = True
+        if self._database and not self._is_in_place:
+            make_store(self._database, self.artifact_root)
+            follow_move(self._database, self.artifact_root)
+            self._is_in_place = True
+        refuse_if_away(self.tracking_uri)
         mlflow.set_tracking_uri(self.tracking_uri)
         return mlflow.MlflowClient(self.tracking_uri)
 
