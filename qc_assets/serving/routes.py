@@ -115,8 +115,8 @@ async def health(request: Request) -> dict[str, Any]:
     troubles |= {m: f"no champion: run `qc train {m}`" for m in SPECS if m not in champions and m not in troubles}
     if serving.why_no_knowledge:
         troubles["warehouse"] = serving.why_no_knowledge
-    if serving.journal.trouble:
-        troubles["journal"] = serving.journal.trouble
+    if serving.journal.trouble or serving.journal.doubt:
+        troubles["journal"] = serving.journal.trouble or serving.journal.doubt
     as_of = serving.knowledge.as_of.replace(tzinfo=UTC).isoformat() if serving.knowledge else None
     status = "degraded" if troubles else "ok"
     return {"status": status, "troubles": troubles, "champions": champions, "history_as_of": as_of}

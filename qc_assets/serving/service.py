@@ -30,6 +30,7 @@ from qc_assets.store.warehouse import Warehouse
 log = logging.getLogger(__name__)
 _ITEMS = tuple(spec for spec in SPECS.values() if contract_of(spec.table.removeprefix("features.")).history)
 _PATIENCE_S = 10.0
+_TAKEOVER_S = 5.0
 
 
 class NotReadyError(QcError):
@@ -60,7 +61,9 @@ class Serving:
         self._seen: tuple[int, ...] = ()
         self._with_texts = False
         self._refreshing, self._encoding = threading.Lock(), threading.Lock()
-        self.journal = Journal(settings.journal)
+        # A server that is being replaced may still be answering what it was asked.
+        writer = f"qc serve on port {settings.api_port}"
+        self.journal = Journal(settings.journal, writer=writer, lock_timeout_s=_TAKEOVER_S)
         if self.journal.lost:
             log.warning("%d predictions were lost when the last server was killed", self.journal.lost)
 
