@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import click
 import duckdb
 import typer
+from rich.markup import escape
 
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli import (
@@ -278,7 +279,8 @@ def main() -> None:
         if debug:
             raise
         first_line = str(error) if isinstance(error, QcError) else str(error).split("\n\n")[0].replace("\n", " ")
-        console.err.print(f"[red]error:[/red] {first_line}", highlight=False)
+        # A path in brackets is no markup.
+        console.err.print(f"[red]error:[/red] {escape(first_line)}", highlight=False)
         sys.exit(1)
 
 

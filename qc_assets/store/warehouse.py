@@ -21,6 +21,7 @@ import polars as pl
 from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.places import plain_folder
 from qc_assets.settings import Settings
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
@@ -64,7 +65,9 @@ class Warehouse:
         threads: int | None = None,
     ) -> None:
         self.path = Path(path)
-        self.staging_root = staging or self.path.parent / ".staging"
+        if "?" in str(self.path.resolve()):  # its log would lie where the path ends before the mark
+            raise QcError(f"{path}: DuckDB cannot write where a path has a question mark; set QC_WAREHOUSE elsewhere")
+        self.staging_root = plain_folder(staging or self.path.parent / ".staging")
         self.lock_timeout_s = lock_timeout_s
         self.memory_limit = memory_limit
         self.threads = threads
