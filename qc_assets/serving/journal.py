@@ -16,11 +16,10 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.locks import acquire_alone
 from qc_assets.serving.acceptance import AcceptedCounter
-from qc_assets.sqlite_files import open_sqlite
+from qc_assets.sqlite_files import is_broken, open_sqlite, set_aside
 
 log = logging.getLogger(__name__)
 _FLUSH_S = 0.05
@@ -41,7 +40,6 @@ _SESSIONS = """
 CREATE TABLE IF NOT EXISTS sessions (first INTEGER PRIMARY KEY, opened_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS doubts (noted_at TEXT NOT NULL, doubt TEXT NOT NULL);
 """
-_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _Row = tuple[int, str, str | None, str, str]
 
 
@@ -73,20 +71,20 @@ class Journal:
         self.trouble = ""
         self._alone = acquire_alone(path.with_name(f"{path.name}.lock"), writer, timeout_s=lock_timeout_s)
         try:
-            self._connection, set_aside = _open_or_set_aside(path)
+            self._connection, moved = _open_or_set_aside(path)
             self._connection.execute(
                 "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)",
                 [uuid.uuid4().hex],
             )
             (self.identity,) = self._connection.execute("SELECT journal FROM identity").fetchone()
-            if set_aside:
-                self._connection.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [set_aside])
+            if moved:
+                self._connection.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [moved])
             counter = path.with_name(f"{path.name}.accepted")
             self._accepted = AcceptedCounter(counter, self._connection, most_lost=most_waiting)
         except BaseException:
             self._alone.release()
             raise
-        self.lost, self.doubt = self._accepted.lost, set_aside or self._accepted.doubt
+        self.lost, self.doubt = self._accepted.lost, moved or self._accepted.doubt
         self._next = self._accepted.first
         self._waiting: deque[_Row] = deque()
         self._lock, self._disk = threading.Lock(), threading.Lock()
@@ -212,17 +210,14 @@ def _open_or_set_aside(path: Path) -> tuple[sqlite3.Connection, str]:
     try:
         return open_sqlite(path, [_SCHEMA, _SESSIONS], **options), ""
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in _BROKEN:
+        if not is_broken(error):
             raise
-        broken = path.with_name(f"{path.name}.broken-{now_utc():%Y%m%dT%H%M%S%f}")
-        path.rename(broken)
         doubt = (
-            f"the journal was broken ({error}) and is {broken} now: what was not in the warehouse yet is lost unless "
-            "it is recovered, and a payout_id of before could be paid again"
+            f"the journal was broken ({error}) and is {set_aside(path)} now: what was not in the warehouse yet is "
+            "lost unless it is recovered, and a payout_id of before could be paid again"
         )
         log.error(doubt)
-        for name in ("-wal", "-shm", ".accepted"):
-            path.with_name(f"{path.name}{name}").unlink(missing_ok=True)
+        path.with_name(f"{path.name}.accepted").unlink(missing_ok=True)
         return open_sqlite(path, [_SCHEMA, _SESSIONS], **options), doubt
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qc_assets.errors import QcError
-from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.sqlite_files import existing_sqlite, is_broken
 
 _NAMES = ("number", "kind", "key", "written_at")
 
@@ -90,5 +90,10 @@ def _marks(values: Sequence[str]) -> str:
 def _open(path: Path, *, writable: bool = False) -> Iterator[sqlite3.Connection]:
     if not path.exists():
         raise QcError(f"no journal {path}: `qc serve` writes it")
-    with existing_sqlite(path, writable=writable) as connection:
-        yield connection
+    try:
+        with existing_sqlite(path, writable=writable) as connection:
+            yield connection
+    except sqlite3.DatabaseError as error:
+        if not is_broken(error):
+            raise
+        raise QcError(f"the journal {path} is broken ({error}): start `qc serve`, which sets it aside") from error
