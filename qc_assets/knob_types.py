@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from qc_assets.places import plain_folder
+
 
 def _split(value: object) -> object:
     if isinstance(value, str):
@@ -46,3 +48,14 @@ ThreeThresholds = Annotated[
 
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 """A file or folder, absolute whatever the working directory becomes later."""
+
+
+def _plain(path: Path) -> Path:
+    try:
+        return plain_folder(path)
+    except OSError as error:
+        raise ValueError(f"other programs cannot read this name, and a link to it cannot be made: {error}") from error
+
+
+PlainFolder = Annotated[Path, AfterValidator(_plain)]
+"""A folder, absolute, by a name that goes into URLs and patterns as it stands."""

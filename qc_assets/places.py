@@ -1,6 +1,9 @@
 """Where files lie: in a checkout beside the code, for an installed package in the user's folders."""
 
+import hashlib
 import os
+import re
+import uuid
 from functools import cache
 from pathlib import Path
 
@@ -56,3 +59,25 @@ def settings_files() -> tuple[Path, ...]:
         return (folder / ".env",)
     home = Path(os.environ.get("QC_HOME") or default_home()).expanduser()
     return (home / ".env", Path(".env"))
+
+
+def plain_folder(folder: Path) -> Path:
+    """The same folder by a name that every program reads as it stands.
+
+    DuckDB, Dagster and MLflow read a question mark, a percent sign and their like as parts of a URL or a pattern, and
+    would open another file. So such a folder is made, and used through a link in the user's cache.
+
+    Raises:
+        OSError: if folder or link cannot be made.
+    """
+    folder = folder.expanduser().absolute()
+    if not re.search(r"[?%#*\[\]\\]", str(folder)):
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    link = platformdirs.user_cache_path("qc-assets") / "links" / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    if not (link.is_symlink() and link.readlink() == folder):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        draft = link.with_name(uuid.uuid4().hex)
+        draft.symlink_to(folder)
+        draft.replace(link)
+    return link

@@ -3,6 +3,7 @@
 Every one of them has a version (`PRAGMA user_version`): the number of schema scripts that it has been through.
 """
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -10,11 +11,24 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
+
+log = logging.getLogger(__name__)
+
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def open_sqlite(
-    path: Path, schema: Sequence[str], *, is_durable: bool = True, timeout_s: float = 60.0, **options: Any
+    path: Path,
+    schema: Sequence[str],
+    *,
+    is_durable: bool = True,
+    is_cache: bool = False,
+    timeout_s: float = 60.0,
+    **options: Any,
 ) -> sqlite3.Connection:
     """Open a file in WAL mode; it is created with its folder, and its tables are, by whoever comes first.
 
@@ -23,6 +37,7 @@ def open_sqlite(
         schema: scripts; the n-th takes a file from version n - 1 to n. The first must stand tables that exist
             already, since files from before they had a version are of version 0.
         is_durable: whether what is committed survives a power cut; it survives `kill -9` in any case.
+        is_cache: whether all in it can be had again: a broken file is set aside then, and a new one begun.
         timeout_s: how long to wait for another's transaction.
         options: more for `sqlite3.connect`.
 
@@ -33,7 +48,24 @@ def open_sqlite(
         QcError: if the file was written by a newer version of this program.
         sqlite3.Error: if it cannot be written, or is no SQLite file.
     """
+    options |= {"is_durable": is_durable, "timeout_s": timeout_s}
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _open(path, schema, **options)
+    except sqlite3.DatabaseError as error:
+        if not (is_cache and is_broken(error)):
+            raise
+    with FileLock(path.with_name(f"{path.name}.mending.lock")):
+        try:
+            return _open(path, schema, **options)  # somebody else has mended it
+        except sqlite3.DatabaseError as error:
+            log.warning("%s was broken (%s), and is %s now", path, error, set_aside(path))
+            return _open(path, schema, **options)
+
+
+def _open(
+    path: Path, schema: Sequence[str], *, is_durable: bool, timeout_s: float, **options: Any
+) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=timeout_s, **options)
     try:
         _use_write_ahead_log(connection, timeout_s)
@@ -51,6 +83,20 @@ def sqlite_transaction(path: Path, schema: Sequence[str], **options: Any) -> Ite
     """`open_sqlite` for one transaction: committed at the end of the block, rolled back if it raises."""
     with closing(open_sqlite(path, schema, **options)) as connection, connection:
         yield connection
+
+
+def is_broken(error: sqlite3.DatabaseError) -> bool:
+    """Whether a file is no database, or one that is damaged; not merely locked, read-only or full."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a broken file and forget what belongs to it; returns where it is now."""
+    aside = path.with_name(f"{path.name}.broken-{now_utc():%Y%m%dT%H%M%S%f}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+    return aside
 
 
 @contextmanager

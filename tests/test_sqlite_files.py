@@ -96,3 +96,21 @@ def test_processes_that_create_a_file_at_once_all_get_it(tmp_path: Path) -> None
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
     assert all(numbers(tmp_path / f"{file}.db") == [0, 1, 2, 3, 4] for file in range(20))
+
+
+def test_a_broken_cache_is_begun_anew_and_anything_else_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    for broken in (b"no database at all" * 1000, None):
+        if broken:
+            path.write_bytes(broken)
+        else:
+            path.write_bytes(path.read_bytes()[:100] + b"\xff" * 4000)
+        with pytest.raises(sqlite3.DatabaseError, match=r"not a database|malformed"):
+            open_sqlite(path, [ONE])
+        with closing(open_sqlite(path, [ONE], is_cache=True)) as connection:
+            assert connection.execute("SELECT n FROM numbers").fetchall() == [(0,)]
+    assert len(list(tmp_path.glob("cache.db.broken-*"))) == 2
+    path.unlink()
+    path.touch()  # killed before its first transaction
+    with closing(open_sqlite(path, [ONE])) as connection:
+        assert connection.execute("SELECT n FROM numbers").fetchall() == [(0,)]

@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from qc_assets.assets.run_owners import claim_run
+
 _RETRIES: dict[str, Any] = {"retries": {"enabled": {}}}
 
 
@@ -28,6 +30,7 @@ class SideBySide(dg.Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Execute a plan; yields its events."""
+        claim_run(plan_context.instance, plan_context.run_id)  # for longer than this: the run's end is still to come
         together = self._steps <= set(execution_plan.step_keys_to_execute)
         yield from (self._processes if together else self._alone).execute(plan_context, execution_plan)
 

@@ -54,9 +54,9 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 dg.AssetCheckResult(
                     asset_key=key,
                     check_name="nothing_was_lost",
-                    passed=new.lost == 0,
+                    passed=new.lost == 0 and not new.doubts,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"detail": f"{new.lost} predictions were lost by crashes, in all"},
+                    metadata={"detail": "; ".join([f"{new.lost} predictions were lost by crashes", *new.doubts])},
                 )
             ],
         )

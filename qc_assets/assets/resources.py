@@ -63,9 +63,16 @@ class RegistryResource(dg.ConfigurableResource):
         )
 
     def open(self) -> "Registry":
-        """The registry; models that this process fits or loads from now on use the encoder of these settings."""
+        """The registry; models that this process fits or loads from now on use the encoder of these settings.
+
+        Raises:
+            QcError: if it is a server that does not answer, before anything is computed for it.
+        """
         from qc_assets.learning.text.embeddings import configure_embeddings
         from qc_assets.registry.model_registry import Registry
+        from qc_assets.registry.tracking_server import refuse_if_away
+
+        refuse_if_away(self.tracking_uri)
 
         configure_embeddings(self.encoder, Path(self.embeddings_cache))
         return Registry(self.tracking_uri, Path(self.artifact_root))

@@ -4,9 +4,10 @@ import os
 import shutil
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from qc_assets.cli.aftermath import examine_aftermath
+from qc_assets.cli.finding import Finding
 from qc_assets.cli.runs import dagster_home
 from qc_assets.errors import QcError, SettingsError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.models.specs import SPECS
@@ -17,18 +18,8 @@ from qc_assets.store.warehouse import Warehouse
 _MIN_FREE_GIB = 2.0
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; `mend` is empty where it is fine."""
-
-    what: str
-    ok: bool
-    detail: str
-    mend: str = ""
-
-
 def examine() -> list[Finding]:
-    """Look at Python, settings, disk, the warehouse's lock, Dagster's home, ports and the token."""
+    """Look at Python, settings, disk, the warehouse, what kills may have left, Dagster's home, ports and the token."""
     findings = [_python()]
     try:
         settings = load_settings()
@@ -43,6 +34,7 @@ def examine() -> list[Finding]:
         _source(settings),
         _disk(settings),
         *_warehouse(settings),
+        *examine_aftermath(settings),
         _home(settings),
         *_models(settings),
         *(_port(name, settings.host, port) for name, port in _ports(settings)),
@@ -79,8 +71,8 @@ def _disk(settings: Settings) -> Finding:
 
 def _warehouse(settings: Settings) -> list[Finding]:
     """Whether the warehouse can be opened, and what a migration would do to it."""
-    store = Warehouse(settings.warehouse, staging=settings.staging, lock_timeout_s=2)
     try:
+        store = Warehouse(settings.warehouse, staging=settings.staging, lock_timeout_s=2)
         changes = store.pending_changes()
     except WarehouseMissingError:
         return [Finding("warehouse", True, f"{settings.warehouse} is not there yet; `qc demo` makes it")]

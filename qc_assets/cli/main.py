@@ -1,6 +1,8 @@
 """`qc`: the few commands that a person types."""
 
+import os
 import signal
+import sqlite3
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Annotated, Any, Literal
 import click
 import duckdb
 import typer
+from rich.markup import escape
 
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli import (
@@ -255,8 +258,18 @@ def _days(first: date, last: date) -> list[date]:
         raise QcError(f"--from and --to: {error}") from error
 
 
+def _end_in_order(number: int, _: object) -> None:
+    """End as Ctrl-C does: transactions are rolled back, staged files removed, runs reported as stopped."""
+    if number == signal.SIGTERM:
+        sys.exit(128 + number)
+    os.kill(os.getpid(), signal.SIGTERM)  # whoever handles that one meanwhile, as Dagster and the server do
+
+
 def main() -> None:
     """Entry point of `qc`: errors become one line on stderr and exit status 1."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores one, and means it
+            signal.signal(number, _end_in_order)
     # --json and --debug may stand anywhere; typer would take them only before the command.
     arguments = sys.argv[1:]
     everywhere = [flag for flag in ("--json", "--debug") if flag in arguments]
@@ -264,11 +277,12 @@ def main() -> None:
     debug = "--debug" in everywhere
     try:
         app(args=everywhere + rest, prog_name="qc", standalone_mode=True)
-    except (QcError, duckdb.Error, click.ClickException) as error:
+    except (QcError, duckdb.Error, sqlite3.Error, click.ClickException) as error:
         if debug:
             raise
         first_line = str(error) if isinstance(error, QcError) else str(error).split("\n\n")[0].replace("\n", " ")
-        console.err.print(f"[red]error:[/red] {first_line}", highlight=False)
+        # A path in brackets is no markup.
+        console.err.print(f"[red]error:[/red] {escape(first_line)}", highlight=False)
         sys.exit(1)
 
 

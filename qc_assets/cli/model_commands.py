@@ -9,6 +9,7 @@ from rich.markup import escape
 from qc_assets.cli import console
 from qc_assets.errors import QcError
 from qc_assets.models.specs import SPECS
+from qc_assets.registry.tracking_server import refuse_if_away
 from qc_assets.settings import load_settings
 from qc_assets.store.warehouse import Warehouse
 
@@ -47,6 +48,7 @@ def train(
     chosen = [_known(model)] if model else names
     kinds = _candidates(chosen, candidates)
     settings = load_settings()
+    refuse_if_away(settings.tracking_uri)  # now, and not after the features
     options = {"n_trials": trials, "candidates": kinds, "run_name": run_name}
     config = {
         name: value

@@ -2,12 +2,15 @@
 
 import os
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from qc_assets.errors import QcError
 from qc_assets.files import write_whole
@@ -69,11 +72,25 @@ def write_env_file(settings: Settings, path: Path | None = None) -> Path:
 
 
 def open_instance(settings: Settings) -> "dg.DagsterInstance":
-    """The persistent Dagster instance of this project."""
-    import dagster as dg
+    """The persistent Dagster instance of this project; its databases are made by whoever comes first.
 
-    os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
-    return dg.DagsterInstance.get()
+    Raises:
+        QcError: if they cannot be opened.
+    """
+    import dagster as dg
+    from sqlalchemy.exc import DBAPIError
+
+    home = dagster_home(settings)
+    os.environ["DAGSTER_HOME"] = str(home)
+    # Dagster has no lock of its own: one of two processes would find half of the other's tables.
+    with FileLock(home / "making.lock"):
+        try:
+            return dg.DagsterInstance.get()
+        except DBAPIError as error:
+            raise QcError(
+                f"Dagster's databases in {home} cannot be opened: {error.orig}. Move {home} away: runs and schedules "
+                "are forgotten, models and data are elsewhere"
+            ) from error
 
 
 def run_job(
@@ -100,6 +117,7 @@ def run_job(
     """
     import dagster as dg
 
+    from qc_assets.assets.run_owners import claim_run, end_dead_runs
     from qc_assets.definitions import build_definitions
 
     tags = {}
@@ -109,9 +127,12 @@ def run_job(
             "dagster/asset_partition_range_end": max(days).isoformat(),
         }
     definition = build_definitions(settings).resolve_job_def(job)
-    with open_instance(settings) as instance:
+    run_id = str(uuid.uuid4())
+    with open_instance(settings) as instance, claim_run(instance, run_id):
+        end_dead_runs(instance)
         result = definition.execute_in_process(
             instance=instance,
+            run_id=run_id,
             tags=tags,
             raise_on_error=False,
             run_config=_run_config(ops),
@@ -139,7 +160,10 @@ def run_in_processes(settings: Settings, job: str, *, partition: str, ops: Mappi
     """
     import dagster as dg
 
+    from qc_assets.assets.run_owners import end_dead_runs
+
     with open_instance(settings) as instance:
+        end_dead_runs(instance)
         result = dg.execute_job(
             dg.build_reconstructable_job("qc_assets.definitions", "resolve_job", (job,)),
             instance=instance,
@@ -177,7 +201,7 @@ def _failure(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> str
                 return f"stopped in step {event.step_key}; run the same command again to go on (run {result.run_id})"
             reason = error.message.strip() if error is not None else "unknown"
             return f"step {event.step_key} failed: {_without_class(reason)} (run {result.run_id})"
-    return f"run {result.run_id} failed before its first step"
+    return f"run {result.run_id} ended before its first step; run the same command again to go on"
 
 
 def _broken_promise(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult", step: str | None) -> str | None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 
 from qc_assets.cli.doctor import port_is_free, tail
-from qc_assets.cli.runs import dagster_home
+from qc_assets.cli.runs import dagster_home, open_instance
 from qc_assets.errors import QcError
 from qc_assets.places import dagster_config
+from qc_assets.registry.local_store import make_store
 from qc_assets.settings import Settings
 
 _START_TIMEOUT_S = 120
@@ -54,7 +55,9 @@ class Services:
                 raise QcError(
                     f"{s.host}:{port} is in use, so {name} cannot start: stop that program, or set {variable}"
                 )
-        (s.home / "mlflow").mkdir(parents=True, exist_ok=True)
+        # Each database is made once, here, and not by whichever server is quicker.
+        make_store(s.mlflow_database, s.artifact_root)
+        open_instance(s).dispose()
         host, python = s.host, sys.executable
         commands = {
             "mlflow": [
@@ -68,11 +71,9 @@ class Services:
             "api": [python, "-m", "qc_assets.cli", "serve"],
         }  # fmt: skip
         try:
-            for name in ("mlflow", "dagster"):
+            for name in commands:
                 self._processes[name] = self._spawn(name, commands[name])
             self._wait("mlflow", f"{self.urls['mlflow']}/health")
-            # Not earlier: two processes that make MLflow's tables at once get in each other's way.
-            self._processes["api"] = self._spawn("api", commands["api"])
             self._wait("dagster", f"{self.urls['dagster']}/server_info")
             self._wait("api", f"{self.urls['api']}/health")
         except BaseException:

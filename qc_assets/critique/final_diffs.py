@@ -116,7 +116,7 @@ class GitHubDiffs:
         if pull.repo is None:
             return None
         key = [pull.repo_id, pull.number, str(pull.updated_at)]
-        with sqlite_transaction(self.cache, [_SCHEMA]) as cache:
+        with sqlite_transaction(self.cache, [_SCHEMA], is_cache=True) as cache:
             cached = cache.execute(
                 "SELECT diff FROM diffs WHERE repo_id = ? AND number = ? AND updated_at = ?", key
             ).fetchone()
@@ -132,7 +132,7 @@ class GitHubDiffs:
             request = {"endpoint": error.endpoint, "status": error.status, "tries": error.tries}
             final = error.kind is Kind.REFUSED
             raise FinalDiffError(unread(pull, str(error.kind), str(error), is_final=final, **request)) from error
-        with sqlite_transaction(self.cache, [_SCHEMA]) as cache:
+        with sqlite_transaction(self.cache, [_SCHEMA], is_cache=True) as cache:
             row = [*key, zlib.compress(text.encode(), 1)]
             cache.execute("INSERT OR REPLACE INTO diffs VALUES (?, ?, ?, ?)", row)
         return text

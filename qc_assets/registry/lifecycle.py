@@ -25,6 +25,7 @@ from qc_assets.learning.training import train
 from qc_assets.registry.card import model_card
 from qc_assets.registry.model_registry import Logged, Registry
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference
+from qc_assets.registry.tracking_server import TrackingServerAwayError
 from qc_assets.registry.version_record import record_of
 
 log = logging.getLogger(__name__)
@@ -178,6 +179,8 @@ def _is_out_of_reach(error: Exception) -> bool:
     from mlflow.exceptions import MlflowException
     from mlflow.protos import databricks_pb2 as codes
 
+    if isinstance(error, TrackingServerAwayError):
+        return True
     response = getattr(error, "response", None)
     if getattr(response, "status_code", None) in (404, 410):
         return False

@@ -9,6 +9,8 @@ from typing import Any
 
 from qc_assets.files import changed_when
 from qc_assets.registry.artifact_paths import follow_move
+from qc_assets.registry.local_store import make_store
+from qc_assets.registry.tracking_server import refuse_if_away
 
 
 class MlflowStore:
@@ -30,11 +32,11 @@ class MlflowStore:
         """MLflow's client of this store; a SQLite store that was moved finds its artifacts first."""
         import mlflow
 
-        if self._database:
-            self._database.parent.mkdir(parents=True, exist_ok=True)
-            if not self._is_in_place:
-                follow_move(self._database, self.artifact_root)
-                self._is_in_place = True
+        if self._database and not self._is_in_place:
+            make_store(self._database, self.artifact_root)
+            follow_move(self._database, self.artifact_root)
+            self._is_in_place = True
+        refuse_if_away(self.tracking_uri)
         return mlflow.MlflowClient(self.tracking_uri)
 
     def fluent(self) -> Any:

@@ -16,6 +16,10 @@ from qc_assets.store.inserts import put
 from qc_assets.store.warehouse import Warehouse
 
 _CHUNK = 50_000
+_PUT_BACK = (
+    "the journal no longer has entry {up_to}, which the warehouse has: an older copy was put back, so what came after "
+    "that copy is in the warehouse only if it was imported, and a payout_id of then could be paid again"
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Imported:
     Attributes:
         predictions, feedback, outcomes, payouts: new entries.
         lost: predictions that crashes of the server lost, in all.
+        doubts: why more may have been lost, in all.
         forgotten: predictions deleted from the journal, as the warehouse has had them for long enough.
     """
 
@@ -34,6 +39,7 @@ class Imported:
     payouts: int = 0
     lost: int = 0
     forgotten: int = 0
+    doubts: tuple[str, ...] = ()
 
 
 def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime | None = None) -> Imported:
@@ -56,6 +62,8 @@ def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime |
         with store.write() as connection:
             progress = connection.execute("SELECT up_to FROM ops.journal_imports WHERE journal = ?", [name]).fetchone()
             up_to = progress[0] if progress else 0
+            if up_to and not journal_reader.has_entry(journal, up_to):
+                journal_reader.note_doubt(journal, _PUT_BACK.format(up_to=up_to))
             entries = journal_reader.entries_after(journal, up_to, list(_ROWS), _CHUNK)
             for kind, (table, row_of) in _ROWS.items():
                 rows = [row_of(name, entry) for entry in entries if entry["kind"] == kind]
@@ -67,7 +75,10 @@ def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime |
         if len(entries) < _CHUNK:
             break
     forgotten = journal_reader.forget(journal, up_to, (now - timedelta(days=keep_days)).isoformat())
-    return Imported(counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten)
+    doubts = tuple(journal_reader.doubts(journal))
+    return Imported(
+        counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten, doubts
+    )
 
 
 def _remember(connection: duckdb.DuckDBPyConnection, name: str, up_to: int, lost: int, now: datetime) -> None:

@@ -1,15 +1,12 @@
 """What the server said, written down before anybody asks: a SQLite journal that survives kill -9.
 
 Predictions are queued and written by one thread, a batch every 50 ms; feedback and payouts are written before they
-are answered. The number of entries that were accepted is kept in a memory-mapped file, which outlives the process:
-after a crash the difference to what is in the journal is what was lost.
+are answered. What a crash loses is known by the number of entries that were accepted, see `acceptance`.
 """
 
 import json
 import logging
-import mmap
 import sqlite3
-import struct
 import threading
 import uuid
 from collections import deque
@@ -20,7 +17,9 @@ from typing import Any
 from pydantic_core import to_json
 
 from qc_assets.errors import QcError
-from qc_assets.sqlite_files import open_sqlite
+from qc_assets.locks import acquire_alone
+from qc_assets.serving.acceptance import AcceptedCounter
+from qc_assets.sqlite_files import is_broken, open_sqlite, set_aside
 
 log = logging.getLogger(__name__)
 _FLUSH_S = 0.05
@@ -37,6 +36,10 @@ CREATE INDEX IF NOT EXISTS entries_by_kind ON entries (kind, number);
 CREATE TABLE IF NOT EXISTS losses (found_at TEXT NOT NULL, entries INTEGER NOT NULL, up_to INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS identity (journal TEXT PRIMARY KEY);
 """
+_SESSIONS = """
+CREATE TABLE IF NOT EXISTS sessions (first INTEGER PRIMARY KEY, opened_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS doubts (noted_at TEXT NOT NULL, doubt TEXT NOT NULL);
+"""
 _Row = tuple[int, str, str | None, str, str]
 
 
@@ -45,44 +48,44 @@ class JournalFullError(QcError):
 
 
 class Journal:
-    """One journal file; one process writes it, any may read.
+    """One journal file; one process writes it, any may read. A broken file is set aside, and a new one begun.
 
     Args:
         path: the SQLite file; `<path>.accepted` beside it counts what was accepted.
         most_waiting: entries that may wait for the disk; more are refused, never dropped.
+        writer: who writes it, for whoever comes second.
+        lock_timeout_s: how long to wait for another process that writes it.
 
     Attributes:
         identity: the journal's own name; a new file has another.
         lost: entries that a process before this one had accepted and not written.
+        doubt: why what was lost is not known, or where the broken file of before is; empty if all is well.
         trouble: why the last batch could not be written; empty if it could.
     """
 
-    def __init__(self, path: Path, *, most_waiting: int = 50_000) -> None:
+    def __init__(
+        self, path: Path, *, most_waiting: int = 50_000, writer: str = "another journal", lock_timeout_s: float = 0.0
+    ) -> None:
         self.path = path
         self.most_waiting = most_waiting
         self.trouble = ""
-        # Durable: a payout must survive a power cut, too.
-        self._connection = open_sqlite(
-            path, [_SCHEMA], is_durable=True, timeout_s=30, check_same_thread=False, isolation_level=None
-        )
-        self._connection.execute(
-            "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)",
-            [uuid.uuid4().hex],
-        )
-        (self.identity,) = self._connection.execute("SELECT journal FROM identity").fetchone()
-        counter = path.with_name(f"{path.name}.accepted")
-        if not counter.exists() or counter.stat().st_size != 8:
-            counter.write_bytes(struct.pack("<q", 0))
-        with counter.open("r+b") as file:
-            self._accepted = mmap.mmap(file.fileno(), 8)
-        (written,) = self._connection.execute(
-            "SELECT max((SELECT coalesce(max(number), 0) FROM entries), (SELECT coalesce(max(up_to), 0) FROM losses))"
-        ).fetchone()
-        (accepted,) = struct.unpack("<q", self._accepted[:])
-        self.lost = max(0, accepted - written)
-        if self.lost:
-            self._connection.execute("INSERT INTO losses VALUES (datetime('now'), ?, ?)", [self.lost, accepted])
-        self._next = max(accepted, written) + 1
+        self._alone = acquire_alone(path.with_name(f"{path.name}.lock"), writer, timeout_s=lock_timeout_s)
+        try:
+            self._connection, moved = _open_or_set_aside(path)
+            self._connection.execute(
+                "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)",
+                [uuid.uuid4().hex],
+            )
+            (self.identity,) = self._connection.execute("SELECT journal FROM identity").fetchone()
+            if moved:
+                self._connection.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [moved])
+            counter = path.with_name(f"{path.name}.accepted")
+            self._accepted = AcceptedCounter(counter, self._connection, most_lost=most_waiting)
+        except BaseException:
+            self._alone.release()
+            raise
+        self.lost, self.doubt = self._accepted.lost, moved or self._accepted.doubt
+        self._next = self._accepted.first
         self._waiting: deque[_Row] = deque()
         self._lock, self._disk = threading.Lock(), threading.Lock()
         self._wake, self._closed = threading.Event(), False
@@ -94,10 +97,10 @@ class Journal:
         """Entries that were accepted and are not on the disk yet."""
         return len(self._waiting)
 
-    @property
-    def last(self) -> int:
-        """Number of the last entry that was accepted."""
-        return self._next - 1
+    def count_after(self, number: int) -> int:
+        """Entries with a larger number that are on the disk."""
+        with self._disk:
+            return self._connection.execute("SELECT count(*) FROM entries WHERE number > ?", [number]).fetchone()[0]
 
     def record(self, kind: str, documents: Sequence[Mapping[str, Any]], *, written_at: str) -> None:
         """Accept entries, all or none; they are written within 50 ms.
@@ -116,7 +119,7 @@ class Journal:
             for text in texts:
                 self._waiting.append((self._next, kind, None, written_at, text))
                 self._next += 1
-            self._accepted[:] = struct.pack("<q", self._next - 1)
+            self._accepted.accept(self._next - 1)
 
     def write(
         self, kind: str, document: Mapping[str, Any], *, written_at: str, key: str | None = None
@@ -137,7 +140,7 @@ class Journal:
             # In the order of numbers: what is lost is counted from the last number on the disk.
             self._put([*self._waiting, (self._next, kind, key, written_at, _text(document))])
             self._waiting.clear()
-            self._accepted[:] = struct.pack("<q", self._next)
+            self._accepted.accept(self._next)
             self._next += 1
         return None
 
@@ -166,6 +169,7 @@ class Journal:
         self.flush()
         self._connection.close()
         self._accepted.close()
+        self._alone.release()
 
     def _find(self, kind: str, key: str) -> dict[str, Any] | None:
         entry = self._connection.execute(
@@ -197,6 +201,24 @@ class Journal:
                 if not self.trouble:
                     log.error("the journal %s cannot be written: %s", self.path, error)
                 self.trouble = str(error)
+
+
+def _open_or_set_aside(path: Path) -> tuple[sqlite3.Connection, str]:
+    """The journal's connection, and where the file of before is, if it was broken."""
+    # Durable: a payout must survive a power cut, too.
+    options: dict[str, Any] = {"is_durable": True, "timeout_s": 30, "check_same_thread": False, "isolation_level": None}
+    try:
+        return open_sqlite(path, [_SCHEMA, _SESSIONS], **options), ""
+    except sqlite3.DatabaseError as error:
+        if not is_broken(error):
+            raise
+        doubt = (
+            f"the journal was broken ({error}) and is {set_aside(path)} now: what was not in the warehouse yet is "
+            "lost unless it is recovered, and a payout_id of before could be paid again"
+        )
+        log.error(doubt)
+        path.with_name(f"{path.name}.accepted").unlink(missing_ok=True)
+        return open_sqlite(path, [_SCHEMA, _SESSIONS], **options), doubt
 
 
 def _text(document: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qc_assets.errors import QcError
-from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.sqlite_files import existing_sqlite, is_broken
 
 _NAMES = ("number", "kind", "key", "written_at")
 
@@ -25,6 +25,30 @@ def count_lost(path: Path) -> int:
         return connection.execute("SELECT coalesce(sum(entries), 0) FROM losses").fetchone()[0]
 
 
+def doubts(path: Path) -> list[str]:
+    """Why it is not known what was lost, each with its time (UTC)."""
+    with _open(path) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'doubts'").fetchone():
+            return []  # the server of this version has not opened it yet
+        return [f"{at}: {doubt}" for at, doubt in connection.execute("SELECT noted_at, doubt FROM doubts")]
+
+
+def has_entry(path: Path, number: int) -> bool:
+    """Whether an entry is there."""
+    with _open(path) as connection:
+        return connection.execute("SELECT 1 FROM entries WHERE number = ?", [number]).fetchone() is not None
+
+
+def note_doubt(path: Path, doubt: str) -> None:
+    """Write down, once, why it is not known what was lost."""
+    with _open(path, writable=True) as connection, connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS doubts (noted_at TEXT NOT NULL, doubt TEXT NOT NULL)")
+        connection.execute(
+            "INSERT INTO doubts SELECT datetime('now'), ?1 WHERE NOT EXISTS (SELECT 1 FROM doubts WHERE doubt = ?1)",
+            [doubt],
+        )
+
+
 def entries_after(path: Path, after: int, kinds: Sequence[str], limit: int = 50_000) -> list[dict[str, Any]]:
     """Entries with a number above `after`, in their order: number, kind, key, written_at, document."""
     return _select(path, f"number > ? AND kind IN ({_marks(kinds)}) ORDER BY number LIMIT ?", [after, *kinds, limit])
@@ -36,13 +60,13 @@ def latest(path: Path, kinds: Sequence[str], limit: int) -> list[dict[str, Any]]
 
 
 def forget(path: Path, up_to: int, before: str) -> int:
-    """Delete predictions up to a number that were written before an instant; returns how many.
+    """Delete predictions before a number that were written before an instant; returns how many.
 
     Feedback, outcomes and payouts stay, as does the last entry: their keys and the numbers go on.
     """
     with _open(path, writable=True) as connection:
         deleted = connection.execute(
-            "DELETE FROM entries WHERE kind = 'prediction' AND number <= ? AND written_at < ? "
+            "DELETE FROM entries WHERE kind = 'prediction' AND number < ? AND written_at < ? "
             "AND number < (SELECT max(number) FROM entries)",
             [up_to, before],
         )
@@ -66,5 +90,10 @@ def _marks(values: Sequence[str]) -> str:
 def _open(path: Path, *, writable: bool = False) -> Iterator[sqlite3.Connection]:
     if not path.exists():
         raise QcError(f"no journal {path}: `qc serve` writes it")
-    with existing_sqlite(path, writable=writable) as connection:
-        yield connection
+    try:
+        with existing_sqlite(path, writable=writable) as connection:
+            yield connection
+    except sqlite3.DatabaseError as error:
+        if not is_broken(error):
+            raise
+        raise QcError(f"the journal {path} is broken ({error}): start `qc serve`, which sets it aside") from error

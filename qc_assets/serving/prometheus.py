@@ -54,7 +54,7 @@ class Metrics:
         journal = self._serving.journal
         yield GaugeMetricFamily("qc_journal_waiting", "Entries that are not on the disk yet", value=journal.waiting)
         yield GaugeMetricFamily("qc_journal_lost", "Entries that the last crash lost", value=journal.lost)
-        behind = max(0, journal.last - self._serving.imported_up_to)
+        behind = journal.waiting + journal.count_after(self._serving.imported_up_to)
         yield GaugeMetricFamily("qc_journal_not_imported", "Entries that the warehouse lacks", value=behind)
         knowledge = self._serving.knowledge
         if knowledge is not None:

@@ -35,8 +35,8 @@ def predictions(place: Place, store: Warehouse) -> list[dict[str, Any]]:
             path = Path(folder) / "rows.parquet"
             with store.read() as connection:
                 copied = connection.execute(
-                    f"COPY (FROM ml.predictions WHERE model = $model ORDER BY ALL) TO '{path}' (COMPRESSION zstd)",
-                    {"model": model},
+                    "COPY (FROM ml.predictions WHERE model = $model ORDER BY ALL) TO $file (COMPRESSION zstd)",
+                    {"model": model, "file": str(path)},
                 ).fetchone()
             place.write(f"predictions/{model}.parquet", path.read_bytes())
         rows.append({"model": model, "rows": copied[0] if copied else 0})

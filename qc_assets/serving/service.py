@@ -29,6 +29,7 @@ from qc_assets.store.warehouse import Warehouse
 log = logging.getLogger(__name__)
 _ITEMS = tuple(spec for spec in SPECS.values() if contract_of(spec.table.removeprefix("features.")).history)
 _PATIENCE_S = 10.0
+_TAKEOVER_S = 5.0
 
 
 class Serving:
@@ -55,7 +56,9 @@ class Serving:
         self._seen: tuple[int, ...] = ()
         self._needs: Mapping[str, frozenset[str]] = {}
         self._refreshing, self._encoding = threading.Lock(), threading.Lock()
-        self.journal = Journal(settings.journal)
+        # A server that is being replaced may still be answering what it was asked.
+        writer = f"qc serve on port {settings.api_port}"
+        self.journal = Journal(settings.journal, writer=writer, lock_timeout_s=_TAKEOVER_S)
         if self.journal.lost:
             log.warning("%d predictions were lost when the last server was killed", self.journal.lost)
 
@@ -98,8 +101,8 @@ class Serving:
                         f"the warehouse does not have {', '.join(sorted(names))}, which a champion wants and takes as "
                         "unknown: run `qc train`"
                     )
-        if self.journal.trouble:
-            troubles["journal"] = self.journal.trouble
+        if self.journal.trouble or self.journal.doubt:
+            troubles["journal"] = self.journal.trouble or self.journal.doubt
         return troubles
 
     def refresh_knowledge(self) -> bool:

@@ -43,8 +43,7 @@ def export_table(warehouse: Warehouse, table: str, path: Path, file_format: Form
             }
             if table not in names:
                 raise QcError(f"no table {table}; there are {', '.join(sorted(names))}")
-            target = str(draft).replace("'", "''")
-            row = connection.execute(f"COPY {table} TO '{target}' {_OPTIONS[file_format]}").fetchone()
+            row = connection.execute(f"COPY {table} TO $file {_OPTIONS[file_format]}", {"file": str(draft)}).fetchone()
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

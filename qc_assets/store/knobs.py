@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from qc_assets.knob_types import AbsolutePath
+from qc_assets.knob_types import AbsolutePath, PlainFolder
 from qc_assets.places import default_home, default_warehouse
 
 
@@ -16,7 +16,7 @@ def _warehouse_of(values: dict[str, Any]) -> AbsolutePath:
 class StoreKnobs(BaseModel):
     """Where state lies."""
 
-    home: AbsolutePath = Field(
+    home: PlainFolder = Field(
         default_factory=default_home,
         description="Folder of all run-time state but the warehouse; "
         "default: .qc in a checkout, the user's data folder when installed.",

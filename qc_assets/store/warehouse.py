@@ -21,10 +21,12 @@ import polars as pl
 from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.places import plain_folder
 from qc_assets.settings import Settings
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
 from qc_assets.store.schema import columns, define_macros, sql_sections
+from qc_assets.store.staging import process_folder
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
 # The second and third: another thread of this process has the file open in the other mode, or is closing it.
@@ -63,7 +65,9 @@ class Warehouse:
         threads: int | None = None,
     ) -> None:
         self.path = Path(path)
-        self.staging_root = staging or self.path.parent / ".staging"
+        if "?" in str(self.path.resolve()):  # its log would lie where the path ends before the mark
+            raise QcError(f"{path}: DuckDB cannot write where a path has a question mark; set QC_WAREHOUSE elsewhere")
+        self.staging_root = plain_folder(staging or self.path.parent / ".staging")
         self.lock_timeout_s = lock_timeout_s
         self.memory_limit = memory_limit
         self.threads = threads
@@ -81,8 +85,8 @@ class Warehouse:
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """A fresh folder for staged files, removed at the end whatever happens."""
-        folder = self.staging_root / uuid.uuid4().hex
-        folder.mkdir(parents=True)
+        folder = process_folder(self.staging_root) / uuid.uuid4().hex
+        folder.mkdir()
         try:
             yield folder
         finally:
@@ -207,7 +211,8 @@ class Warehouse:
         with self.staging() as folder:
             staged = folder / "rows.parquet"
             with self.read() as connection:
-                connection.execute(f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO '{staged}'", parameters)
+                query = f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO $staged_file"
+                connection.execute(query, {**(parameters or {}), "staged_file": str(staged)})
             return self._replace_rows(name, staged)
 
     def replace(self, name: str, rows: pl.DataFrame) -> int:
@@ -242,8 +247,8 @@ class Warehouse:
         return digest.hexdigest()
 
     def _config(self) -> dict[str, str]:
-        self.staging_root.mkdir(parents=True, exist_ok=True)
-        config = {"memory_limit": self.memory_limit, "temp_directory": str(self.staging_root / "spill")}
+        spill = process_folder(self.staging_root) / "spill"
+        config = {"memory_limit": self.memory_limit, "temp_directory": str(spill)}
         return config | ({"threads": str(self.threads)} if self.threads else {})
 
     def _refuse_if_missing(self) -> None:

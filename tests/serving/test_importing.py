@@ -1,6 +1,7 @@
 """The journal in the warehouse: everything once, feedback as ground truth, payouts computed again."""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from qc_assets.serving.payouts import payout
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
+from tests.serving.test_serving_journal import reopened
 
 NOW = datetime(2026, 3, 1)
 
@@ -84,8 +86,35 @@ def test_old_predictions_leave_the_journal_and_nothing_else_does(warehouse: Ware
     journal.record("prediction", [prediction(9)], written_at="2026-04-20T00:00:00")
     journal.close()
     assert bring_in(warehouse, path, keep_days=30, now=NOW + timedelta(days=400)).forgotten == 0, "the last stays"
-    assert Journal(path).lost == 0 and count_lost(path) == 0
+    assert reopened(path).lost == 0 and count_lost(path) == 0
     assert warehouse.query("SELECT count(*) FROM ml.predictions").item() == 4
+
+
+@pytest.mark.parametrize("with_counter", [False, True])
+def test_a_journal_that_was_put_back_loses_no_new_entry_and_says_what_is_missing(
+    warehouse: Warehouse, tmp_path: Path, with_counter: bool
+) -> None:
+    """Its numbers would come again, and the import would take new entries for those that it has."""
+    path, counter = tmp_path / "journal.db", tmp_path / "journal.db.accepted"
+    fill(path)
+    copy, counted = path.read_bytes(), counter.read_bytes()
+    for number in (7, 8):
+        with closing(Journal(path)) as journal:
+            journal.record("prediction", [prediction(number)] * 5, written_at="2026-02-28T13:00:00")
+    assert bring_in(warehouse, path, keep_days=9, now=NOW).predictions == 13
+    path.write_bytes(copy)
+    if with_counter:
+        counter.write_bytes(counted)
+    with closing(Journal(path)) as journal:
+        assert journal.doubt == "" if with_counter else "are of different times" in journal.doubt
+        assert journal.lost == 0
+        journal.record("prediction", [prediction(9)], written_at="2026-02-28T14:00:00")
+        journal.write("payout", paid(), written_at="2026-02-28T14:00:00", key="p")
+    again = bring_in(warehouse, path, keep_days=9, now=NOW)
+    assert (again.predictions, again.payouts) == (1, 1)
+    assert sum("an older copy was put back" in doubt for doubt in again.doubts) == 1
+    assert len(bring_in(warehouse, path, keep_days=9, now=NOW).doubts) == len(again.doubts), "said once"
+    assert warehouse.query("SELECT count(*) FROM ml.predictions").item() == 14
 
 
 def test_a_failed_import_leaves_nothing_half_done(warehouse: Warehouse, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import struct
 import time
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from qc_assets.errors import QcError
 from qc_assets.serving.journal import Journal, JournalFullError
-from qc_assets.serving.journal_reader import count_lost, entries_after, identity, latest
+from qc_assets.serving.journal_reader import count_lost, doubts, entries_after, identity, latest
 from qc_assets.serving.payouts import PayoutError, payout
 
 NOW = "2026-01-01T00:00:00"
@@ -22,6 +24,13 @@ NOW = "2026-01-01T00:00:00"
 
 def numbered(*numbers: int) -> list[dict[str, int]]:
     return [{"n": number} for number in numbers]
+
+
+def reopened(path: Path) -> Journal:
+    """What a journal says of the process before, when it is opened; closed again."""
+    journal = Journal(path)
+    journal.close()
+    return journal
 
 
 def test_what_is_recorded_is_written_in_its_order(tmp_path: Path) -> None:
@@ -36,7 +45,8 @@ def test_what_is_recorded_is_written_in_its_order(tmp_path: Path) -> None:
     assert [entry["number"] for entry in entries_after(path, 98, ["prediction", "payout"])] == [99, 100, 101]
     assert [entry["number"] for entry in latest(path, ["prediction"], 2)] == [100, 99]
     again = Journal(path)
-    assert again.lost == 0 and again.last == 101 and again.identity == identity(path)
+    assert again.lost == 0 and again.doubt == "" and again.identity == identity(path)
+    again.close()
     with pytest.raises(JournalFullError, match="is closed"):
         journal.record("prediction", numbered(1), written_at=NOW)
 
@@ -86,7 +96,7 @@ def test_a_disk_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
         1,
         2,
     ]
-    assert Journal(tmp_path / "journal.db").lost == 0, "a refused entry is not a lost one"
+    assert reopened(tmp_path / "journal.db").lost == 0, "a refused entry is not a lost one"
 
 
 def write_until_killed(path: Path, told: "multiprocessing.Queue[int]") -> None:
@@ -115,7 +125,53 @@ def test_kill_9_loses_at_most_the_last_moments_and_they_are_counted(tmp_path: Pa
     assert again.lost < 3_000, "a tenth of a second at this pace"
     again.close()
     assert count_lost(tmp_path / "journal.db") == again.lost
-    assert Journal(tmp_path / "journal.db").lost == 0, "a loss is reported once"
+    assert reopened(tmp_path / "journal.db").lost == 0, "a loss is reported once"
+
+
+@pytest.mark.parametrize(
+    "counter",
+    [
+        None,
+        b"",
+        b"abc",
+        b"\xff" * 7 + b"\x7f",
+        b"\xff" * 8,
+        struct.pack("<q", 5),
+        b"\xff" * 16,
+        struct.pack("<qq", 1, 2**60),
+    ],
+    ids=["missing", "empty", "short", "absurd", "negative", "behind", "negative pair", "absurd pair"],
+)
+def test_a_counter_that_cannot_be_right_blocks_nothing_and_hides_nothing(tmp_path: Path, counter: bytes | None) -> None:
+    path, accepted = tmp_path / "journal.db", tmp_path / "journal.db.accepted"
+    with closing(Journal(path)) as journal:
+        journal.record("prediction", numbered(*range(9)), written_at=NOW)
+    accepted.unlink() if counter is None else accepted.write_bytes(counter)
+    with closing(Journal(path)) as journal:
+        assert journal.lost == 0 and "counter" in journal.doubt
+        assert journal.write("payout", {"n": 1}, written_at=NOW, key="a") is None
+    assert [journal.doubt in doubt for doubt in doubts(path)] == [True]
+    assert reopened(path).doubt == "", "noted once"
+    assert [entry["document"]["n"] for entry in entries_after(path, 0, ["prediction", "payout"])] == [*range(9), 1]
+
+
+def test_a_broken_journal_is_set_aside_and_payouts_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    before = reopened(path).identity
+    path.write_bytes(b"no database at all" * 1000)
+    with closing(Journal(path)) as journal:
+        assert journal.write("payout", {"n": 1}, written_at=NOW, key="a") is None
+        assert journal.identity != before and "a payout_id of before could be paid again" in journal.doubt
+    (broken,) = tmp_path.glob("journal.db.broken-*")
+    assert broken.read_bytes().startswith(b"no database") and str(broken) in doubts(path)[0]
+
+
+def test_the_second_writer_is_told_who_has_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    who = rf"qc serve on port 8000 \(process {os.getpid()} on .* uses .*journal.db: stop it"
+    with closing(Journal(path, writer="qc serve on port 8000")), pytest.raises(QcError, match=who):
+        Journal(path)
+    reopened(path)
 
 
 @given(p0=st.floats(0, 1), value=st.decimals(0, 10**9, places=2), beta=st.decimals("0", "1", places=4))

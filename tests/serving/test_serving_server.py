@@ -21,6 +21,7 @@ from qc_assets.serving.journal import Journal
 from qc_assets.settings import Settings
 from tests.conftest import free_port
 from tests.serving.test_serving_app import FACTS
+from tests.serving.test_serving_journal import reopened
 
 pytestmark = pytest.mark.slow
 KEY = "a-very-secret-key"
@@ -118,7 +119,7 @@ def test_promotion_drops_no_request_and_a_broken_champion_changes_nothing(
     journal = main_run_copy.journal
     written = journal_reader.entries_after(journal, 0, ["prediction"])
     assert len(written) == len(load.answers)
-    assert Journal(journal).lost == 0
+    assert reopened(journal).lost == 0
 
 
 def test_kill_9_loses_at_most_a_moment_and_says_how_much_and_no_secret_is_logged(

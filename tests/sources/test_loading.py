@@ -59,7 +59,7 @@ def test_a_failure_keeps_what_was_committed_and_says_what_was_not(warehouse: War
         (DAYS[1], "failed", "the cable was cut"),
         (DAYS[2], "failed", "the cable was cut"),
     ]
-    assert list((warehouse.staging_root).glob("*/")) in ([], [warehouse.staging_root / "spill"])
+    assert {path.name for path in warehouse.staging_root.glob("*/*")} <= {"spill"}
 
 
 def test_a_failure_does_not_forget_an_earlier_success(warehouse: Warehouse) -> None:

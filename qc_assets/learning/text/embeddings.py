@@ -142,7 +142,7 @@ class CachedEncoder:
             # Half precision here, too: an answer must not depend on whether there is a cache.
             return self._loaded().encode(texts).astype(np.float16).astype(np.float32)
         keys = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in texts]
-        with closing(open_sqlite(self.path, [_SCHEMA], is_durable=False)) as connection:
+        with closing(open_sqlite(self.path, [_SCHEMA], is_durable=False, is_cache=True)) as connection:
             known = self._look_up(connection, list(dict.fromkeys(keys)))
             missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
             if missing:

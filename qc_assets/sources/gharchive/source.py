@@ -130,8 +130,9 @@ class GHArchiveSource:
         options = f"FORMAT parquet, COMPRESSION {codec}, ROW_GROUP_SIZE 20000"
         target = events / "slice=0.parquet" if slices == 1 else events
         connection.execute(
-            f"COPY ({query}) TO '{target}' ({options}{'' if slices == 1 else ', PARTITION_BY (slice)'})",
+            f"COPY ({query}) TO $target ({options}{'' if slices == 1 else ', PARTITION_BY (slice)'})",
             {
+                "target": str(target),
                 "files": [str(file.path) for file in files],
                 "everything": not repos,
                 "repos": [name.lower() for name in repos],
@@ -162,8 +163,8 @@ class GHArchiveSource:
             for pattern in patterns:
                 target = work / f"{table}-{len(staged[table])}.parquet"
                 connection.execute(
-                    f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION lz4_raw)",
-                    {"events": self._files(events, pattern), "day": day},
+                    f"COPY ({query}) TO $target (FORMAT parquet, COMPRESSION lz4_raw)",
+                    {"events": self._files(events, pattern), "day": day, "target": str(target)},
                 )
                 staged[table].append(target)
         return staged

@@ -66,7 +66,7 @@ class State:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            with sqlite_transaction(self.path, [_SCHEMA], is_durable=False) as connection:
+            with sqlite_transaction(self.path, [_SCHEMA], is_durable=False, is_cache=True) as connection:
                 yield connection
         except sqlite3.OperationalError as error:
             raise SourceError(

@@ -1,0 +1,77 @@
+"""MLflow's own database: made by one process, whole or not at all."""
+
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+from qc_assets.clock import now_utc
+from qc_assets.errors import QcError
+from qc_assets.sqlite_files import existing_sqlite
+
+
+def make_store(database: Path, artifact_root: Path) -> None:
+    """Make MLflow's SQLite file, unless it is there and whole.
+
+    MLflow makes its tables in some forty steps, without a lock that covers them all and without a transaction: of two
+    processes one fails, and a process that is killed meanwhile leaves a store that nobody can open. So a draft is made
+    and moved into place.
+
+    Args:
+        database: the file.
+        artifact_root: where experiments have their artifacts if they do not say another place.
+
+    Raises:
+        QcError: if there is something else, or a store of another version of MLflow.
+    """
+    if not _is_whole(database):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(database.with_name(f"{database.name}.making.lock")):
+            if not _is_whole(database):
+                _set_aside(database)
+                _make(database, artifact_root)
+    _refuse_other_version(database)
+
+
+def _is_whole(database: Path) -> bool:
+    """Whether MLflow has finished making it: its experiment "Default" comes last."""
+    if not database.exists():
+        return False
+    try:
+        with existing_sqlite(database) as connection:
+            return bool(connection.execute("SELECT count(*) FROM experiments").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return False
+        raise QcError(f"MLflow's store {database} cannot be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise QcError(
+            f"MLflow's store {database} is broken ({error}): put a copy of it in its place, or move it away, and the "
+            "models must be trained again"
+        ) from error
+
+
+def _set_aside(database: Path) -> None:
+    """Move a store away that was never finished; no run can be in it."""
+    with suppress(FileNotFoundError):
+        database.rename(database.with_name(f"{database.name}.unfinished-{now_utc():%Y%m%dT%H%M%S%f}"))
+
+
+def _make(database: Path, artifact_root: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    draft = database.with_name("draft.db")
+    for path in database.parent.glob(f"{draft.name}*"):
+        path.unlink()
+    SqlAlchemyStore(f"sqlite:///{draft}", artifact_root.as_uri())._dispose_engine()
+    draft.replace(database)
+
+
+def _refuse_other_version(database: Path) -> None:
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    with existing_sqlite(database) as connection:
+        (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if revision != _get_latest_schema_revision():
+        raise QcError(f"{database} was made by another version of MLflow (schema {revision}): run `qc migrate`")

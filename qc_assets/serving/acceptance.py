@@ -1,0 +1,79 @@
+"""How many entries a journal has accepted: a number in a mapped file, which outlives the process and is not believed.
+
+After a kill the number and the journal tell what was lost. A file that was put back from a copy, broken or removed
+tells nothing: that is noted as a doubt, and the journal goes on.
+"""
+
+import mmap
+import sqlite3
+import struct
+import time
+from pathlib import Path
+
+_PAIR = struct.Struct("<qq")
+_NUMBER = struct.Struct("<q")  # before there were sessions
+
+
+class AcceptedCounter:
+    """The counter of one journal while a process writes it.
+
+    Args:
+        path: the counter's file.
+        journal: an open connection to the journal, which has its sessions and losses.
+        most_lost: entries that a kill can lose at most.
+
+    Attributes:
+        lost: entries that the process before had accepted and not written.
+        doubt: why what was lost is not known; empty if it is.
+        first: the number of the first entry to come. Numbers of a journal that was put back must not come again, or
+            the warehouse would take new entries for those that it has: so they go on from the time in microseconds.
+    """
+
+    def __init__(self, path: Path, journal: sqlite3.Connection, *, most_lost: int) -> None:
+        (written,) = journal.execute(
+            "SELECT max((SELECT coalesce(max(number), 0) FROM entries), (SELECT coalesce(max(up_to), 0) FROM losses))"
+        ).fetchone()
+        sessions = [first for (first,) in journal.execute("SELECT first FROM sessions ORDER BY first")]
+        before = _read(path)
+        is_new = not written and not sessions and not before
+        self.lost, self.doubt = (0, "") if is_new else _loss(before, written, sessions, most_lost)
+        self.first = 1 if is_new else max(written + self.lost, time.time_ns() // 1000) + 1
+        if self.lost:
+            journal.execute("INSERT INTO losses VALUES (datetime('now'), ?, ?)", [self.lost, written + self.lost])
+        if self.doubt:
+            journal.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [self.doubt])
+        journal.execute("INSERT INTO sessions VALUES (?, datetime('now'))", [self.first])
+        path.write_bytes(_PAIR.pack(self.first, self.first - 1))
+        with path.open("r+b") as file:
+            self._mapped = mmap.mmap(file.fileno(), _PAIR.size)
+
+    def accept(self, last: int) -> None:
+        """Entries up to this number have been accepted."""
+        self._mapped[_NUMBER.size :] = _NUMBER.pack(last)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._mapped.close()
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def _loss(counter: bytes, written: int, sessions: list[int], most_lost: int) -> tuple[int, str]:
+    """What a counter says of the entries that are missing, and why it is not believed."""
+    unknown = "so it is not known whether the last end of the server lost predictions"
+    if len(counter) == _NUMBER.size:
+        first, accepted = 1, _NUMBER.unpack(counter)[0]
+    elif len(counter) == _PAIR.size:
+        first, accepted = _PAIR.unpack(counter)
+        later = [session for session in sessions if session > first]
+        if first not in sessions or (later and written >= later[0]):
+            return 0, f"the journal and its counter are of different times, as after putting back a copy, {unknown}"
+    else:
+        return 0, f"the journal's counter is missing or broken, {unknown}"
+    lost = accepted - max(written, first - 1)
+    # An entry that is written at once is counted after that.
+    if not -1 <= lost <= most_lost:
+        return 0, f"the journal's counter cannot be right ({accepted}, and the last entry is {written}), {unknown}"
+    return max(0, lost), ""
