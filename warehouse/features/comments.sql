@@ -1,10 +1,10 @@
 -- name: table
 CREATE TABLE features.comments (
-    repo_id BIGINT, -- of: identity
+    repo_id BIGINT, -- of: identity, forge id
     number BIGINT, -- of: identity
-    comment_id BIGINT PRIMARY KEY, -- of: identity
+    comment_id BIGINT PRIMARY KEY, -- of: identity, forge id
     opened_at TIMESTAMP NOT NULL, -- of: time
-    author_id BIGINT, -- of: identity
+    author_id BIGINT, -- of: identity, forge id
     source VARCHAR NOT NULL, -- of: identity
     body VARCHAR NOT NULL, -- of: item
     path VARCHAR, -- of: item

@@ -1,5 +1,5 @@
 CREATE TABLE IF NOT EXISTS raw.repositories (
-    repo_id BIGINT PRIMARY KEY,
+    repo_id BIGINT PRIMARY KEY, -- forge id
     name VARCHAR,
     language VARCHAR,
     licence VARCHAR,

@@ -1,5 +1,5 @@
 CREATE TABLE IF NOT EXISTS raw.users (
-    user_id BIGINT PRIMARY KEY,
+    user_id BIGINT PRIMARY KEY, -- forge id
     login VARCHAR,
     type VARCHAR,
     is_bot BOOLEAN,
