@@ -115,7 +115,7 @@ class Settings(
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the source makes its activity up; `store.forge_records.reads_made_up` asks the forge's record, too."""
+        """Whether the source makes its activity up; `forge_records.reads_made_up` asks the forge's record, too."""
         return self.traits.synthetic
 
 

@@ -1,9 +1,10 @@
 """Merging staged observations into the raw tables: the newest observation wins, column by column."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
@@ -34,6 +35,10 @@ class Scope:
     forge: int = 0
 
 
+class _Run(Protocol):
+    def __call__(self, section: str, parameters: Mapping[str, object] | None = None) -> None: ...
+
+
 def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], scope: Scope) -> int:
     """Replace what `scope` covers of one raw table by the observations in `files`.
 
@@ -46,18 +51,7 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     Returns:
         The number of observations loaded. What has an id that cannot be the forge's is left out; a dead letter says so.
     """
-    keys, parts = declared(f"raw.{table}").keys, shown_by(table)
-    names_of_columns = {column for column, _, _ in columns(f"raw.{table}")}
-    # Whose row it is: a repository's, or, as with accounts, its own.
-    scope_column = "repo_id" if "repo_id" in names_of_columns else keys[0]
-    names = {
-        "table": table,
-        "keys": ", ".join(keys),
-        "scope": scope_column,
-        "same_key": " AND ".join(f"touched.{key} = old.{key}" for key in keys),
-        "child_keys": ", ".join(f"child.{key}" for key in keys),
-        "folded_key": " AND ".join(f"folded.{key} = gone.{key}" for key in keys),
-    }
+    scope_column, run = _scope_column(table), _runner(connection, table)
     window = {
         "source": scope.source, "days": list(scope.days), "everything": scope.repos is None, "forge": scope.forge,
     }  # fmt: skip
@@ -66,18 +60,13 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
         day = min(scope.days, default=now_utc().date())
         dead_letters.insert(connection, scope.source, [DeadLetter(day, f"raw.{table}", "foreign_id", reason)])
 
-    def run(section: str, parameters: dict[str, object] | None = None) -> None:
-        statement = sql_sections("merge")[section]
-        for name, value in names.items():
-            statement = statement.replace("{" + name + "}", value)
-        connection.execute(statement, parameters)
-
     if files:
         run("touched_staged")
     else:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT {names['keys']} FROM raw.{table} LIMIT 0")
+        keys = ", ".join(declared(f"raw.{table}").keys)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT {keys} FROM raw.{table} LIMIT 0")
     if scope.adds:
-        if parts:
+        if shown_by(table):
             run("touched_reread")
         if files:
             run("give_way", {"source": scope.source})
@@ -88,18 +77,55 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
         run("clear", window)
         if files:
             run("append")
-    slices = 1 + sum(path.stat().st_size for path in files) // _BYTES_PER_SLICE
-    for bucket in range(slices):
-        run("fold", {"buckets": slices, "bucket": bucket})
-        if {"state", "closed_at"} <= names_of_columns:
-            run("reopen")
-        if parts:
-            run("mark_vanished", {"parts": list(parts)})
-        run("upsert")
+    _fold(run, table, sum(path.stat().st_size for path in files))
     if not scope.adds:
         run("vanish")
     row = connection.execute("SELECT count(*) FROM staged").fetchone() if files else (0,)
     return int(row[0]) if row else 0
+
+
+def _scope_column(table: str) -> str:
+    """Whose row it is: a repository's, or, as with accounts, its own."""
+    names = {column for column, _, _ in columns(f"raw.{table}")}
+    return "repo_id" if "repo_id" in names else declared(f"raw.{table}").keys[0]
+
+
+def _runner(connection: duckdb.DuckDBPyConnection, table: str) -> _Run:
+    """What runs the sections of `merge.sql` for a table."""
+    keys = declared(f"raw.{table}").keys
+    names = {
+        "table": table,
+        "keys": ", ".join(keys),
+        "scope": _scope_column(table),
+        "same_key": " AND ".join(f"touched.{key} = old.{key}" for key in keys),
+        "child_keys": ", ".join(f"child.{key}" for key in keys),
+        "folded_key": " AND ".join(f"folded.{key} = gone.{key}" for key in keys),
+    }
+
+    def run(section: str, parameters: Mapping[str, object] | None = None) -> None:
+        statement = sql_sections("merge")[section]
+        for name, value in names.items():
+            statement = statement.replace("{" + name + "}", value)
+        connection.execute(statement, parameters)
+
+    return run
+
+
+def fold_touched(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Compute the rows of a raw table anew whose keys are in the temporary table `touched`."""
+    _fold(_runner(connection, table), table, 0)
+
+
+def _fold(run: "_Run", table: str, size: int) -> None:
+    parts, names = shown_by(table), {column for column, _, _ in columns(f"raw.{table}")}
+    slices = 1 + size // _BYTES_PER_SLICE
+    for bucket in range(slices):
+        run("fold", {"buckets": slices, "bucket": bucket})
+        if {"state", "closed_at"} <= names:
+            run("reopen")
+        if parts:
+            run("mark_vanished", {"parts": list(parts)})
+        run("upsert")
 
 
 def set_reread(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], forge: int = 0) -> None:

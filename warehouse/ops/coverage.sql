@@ -22,7 +22,8 @@ COMMENT ON COLUMN ops.coverage.completeness IS
     'is nothing to measure';
 COMMENT ON COLUMN ops.coverage.is_covered IS
     'For an incomplete source, such as gharchive, or one that nobody knows: whether completeness reaches the '
-    'limit; for one that shows states, such as github: whether the run reaches up to the day it was read on; always for the others';
+    'limit; for one that shows states, such as github: whether the run reaches up to the day it was read on; '
+    'always for the others';
 
 -- name: rows
 WITH days AS (
