@@ -64,6 +64,11 @@ def forge_id(number: int, identity: int) -> int:
     return number * _ROOM + identity
 
 
+def id_beside(other: int, identity: int) -> int:
+    """The id in the warehouse of what the forge of `other` calls `identity`; ids of forges stay what they are."""
+    return forge_id(number_of(other), identity) if number_of(identity) == 0 else identity
+
+
 def own_id(identity: int) -> int:
     """What the forge itself calls an id of the warehouse; the demo's are negative there, too."""
     return identity if number_of(identity) == _RESERVED[DEMO] else identity % _ROOM

@@ -100,7 +100,7 @@ labels AS (
 SELECT
     items.repo_id,
     items.number,
-    coalesce(repositories.name, items.repo_id::VARCHAR) AS repo,
+    coalesce(ops.qualified(items.repo_id, repositories.name), items.repo_id::VARCHAR) AS repo,
     items.author_seniority AS seniority,
     items.author_is_newcomer AS is_newcomer,
     repositories.language,

@@ -19,6 +19,7 @@ from qc_assets.models.specs import SPECS
 from qc_assets.places import checkout
 from qc_assets.registry import mirror
 from qc_assets.settings import Settings
+from qc_assets.store.forge_records import reads_made_up
 
 if TYPE_CHECKING:
     from qc_assets.learning.task.interface import Gate
@@ -87,7 +88,8 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             threads=settings.training_threads,
             candidates=tuple(config.candidates),
         )
-        rows = model_rows(store, spec, is_synthetic=settings.is_synthetic)
+        made_up = reads_made_up(store, settings)
+        rows = model_rows(store, spec, is_synthetic=made_up)
         origin = {
             "snapshot": store.snapshot([spec.table]),
             "dagster_run_id": context.run_id,
@@ -100,13 +102,13 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             rows,
             registry.open(),
             options,
-            is_synthetic=settings.is_synthetic,
+            is_synthetic=made_up,
             origin=origin,
             run_name=config.run_name,
             progress=tell,
         )
         if outcome.logged is not None:
-            mirror.mirror_training(store, spec, outcome, origin, is_synthetic=settings.is_synthetic)
+            mirror.mirror_training(store, spec, outcome, origin, is_synthetic=made_up)
         by_name = {gate.name: gate for gate in outcome.gates}
         for part, metadata in _parts(spec, outcome, origin["snapshot"]).items():
             yield dg.MaterializeResult(asset_key=_part_key(spec, part), metadata=metadata)

@@ -42,6 +42,27 @@ def register(connection: duckdb.DuckDBPyConnection, forge: str, *, is_synthetic:
     return number
 
 
+def number_in(connection: duckdb.DuckDBPyConnection, forge: str) -> int:
+    """The number of a forge in a warehouse, or the one that it will get there."""
+    row = connection.execute("SELECT forge_number FROM ops.forges WHERE forge = ?", [forge]).fetchone()
+    return int(row[0]) if row else forge_number(forge, is_synthetic=False)
+
+
+def assumed_forge(connection: duckdb.DuckDBPyConnection, settings: Settings) -> str:
+    """Whose names and ids are without a host: those of the only forge in the warehouse, or of the settings' forge."""
+    forges = connection.execute("SELECT DISTINCT ops.forge_of(repo_id) FROM raw.repositories").fetchall()
+    return str(forges[0][0]) if len(forges) == 1 else settings.forge
+
+
+def assumed_number(store: Warehouse, settings: Settings) -> int:
+    """The number of `assumed_forge`; github.com's while nothing has been loaded."""
+    try:
+        with store.read() as connection:
+            return number_in(connection, assumed_forge(connection, settings))
+    except WarehouseMissingError:
+        return 0
+
+
 def reads_made_up(store: Warehouse, settings: Settings) -> bool:
     """Whether what the settings read is made up: their source says so, or the forge did when it was loaded."""
     if settings.is_synthetic:

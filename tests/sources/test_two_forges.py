@@ -7,6 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from qc_assets.forges import own_id
+from qc_assets.models.p0 import SPEC as P0
+from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.serving.knowledge import Knowledge
 from qc_assets.settings import load_settings
 from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, stamp, user
@@ -129,3 +133,40 @@ def test_an_id_that_no_forge_has_is_a_dead_letter_and_the_rest_lands(warehouse: 
     assert warehouse.query("SELECT item, error_type, partition_date FROM ops.dead_letters").rows() == [
         ("raw.repositories", "foreign_id", FIRST)
     ]
+
+
+def test_a_name_leads_to_who_has_it_on_its_forge(
+    servers: tuple[FakeGitHub, FakeGitHub], sources: list[GitHubSource], warehouse: Warehouse
+) -> None:
+    for github in sources:
+        run(warehouse, github, DAYS[:3], [NAME])
+    moved = servers[0].world
+    moved.rename(NAME, "octo/new")
+    stranger = moved.add_repo("octo/other", 8)
+    moved.add_item(stranger, "PullRequest", 1, datetime(2024, 5, 4), datetime(2024, 5, 4), author=user(13, "amy"))
+    sources[0].clock.sleep(3600)
+    run(warehouse, sources[0], DAYS[3:5], ["octo/new", "octo/other"])
+    for table in ("pull_requests", "issues"):
+        warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+        parameters = load_settings().feature_parameters(table)
+        warehouse.rebuild(f"features/{table}", parameters)
+    hosts = [server.url.removeprefix("http://") for server in servers]
+    fake_settings = load_settings(source="github", github_url=servers[1].url)
+    known = Knowledge.read(warehouse, fake_settings, [P0, RESOLUTION_TIME], datetime(2024, 5, 5))
+    assert (known.forge, known.is_synthetic) == (hosts[1], True)
+    corp, fake = (known.repo_id(f"{host}/{NAME}") for host in hosts)
+    assert corp is not None and fake is not None and corp != fake and own_id(corp) == own_id(fake) == 7
+    assert known.repo_id(NAME) == fake, "without a host it is the settings' forge"
+    assert known.repo_id(f"{hosts[0]}/Octo/New") == corp, "the old and the new name are one repository's"
+    assert known.repo_id(f"elsewhere.corp/{NAME}") is None
+    amy = [known.author_id(f"{host}/{NAME}", "amy") for host in hosts]
+    assert [each and own_id(each) for each in amy] == [13, 11], "a login is that of whom it was last seen with"
+    rates = [known.history("pull_requests", f"{host}/{NAME}", "bob")["repo_pass_rate"] for host in hosts]
+    assert rates[0] > 0.8 and rates[1] < 0.5, "each repository has its own history"
+    first = f"{hosts[0]}/octo/new"
+    assert known.task("pull_requests", first, 1, "amy") is not None, "the login that its author had then"
+    moved.add_repo(NAME, 9)  # somebody else takes the old name
+    sources[0].clock.sleep(3600)
+    run(warehouse, sources[0], DAYS[5:6], [NAME])
+    later = Knowledge.read(warehouse, load_settings(), [P0])
+    assert own_id(later.repo_id(f"{hosts[0]}/{NAME}") or 0) == 9 and later.repo_id(first) == corp

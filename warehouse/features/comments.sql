@@ -90,8 +90,11 @@ SELECT
     comments.repo_id,
     comments.number,
     comments.comment_id,
-    coalesce(repositories.name, CASE WHEN comments.source = 'file' THEN 'labelled files' END, comments.repo_id::VARCHAR)
-        AS repo,
+    coalesce(
+        ops.qualified(comments.repo_id, repositories.name),
+        CASE WHEN comments.source = 'file' THEN 'labelled files' END,
+        comments.repo_id::VARCHAR
+    ) AS repo,
     coalesce(pull_requests.author_seniority, 'unknown') AS seniority,
     pull_requests.author_is_newcomer AS is_newcomer,
     repositories.language,

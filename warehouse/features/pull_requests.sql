@@ -480,7 +480,7 @@ SELECT * FROM features;
 -- name: texts
 SELECT repo_id, number, opened_title, opened_body
 FROM raw.pull_requests
-WHERE opened_title IS NOT NULL AND is_synthetic(source) = $is_synthetic;
+WHERE opened_title IS NOT NULL AND is_synthetic(source, repo_id) = $is_synthetic;
 
 -- name: groups
 SELECT groups.*, epoch(items.decided_at - items.opened_at) / 3600 AS completion_hours

@@ -10,7 +10,10 @@ COMMENT ON COLUMN ops.forges.forge IS 'Host, with its port if it has one of its 
 COMMENT ON COLUMN ops.forges.is_synthetic IS 'What it shows is made up: it never counts as real';
 COMMENT ON COLUMN ops.forges.first_loaded_at IS 'When something of it was first loaded (UTC)';
 -- The host of a row, by any of its ids. Stored in the file, so that it is there for every reader.
-CREATE OR REPLACE MACRO ops.forge_of(id) AS (SELECT forge FROM ops.forges WHERE forge_number = id::BIGINT >> 40);
+CREATE OR REPLACE MACRO ops.forge_of(id) AS CASE id::BIGINT >> 40
+    WHEN 0 THEN 'github.com' WHEN -1 THEN 'demo'
+    ELSE (SELECT forge FROM ops.forges WHERE forge_number = id::BIGINT >> 40)
+END;
 -- A name as people write it: with its host, unless it is one of github.com or of the demo.
 CREATE OR REPLACE MACRO ops.qualified(id, name) AS
     CASE WHEN id::BIGINT >> 40 IN (0, -1) THEN name ELSE coalesce(ops.forge_of(id) || '/', '') || name END;

@@ -96,7 +96,7 @@ SELECT
     placed.comment_id,
     placed.batch,
     placed.repo_id,
-    repositories.name AS repo,
+    ops.qualified(placed.repo_id, repositories.name) AS repo,
     repositories.language,
     repositories.licence,
     placed.number,
