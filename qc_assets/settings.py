@@ -19,7 +19,7 @@ from qc_assets.learning.knobs import LearningKnobs
 from qc_assets.places import settings_files
 from qc_assets.registry.knobs import RegistryKnobs
 from qc_assets.serving.knobs import ServingKnobs
-from qc_assets.source_traits import SourceTraits, traits_of
+from qc_assets.source_traits import SourceTraits, all_traits, traits_of
 from qc_assets.sources.demo.knobs import DemoKnobs
 from qc_assets.sources.gharchive.knobs import ArchiveKnobs
 from qc_assets.sources.github.knobs import GitHubKnobs
@@ -47,6 +47,17 @@ class Settings(
     def traits(self) -> SourceTraits:
         """What the source says of itself."""
         return traits_of(self.source)
+
+    @property
+    def forge(self) -> str:
+        """Whose activity the source reads."""
+        return self.forges[self.source]
+
+    @property
+    def forges(self) -> dict[str, str]:
+        """Whose activity each source reads by these settings."""
+        traits = all_traits()
+        return {name: of.forge_from(self) if of.forge_from else of.forge or name for name, of in traits.items()}
 
     @property
     def first_date(self) -> date:
@@ -104,6 +115,7 @@ class Settings(
 
     @property
     def is_synthetic(self) -> bool:
+        """Whether the source makes its activity up; `forge_records.reads_made_up` asks the forge's record, too."""
         return self.traits.synthetic
 
 

@@ -26,6 +26,9 @@ class SourceTraits:
             other settings are another world: its days replace those of the world before.
         complete: whether a day that was loaded holds everything that was active on it. Days of an incomplete source
             count as covered only as far as `ops.coverage` can measure.
+        forge: whose activity it reads, as of `qc_assets.forges`; empty: a forge of its own, named like the source.
+            Ids and names are the forge's, so sources of one forge add to each other, and those of two never mix.
+        forge_from: that by the settings, where they decide.
         states: whether it reads things as they are now, by repository, rather than what happened on a day. Then a day
             may be loaded again to add newer readings, items have to be looked at again (`source.KeptUp`), and
             coverage must reach up to when the days were read.
@@ -40,6 +43,8 @@ class SourceTraits:
 
     synthetic: bool = False
     complete: bool = True
+    forge: str = ""
+    forge_from: Callable[[Any], str] | None = None
     states: bool = False
     priority: int = 0
     first_day: date = date(2024, 1, 1)

@@ -14,7 +14,7 @@ from qc_assets.settings import load_settings
 from qc_assets.sources.fake.github_schema import load_schema
 from qc_assets.sources.github.source import GitHubSource
 from qc_assets.sources.loading import LoadReport, load
-from qc_assets.store.schema import RAW_TABLES
+from qc_assets.store.schema import RAW_TABLES, id_columns
 from qc_assets.store.warehouse import Warehouse
 from tests.conftest import SHARED
 
@@ -45,14 +45,15 @@ def run(
 
 
 def contents(store: Warehouse, *, without: Sequence[str] = ()) -> dict[str, pl.DataFrame]:
-    """The raw tables, each sorted by all of its columns."""
+    """The raw tables with the forge's own ids, as each fake is another forge; each sorted by all of its columns."""
+
+    def query(table: str) -> str:
+        left_out = f"EXCLUDE ({', '.join(without)})" if without else ""
+        own = ", ".join(f"own_id({name}) AS {name}" for name in id_columns(f"raw.{table}") if name not in without)
+        return f"SELECT * {left_out} REPLACE ({own}) FROM raw.{table} ORDER BY ALL"
+
     with store.read() as connection:
-        return {
-            table: connection.execute(f"SELECT * EXCLUDE ({', '.join(without)}) FROM raw.{table} ORDER BY ALL").pl()
-            if without
-            else connection.execute(f"FROM raw.{table} ORDER BY ALL").pl()
-            for table in RAW_TABLES
-        }
+        return {table: connection.execute(query(table)).pl() for table in RAW_TABLES}
 
 
 def span(first: date, count: int) -> list[date]:

@@ -18,9 +18,21 @@ CREATE OR REPLACE TEMP MACRO is_bot(login, account_type) AS
 -- GitHub shows a deleted account as "ghost".
 CREATE OR REPLACE TEMP MACRO login_or_ghost(login) AS coalesce(nullif(trim(login), ''), 'ghost');
 
--- What the sources say of themselves (qc_assets/source_traits.py), by the `source` of a row.
-CREATE OR REPLACE TEMP MACRO is_synthetic(source) AS list_contains(getvariable('synthetic_sources'), source);
-CREATE OR REPLACE TEMP MACRO is_complete(source) AS NOT list_contains(getvariable('incomplete_sources'), source);
+-- An id holds its forge: qc_assets/forges.py has the same rules. 0 is nobody's id, anywhere; what a number cannot hold
+-- is NULL.
+CREATE OR REPLACE TEMP MACRO forge_number(id) AS id::BIGINT >> 40;
+CREATE OR REPLACE TEMP MACRO forge_id(number, id) AS CASE
+    WHEN id = 0 OR id::BIGINT >> 40 = number THEN id::BIGINT
+    WHEN id::BIGINT >> 40 = 0 THEN number * 1099511627776::BIGINT + id
+END;
+CREATE OR REPLACE TEMP MACRO own_id(id) AS
+    CASE WHEN id::BIGINT >> 40 = -1 THEN id ELSE id - (id::BIGINT >> 40) * 1099511627776::BIGINT END;
+
+-- What the sources say of themselves (qc_assets/source_traits.py), by the `source` of a row. A row is made up if its
+-- source is, or its repository's forge. A source that nobody knows has not shown that it is complete.
+CREATE OR REPLACE TEMP MACRO is_synthetic(source) AS list_contains(getvariable('synthetic_sources'), source),
+(source, repo_id) AS list_contains(getvariable('synthetic_sources'), source) OR coalesce(repo_id < 0, false);
+CREATE OR REPLACE TEMP MACRO is_complete(source) AS list_contains(getvariable('complete_sources'), source);
 CREATE OR REPLACE TEMP MACRO shows_states(source) AS list_contains(getvariable('sources_of_states'), source);
 CREATE OR REPLACE TEMP MACRO priority_of(source) AS coalesce(getvariable('source_priorities')[source], 0);
 CREATE OR REPLACE TEMP MACRO last_whole_day(source) AS
@@ -88,7 +100,7 @@ labels AS (
 SELECT
     items.repo_id,
     items.number,
-    coalesce(repositories.name, items.repo_id::VARCHAR) AS repo,
+    coalesce(ops.qualified(items.repo_id, repositories.name), items.repo_id::VARCHAR) AS repo,
     items.author_seniority AS seniority,
     items.author_is_newcomer AS is_newcomer,
     repositories.language,

@@ -1,4 +1,5 @@
--- Loads the staged observations of one table and folds them into it, inside the caller's transaction.
+-- Loads the staged observations of one table and folds them into it, inside the caller's transaction. `staged` are
+-- those whose ids can be the forge's; here they get its number.
 -- {table} is a table of the raw schema, {keys} its primary key, {scope} the column that tells whose row it is;
 -- all three come from the catalogue. The rest are parameters.
 --
@@ -6,14 +7,21 @@
 -- rows. raw.{table} is computed from them: column by column the newest value that is not NULL. So the order of
 -- loads, repetition, overlap, or deleting a partition and loading it again cannot change the outcome.
 
+-- name: staged
+CREATE OR REPLACE TEMP VIEW staged AS
+SELECT * REPLACE ({placed}) FROM read_parquet(getvariable('staged_files'), union_by_name = true) WHERE {fits};
+
+-- name: strays
+SELECT count(*) FROM read_parquet(getvariable('staged_files'), union_by_name = true) WHERE NOT ({fits});
+
 -- name: touched_staged
 CREATE OR REPLACE TEMP TABLE touched AS
-SELECT DISTINCT {keys} FROM read_parquet($files, union_by_name = true);
+SELECT DISTINCT {keys} FROM staged;
 
 -- name: touched_replaced
 INSERT INTO touched
 SELECT DISTINCT {keys} FROM observed.{table}
-WHERE source = $source AND list_contains($days, partition_date)
+WHERE source = $source AND list_contains($days, partition_date) AND forge_number({scope}) = $forge
     AND ($everything OR {scope} IN (SELECT id FROM scope));
 
 -- name: touched_reread
@@ -23,13 +31,13 @@ INSERT INTO touched SELECT {keys} FROM observed.{table} SEMI JOIN reread USING (
 -- name: give_way
 -- A reading of the same day replaces an older one of the same row, and nothing else.
 DELETE FROM observed.{table} AS old
-USING read_parquet($files, union_by_name = true) AS touched
+USING staged AS touched
 WHERE {same_key} AND old.source = $source AND old.partition_date = touched.partition_date
     AND old.observed_at <= touched.observed_at;
 
 -- name: append_newer
 INSERT INTO observed.{table} BY NAME
-SELECT touched.* FROM read_parquet($files, union_by_name = true) AS touched
+SELECT touched.* FROM staged AS touched
 WHERE NOT EXISTS (
     SELECT 1 FROM observed.{table} AS old
     WHERE {same_key} AND old.source = $source AND old.partition_date = touched.partition_date
@@ -37,12 +45,12 @@ WHERE NOT EXISTS (
 
 -- name: clear
 DELETE FROM observed.{table}
-WHERE source = $source AND list_contains($days, partition_date)
+WHERE source = $source AND list_contains($days, partition_date) AND forge_number({scope}) = $forge
     AND ($everything OR {scope} IN (SELECT id FROM scope));
 
 -- name: append
 INSERT INTO observed.{table} BY NAME
-SELECT * FROM read_parquet($files, union_by_name = true);
+SELECT * FROM staged;
 
 -- name: fold
 CREATE OR REPLACE TEMP TABLE folded AS

@@ -11,6 +11,7 @@ from qc_assets.errors import FairnessError, TrainingError
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
+from qc_assets.store.forge_records import reads_made_up
 
 if TYPE_CHECKING:
     from qc_assets.fairness.audit import Audit
@@ -70,7 +71,7 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         problems: dict[str, str] = {}
         run_id = ""
         try:
-            subject = load_subject(store, models, spec, is_synthetic=settings.is_synthetic)
+            subject = load_subject(store, models, spec, is_synthetic=reads_made_up(store, settings))
         except (FairnessError, TrainingError) as error:
             subject, problems = None, dict.fromkeys(spec.sensitive, str(error))
         for attribute in spec.sensitive if subject is not None else ():

@@ -9,6 +9,7 @@ from qc_assets.assets import bias_reports, tables
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
+from qc_assets.store.forge_records import reads_made_up
 
 _REPORTS = {
     "monitoring": "The champions by week: predicted against what happened.",
@@ -70,10 +71,8 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         store, models = warehouse.open(), registry.open()
         for spec in SPECS:
             sync_mirror(store, models, spec.name)
-        counts = {
-            spec.name: scoring.score_waiting_items(store, models, spec, is_synthetic=settings.is_synthetic)
-            for spec in SPECS
-        }
+        made_up = reads_made_up(store, settings)
+        counts = {spec.name: scoring.score_waiting_items(store, models, spec, is_synthetic=made_up) for spec in SPECS}
         total = store.query("SELECT count(*) FROM ml.predictions").item()
         rows = [
             {"model": name} | {role: by_role.get(role) for role in scoring.ROLES} for name, by_role in counts.items()
@@ -107,7 +106,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             for spec in SPECS
             if (examined := examination.examine_champion(settings, store, models, spec)) is not None
         ]
-        page = examination.monitoring_page(examinations, is_synthetic=settings.is_synthetic)
+        page = examination.monitoring_page(examinations, is_synthetic=reads_made_up(store, settings))
         experiment, run = models.publish("monitoring", "monitoring", page, {"dagster_run_id": context.run_id})
         link = f"{registry.run_url(experiment, run)}/artifacts/examination.html"
         verdicts = {f"{examined.model}_holds": (examined.holds, examined.sentence) for examined in examinations}

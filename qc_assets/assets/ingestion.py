@@ -13,6 +13,7 @@ from qc_assets.assets import tables
 from qc_assets.assets.partitions import daily_partitions
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.settings import Settings
+from qc_assets.store.forge_records import reads_made_up
 from qc_assets.store.schema import RAW_TABLES, declared
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     "days done before": len(report.skipped),
                     "dead letters": report.dead_letters,
                     **cost,
-                    "source": settings.source + (" (synthetic)" if settings.is_synthetic else ""),
+                    "source": settings.source + (" (synthetic)" if reads_made_up(store, settings) else ""),
                 },
             )
         for check in context.selected_asset_check_keys:

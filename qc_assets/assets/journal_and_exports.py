@@ -39,7 +39,7 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from qc_assets.serving.importing import bring_in
 
         store = warehouse.open()
-        new = bring_in(store, settings.journal, keep_days=settings.journal_days)
+        new = bring_in(store, settings.journal, keep_days=settings.journal_days, forge=settings.forge)
         totals = store.sql_file("ops/journal_imports", section="totals").row(0, named=True)
         new_rows = {"ml.feedback": new.feedback, "ml.outcomes": new.outcomes, "ml.payouts": new.payouts}
         for table in _JOURNAL:

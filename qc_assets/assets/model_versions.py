@@ -19,6 +19,7 @@ from qc_assets.models.specs import SPECS
 from qc_assets.places import checkout
 from qc_assets.registry import mirror
 from qc_assets.settings import Settings
+from qc_assets.store.forge_records import reads_made_up
 
 if TYPE_CHECKING:
     from qc_assets.learning.task.interface import Gate
@@ -87,7 +88,8 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             threads=settings.training_threads,
             candidates=tuple(config.candidates),
         )
-        rows = model_rows(store, spec, is_synthetic=settings.is_synthetic)
+        made_up = reads_made_up(store, settings)
+        rows = model_rows(store, spec, is_synthetic=made_up)
         origin = {
             "snapshot": store.snapshot([spec.table]),
             "dagster_run_id": context.run_id,
@@ -100,7 +102,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             rows,
             models,
             options,
-            is_synthetic=settings.is_synthetic,
+            is_synthetic=made_up,
             origin=origin,
             run_name=config.run_name,
             numbered_after=mirror.highest_version(store, spec.name),

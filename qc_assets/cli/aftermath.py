@@ -9,7 +9,6 @@ from qc_assets.cli.finding import Finding
 from qc_assets.cli.runs import open_instance
 from qc_assets.errors import QcError
 from qc_assets.locks import holder_of, is_locked
-from qc_assets.registry.model_registry import Registry
 from qc_assets.serving import journal_reader
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
@@ -19,8 +18,8 @@ _ANEW = "move the file away: it is made anew"
 
 
 def examine_aftermath(settings: Settings) -> list[Finding]:
-    """Look at Dagster's runs, MLflow's store, the journal and the other SQLite files."""
-    return [*_files(settings), *_runs(settings), _models(settings), *_journal(settings)]
+    """Look at Dagster's runs, the journal and the other SQLite files."""
+    return [*_files(settings), *_runs(settings), *_journal(settings)]
 
 
 def _files(settings: Settings) -> Iterator[Finding]:
@@ -68,16 +67,6 @@ def _runs(settings: Settings) -> Iterator[Finding]:
     )
     if queued and not any(beat.timestamp > time.time() - _DAEMON_S for beat in beats):
         yield Finding("queue", False, f"{queued} runs wait for Dagster's daemon, which does not run", "start `qc up`")
-
-
-def _models(settings: Settings) -> Finding:
-    if not settings.mlflow_tracking_uri and not settings.mlflow_database.exists():
-        return Finding("models", True, f"{settings.mlflow_database} is not there yet; `qc train` makes it")
-    try:
-        version = Registry(settings.tracking_uri, settings.artifact_root).version_of("p0", "champion")
-    except Exception as error:  # noqa: BLE001  # whatever MLflow, its database or its server says is the finding
-        return Finding("models", False, str(error).splitlines()[0], "see the message; `qc migrate` upgrades a store")
-    return Finding("models", True, f"the registry answers; champion of p0: {version or 'none yet'}")
 
 
 def _journal(settings: Settings) -> Iterator[Finding]:

@@ -102,13 +102,14 @@ def _models(settings: Settings) -> list[Finding]:
     from qc_assets.registry.model_registry import Registry
 
     if not settings.mlflow_tracking_uri and not settings.mlflow_database.is_file():
-        return [Finding("models", True, "none has been trained yet")]
-    store, registry = Warehouse.from_settings(settings), Registry(settings.tracking_uri, settings.artifact_root)
-    store.lock_timeout_s = 2
+        return [Finding("models", True, f"{settings.mlflow_database} is not there yet; `qc train` makes it")]
     try:
+        store, registry = Warehouse.from_settings(settings), Registry(settings.tracking_uri, settings.artifact_root)
+        store.lock_timeout_s = 2
         differences = [differs for spec in SPECS if (differs := what_differs(store, registry, spec.name))]
-    except QcError as error:
-        return [Finding("models", False, str(error), "see the message")]
+    except Exception as error:  # noqa: BLE001  # whatever MLflow, its database or its server says is the finding
+        trouble = str(error).splitlines()[0]
+        return [Finding("models", False, trouble, "see the message; `qc migrate` upgrades a store")]
     mend = "see the message, or let `qc migrate` bring the warehouse after MLflow"
     findings = [Finding("models", False, difference, mend) for difference in differences]
     return findings or [Finding("models", True, "MLflow and the warehouse agree on the champions")]

@@ -11,6 +11,7 @@ from qc_assets.errors import QcError
 from qc_assets.models.specs import SPECS
 from qc_assets.registry.tracking_server import refuse_if_away
 from qc_assets.settings import load_settings
+from qc_assets.store.forge_records import assumed_number, reads_made_up
 from qc_assets.store.warehouse import Warehouse
 
 labels = typer.Typer(name="labels", no_args_is_help=True, help="Labelled review comments, for comment_category.")
@@ -105,7 +106,7 @@ def bias(
         for spec in SPECS:
             if spec.name not in chosen:
                 continue
-            tested = load_subject(store, registry, spec, is_synthetic=settings.is_synthetic, version=version)
+            tested = load_subject(store, registry, spec, is_synthetic=reads_made_up(store, settings), version=version)
             if tested is None and model:
                 raise QcError(f"{model} has no version yet: run `qc train {model}`")
             if tested is not None:
@@ -169,8 +170,10 @@ def import_labels(
     """Read labelled comments; rows that cannot be used are reported, the others kept."""
     from qc_assets.features.labels import import_file
 
-    store = Warehouse.from_settings(load_settings())
-    report = import_file(store, file, text_column=text_column, label_column=label_column)
+    settings = load_settings()
+    store = Warehouse.from_settings(settings)
+    forge = assumed_number(store, settings)
+    report = import_file(store, file, text_column=text_column, label_column=label_column, forge=forge)
     rows = [{"category": name, "comments": count} for name, count in report.by_category.items()]
     bad = [f"[yellow]row {number}[/yellow]: {why}" for number, why in report.bad[:20]]
     more = [f"… and {len(report.bad) - 20} more (--json has all)"] if len(report.bad) > 20 else []

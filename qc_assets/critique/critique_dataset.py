@@ -12,6 +12,7 @@ from qc_assets.clock import now_utc
 from qc_assets.critique import filter, hunks
 from qc_assets.critique.masks import masked, masked_code
 from qc_assets.files import write_whole
+from qc_assets.forges import own_id
 from qc_assets.pages import markdown_table
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
@@ -45,7 +46,9 @@ def chats(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
                 "repo": row["repo"],
                 "licence": row["licence"],
                 "number": row["number"],
-                "comment_id": row["comment_id"],
+                # In words of the forge: its own id is also one that JavaScript can count.
+                "forge": row.get("forge"),
+                "comment_id": own_id(row["comment_id"]),
                 "created_at": row["created_at"].isoformat(),
                 "source": row["source"],
             },
@@ -69,7 +72,9 @@ def write_dataset(store: Warehouse, folder: Path, settings: Settings) -> dict[st
     counts = {}
     for split in SPLITS:
         critiques = store.query(
-            "FROM reports.critiques WHERE split = $split ORDER BY created_at, comment_id", {"split": split}
+            "SELECT *, ops.forge_of(comment_id) AS forge FROM reports.critiques WHERE split = $split "
+            "ORDER BY created_at, comment_id",
+            {"split": split},
         )
         masks = {"body": masked, "hunk": masked_code, "section": masked_code}
         texts = [pl.col(name).map_elements(mask, return_dtype=pl.String) for name, mask in masks.items()]
@@ -90,7 +95,7 @@ def card(store: Warehouse, settings: Settings) -> str:
         store.sql_file("reports/critiques", section=name)
         for name in ("sizes", "languages", "licences", "usefulness", "steps", "funnel")
     )
-    synthetic = store.query("SELECT count(*) FROM reports.critiques WHERE source = 'demo'").item()
+    synthetic = store.query("SELECT count(*) FROM reports.critiques WHERE is_synthetic(source, repo_id)").item()
     meanings = filter.REASONS | hunks.REASONS | dict.fromkeys(SPLITS, "in the data set") | _NOT_USED
     untested = "test" not in set(sizes["split"])
     meaning = pl.DataFrame(list(meanings.items()), schema=["reason", "meaning"], orient="row")

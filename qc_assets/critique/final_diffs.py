@@ -12,6 +12,7 @@ import polars as pl
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, SourceError
+from qc_assets.forges import forge_number, number_of
 from qc_assets.settings import Settings
 from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.client import Client
@@ -101,19 +102,21 @@ class GitHubDiffs:
         client: who asks.
         cache: SQLite file; what it has is not asked again, so a run that was stopped goes on where it was.
         limit: bytes of the longest diff to read.
+        forge: which the client asks; those of another are not known here. None: every pull request is the client's.
     """
 
-    def __init__(self, client: Client, cache: Path, limit: int) -> None:
+    def __init__(self, client: Client, cache: Path, limit: int, forge: str | None = None) -> None:
         self.client = client
         self.cache = cache
         self.limit = limit
+        self._numbers = forge and {forge_number(forge, is_synthetic=made_up) for made_up in (False, True)}
 
     def __call__(self, pull: Pull) -> str | None:
         from qc_assets.sources.github.answers import Kind
         from qc_assets.sources.github.changes import DiffTooLongError, read_diff
         from qc_assets.sources.github.client import RequestError
 
-        if pull.repo is None:
+        if pull.repo is None or (self._numbers and number_of(pull.repo_id) not in self._numbers):
             return None
         key = [pull.repo_id, pull.number, str(pull.updated_at)]
         with sqlite_transaction(self.cache, [_SCHEMA], is_cache=True) as cache:
@@ -149,7 +152,8 @@ def final_diffs(settings: Settings) -> Iterator[FinalDiffs]:
         yield KnownDiffs(source.truth("diffs"))
     elif isinstance(source, GitHubAccess):
         try:
-            yield GitHubDiffs(source.client, settings.home / "critique" / "diffs.db", settings.max_diff_bytes)
+            cache = settings.home / "critique" / "diffs.db"
+            yield GitHubDiffs(source.client, cache, settings.max_diff_bytes, settings.forge)
         finally:
             source.client.close()
     else:

@@ -9,7 +9,7 @@ In `warehouse/features/<table>.sql` every column of CREATE TABLE ends in a remar
 
 The kinds are those of `Owner`; ``a to b`` bounds what a caller may send; ``else as last shown`` lets the history of the
 author stand in for what nobody says; ``= macro(columns)`` names the macro of `warehouse/macros.sql` by which the column
-follows from others of its row, so that its formula is written once.
+follows from others of its row, so that its formula is written once. ``forge id``: see `store.schema.id_columns`.
 """
 
 import ast
@@ -28,7 +28,7 @@ from qc_assets.store.schema import columns, sql_sections
 
 _REMARK = re.compile(
     r"of: (?P<owner>[a-z ]+?)(?:, (?P<least>[\d.]+) to (?P<most>[\d.]+))?(?P<shown>, else as last shown)?"
-    r"(?: = (?P<macro>\w+)\((?P<inputs>[\w, ]+)\))?"
+    r"(?: = (?P<macro>\w+)\((?P<inputs>[\w, ]+)\))?(?:, forge id)?"
 )
 _COLUMN = re.compile(r"^    (?P<name>[a-z]\w*) (?P<type>[^\n]*?)(?:-- (?P<remark>.*))?$", re.MULTILINE)
 _FUNCTIONS: dict[str, Callable[..., float]] = {"ln": math.log, "sqrt": math.sqrt}

@@ -11,6 +11,7 @@ import polars as pl
 
 from qc_assets.clock import naive_utc, now_utc
 from qc_assets.errors import QcError
+from qc_assets.forges import forge_id, number_of
 from qc_assets.models.comment_category import CATEGORIES
 from qc_assets.store.warehouse import Warehouse
 
@@ -52,6 +53,7 @@ def import_file(
     *,
     text_column: str | None = None,
     label_column: str | None = None,
+    forge: int = 0,
     now: datetime | None = None,
 ) -> Report:
     """Read a CSV of labelled comments into ml.imported_labels, all good rows in one transaction.
@@ -60,6 +62,7 @@ def import_file(
         warehouse: where to.
         file: CSV with a heading; a text and a category column, optionally path, created_at and comment_id.
         text_column, label_column: which ones; default: the first of the usual names.
+        forge: number of the forge that the file's comment_id are of.
         now: moment of the import (UTC); default: the present.
 
     Raises:
@@ -77,7 +80,7 @@ def import_file(
     for number, raw in enumerate(frame.iter_rows(named=True), 1):
         extras = {name: raw[column] if column else None for name, column in optional.items()}
         try:
-            rows.append(_row(number, raw[text], raw[label], extras, file.name, now))
+            rows.append(_row(number, raw[text], raw[label], extras, file.name, forge, now))
         except ValueError as error:
             bad.append((number, str(error)))
     if not rows:
@@ -128,7 +131,13 @@ def _column(frame: pl.DataFrame, file: Path, what: str, names: Sequence[str]) ->
 
 
 def _row(
-    number: int, text: str | None, label: str | None, extras: dict[str, str | None], origin: str, now: datetime
+    number: int,
+    text: str | None,
+    label: str | None,
+    extras: dict[str, str | None],
+    origin: str,
+    forge: int,
+    now: datetime,
 ) -> dict[str, Any]:
     body = (text or "").strip()
     if not body:
@@ -141,6 +150,8 @@ def _row(
     # Ids of other systems than GitHub are not numbers, and mean nothing here.
     comment = extras["comment_id"]
     comment_id = int(comment) if comment and comment.lstrip("-").isdigit() else None
+    if comment_id is not None and number_of(comment_id) == 0:
+        comment_id = forge_id(forge, comment_id)
     return {
         "label_id": label_id(origin, body, extras["path"], comment),
         "comment_id": comment_id,

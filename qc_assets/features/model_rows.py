@@ -34,7 +34,7 @@ def query_of(spec: ModelSpec) -> str:
     condition = f" AND ({spec.rows})" if spec.rows else ""
     return (
         f"SELECT *{own} FROM {spec.table} "
-        "WHERE NOT list_has_any(exclusions, $excluded::VARCHAR[]) AND is_synthetic(source) = $is_synthetic"
+        "WHERE NOT list_has_any(exclusions, $excluded::VARCHAR[]) AND is_synthetic(source, repo_id) = $is_synthetic"
         f"{condition}"
     )
 

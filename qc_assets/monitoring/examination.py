@@ -14,6 +14,7 @@ from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.monitoring import measures, scoring
 from qc_assets.settings import Settings
+from qc_assets.store.forge_records import reads_made_up
 from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ class Examined:
 def examine_champion(settings: Settings, store: Warehouse, registry: "Registry", spec: ModelSpec) -> Examined | None:
     """Everything that monitoring says of one model, or None if it has no champion of the source's kind."""
     champion, challenger = (registry.bundle_of(spec.name, role) for role in scoring.ROLES)
-    if champion is None or champion[1].is_synthetic != settings.is_synthetic:
+    made_up = reads_made_up(store, settings)
+    if champion is None or champion[1].is_synthetic != made_up:
         return None
     version, bundle = champion
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
-    rows = model_rows(store, spec, is_synthetic=settings.is_synthetic)
+    rows = model_rows(store, spec, is_synthetic=made_up)
     first, last = _tested_on(store, spec, version)
     if first is None or last is None:
         empty = pl.DataFrame()

@@ -79,7 +79,7 @@ def objections(
         uncertain, outdated: what the caller allows.
     """
     reasons = []
-    if champion.bundle.is_synthetic and not serving.settings.is_synthetic:
+    if champion.bundle.is_synthetic and not serving.reads_made_up:
         reasons.append("p0 was trained on made-up data, which say nothing about real work: train it on real data")
     if answer == UNCERTAIN and not uncertain:
         reasons.append("p0 is UNCERTAIN, too close to even odds: let a person decide, or send allow_uncertain=true")

@@ -30,7 +30,8 @@ class Facts(Strict):
 
     worker_id: Name = Field(description="Login of the author.", examples=["dev-00001"])
     task_id: Name = Field(
-        description="owner/name#number; an item that the warehouse knows is looked up, else its repository.",
+        description="owner/name#number, before it HOST/ if its forge is not the server's own; an item that the "
+        "warehouse knows is looked up, else its repository.",
         examples=["acme/atlas#7"],
     )
 

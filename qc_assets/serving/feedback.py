@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
+from qc_assets.forges import id_beside
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.serving.champions import SPECS
@@ -40,8 +41,8 @@ class Feedback(Strict):
     feedback_id: Name = Field(description="Identity: sent again, it counts once.")
     model: Annotated[str, Field(json_schema_extra={"enum": list(SPECS)})]
     kind: Kind = Field(description="category or outcome: the truth, for training; override: a replaced decision.")
-    task_id: Name = Field(description="owner/name#number, of a repository that the warehouse knows.")
-    comment_id: Annotated[int, Field(ge=-(2**62), le=2**62)] = 0
+    task_id: Name = Field(description="[HOST/]owner/name#number, of a repository that the warehouse knows.")
+    comment_id: Annotated[int, Field(ge=-(2**62), le=2**62)] = Field(0, description="As its forge numbers it.")
     label: Name = Field(description="A category; one of the model's two words; hours; or the action taken.")
     reason: Text | None = None
     given_by: Name
@@ -110,6 +111,7 @@ def accept(serving: Serving, statement: Feedback) -> FeedbackAnswer:
     if repo_id is None:
         raise UnknownTaskError(f"the warehouse does not know the repository {repo}: backfill it first")
     fields: dict[str, Any] = statement.model_dump(mode="json")
+    fields["comment_id"] = id_beside(repo_id, statement.comment_id)
     document = fields | {"repo_id": repo_id, "number": number, "given_at": fields["given_at"] or instant()}
     known = serving.journal.write("feedback", document, written_at=instant(), key=statement.feedback_id)
     if known is None:

@@ -1,6 +1,7 @@
 """From the journal of the API into the warehouse, where it can be joined with what happened."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,9 +11,12 @@ import duckdb
 import polars as pl
 
 from qc_assets.clock import now_utc
+from qc_assets.forges import GITHUB, forge_id, number_of
 from qc_assets.serving import journal_reader
 from qc_assets.serving.schemas import repository_and_number
+from qc_assets.store.forge_records import number_in
 from qc_assets.store.inserts import put
+from qc_assets.store.schema import id_columns
 from qc_assets.store.warehouse import Warehouse
 
 _CHUNK = 50_000
@@ -20,6 +24,7 @@ _PUT_BACK = (
     "the journal no longer has entry {up_to}, which the warehouse has: an older copy was put back, so what came after "
     "that copy is in the warehouse only if it was imported, and a payout_id of then could be paid again"
 )
+_IDS_HOLD_FORGES = 2  # version of the schema
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ class Imported:
     doubts: tuple[str, ...] = ()
 
 
-def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime | None = None) -> Imported:
+def bring_in(
+    store: Warehouse, journal: Path, *, keep_days: int, forge: str = GITHUB, now: datetime | None = None
+) -> Imported:
     """Bring what is new in the journal into ml.predictions, ml.feedback, ml.outcomes and ml.payouts.
 
     Each chunk is one transaction with the number that it reaches, so nothing comes twice and nothing is left out.
@@ -51,6 +58,7 @@ def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime |
         store: the warehouse.
         journal: of `qc serve`; if it does not exist, there is nothing to bring.
         keep_days: imported predictions older than this are deleted from the journal.
+        forge: whose ids entries have that were written before ids held their forge.
         now: UTC; default: now.
     """
     if not journal.exists():
@@ -65,8 +73,9 @@ def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime |
             if up_to and not journal_reader.has_entry(journal, up_to):
                 journal_reader.note_doubt(journal, _PUT_BACK.format(up_to=up_to))
             entries = journal_reader.entries_after(journal, up_to, list(_ROWS), _CHUNK)
+            place = _placing(connection, forge)
             for kind, (table, row_of) in _ROWS.items():
-                rows = [row_of(name, entry) for entry in entries if entry["kind"] == kind]
+                rows = [place(table, row_of(name, entry), entry) for entry in entries if entry["kind"] == kind]
                 if rows:
                     put(connection, table, pl.DataFrame(rows, infer_schema_length=None))
                 counts[kind] += len(rows)
@@ -79,6 +88,23 @@ def bring_in(store: Warehouse, journal: Path, *, keep_days: int, now: datetime |
     return Imported(
         counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten, doubts
     )
+
+
+def _placing(
+    connection: duckdb.DuckDBPyConnection, forge: str
+) -> Callable[[str, dict[str, Any], dict[str, Any]], dict[str, Any]]:
+    """What gives the ids of entries that are older than the warehouse's own ids the number of their forge."""
+    query = "SELECT min(applied_at) FROM ops.schema_version WHERE version >= ?"
+    since = connection.execute(query, [_IDS_HOLD_FORGES]).fetchall()[0][0]
+    number = number_in(connection, forge)
+
+    def place(table: str, row: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+        if datetime.fromisoformat(entry["written_at"]) >= since:
+            return row
+        own = [name for name in id_columns(table) if number_of(row.get(name) or 0) == 0]
+        return row | {name: forge_id(number, row.get(name) or 0) for name in own if name in row}
+
+    return place
 
 
 def _remember(connection: duckdb.DuckDBPyConnection, name: str, up_to: int, lost: int, now: datetime) -> None:

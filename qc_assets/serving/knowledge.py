@@ -17,11 +17,12 @@ from qc_assets.features.contract import contract_of
 from qc_assets.features.history import UNKNOWN, History, imagine
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.settings import Settings
+from qc_assets.store.forge_records import assumed_forge, is_made_up
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
-_MORE = ("repo_id", "number", "author", "opened_at", "source", "observed_until")
+_MORE = ("repo_id", "number", "author_id", "author", "opened_at", "source", "observed_until")
 
 
 class NotReadyError(QcError):
@@ -68,15 +69,19 @@ class Knowledge:
 
     Attributes:
         as_of: the instant.
-        repos, authors: ids by name in lower case.
+        is_synthetic: whether what the settings read is made up.
+        forge: of names without a host: the only one that the warehouse has, or that of the settings.
+        repos, authors: ids by forge and name in lower case, of who has a name now, or had it last.
         histories, tasks: by table, ``pull_requests`` and ``issues``.
         unknown: columns that champions want and the warehouse does not have, by table.
         troubles: why a table could not be read, by table.
     """
 
     as_of: datetime
-    repos: Mapping[str, int]
-    authors: Mapping[str, int]
+    is_synthetic: bool
+    forge: str
+    repos: Mapping[tuple[str, str], int]
+    authors: Mapping[tuple[str, str], int]
     histories: Mapping[str, History]
     tasks: Mapping[str, Tasks]
     unknown: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -119,6 +124,8 @@ class Knowledge:
         errors: dict[str, duckdb.Error] = {}
         with store.read() as connection:
             names = connection.execute(sections["names"]).fetchall()
+            forge = assumed_forge(connection, settings)
+            is_synthetic = settings.is_synthetic or is_made_up(connection, settings.forge)
             now = now_utc()
             until = connection.execute(sections["end_of_data"]).fetchone()
             as_of = as_of or (min(now, until[0]) if until and until[0] else now)
@@ -144,17 +151,26 @@ class Knowledge:
         if errors and not tasks:
             raise next(iter(errors.values()))
         troubles = {table: _in_words(table, error) for table, error in errors.items()}
-        repos = {name: identity for name, identity, kind in names if kind == "repo"}
-        authors = {name: identity for name, identity, kind in names if kind == "author"}
-        return cls(as_of, repos, authors, histories, tasks, unknown, troubles)
+        repos = {(host, name): identity for host, name, identity, kind in names if kind == "repo"}
+        authors = {(host, name): identity for host, name, identity, kind in names if kind == "author"}
+        return cls(as_of, is_synthetic, forge, repos, authors, histories, tasks, unknown, troubles)
 
     def _refuse_unread(self, table: str) -> None:
         if table in self.troubles:
             raise NotReadyError(self.troubles[table])
 
     def repo_id(self, repo: str | None) -> int | None:
-        """Id of a repository by its name, or None if it is unknown."""
-        return self.repos.get((repo or "").lower())
+        """Id of a repository by its name, ``owner/name`` or ``HOST/owner/name``, or None if it is unknown."""
+        return self.repos.get(self._placed(repo))
+
+    def _placed(self, repo: str | None) -> tuple[str, str]:
+        """The forge of a repository's name, and the name there."""
+        host, _, rest = (repo or "").lower().partition("/")
+        return (host, rest) if "/" in rest else (self.forge, f"{host}/{rest}")
+
+    def author_id(self, repo: str | None, author: str | None) -> int | None:
+        """Id of an account by its login, on the forge of a repository, or None if it is unknown."""
+        return self.authors.get((self._placed(repo)[0], (author or "").lower()))
 
     def place(self, repo: str | None, number: int) -> tuple[int, int]:
         """Repository and number of an item; both 0 if the repository is unknown."""
@@ -169,8 +185,10 @@ class Knowledge:
         """
         self._refuse_unread(table)
         repo_id = self.repo_id(repo)
-        author_id = self.authors.get((author or "").lower(), UNKNOWN)
-        return self.histories[table].of(UNKNOWN if repo_id is None else repo_id, author_id)
+        author_id = self.author_id(repo, author)
+        return self.histories[table].of(
+            UNKNOWN if repo_id is None else repo_id, UNKNOWN if author_id is None else author_id
+        )
 
     def task(self, table: str, repo: str | None, number: int, author: str | None) -> dict[str, Any] | None:
         """The item's own row, if it is known; with an author, only if it is theirs.
@@ -181,4 +199,8 @@ class Knowledge:
         self._refuse_unread(table)
         repo_id = self.repo_id(repo)
         row = None if repo_id is None else self.tasks[table].row(repo_id, number)
-        return None if row is None or (author and row["author"] != author.lower()) else row
+        if row is None or not author:
+            return row
+        # By the login that the author had then, or has now.
+        theirs = row["author"] == author.lower() or row["author_id"] == (self.author_id(repo, author) or 0)
+        return row if theirs else None

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.clock import now_utc
+from qc_assets.forges import id_beside
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.serving.champions import SPECS, Champion
@@ -57,7 +58,7 @@ def journal_documents(predictions: Predictions, requests: Sequence[Mapping[str, 
             "worker_id": request.get("worker_id"),
             "repo_id": row.repo_id,
             "number": row.number,
-            "comment_id": request.get("comment_id", 0),
+            "comment_id": id_beside(row.repo_id, request.get("comment_id", 0)),
             "opened_at": row.opened_at and row.opened_at.isoformat(),
             "as_of": row.as_of and row.as_of.isoformat(),
             "prediction": prediction,

@@ -19,7 +19,7 @@ BUCKETS: tuple[tuple[float, Bucket, Action], ...] = (
     (0.5, "low", "careful_review"),
     (0.0, "very_low", "priority_review"),
 )
-_TASK = re.compile(r"^([^/\s#]+/[^/\s#]+)#(\d{1,15})$")
+_TASK = re.compile(r"^((?:[^/\s#]+/)?[^/\s#]+/[^/\s#]+)#(\d{1,15})$")
 
 
 def printable(text: str) -> str:
@@ -42,7 +42,7 @@ Day = Annotated[int, Field(ge=0, le=6)]
 
 
 def repository_and_number(task_id: str) -> tuple[str | None, int]:
-    """owner/name and number of ``owner/name#number``; None and 0 of anything else."""
+    """Name and number of ``owner/name#number`` or ``HOST/owner/name#number``; None and 0 of anything else."""
     parts = _TASK.match(task_id)
     return (parts[1], int(parts[2])) if parts else (None, 0)
 

@@ -66,6 +66,11 @@ class Serving:
         """Write what waits."""
         self.journal.close()
 
+    @property
+    def reads_made_up(self) -> bool:
+        """Whether what the settings read is made up: their source says so, or the forge did when it was loaded."""
+        return self.settings.is_synthetic or (self.knowledge is not None and self.knowledge.is_synthetic)
+
     def refresh_champions(self) -> list[str]:
         """Load champions that are new; returns their names."""
         changed = self.champions.refresh()

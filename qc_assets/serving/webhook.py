@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from qc_assets.features.contract import contract_of
+from qc_assets.forges import forge_at, qualified
 from qc_assets.serving.predictions import ask_champion, instant, journal_documents
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import Instant, P0Answer, p0_fields
@@ -35,6 +36,11 @@ class _Label(_Payload):
 
 class _Repository(_Payload):
     full_name: str = Field(min_length=3, max_length=300)
+    html_url: str = ""
+
+    def forge(self, other: str) -> str:
+        """The forge that sent it, by its page; `other` if it does not say."""
+        return forge_at(self.html_url) if self.html_url.startswith("http") else other
 
 
 class _PullRequest(_Payload):
@@ -121,7 +127,8 @@ class Webhook:
         pull_request, repository = event.pull_request, event.repository
         if name not in EVENTS or pull_request is None or repository is None:
             return ignored(name)
-        task_id = f"{repository.full_name}#{pull_request.number}"
+        forge = repository.forge(self.serving.settings.forge)
+        task_id = f"{qualified(forge, repository.full_name)}#{pull_request.number}"
         if name == "pull_request_review":
             return self._review(task_id, event.action, pull_request, event.review)
         if event.action == "closed" and pull_request.closed_at is not None:
@@ -135,7 +142,8 @@ class Webhook:
             return WebhookAnswer(status="ignored", why="drafts are asked about when they are ready for review")
         if pull_request.user is None or self._is_bot(pull_request.user):
             return WebhookAnswer(status="ignored", why="p0 is about people's pull requests")
-        return self._predict(task_id, event.action, delivery, repository.full_name, pull_request, pull_request.user)
+        repo = f"{forge}/{repository.full_name}" if repository.html_url else repository.full_name
+        return self._predict(task_id, event.action, delivery, repo, pull_request, pull_request.user)
 
     def _predict(
         self, task_id: str, action: str, delivery: str, repo: str, pull_request: _PullRequest, author: _Account

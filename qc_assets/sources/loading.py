@@ -1,7 +1,7 @@
 """Loading days of activity: fetch what the checkpoint lacks, merge it, record it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -9,10 +9,12 @@ import duckdb
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseMissingError
+from qc_assets.forges import forge_id, qualified
 from qc_assets.progress import Reporter
 from qc_assets.sources.row_contract import check_rows
-from qc_assets.sources.source import Batch, Source
+from qc_assets.sources.source import Batch, SelfDescribing, Source
 from qc_assets.store import dead_letters
+from qc_assets.store.forge_records import register
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import RAW_TABLES, sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -75,13 +77,16 @@ def load(
     warehouse.migrate()  # what is held is read before anything is written
     partitions = sorted(set(days))
     fingerprint = source.fingerprint()
-    parameters = {"source": source.name, "fingerprint": fingerprint, "repos": list(repos), "tables": list(tables)}
+    forge = source.traits.forge or source.name
+    # The checkpoint has names with their host: those of two forges are two.
+    names = {qualified(forge, name): name for name in repos or ["*"]}
+    parameters = {"source": source.name, "fingerprint": fingerprint, "repos": list(names), "tables": list(tables)}
     held: dict[str, frozenset[date]] = {}
     if source.traits.states:
-        held = {} if refresh else _held(warehouse, parameters)
+        held = {} if refresh else _held(warehouse, parameters, names)
         done = {day for day in partitions if repos and all(day in held.get(repo, ()) for repo in repos)}
     else:
-        done = set() if refresh else _done(warehouse, parameters)
+        done = set() if refresh else _done(warehouse, parameters | {"all": qualified(forge, "*")})
     report = LoadReport(
         loaded=[day for day in partitions if day not in done], skipped=[day for day in partitions if day in done]
     )
@@ -104,15 +109,15 @@ def load(
                 _add(report, batch, rows)
                 started = now_utc()
         except QcError as error:
-            _record_failure(warehouse, source.name, left, fingerprint, started, str(error))
+            _record_failure(warehouse, source, left, fingerprint, started, str(error))
             raise
     return report
 
 
-def _held(warehouse: Warehouse, parameters: Mapping[str, Any]) -> dict[str, frozenset[date]]:
+def _held(warehouse: Warehouse, parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, frozenset[date]]:
     days_by_repo: dict[str, set[date]] = {}
     for repo, day in _logged(warehouse, "days_held", parameters):
-        days_by_repo.setdefault(repo, set()).add(day)
+        days_by_repo.setdefault(names[repo], set()).add(day)
     return {repo: frozenset(days) for repo, days in days_by_repo.items()}
 
 
@@ -140,29 +145,38 @@ def _commit(
         return {}
     check_rows(source.name, batch.days, batch.tables)
     names = list(batch.repos or repos)
-    scope = Scope(source.name, batch.days, tuple(names) or None, adds=source.traits.states)
+    forge = source.traits.forge or source.name
+    is_synthetic = source.traits.synthetic
+    if batch.status != "failed" and isinstance(source, SelfDescribing):
+        is_synthetic = is_synthetic or source.is_made_up()
     with warehouse.write() as connection:
+        number = 0 if batch.status == "failed" else register(connection, forge, is_synthetic=is_synthetic)
+        scope = Scope(source.name, batch.days, tuple(names) or None, adds=source.traits.states, forge=number)
         if source.traits.synthetic:
-            _forget_other_worlds(connection, source.name, fingerprint)
+            _forget_other_worlds(connection, source.name, fingerprint, number)
         if source.traits.states:
-            set_reread(connection, [*batch.tables.get("pull_requests", ()), *batch.tables.get("issues", ())])
+            set_reread(connection, [*batch.tables.get("pull_requests", ()), *batch.tables.get("issues", ())], number)
         connection.execute(
             "DELETE FROM ops.dead_letters WHERE source = $1 AND list_contains($2, partition_date) "
             "AND (repo IS NULL OR list_contains($3::VARCHAR[], repo))",
-            [source.name, list(batch.days), names],
+            [source.name, list(batch.days), [qualified(forge, name) for name in names]],
         )
-        dead_letters.insert(connection, source.name, batch.dead_letters)
+        letters = [replace(letter, repo=letter.repo and qualified(forge, letter.repo)) for letter in batch.dead_letters]
+        dead_letters.insert(connection, source.name, letters)
         if batch.status == "failed":
             entries = {(repo, day) for repo in names for day in batch.days}
-            _insert_failure(connection, source.name, entries, fingerprint, started, batch.error or "")
+            _insert_failure(connection, source, entries, fingerprint, started, batch.error or "")
             return {}
         rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
         connection.execute(
             sql_sections("ops/ingest_log")["record"],
             {
                 "source": source.name,
-                "repos": names or ["*"],
-                "repo_ids": [(batch.repos or {}).get(name) for name in names or ["*"]],
+                "repos": [qualified(forge, name) for name in names or ["*"]],
+                "repo_ids": [
+                    None if identity is None else forge_id(number, identity)
+                    for identity in ((batch.repos or {}).get(name) for name in names or ["*"])
+                ],
                 "days": list(batch.days),
                 "fingerprint": fingerprint,
                 "status": batch.status,
@@ -180,18 +194,23 @@ def _commit(
     return rows
 
 
-def _forget_other_worlds(connection: duckdb.DuckDBPyConnection, source: str, fingerprint: str) -> None:
+def _forget_other_worlds(connection: duckdb.DuckDBPyConnection, source: str, fingerprint: str, forge: int) -> None:
     log = sql_sections("ops/ingest_log")
     world = {"source": source, "fingerprint": fingerprint}
     days = tuple(day for (day,) in connection.execute(log["days_of_another_world"], world).fetchall())
     if days:
         for table in RAW_TABLES:
-            merge(connection, table, (), Scope(source, days))
+            merge(connection, table, (), Scope(source, days, forge=forge))
         connection.execute(log["forget"], world)
 
 
 def _record_failure(
-    warehouse: Warehouse, source: str, entries: set[tuple[str, date]], fingerprint: str, started: datetime, error: str
+    warehouse: Warehouse,
+    source: Source,
+    entries: set[tuple[str, date]],
+    fingerprint: str,
+    started: datetime,
+    error: str,
 ) -> None:
     if entries:
         with warehouse.write() as connection:
@@ -200,7 +219,7 @@ def _record_failure(
 
 def _insert_failure(
     connection: duckdb.DuckDBPyConnection,
-    source: str,
+    source: Source,
     entries: set[tuple[str, date]],
     fingerprint: str,
     started: datetime,
@@ -210,8 +229,8 @@ def _insert_failure(
     connection.execute(
         sql_sections("ops/ingest_log")["record_failure"],
         {
-            "source": source,
-            "repos": [repo for repo, _ in pairs],
+            "source": source.name,
+            "repos": [qualified(source.traits.forge or source.name, repo) for repo, _ in pairs],
             "days": [day for _, day in pairs],
             "fingerprint": fingerprint,
             "started": started,

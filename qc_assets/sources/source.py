@@ -24,8 +24,8 @@ class Batch:
     Attributes:
         days: the partitions that this batch replaces.
         tables: Parquet files by raw table; a column is named as in the table, missing ones stay NULL.
-        repos: ids of the repositories that the batch is about, by the name they were asked for (None if not even
-            that is known); None for what was asked of the source as a whole.
+        repos: the forge's own ids of the repositories that the batch is about, by the name they were asked for (None
+            if not even that is known); None for what was asked of the source as a whole.
         status: ``partial`` where a known part is missing, ``failed`` where nothing was read (`error` says why).
         requests, points, waited_s: HTTP requests and API points spent, and seconds spent waiting for limits.
         lines, bad_lines: lines of input by day, and how many of them could not be read.
@@ -114,6 +114,19 @@ class KeptUp(Protocol):
 
     def revisit(self, warehouse: "Warehouse", settings: "Settings", progress: Reporter) -> dict[str, int]:
         """Read again what is due; returns counts by what was done."""
+        ...
+
+
+@runtime_checkable
+class SelfDescribing(Protocol):
+    """A source of a server that may be anybody's."""
+
+    def is_made_up(self) -> bool:
+        """Whether the server says that its activity is made up.
+
+        Raises:
+            QcError: if it cannot be asked.
+        """
         ...
 
 

@@ -1,15 +1,19 @@
 """Bringing a warehouse that an older version made to the present declarations; no row is lost.
 
 A migration is a file `warehouse/migrations/NNNN_what.sql` and does what a declaration cannot say: rename, move or fill.
+Where SQL cannot say it either, it is a `.py` with a function `migrate(connection, forges)`.
 After the migrations every table is compared with its declaration, and made anew with its rows where they differ, so
 that a new column, a wider CHECK or another comment needs no migration: DuckDB cannot alter constraints.
 """
 
 import hashlib
 import re
+import runpy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
@@ -21,11 +25,15 @@ from qc_assets.store.schema import RAW_TABLES, TableShape, shape_of, table_state
 
 @dataclass(frozen=True)
 class Migration:
-    """A step from version `number - 1` to `number`."""
+    """A step from version `number - 1` to `number`.
+
+    Attributes:
+        apply: does it, given a transaction and the forge of each source (`Settings.forges`).
+    """
 
     number: int
     name: str
-    sql: str
+    apply: Callable[[duckdb.DuckDBPyConnection, Mapping[str, str]], object]
 
 
 @cache
@@ -35,13 +43,20 @@ def migrations() -> tuple[Migration, ...]:
     Raises:
         ValueError: if a number is missing or there twice.
     """
-    files = sorted((sql_root() / "migrations").glob("*.sql"))
+    files = sorted(path for kind in ("sql", "py") for path in (sql_root() / "migrations").glob(f"*.{kind}"))
     steps = []
     for number, path in enumerate(files, start=1):
         if not re.fullmatch(rf"{number:04d}_[a-z0-9_]+", path.stem):
             raise ValueError(f"{path} should be named {number:04d}_what.sql: numbers follow each other")
-        steps.append(Migration(number, path.stem, path.read_text(encoding="utf-8")))
+        steps.append(Migration(number, path.stem, _function_of(path)))
     return tuple(steps)
+
+
+def _function_of(path: Path) -> Callable[[duckdb.DuckDBPyConnection, Mapping[str, str]], object]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".sql":
+        return lambda connection, forges: connection.execute(text)
+    return lambda connection, forges: runpy.run_path(str(path))["migrate"](connection, forges)
 
 
 def schema_version(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> int | None:
@@ -94,12 +109,15 @@ def refuse_unready(version: int | None, path: Path) -> None:
         )
 
 
-def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection, path: Path, forges: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Create what is missing and migrate what is old; nothing is done while version and declarations are the present.
 
     Args:
         connection: a transaction on the warehouse.
         path: the warehouse's file, for errors.
+        forges: the forge of each source, for warehouses of before ids held it; default: all are github.com's.
 
     Raises:
         QcError: if the file is of a newer version, or a table's rows do not fit its declaration.
@@ -110,7 +128,7 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     refuse_newer(version, path)
     for migration in pending(version):
         try:
-            connection.execute(migration.sql)
+            migration.apply(connection, forges)
         except duckdb.Error as error:
             raise QcError(f"{path} was left as it was: migration {migration.name} failed: {error}") from error
     if version is not None:

@@ -33,7 +33,7 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
     traits = all_traits()
     variables = {
         "synthetic_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.synthetic]),
-        "incomplete_sources": ("VARCHAR[]", [name for name, source in traits.items() if not source.complete]),
+        "complete_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.complete]),
         "sources_of_states": ("VARCHAR[]", [name for name, source in traits.items() if source.states]),
         "source_priorities": ("MAP(VARCHAR, INTEGER)", {name: source.priority for name, source in traits.items()}),
         "last_whole_days": ("MAP(VARCHAR, DATE)", {name: source.last_whole_day for name, source in traits.items()}),
@@ -116,6 +116,18 @@ def shown_by(table: str) -> tuple[str, ...]:
     """
     match = re.match(r"-- shown by: (.+)\n", sql_sections(f"raw/{table}")[""])
     return tuple(part.strip() for part in match[1].split(",")) if match else ()
+
+
+@cache
+def id_columns(table: str) -> tuple[str, ...]:
+    """The columns of ``schema.table`` whose ids are a forge's: their lines in CREATE TABLE end in ``-- forge id``.
+
+    ``-- of: identity, forge id`` in feature tables. They hold the forge's number, see `qc_assets/forges.py`.
+    """
+    schema, name = table.split(".")
+    sections = sql_sections(f"{schema}/{name}")
+    head = (sections.get("table") or sections[""]).partition("\n);")[0]
+    return tuple(re.findall(r"^    (\w+) .*-- (?:.+, )?forge id$", head, re.MULTILINE))
 
 
 def _raw_tables() -> tuple[str, ...]:

@@ -53,6 +53,7 @@ class Warehouse:
         lock_timeout_s: seconds to wait while another process has the file.
         memory_limit: DuckDB's memory limit for one connection, such as ``2GiB``.
         threads: DuckDB's threads; None means all cores.
+        forges: the forge of each source, for migrating a file of before ids held it.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Warehouse:
         lock_timeout_s: float = 300.0,
         memory_limit: str = "2GiB",
         threads: int | None = None,
+        forges: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
         if "?" in str(self.path.resolve()):  # its log would lie where the path ends before the mark
@@ -71,6 +73,7 @@ class Warehouse:
         self.lock_timeout_s = lock_timeout_s
         self.memory_limit = memory_limit
         self.threads = threads
+        self.forges = forges or {}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Warehouse":
@@ -80,6 +83,7 @@ class Warehouse:
             lock_timeout_s=settings.lock_timeout_s,
             memory_limit=settings.memory_limit,
             threads=settings.threads,
+            forges=settings.forges,
         )
 
     @contextmanager
@@ -153,7 +157,7 @@ class Warehouse:
                 copy = copy_before_migration(connection, self.path)
             connection.begin()
             try:
-                bring_up_to_date(connection, self.path)
+                bring_up_to_date(connection, self.path, self.forges)
                 yield connection
                 connection.commit()
             except BaseException:

@@ -28,17 +28,20 @@ def test_only_the_latest_unbroken_run_of_days_is_covered(make_settings: Any) -> 
     assert warehouse.query(early)["exclusion"].to_list() == ["outside_coverage"]
 
 
-def archive_coverage(warehouse: Warehouse, numbers: list[int], day: date = date(2024, 3, 1)) -> dict[str, Any]:
+def archive_coverage(
+    warehouse: Warehouse, numbers: list[int], day: date = date(2024, 3, 1), source: str = "gharchive"
+) -> dict[str, Any]:
     with histories.memory(warehouse) as connection:
         rows = [histories.pull_request(number, number / 10) for number in numbers]
         histories.put(connection, {"pull_requests": rows})
         connection.execute(
-            "INSERT INTO observed.repositories BY NAME SELECT 1 AS repo_id, 'o/r' AS name, 'gharchive' AS source, "
-            "TIMESTAMP '2024-03-01' AS observed_at, DATE '2024-03-01' AS partition_date"
+            "INSERT INTO observed.repositories BY NAME SELECT 1 AS repo_id, 'o/r' AS name, $source AS source, "
+            "TIMESTAMP '2024-03-01' AS observed_at, DATE '2024-03-01' AS partition_date",
+            {"source": source},
         )
         connection.execute(
             sql_sections("ops/ingest_log")["record"],
-            {"source": "gharchive", "repos": ["*"], "repo_ids": [None], "days": [day], "fingerprint": "x",
+            {"source": source, "repos": ["*"], "repo_ids": [None], "days": [day], "fingerprint": "x",
              "status": "done", "tables": ["pull_requests", "reviews", "issues", "label_events"], "requests": 0,
              "points": 0, "lines": 0, "bad_lines": 0, "rows": 0, "started": START, "finished": START, "error": None},
         )  # fmt: skip
@@ -54,6 +57,13 @@ def test_the_archive_is_covered_as_far_as_its_numbers_are_consecutive(
 ) -> None:
     found = archive_coverage(warehouse, numbers)
     assert (found["is_covered"], found["completeness"]) == (covered, completeness)
+
+
+@pytest.mark.parametrize(("numbers", "covered"), [(list(range(1, 21)), True), ([1, 2, 3, 20], False), ([], False)])
+def test_a_source_that_nobody_knows_is_covered_when_it_shows_that_it_is(
+    warehouse: Warehouse, numbers: list[int], covered: bool
+) -> None:
+    assert archive_coverage(warehouse, numbers, source="of-a-plug-in-that-is-gone")["is_covered"] == covered
 
 
 def test_the_archive_is_never_covered_after_payloads_were_trimmed(warehouse: Warehouse) -> None:

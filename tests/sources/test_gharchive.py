@@ -271,6 +271,20 @@ def test_the_filter_keeps_one_repository(ingest: Any, hours: Path) -> None:
     assert warehouse.query("SELECT repo_id, number FROM raw.issues").rows() == [(7, 2)]
 
 
+def test_a_renamed_repository_is_found_under_its_earlier_name(make_settings: Any, hours: Path) -> None:
+    for day, name in ((1, "old/name"), (2, "new/name")):
+        at = f"2024-05-0{day}T01:00:00Z"
+        opened = event(ISSUE, at, {"action": "opened", "issue": issue(day)}, repo={"id": 7, "name": name})
+        stranger = event(ISSUE, at, {"action": "opened", "issue": issue(9)}, repo={"id": 8, "name": "x/y"}, number=2)
+        write_hour(hours, f"2024-05-0{day}-1", [opened, stranger])
+    settings = make_settings(source="gharchive", gharchive_dir=hours)
+    warehouse = Warehouse.from_settings(settings)
+    days = [date(2024, 5, 1), date(2024, 5, 2)]
+    assert load(warehouse, open_source(settings), days, repos=["new/name"]).loaded == days
+    assert warehouse.query("SELECT repo_id, number FROM raw.issues ORDER BY ALL").rows() == [(7, 1), (7, 2)]
+    assert warehouse.query("SELECT name FROM raw.repositories").rows() == [("new/name",)]
+
+
 def test_reopening_clears_the_closing(ingest: Any, hours: Path) -> None:
     closed = issue(2, state="closed", closed_at="2024-05-01T10:00:00Z")
     write_hour(

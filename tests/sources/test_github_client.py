@@ -184,12 +184,12 @@ def test_discovery_keeps_what_satisfies_the_rules_with_the_reason(warehouse: War
     for n in range(1500):  # more than one search can show
         add(f"many/r{n}", 600 + n, 0)
     with pytest.raises(SourceError, match="qc discover"):
-        selected(warehouse)
+        selected(warehouse, "github.com")
     with FakeGitHub(public_schema(), world, clock=clock) as fake:
         settings = load_settings(source="github", home=tmp_path, discovery_languages="Python", discovery_repos=2)
         github = source(fake.url, tmp_path, clock)
         assert discover(warehouse, github, settings) == {"candidates": 200, "chosen": 2, "dropped": 0}
-        assert selected(warehouse) == ("o/popular", "o/busy")
+        assert selected(warehouse, github.traits.forge) == ("o/popular", "o/busy")
         wide = settings.model_copy(update={"discovery_repos": 5})
         assert discover(warehouse, github, wide)["candidates"] == 1503, "no candidate is lost between two ranges"
         reasons = dict(warehouse.query("SELECT name, selection_reason FROM raw.repositories").rows())
@@ -198,7 +198,7 @@ def test_discovery_keeps_what_satisfies_the_rules_with_the_reason(warehouse: War
         world.repos["o/busy"]["isArchived"] = True
         clock.sleep(86_400)
         assert discover(warehouse, github, settings)["dropped"] == 1
-    assert selected(warehouse) == ("o/popular",)
+    assert selected(warehouse, github.traits.forge) == ("o/popular",)
     assert warehouse.query("SELECT count(*) FROM ops.ingest_log WHERE source = 'discovery'").item() == 2
 
 

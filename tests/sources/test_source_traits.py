@@ -84,7 +84,7 @@ def test_sql_asks_the_sources_through_macros(warehouse: Warehouse) -> None:
         rows = connection.execute(query).fetchall()
     assert rows == [
         ("demo", True, True, False, 0, False),
-        ("discovery", False, True, False, 0, False),
+        ("discovery", False, False, False, 0, False),
         ("gharchive", False, False, False, 1, True),
         ("github", False, True, True, 2, False),
     ]

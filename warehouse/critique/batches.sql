@@ -1,6 +1,6 @@
 -- name: table
 CREATE TABLE IF NOT EXISTS critique.batches (
-    repo_id BIGINT PRIMARY KEY,
+    repo_id BIGINT PRIMARY KEY, -- forge id
     batch VARCHAR NOT NULL
 );
 COMMENT ON TABLE critique.batches IS

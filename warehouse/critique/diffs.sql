@@ -1,8 +1,8 @@
 -- name: table
 CREATE TABLE IF NOT EXISTS critique.diffs (
-    comment_id BIGINT PRIMARY KEY,
+    comment_id BIGINT PRIMARY KEY, -- forge id
     batch VARCHAR NOT NULL,
-    repo_id BIGINT NOT NULL,
+    repo_id BIGINT NOT NULL, -- forge id
     number BIGINT NOT NULL,
     path VARCHAR,
     section VARCHAR,

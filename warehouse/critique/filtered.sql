@@ -1,13 +1,13 @@
 -- name: table
 CREATE TABLE IF NOT EXISTS critique.filtered (
-    comment_id BIGINT PRIMARY KEY,
+    comment_id BIGINT PRIMARY KEY, -- forge id
     batch VARCHAR NOT NULL,
-    repo_id BIGINT NOT NULL,
+    repo_id BIGINT NOT NULL, -- forge id
     number BIGINT NOT NULL,
-    thread_id BIGINT NOT NULL,
+    thread_id BIGINT NOT NULL, -- forge id
     reason VARCHAR,
     margin DOUBLE,
-    duplicate_of BIGINT,
+    duplicate_of BIGINT, -- forge id
     version VARCHAR NOT NULL
 );
 COMMENT ON TABLE critique.filtered IS 'Every review comment of a batch: whether it teaches something, or why not';

@@ -1,8 +1,8 @@
 -- name: table
 CREATE TABLE IF NOT EXISTS critique.summaries (
-    thread_id BIGINT PRIMARY KEY,
+    thread_id BIGINT PRIMARY KEY, -- forge id
     batch VARCHAR NOT NULL,
-    repo_id BIGINT NOT NULL,
+    repo_id BIGINT NOT NULL, -- forge id
     number BIGINT NOT NULL,
     comments BIGINT NOT NULL,
     content_hash VARCHAR NOT NULL,

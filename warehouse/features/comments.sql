@@ -1,10 +1,10 @@
 -- name: table
 CREATE TABLE features.comments (
-    repo_id BIGINT, -- of: identity
+    repo_id BIGINT, -- of: identity, forge id
     number BIGINT, -- of: identity
-    comment_id BIGINT PRIMARY KEY, -- of: identity
+    comment_id BIGINT PRIMARY KEY, -- of: identity, forge id
     opened_at TIMESTAMP NOT NULL, -- of: time
-    author_id BIGINT, -- of: identity
+    author_id BIGINT, -- of: identity, forge id
     source VARCHAR NOT NULL, -- of: identity
     body VARCHAR NOT NULL, -- of: item
     path VARCHAR, -- of: item
@@ -90,8 +90,11 @@ SELECT
     comments.repo_id,
     comments.number,
     comments.comment_id,
-    coalesce(repositories.name, CASE WHEN comments.source = 'file' THEN 'labelled files' END, comments.repo_id::VARCHAR)
-        AS repo,
+    coalesce(
+        ops.qualified(comments.repo_id, repositories.name),
+        CASE WHEN comments.source = 'file' THEN 'labelled files' END,
+        comments.repo_id::VARCHAR
+    ) AS repo,
     coalesce(pull_requests.author_seniority, 'unknown') AS seniority,
     pull_requests.author_is_newcomer AS is_newcomer,
     repositories.language,

@@ -1,9 +1,9 @@
 -- name: table
 CREATE TABLE features.issues (
-    repo_id BIGINT, -- of: identity
+    repo_id BIGINT, -- of: identity, forge id
     number BIGINT, -- of: identity
     opened_at TIMESTAMP NOT NULL, -- of: time
-    author_id BIGINT, -- of: identity
+    author_id BIGINT, -- of: identity, forge id
     source VARCHAR NOT NULL, -- of: identity
     author_prior_issues INTEGER, -- of: author
     author_prior_issues_in_repo INTEGER, -- of: author here

@@ -81,9 +81,25 @@ FROM imagined;
 SELECT max(covered_until) FROM ops.coverage WHERE is_covered;
 
 -- name: names
-SELECT lower(name) AS name, repo_id AS id, 'repo' AS kind FROM raw.repositories
-UNION ALL
-SELECT lower(login), user_id, 'author' FROM raw.users;
+-- Names and logins change hands: on its forge, each is that of whom it was last seen with. So a name that was given up
+-- leads to who had it, until somebody else has it.
+WITH seen AS (
+    SELECT 'repo' AS kind, name, repo_id AS id, observed_at FROM observed.repositories
+    UNION ALL
+    SELECT 'repo', name, repo_id, observed_at FROM raw.repositories
+    UNION ALL
+    SELECT 'author', login, user_id, observed_at FROM observed.users
+    UNION ALL
+    SELECT 'author', login, user_id, observed_at FROM raw.users
+)
+SELECT
+    ops.forge_of(any_value(id)) AS forge,
+    lower(name) AS name,
+    arg_max(id, {'t': observed_at, 'id': id}) AS id,
+    kind
+FROM seen
+WHERE name IS NOT NULL
+GROUP BY kind, lower(name), forge_number(id);
 
 -- name: tasks_of_pull_requests
 SELECT features.*, texts.opened_title, texts.opened_body, lower(texts.author_login) AS author

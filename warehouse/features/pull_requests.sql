@@ -1,9 +1,9 @@
 -- name: table
 CREATE TABLE features.pull_requests (
-    repo_id BIGINT, -- of: identity
+    repo_id BIGINT, -- of: identity, forge id
     number BIGINT, -- of: identity
     opened_at TIMESTAMP NOT NULL, -- of: time
-    author_id BIGINT, -- of: identity
+    author_id BIGINT, -- of: identity, forge id
     source VARCHAR NOT NULL, -- of: identity
     author_prior_prs INTEGER, -- of: author
     author_prior_prs_in_repo INTEGER, -- of: author here
@@ -480,7 +480,7 @@ SELECT * FROM features;
 -- name: texts
 SELECT repo_id, number, opened_title, opened_body
 FROM raw.pull_requests
-WHERE opened_title IS NOT NULL AND is_synthetic(source) = $is_synthetic;
+WHERE opened_title IS NOT NULL AND is_synthetic(source, repo_id) = $is_synthetic;
 
 -- name: groups
 SELECT groups.*, epoch(items.decided_at - items.opened_at) / 3600 AS completion_hours

@@ -2,9 +2,9 @@ CREATE TABLE IF NOT EXISTS ml.feedback (
     feedback_id VARCHAR PRIMARY KEY,
     model VARCHAR NOT NULL,
     kind VARCHAR NOT NULL CHECK (kind IN ('category', 'outcome', 'override')),
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     number BIGINT,
-    comment_id BIGINT DEFAULT 0,
+    comment_id BIGINT DEFAULT 0, -- forge id
     label VARCHAR NOT NULL,
     reason VARCHAR,
     given_by VARCHAR NOT NULL,

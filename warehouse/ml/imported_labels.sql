@@ -1,6 +1,6 @@
 CREATE TABLE IF NOT EXISTS ml.imported_labels (
     label_id BIGINT PRIMARY KEY,
-    comment_id BIGINT,
+    comment_id BIGINT, -- forge id
     body VARCHAR NOT NULL,
     path VARCHAR,
     category VARCHAR NOT NULL CHECK (

@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS ml.payouts (
     asked_at TIMESTAMP NOT NULL,
     task_id VARCHAR NOT NULL,
     worker_id VARCHAR NOT NULL,
-    repo_id BIGINT NOT NULL,
+    repo_id BIGINT NOT NULL, -- forge id
     number BIGINT NOT NULL,
     version INTEGER NOT NULL,
     is_synthetic BOOLEAN NOT NULL,

@@ -1,9 +1,9 @@
 CREATE TABLE IF NOT EXISTS ml.predictions (
     model VARCHAR,
     version INTEGER,
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     number BIGINT,
-    comment_id BIGINT DEFAULT 0,
+    comment_id BIGINT DEFAULT 0, -- forge id
     entry VARCHAR DEFAULT '',
     role VARCHAR NOT NULL CHECK (role IN ('champion', 'challenger', 'served')),
     opened_at TIMESTAMP NOT NULL,

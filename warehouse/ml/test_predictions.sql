@@ -1,9 +1,9 @@
 CREATE TABLE IF NOT EXISTS ml.test_predictions (
     model VARCHAR,
     version INTEGER,
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     number BIGINT,
-    comment_id BIGINT DEFAULT 0,
+    comment_id BIGINT DEFAULT 0, -- forge id
     opened_at TIMESTAMP NOT NULL,
     prediction DOUBLE NOT NULL,
     lower DOUBLE,

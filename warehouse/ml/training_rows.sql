@@ -1,9 +1,9 @@
 CREATE TABLE IF NOT EXISTS ml.training_rows (
     model VARCHAR,
     version INTEGER,
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     number BIGINT,
-    comment_id BIGINT DEFAULT 0,
+    comment_id BIGINT DEFAULT 0, -- forge id
     time_window VARCHAR NOT NULL CHECK (time_window IN ('train', 'calibration', 'test')),
     PRIMARY KEY (model, version, repo_id, number, comment_id)
 );

@@ -1,7 +1,7 @@
 -- name: table
 CREATE TABLE IF NOT EXISTS ops.coverage (
     source VARCHAR,
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     covered_from TIMESTAMP NOT NULL,
     covered_until TIMESTAMP NOT NULL CHECK (covered_until > covered_from),
     seen BIGINT NOT NULL,
@@ -21,8 +21,9 @@ COMMENT ON COLUMN ops.coverage.completeness IS
     'Smaller of the share of numbers seen and the share of closed items whose opening was seen; NULL if there '
     'is nothing to measure';
 COMMENT ON COLUMN ops.coverage.is_covered IS
-    'For an incomplete source, such as gharchive: whether completeness reaches the limit; for one that shows states, '
-    'such as github: whether the run reaches up to the day it was read on; always for the others';
+    'For an incomplete source, such as gharchive, or one that nobody knows: whether completeness reaches the '
+    'limit; for one that shows states, such as github: whether the run reaches up to the day it was read on; '
+    'always for the others';
 
 -- name: rows
 WITH days AS (
@@ -35,9 +36,11 @@ WITH days AS (
     GROUP BY source, repo, repo_id, partition_date
 ),
 repositories AS (
-    SELECT observed.source, observed.repo_id, arg_max(observed.name, observed.observed_at) AS name
-    FROM observed.repositories AS observed
-    GROUP BY observed.source, observed.repo_id
+    SELECT
+        source, repo_id, ops.qualified(repo_id, arg_max(name, observed_at)) AS name,
+        ops.qualified(repo_id, '*') AS everything
+    FROM observed.repositories
+    GROUP BY source, repo_id
 ),
 -- Days loaded for every repository form runs once; only repositories loaded by name need runs of their own.
 repo_days AS (
@@ -47,7 +50,7 @@ repo_days AS (
         ON days.source = repositories.source
         AND (
             days.repo_id = repositories.repo_id
-            OR days.repo_id IS NULL AND (days.repo = repositories.name OR days.repo = '*')
+            OR days.repo_id IS NULL AND days.repo IN (repositories.name, repositories.everything)
         )
     GROUP BY days.source, repositories.repo_id, days.partition_date
 ),

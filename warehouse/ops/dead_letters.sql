@@ -19,7 +19,8 @@ COMMENT ON COLUMN ops.dead_letters.partition_date IS
     'Partition that it was meant for; for critique the day it was recorded';
 COMMENT ON COLUMN ops.dead_letters.item IS
     'File, repository, pull request or issue, or a part of one; for critique BATCH/STEP/ITEM';
-COMMENT ON COLUMN ops.dead_letters.repo IS 'Repository (owner/name), where the source is read by repository';
+COMMENT ON COLUMN ops.dead_letters.repo IS 
+    'Repository (owner/name, before it HOST/ if that is not github.com), where the source is read by repository';
 COMMENT ON COLUMN ops.dead_letters.line IS 'Line of the file, from 1';
 COMMENT ON COLUMN ops.dead_letters.error_type IS
     'malformed_line, truncated_file, empty_file, not_gzip, missing_hour, overloaded, transient, refused, gone, …';

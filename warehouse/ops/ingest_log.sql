@@ -2,7 +2,7 @@
 CREATE TABLE IF NOT EXISTS ops.ingest_log (
     source VARCHAR,
     repo VARCHAR,
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     partition_date DATE,
     fingerprint VARCHAR NOT NULL,
     status VARCHAR NOT NULL CHECK (status IN ('done', 'partial', 'failed')),
@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS ops.ingest_log (
 COMMENT ON TABLE ops.ingest_log IS
     'The checkpoint: what has been fetched. A partition that is done is not fetched again unless asked to refresh';
 COMMENT ON COLUMN ops.ingest_log.source IS 'demo, gharchive or github';
-COMMENT ON COLUMN ops.ingest_log.repo IS 'owner/name, or * for every repository of the source';
+COMMENT ON COLUMN ops.ingest_log.repo IS 
+    'owner/name, or * for every repository of the source; before it HOST/ if that is not github.com';
 COMMENT ON COLUMN ops.ingest_log.repo_id IS 'Its id, which a rename keeps; NULL where it is not known';
 COMMENT ON COLUMN ops.ingest_log.partition_date IS 'Day of activity (UTC)';
 COMMENT ON COLUMN ops.ingest_log.fingerprint IS
@@ -39,13 +40,11 @@ COMMENT ON COLUMN ops.ingest_log.error IS 'What is missing or went wrong, in wor
 
 -- name: days_done
 -- Days that need no fetching: done with the same settings, for everything that is asked.
-WITH asked AS (
-    SELECT unnest(CASE WHEN len($repos::VARCHAR[]) = 0 THEN ['*'] ELSE $repos::VARCHAR[] END) AS repo
-),
+WITH asked AS (SELECT unnest($repos::VARCHAR[]) AS repo),
 held AS (
     SELECT asked.repo, log.partition_date
     FROM asked
-    INNER JOIN ops.ingest_log AS log ON log.repo = asked.repo OR log.repo = '*'
+    INNER JOIN ops.ingest_log AS log ON log.repo = asked.repo OR log.repo = $all
     WHERE log.source = $source AND log.fingerprint = $fingerprint AND log.status = 'done'
         AND list_has_all(log.tables, $tables::VARCHAR[])
 )

@@ -1,10 +1,10 @@
 -- shown by: comments
 CREATE TABLE IF NOT EXISTS raw.issue_comments (
-    comment_id BIGINT PRIMARY KEY,
-    repo_id BIGINT,
+    comment_id BIGINT PRIMARY KEY, -- forge id
+    repo_id BIGINT, -- forge id
     number BIGINT,
     is_on_pull_request BOOLEAN,
-    author_id BIGINT,
+    author_id BIGINT, -- forge id
     author_login VARCHAR,
     author_is_bot BOOLEAN,
     author_association VARCHAR,

@@ -1,8 +1,8 @@
 CREATE TABLE IF NOT EXISTS raw.issues (
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     number BIGINT CHECK (number > 0),
-    issue_id BIGINT,
-    author_id BIGINT,
+    issue_id BIGINT, -- forge id
+    author_id BIGINT, -- forge id
     author_login VARCHAR,
     author_is_bot BOOLEAN,
     author_association VARCHAR,

@@ -1,6 +1,6 @@
 -- shown by: timelineItems
 CREATE TABLE IF NOT EXISTS raw.label_events (
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     number BIGINT,
     label VARCHAR,
     action VARCHAR CHECK (action IN ('labeled', 'unlabeled')),

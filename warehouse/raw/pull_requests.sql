@@ -1,8 +1,8 @@
 CREATE TABLE IF NOT EXISTS raw.pull_requests (
-    repo_id BIGINT,
+    repo_id BIGINT, -- forge id
     number BIGINT CHECK (number > 0),
-    pr_id BIGINT,
-    author_id BIGINT,
+    pr_id BIGINT, -- forge id
+    author_id BIGINT, -- forge id
     author_login VARCHAR,
     author_is_bot BOOLEAN,
     author_association VARCHAR,

@@ -1,5 +1,5 @@
 CREATE TABLE IF NOT EXISTS raw.repositories (
-    repo_id BIGINT PRIMARY KEY,
+    repo_id BIGINT PRIMARY KEY, -- forge id
     name VARCHAR,
     language VARCHAR,
     licence VARCHAR,
@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS raw.repositories (
     partition_date DATE NOT NULL
 );
 COMMENT ON TABLE raw.repositories IS 'One row a repository, as last observed; a rename keeps the id';
-COMMENT ON COLUMN raw.repositories.repo_id IS 'GitHub database id of the repository (negative: synthetic)';
+COMMENT ON COLUMN raw.repositories.repo_id IS 
+    'Id with the number of its forge (ops.forge_of, own_id): github.com''s own as it is; negative: synthetic';
 COMMENT ON COLUMN raw.repositories.name IS 'owner/name as last seen';
 COMMENT ON COLUMN raw.repositories.language IS 'Main language by GitHub''s count';
 COMMENT ON COLUMN raw.repositories.licence IS

@@ -1,11 +1,11 @@
 -- shown by: reviewThreads, threadComments
 CREATE TABLE IF NOT EXISTS raw.review_comments (
-    comment_id BIGINT PRIMARY KEY,
-    repo_id BIGINT,
+    comment_id BIGINT PRIMARY KEY, -- forge id
+    repo_id BIGINT, -- forge id
     number BIGINT,
-    review_id BIGINT,
-    in_reply_to_id BIGINT,
-    author_id BIGINT,
+    review_id BIGINT, -- forge id
+    in_reply_to_id BIGINT, -- forge id
+    author_id BIGINT, -- forge id
     author_login VARCHAR,
     author_is_bot BOOLEAN,
     author_association VARCHAR,

@@ -1,9 +1,9 @@
 -- shown by: reviews
 CREATE TABLE IF NOT EXISTS raw.reviews (
-    review_id BIGINT PRIMARY KEY,
-    repo_id BIGINT,
+    review_id BIGINT PRIMARY KEY, -- forge id
+    repo_id BIGINT, -- forge id
     number BIGINT,
-    author_id BIGINT,
+    author_id BIGINT, -- forge id
     author_login VARCHAR,
     author_is_bot BOOLEAN,
     author_association VARCHAR,

@@ -48,7 +48,8 @@ reading AS (
         letters.reason,
         letters.recorded_at
     FROM ops.dead_letters AS letters
-    INNER JOIN raw.repositories AS repositories ON letters.repo = repositories.name
+    INNER JOIN raw.repositories AS repositories
+        ON letters.repo = ops.qualified(repositories.repo_id, repositories.name)
     INNER JOIN critique.batches AS batches ON repositories.repo_id = batches.repo_id
     WHERE letters.source <> 'critique'
 ),

@@ -1,13 +1,13 @@
 -- name: table
 CREATE TABLE reports.critiques (
-    comment_id BIGINT PRIMARY KEY,
+    comment_id BIGINT PRIMARY KEY, -- forge id
     batch VARCHAR NOT NULL,
-    repo_id BIGINT NOT NULL,
+    repo_id BIGINT NOT NULL, -- forge id
     repo VARCHAR,
     language VARCHAR,
     licence VARCHAR,
     number BIGINT NOT NULL,
-    thread_id BIGINT NOT NULL,
+    thread_id BIGINT NOT NULL, -- forge id
     created_at TIMESTAMP NOT NULL,
     path VARCHAR NOT NULL,
     section VARCHAR,
@@ -96,7 +96,7 @@ SELECT
     placed.comment_id,
     placed.batch,
     placed.repo_id,
-    repositories.name AS repo,
+    ops.qualified(placed.repo_id, repositories.name) AS repo,
     repositories.language,
     repositories.licence,
     placed.number,

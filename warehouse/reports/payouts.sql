@@ -57,8 +57,13 @@ SELECT
     payouts.recomputed_d1,
     payouts.d1 IS NULL OR payouts.d1 = payouts.recomputed_d1 AS adds_up,
     payouts.refused,
-    coalesce(features.passed, webhook.passed) AS passed
+    coalesce(features.passed, as_asked.passed, by_name.passed) AS passed
 FROM computed AS payouts
 LEFT JOIN features.pull_requests AS features
     ON payouts.repo_id = features.repo_id AND payouts.number = features.number
-LEFT JOIN webhook ON payouts.task_id = webhook.task_id;
+LEFT JOIN raw.repositories AS repositories ON payouts.repo_id = repositories.repo_id
+-- A task without a host is one of the server's own forge, and the webhook says which that is.
+LEFT JOIN webhook AS by_name
+    ON ops.qualified(payouts.repo_id, repositories.name) || '#' || payouts.number = by_name.task_id
+LEFT JOIN webhook AS as_asked ON by_name.task_id IS NULL AND payouts.task_id = as_asked.task_id
+    AND (payouts.repo_id = 0 OR forge_number(payouts.repo_id) IN (0, -1));

@@ -23,15 +23,15 @@ COMMENT ON COLUMN reports.weekly_activity.pass_rate IS
 
 -- name: rows
 WITH happened AS (
-    SELECT created_at AS t, is_synthetic(source) AS is_synthetic, 'prs_opened' AS what FROM raw.pull_requests
+    SELECT created_at AS t, is_synthetic(source, repo_id) AS is_synthetic, 'prs_opened' AS what FROM raw.pull_requests
     UNION ALL
-    SELECT merged_at, is_synthetic(source), 'prs_merged' FROM raw.pull_requests
+    SELECT merged_at, is_synthetic(source, repo_id), 'prs_merged' FROM raw.pull_requests
     UNION ALL
-    SELECT submitted_at, is_synthetic(source), 'reviews' FROM raw.reviews
+    SELECT submitted_at, is_synthetic(source, repo_id), 'reviews' FROM raw.reviews
     UNION ALL
-    SELECT created_at, is_synthetic(source), 'issues_opened' FROM raw.issues
+    SELECT created_at, is_synthetic(source, repo_id), 'issues_opened' FROM raw.issues
     UNION ALL
-    SELECT closed_at, is_synthetic(source), 'issues_closed' FROM raw.issues
+    SELECT closed_at, is_synthetic(source, repo_id), 'issues_closed' FROM raw.issues
 ),
 counts AS (
     SELECT
@@ -49,7 +49,7 @@ counts AS (
 rates AS (
     SELECT
         date_trunc('week', opened_at)::DATE AS week,
-        is_synthetic(source) AS is_synthetic,
+        is_synthetic(source, repo_id) AS is_synthetic,
         avg(passed::INTEGER) AS pass_rate
     FROM features.pull_requests
     WHERE exclusion IS NULL

@@ -70,8 +70,18 @@ WHERE (
         'PullRequestEvent', 'PullRequestReviewEvent', 'PullRequestReviewCommentEvent', 'IssuesEvent',
         'IssueCommentEvent'
     )
-    AND ($everything OR list_contains($repos, lower(coalesce(repo.name, payload.pull_request.base.repo.full_name))))
+    AND (
+        $everything
+        OR list_contains($repos, lower(coalesce(repo.name, payload.pull_request.base.repo.full_name)))
+        OR list_contains($ids::BIGINT[], coalesce(repo.id, payload.pull_request.base.repo.id))
+    )
 ) OR type IS NULL;
+
+-- name: ids
+-- Of the repositories that have, or had, one of these names on github.com.
+SELECT DISTINCT repo_id
+FROM observed.repositories
+WHERE list_contains($repos::VARCHAR[], lower(name)) AND forge_number(repo_id) = 0;
 
 -- name: bad_lines
 SELECT filename, count(*) AS bad_lines FROM read_parquet($events) WHERE type IS NULL GROUP BY filename;

@@ -9,7 +9,8 @@ INNER JOIN (
     WHERE source = 'github'
     GROUP BY repo_id, number
 ) AS readings USING (repo_id, number)
-WHERE (len($repos::VARCHAR[]) = 0 OR list_contains($repos::VARCHAR[], repositories.name))
+WHERE ops.forge_of(prs.repo_id) = $forge
+    AND (len($repos::VARCHAR[]) = 0 OR list_contains($repos::VARCHAR[], repositories.name))
     AND (
         prs.state = 'open' AND readings.read_at < $open_before::TIMESTAMP
         OR prs.closed_at >= $closed_after::TIMESTAMP AND readings.read_at < $closed_before::TIMESTAMP
@@ -18,8 +19,8 @@ ORDER BY readings.read_at, prs.repo_id, prs.number;
 
 -- name: selected
 -- The repositories that discovery chose, in a fixed order.
-SELECT name FROM raw.repositories WHERE is_selected ORDER BY stars DESC, repo_id;
+SELECT name FROM raw.repositories WHERE is_selected AND ops.forge_of(repo_id) = $forge ORDER BY stars DESC, repo_id;
 
 -- name: selected_before
--- Repositories chosen earlier, which a new discovery must decide on again.
-SELECT repo_id, name FROM raw.repositories WHERE is_selected;
+-- Repositories chosen earlier, which a new discovery must decide on again; with the forge's own ids.
+SELECT own_id(repo_id) AS repo_id, name FROM raw.repositories WHERE is_selected AND ops.forge_of(repo_id) = $forge;

@@ -16,6 +16,7 @@ from typing import Any
 from graphql import GraphQLSchema
 
 from qc_assets.clock import Clock, SystemClock
+from qc_assets.forges import SAYS_MADE_UP
 from qc_assets.sources.fake.fake_world import World, stamp
 from qc_assets.sources.fake.github_schema import NODE_LIMIT, Engine, ServerFault, cost
 
@@ -59,6 +60,7 @@ class FakeGitHub:
     Attributes:
         log: a line for each request: operation names, status, points.
         before: called with the number of each request before it is answered, to change the world in mid-run.
+        says_made_up: what it says of itself; False to look like an Enterprise server.
         while_limited: requests that came in although their token was limited.
     """
 
@@ -87,6 +89,7 @@ class FakeGitHub:
         self.latency_s = latency_s
         self.log: list[tuple[str, int, int]] = []
         self.before: Callable[[int], None] = lambda n: None
+        self.says_made_up = True
         self.while_limited = 0
         self.unfinished = threading.Event()
         self._left: dict[str, tuple[int, datetime]] = {}
@@ -167,13 +170,8 @@ class FakeGitHub:
             return 200, limits, _json({"errors": [{"message": str(error)} for error in errors]}), 0, ""
         points, nodes, largest = cost(parsed, variables)
         if largest > 100:
-            return (
-                200,
-                limits,
-                _json({"errors": [{"type": "EXCESSIVE_PAGINATION", "message": "first over 100"}]}),
-                0,
-                "",
-            )
+            error = {"type": "EXCESSIVE_PAGINATION", "message": "first over 100"}
+            return 200, limits, _json({"errors": [error]}), 0, ""
         if nodes > NODE_LIMIT:
             error = {"type": "MAX_NODE_LIMIT_EXCEEDED", "message": f"{nodes} nodes"}
             return 200, limits, _json({"errors": [error]}), 0, ""
@@ -252,21 +250,23 @@ class _Handler(BaseHTTPRequestHandler):
             if signed
             else {"message": "Bad credentials"}
         )
-        self.send_response(201 if signed else 401)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self._send(201 if signed else 401, body)
 
     def do_GET(self) -> None:
-        """`GET /repos/{owner}/{name}/pulls/{number}` as a diff."""
+        """`GET /repos/{owner}/{name}/pulls/{number}` as a diff; `GET /meta` says that all of this is made up."""
+        if self.path == "/meta":
+            return self._send(200, _json({SAYS_MADE_UP: self.fake.says_made_up}))
         pieces = self.path.strip("/").split("/")
         repo = self.fake.world.repos.get("/".join(pieces[1:3]).lower()) if len(pieces) == 5 else None
         matching = [pr for pr in (repo or {}).get("_pullRequests", ()) if str(pr["number"]) == pieces[4]]
         with self.fake._lock:
             self.fake.log.append((f"GET {self.path}", 200 if matching else 404, 0))
         body = matching[0].get("_diff", _DIFF).encode() if matching else _json({"message": "Not Found"})
-        self.send_response(200 if matching else 404)
+        self._send(200 if matching else 404, body)
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

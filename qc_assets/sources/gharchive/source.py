@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from qc_assets.errors import SourceError
+from qc_assets.errors import SourceError, WarehouseMissingError
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.gharchive import TRAITS, hours
@@ -73,7 +73,8 @@ class GHArchiveSource:
         progress: Reporter,
         held: Mapping[str, frozenset[date]],
     ) -> Iterator[Batch]:
-        for number, day in enumerate(days):
+        # By name the newest first: what a repository is called later leads to its days under other names.
+        for number, day in enumerate(sorted(days, reverse=bool(repos))):
             progress(f"reading {day}", number, len(days))
             work = folder / day.isoformat()
             work.mkdir()
@@ -94,8 +95,9 @@ class GHArchiveSource:
         if readable:
             events = work / "events"
             events.mkdir()
+            ids = self._ids(repos) if repos else []
             with self.warehouse.scratch() as connection:
-                slices = self._read(connection, readable, repos, events)
+                slices = self._read(connection, readable, repos, ids, events)
                 staged = self._transform(connection, events, slices, day, tables, work)
                 bad_lines, count = self._bad_lines(connection, events, readable, day)
             letters += bad_lines
@@ -118,8 +120,21 @@ class GHArchiveSource:
             path = self.downloader.get(name) if self.downloader else None
         return hours.missing(name) if path is None else hours.verify(path, work)
 
+    def _ids(self, repos: Sequence[str]) -> list[int]:
+        """Ids of named repositories, as far as the warehouse knows them by now."""
+        try:
+            names = {"repos": [name.lower() for name in repos]}
+            return self.warehouse.sql_file("sources/gharchive", names, section="ids")["repo_id"].to_list()
+        except WarehouseMissingError:
+            return []
+
     def _read(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[hours.HourFile], repos: Sequence[str], events: Path
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        files: Sequence[hours.HourFile],
+        repos: Sequence[str],
+        ids: Sequence[int],
+        events: Path,
     ) -> int:
         """Write the events of pull requests and issues to `events`, a folder a slice; returns how many slices."""
         slices = 1 + sum(file.path.stat().st_size for file in files if file.path is not None) // _BYTES_PER_SLICE
@@ -136,6 +151,7 @@ class GHArchiveSource:
                 "files": [str(file.path) for file in files],
                 "everything": not repos,
                 "repos": [name.lower() for name in repos],
+                "ids": list(ids),
                 "slices": slices,
             },
         )

@@ -1,5 +1,12 @@
 """GitHub's API as a source."""
 
+from qc_assets.forges import forge_at
 from qc_assets.source_traits import SourceTraits
 
-TRAITS = SourceTraits(states=True, priority=2, shows_diffs=True, needs_token=True)
+TRAITS = SourceTraits(
+    forge_from=lambda settings: forge_at(settings.github_url),
+    states=True,
+    priority=2,
+    shows_diffs=True,
+    needs_token=True,
+)

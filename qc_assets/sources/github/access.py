@@ -1,15 +1,24 @@
 """How GitHub is reached: who asks, what is remembered, and how much at a time."""
 
 import hashlib
+import json
+from dataclasses import replace
 from typing import Self
 
+import duckdb
+
 from qc_assets.clock import Clock, SystemClock
+from qc_assets.forges import GITHUB, SAYS_MADE_UP, forge_at
 from qc_assets.progress import Note, Reporter
 from qc_assets.settings import Settings
-from qc_assets.sources.github.client import Client
+from qc_assets.sources.github import TRAITS
+from qc_assets.sources.github.answers import Kind
+from qc_assets.sources.github.client import Client, RequestError
 from qc_assets.sources.github.identities import Pool, identities
 from qc_assets.sources.github.state import State
+from qc_assets.store.forge_records import register
 
+_LONGEST_META = 2**20  # bytes
 _VERSION = 1  # raise it when more is read of an item, so that what is held is fetched again
 
 
@@ -23,6 +32,9 @@ class GitHubAccess:
         page: pull requests a page to begin with.
         batch: repositories that are looked at together.
         retry_s: seconds after which what failed is tried once more.
+
+    Attributes:
+        traits: with the forge that the client asks.
     """
 
     name = "github"
@@ -36,6 +48,8 @@ class GitHubAccess:
         self.page = page
         self.batch = batch
         self.retry_s = retry_s
+        self._is_made_up: bool | None = None
+        self.traits = replace(TRAITS, forge=forge_at(client.rest_url))
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -62,6 +76,35 @@ class GitHubAccess:
             batch=settings.batch_size,
             retry_s=settings.batch_retry_s,
         )
+
+    def is_made_up(self) -> bool:
+        """Whether the server says of itself that it makes its activity up, as `qc fake-github` does; asked once.
+
+        Raises:
+            RequestError: if it cannot be asked.
+        """
+        if self._is_made_up is None:
+            self._is_made_up = self.traits.forge != GITHUB and self._says_made_up()
+        return self._is_made_up
+
+    def _says_made_up(self) -> bool:
+        try:
+            meta = json.loads(self.client.text("/meta", "application/json", _LONGEST_META) or "{}")
+        except ValueError:
+            return False
+        except RequestError as error:
+            if error.kind is not Kind.REFUSED:
+                raise
+            return False  # an Enterprise server may keep this to itself
+        return isinstance(meta, dict) and bool(meta.get(SAYS_MADE_UP))
+
+    def forge_number(self, connection: duckdb.DuckDBPyConnection) -> int:
+        """The number of its forge in a warehouse, from `Warehouse.write`.
+
+        Raises:
+            QcError: if the server cannot be asked, or the warehouse knows it as another.
+        """
+        return register(connection, self.traits.forge, is_synthetic=self.is_made_up())
 
     def watch(self, progress: Reporter) -> None:
         """Have `progress` told of every wait for a limit."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import SourceError, WarehouseMissingError
+from qc_assets.forges import qualified
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
@@ -55,6 +56,7 @@ def discover(
     before = source.client.spent.requests, source.client.spent.points
     try:
         choices = list(_choose(source.client, settings, now.date(), progress))
+        source.is_made_up()  # nobody else waits for the warehouse while the server is asked
     finally:
         source.client.close()
     chosen = [choice for choice in choices if choice.is_selected]
@@ -69,7 +71,7 @@ def discover(
         for choice in choices
     ]
     known = {row["repo_id"] for row in rows}
-    earlier = _rows(warehouse, "selected_before")
+    earlier = _rows(warehouse, "selected_before", source.traits.forge)
     dropped = [
         dict.fromkeys(rows[0])
         | row
@@ -81,13 +83,15 @@ def discover(
     with warehouse.staging() as folder:
         files = raw_rows.write({"repositories": rows + dropped}, folder, "discovery")
         with warehouse.write() as connection:
+            number = source.forge_number(connection)
             set_reread(connection, [])
-            merge(connection, "repositories", list(files.values()), Scope("discovery", (now.date(),), adds=True))
+            scope = Scope("discovery", (now.date(),), adds=True, forge=number)
+            merge(connection, "repositories", list(files.values()), scope)
             connection.execute(
                 sql_sections("ops/ingest_log")["record"],
                 {
                     "source": "discovery",
-                    "repos": ["*"],
+                    "repos": [qualified(source.traits.forge, "*")],
                     "repo_ids": [None],
                     "days": [now.date()],
                     "fingerprint": source.fingerprint(),
@@ -106,13 +110,13 @@ def discover(
     return {"candidates": len(choices), "chosen": len(chosen), "dropped": len(dropped)}
 
 
-def selected(warehouse: Warehouse) -> tuple[str, ...]:
-    """Names of the repositories that discovery chose, the most stars first.
+def selected(warehouse: Warehouse, forge: str) -> tuple[str, ...]:
+    """Names of the repositories that discovery chose on a forge, the most stars first.
 
     Raises:
         SourceError: if there are none.
     """
-    names = tuple(row["name"] for row in _rows(warehouse, "selected"))
+    names = tuple(row["name"] for row in _rows(warehouse, "selected", forge))
     if not names:
         raise SourceError(
             "no repositories to read: name some in QC_REPOS (owner/name, comma-separated), or run `qc discover`"
@@ -120,9 +124,9 @@ def selected(warehouse: Warehouse) -> tuple[str, ...]:
     return names
 
 
-def _rows(warehouse: Warehouse, section: str) -> list[dict[str, Any]]:
+def _rows(warehouse: Warehouse, section: str, forge: str) -> list[dict[str, Any]]:
     try:
-        return warehouse.sql_file("sources/github", section=section).to_dicts()
+        return warehouse.sql_file("sources/github", {"forge": forge}, section=section).to_dicts()
     except WarehouseMissingError:
         return []
 

@@ -46,6 +46,7 @@ def revisit(
             "closed_before": now - timedelta(days=7),
             "closed_after": now - timedelta(days=settings.revisit_closed_days),
             "repos": list(settings.repos),
+            "forge": source.traits.forge,
         },
         section="due_for_revisit",
     )
@@ -76,10 +77,12 @@ def _read(reader: Reader, rows: Sequence[tuple[str, int]]) -> Iterator[Item]:
 
 def _commit(warehouse: Warehouse, source: GitHubAccess, items: Sequence[Item]) -> None:
     rows = raw_rows.rows([(item, source.clock.now()) for item in items])
+    source.is_made_up()  # nobody else waits for the warehouse while the server is asked
     with warehouse.staging() as folder:
         files: dict[str, Path] = raw_rows.write(rows, folder, "revisit")
         parents = [files[table] for table in ("pull_requests", "issues") if table in files]
         with warehouse.write() as connection:
-            set_reread(connection, parents)
+            scope = Scope(source.name, (), adds=True, forge=source.forge_number(connection))
+            set_reread(connection, parents, scope.forge)
             for table in RAW_TABLES:
-                merge(connection, table, [files[table]] if table in files else [], Scope(source.name, (), adds=True))
+                merge(connection, table, [files[table]] if table in files else [], scope)

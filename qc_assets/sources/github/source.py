@@ -12,7 +12,7 @@ from pathlib import Path
 
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
-from qc_assets.sources.github import TRAITS, discovery, revisiting
+from qc_assets.sources.github import discovery, revisiting
 from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.plan import Wish, plan_key
 from qc_assets.sources.github.query import Part
@@ -25,13 +25,11 @@ from qc_assets.store.warehouse import Warehouse
 class GitHubSource(GitHubAccess):
     """Reads GitHub's GraphQL API."""
 
-    traits = TRAITS
-
     def discover(self, warehouse: Warehouse, settings: Settings, progress: Reporter) -> dict[str, int]:
         return discovery.discover(warehouse, self, settings, progress)
 
     def selected(self, warehouse: Warehouse) -> tuple[str, ...]:
-        return discovery.selected(warehouse)
+        return discovery.selected(warehouse, self.traits.forge)
 
     def revisit(self, warehouse: Warehouse, settings: Settings, progress: Reporter) -> dict[str, int]:
         return revisiting.revisit(warehouse, self, settings, progress)
@@ -78,7 +76,9 @@ class GitHubSource(GitHubAccess):
         lost: list[Wish] = []
         for start in range(0, len(failed), self.batch):
             chunk = failed[start : start + self.batch]
-            yield from stage.chunk(chunk, plan_key("again", [wish.repo for wish in chunk]), lost.append)
+            yield from stage.chunk(
+                chunk, plan_key("again", self.fingerprint(), [wish.repo for wish in chunk]), lost.append
+            )
         for wish in lost:
             yield stage.failure(wish)
 
