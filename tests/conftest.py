@@ -125,7 +125,7 @@ def main_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Any]:
 
 
 def copy_of(settings: Settings, folder: Path) -> Settings:
-    """Settings of a copy of a warehouse and of all state beside it; files of models stay where they are."""
+    """Settings of a copy of a warehouse and of all state beside it."""
     shutil.copytree(settings.home, folder / "home", symlinks=True)
     shutil.copy(settings.warehouse, folder / "qc.duckdb")
     return settings.model_copy(update={"home": folder / "home", "warehouse": folder / "qc.duckdb"})

@@ -6,6 +6,7 @@ and what its registry has more is mirrored. Dagster's own history of runs, logs 
 
 import hashlib
 import json
+import logging
 import shutil
 import sqlite3
 import subprocess
@@ -16,15 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from qc_assets import __version__
 from qc_assets.clock import now_utc
-from qc_assets.errors import QcError
+from qc_assets.errors import QcError, WarehouseBusyError
 from qc_assets.files import write_whole
+from qc_assets.locks import holder_of, is_locked
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.warehouse import Warehouse
 
+log = logging.getLogger(__name__)
 _MANIFEST = "backup.json"
 
 
@@ -109,14 +114,19 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
         The manifest, and where what was there lies now.
 
     Raises:
-        BackupError: if a file is missing or is not what it was, or the home has something already.
+        BackupError: if a file is missing or is not what it was, the home has something already, or a server uses it.
+        WarehouseBusyError: if somebody writes to the warehouse that is there.
     """
     manifest = read_manifest(folder)
+    lock = settings.journal.with_name(f"{settings.journal.name}.lock")
+    if is_locked(lock):
+        raise BackupError(f"{holder_of(lock)} uses {settings.home}: stop it first")
     parts = [part for part in _parts(settings) if (folder / part.place).exists()]
     present = [part for part in parts if part.home.exists()]
     if present and not replace:
         names = " and ".join(f"a {part.name} ({part.home})" for part in present)
         raise BackupError(f"there is {names} already: set QC_HOME to a new folder, or move it aside with --replace")
+    _refuse_if_written(settings)
     # First all is copied beside its place, then everything is moved within an instant.
     drafts = {part: part.home.with_name(f"{part.home.name}.restoring") for part in parts}
     suffix = f"before-restore-{now_utc():%Y%m%dT%H%M%S%f}"
@@ -136,6 +146,18 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
         for draft in drafts.values():
             _remove(draft)
     return {name: value for name, value in manifest.items() if name != "files"} | {"moved_aside": aside}
+
+
+def _refuse_if_written(settings: Settings) -> None:
+    """Raise WarehouseBusyError if somebody writes; that the warehouse cannot be read is a reason to restore it."""
+    try:
+        if settings.warehouse.exists():
+            with Warehouse.from_settings(settings).opened_as_it_is():
+                return
+    except WarehouseBusyError:
+        raise
+    except (QcError, duckdb.Error) as error:
+        log.warning("%s cannot be read: %s", settings.warehouse, error)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -159,7 +181,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _copy(settings: Settings, part: _Part, target: Path) -> None:
     if part.name == "warehouse":
         # A reader keeps writers out; its log beside it holds what is not in the file yet.
-        with Warehouse.from_settings(settings).read():
+        with Warehouse.from_settings(settings).opened_as_it_is():
             for path in (part.home, part.home.with_name(f"{part.home.name}.wal")):
                 if path.exists():
                     _copy_elsewhere(path, target.with_name(target.name + path.name.removeprefix(part.home.name)))
@@ -180,13 +202,17 @@ def _copy_elsewhere(source: Path, target: Path) -> None:
 
 def _checked(draft: Path) -> dict[str, Any]:
     """Rows of every table and champions of a copy, which shows that it can be read."""
+    from qc_assets.registry.local_store import OlderStoreError
     from qc_assets.registry.model_registry import Registry
 
     facts: dict[str, Any] = {"rows": {}, "champions": {}}
     if (draft / "warehouse/qc.duckdb").exists():
         store = Warehouse(draft / "warehouse/qc.duckdb", staging=draft / "staging", lock_timeout_s=5)
-        tables = store.query("SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() ORDER BY ALL")
-        facts["rows"] = {name: store.query(f"SELECT count(*) FROM {name}").item() for name in tables["name"]}
+        with store.opened_as_it_is() as warehouse:
+            tables = warehouse.sql(
+                "SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY ALL"
+            ).fetchall()
+            facts["rows"] = {name: len(warehouse.table(name)) for (name,) in tables}
     for database in sorted(draft.glob("*/*.db")):
         with existing_sqlite(database) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
@@ -194,10 +220,11 @@ def _checked(draft: Path) -> dict[str, Any]:
             raise BackupError(f"the copy of {database.name} is not sound: {verdict}")
     if (draft / "mlflow/mlflow.db").exists():
         registry = Registry(f"sqlite:///{draft / 'mlflow/mlflow.db'}", draft / "mlflow/artifacts")
-        for spec in SPECS:
-            champion = registry.champion(spec.name)
-            if champion is not None:
-                facts["champions"][spec.name] = champion[0]
+        try:
+            champions = {spec.name: registry.champion(spec.name) for spec in SPECS}
+        except OlderStoreError as error:  # to be copied all the more
+            return facts | {"not_checked": str(error)}
+        facts["champions"] = {model: champion[0] for model, champion in champions.items() if champion is not None}
     return facts
 
 

@@ -11,6 +11,10 @@ from qc_assets.errors import QcError
 from qc_assets.sqlite_files import existing_sqlite
 
 
+class OlderStoreError(QcError):
+    """Another version of MLflow made the store: it has to be migrated."""
+
+
 def make_store(database: Path, artifact_root: Path) -> None:
     """Make MLflow's SQLite file, unless it is there and whole.
 
@@ -23,7 +27,8 @@ def make_store(database: Path, artifact_root: Path) -> None:
         artifact_root: where experiments have their artifacts if they do not say another place.
 
     Raises:
-        QcError: if there is something else, or a store of another version of MLflow.
+        QcError: if there is something else.
+        OlderStoreError: if it is a store of another version of MLflow.
     """
     if not _is_whole(database):
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -74,4 +79,4 @@ def _refuse_other_version(database: Path) -> None:
     with existing_sqlite(database) as connection:
         (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if revision != _get_latest_schema_revision():
-        raise QcError(f"{database} was made by another version of MLflow (schema {revision}): run `qc migrate`")
+        raise OlderStoreError(f"{database} was made by another version of MLflow (schema {revision}): run `qc migrate`")

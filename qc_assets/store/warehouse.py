@@ -109,7 +109,7 @@ class Warehouse:
             WarehouseBusyError: if a writer kept the file for longer than `lock_timeout_s`.
         """
         self._refuse_if_missing()
-        with self._opened_to_read() as connection:
+        with self.opened_as_it_is() as connection:
             refuse_unready(schema_version(connection), self.path)
             yield connection
 
@@ -184,7 +184,7 @@ class Warehouse:
             QcError: if a newer version made it.
         """
         self._refuse_if_missing()
-        with self._opened_to_read() as connection:
+        with self.opened_as_it_is() as connection:
             return changes(connection, self.path)
 
     def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
@@ -261,7 +261,8 @@ class Warehouse:
                 f"no warehouse at {self.path}: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
             )
 
-    def _opened_to_read(self) -> "closing[duckdb.DuckDBPyConnection]":
+    def opened_as_it_is(self) -> "closing[duckdb.DuckDBPyConnection]":
+        """Open read-only whatever version made the file; while it is open, nobody writes."""
         return closing(self._open(read_only=True))
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:

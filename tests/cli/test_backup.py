@@ -56,6 +56,8 @@ def test_what_was_backed_up_while_a_server_wrote_comes_back(settings: Settings, 
     time.sleep(0.5)
     rows = rows_of(settings)
     manifest = make_backup(settings, tmp_path / "backup")
+    with pytest.raises(BackupError, match=r"another journal.* uses .*: stop it first"):
+        restore_backup(settings, tmp_path / "backup", replace=True)
     journal.close()
     assert manifest["rows"] == rows and sum(rows.values()) > 0
     assert manifest["champions"] == {spec.name: 1 for spec in SPECS}
@@ -92,6 +94,19 @@ def test_a_damaged_backup_is_refused_and_the_home_stays(settings: Settings, tmp_
         with pytest.raises(BackupError, match=r"is damaged|is no backup"):
             restore_backup(settings, copy, replace=True)
     assert rows_of(settings) == rows
+    # What is broken is what a backup is for.
+    settings.warehouse.write_bytes(b"not a database")
+    restore_backup(settings, folder, replace=True)
+    assert rows_of(settings) == rows
+
+
+def test_a_home_of_an_older_version_is_backed_up_before_it_is_migrated(tmp_path: Path) -> None:
+    old = settings_of(unpack_home(tmp_path))
+    assert make_backup(old, tmp_path / "backup")["rows"]["raw.pull_requests"] > 0
+    new = settings_of(tmp_path / "new")
+    restore_backup(new, tmp_path / "backup")
+    migrate_all(new)
+    assert Registry(new.tracking_uri, new.artifact_root).champion("p0") is not None
 
 
 def test_backup_and_restore_that_are_killed_can_be_done_again(settings: Settings, tmp_path: Path) -> None:
