@@ -36,7 +36,7 @@ def examine() -> list[Finding]:
         *_warehouse(settings),
         *examine_aftermath(settings),
         _home(settings),
-        *_models(settings),
+        *examine_models(settings),
         *(_port(name, settings.host, port) for name, port in _ports(settings)),
         _token(settings),
     ]
@@ -96,7 +96,7 @@ def _home(settings: Settings) -> Finding:
     return Finding("DAGSTER_HOME", ok, written or "not set in .env", "" if ok else "run `qc init`, which writes it")
 
 
-def _models(settings: Settings) -> list[Finding]:
+def examine_models(settings: Settings) -> list[Finding]:
     """Whether MLflow and the warehouse agree on who is champion, and nobody removed one."""
     from qc_assets.registry.mirror import what_differs
     from qc_assets.registry.model_registry import Registry

@@ -111,12 +111,12 @@ def train_and_register(
     bundle = bundle_of_training(spec, trained, is_synthetic=is_synthetic)
     checked = check_gates(trained)
     same = _same_version(registry, bundle, trained.data.frame)
-    if same is not None:
-        return TrainingOutcome(
-            checked, Decision(False, f"to the last digit the same as version {same.version}"), trained
-        )
     progress(f"registering with MLflow at {registry.tracking_uri}")
     tags = {**origin, "synthetic": str(is_synthetic).lower()}
+    if same is not None:
+        decision = Decision(False, f"to the last digit the same as version {same.version}")
+        registry.log_without_version(trained, tags | {"decision": decision.reason}, run_name)
+        return TrainingOutcome(checked, decision, trained)
     record = record_of(trained, checked, origin, now_utc(), is_synthetic=is_synthetic)
     logged = registry.log(trained, bundle, record, tags, run_name, numbered_after)
     # Compared with who is champion now: another training may have ended while this one was at work.

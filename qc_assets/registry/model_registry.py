@@ -139,19 +139,29 @@ class Registry(MlflowStore):
             run_name: name of the parent run; default: model and winning candidate.
             numbered_after: a version number that is taken elsewhere, such as in the warehouse.
         """
+        with self._logging(trained, tags, run_name) as (client, run):
+            self.log_record(run.run_id, record)
+            version = self._register(client, run.run_id, bundle, trained, numbered_after)
+            for key, value in tags.items():
+                client.set_model_version_tag(trained.spec.name, str(version), key, value)
+        return Logged(run.run_id, run.experiment_id, version)
+
+    def log_without_version(self, trained: Trained, tags: Mapping[str, str], run_name: str | None = None) -> None:
+        """Log a training that led to nothing new."""
+        with self._logging(trained, tags, run_name):
+            pass
+
+    @contextmanager
+    def _logging(self, trained: Trained, tags: Mapping[str, str], run_name: str | None) -> Iterator[tuple[Any, Any]]:
+        """The client, and the run of a training with its candidates and trials."""
         import mlflow
 
         client = self.fluent()
-        spec = trained.spec
-        experiment = self.experiment(client, spec.name)
-        name = run_name or f"{spec.name} {trained.best.kind}"
+        experiment = self.experiment(client, trained.spec.name)
+        name = run_name or f"{trained.spec.name} {trained.best.kind}"
         with quiet(), mlflow.start_run(experiment_id=experiment, run_name=name) as run:
             tracking.log_training(trained, tags)
-            self.log_record(run.info.run_id, record)
-            version = self._register(client, run.info.run_id, bundle, trained, numbered_after)
-            for key, value in tags.items():
-                client.set_model_version_tag(spec.name, str(version), key, value)
-        return Logged(run.info.run_id, experiment, version)
+            yield client, run.info
 
     def log_record(self, run_id: str, record: VersionRecord) -> None:
         """Keep with a run what the warehouse says of its version."""

@@ -81,7 +81,7 @@ class Champions:
                         changed.pop(model, None)
                         self._report(model, standing.removal)
                         continue
-                    if before is None or before.run_id != reference.run_id:
+                    if before is None or (before.version, before.run_id) != (reference.version, reference.run_id):
                         bundle = self.registry.load(model, reference.version)
                         _try(bundle, spec)
                         at = self.registry.registered_at(model, reference.version)

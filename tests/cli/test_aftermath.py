@@ -9,6 +9,7 @@ import pytest
 
 from qc_assets.assets import run_owners
 from qc_assets.cli.aftermath import examine_aftermath
+from qc_assets.cli.doctor import examine_models
 from qc_assets.cli.runs import open_instance
 from qc_assets.locks import acquire_lock
 from qc_assets.registry.local_store import make_store
@@ -53,11 +54,13 @@ def test_every_state_is_named(make_settings: Callable[..., Settings], monkeypatc
         pass
     answers = wrong(settings)
     assert f"{run.run_id[:8]} of dies" in answers["runs"][0] and "`qc up`" in answers["runs"][1]
-    assert "another version of MLflow" in answers["models"][0] and "qc migrate" in answers["models"][1]
+    models = {finding.what: finding for finding in examine_models(settings)}["models"]
+    assert not models.ok and "another version of MLflow" in models.detail and "qc migrate" in models.mend
     assert "counter is missing" in answers["journal"][0] and "ml.payouts" in answers["journal"][1]
     assert "move the file away" in answers["answers of GitHub"][1]
     assert "QC_LLM_CEILING" in answers["answers of language models"][1]
     settings.journal.write_bytes(b"no database at all" * 1000)
     assert "sets the file aside" in wrong(settings)["journal"][1]
     away = settings.model_copy(update={"mlflow_tracking_uri": "http://127.0.0.1:9"})
-    assert "does not answer" in wrong(away)["models"][0]
+    assert [finding.ok for finding in examine_models(away)] == [False]
+    assert "does not answer" in examine_models(away)[0].detail

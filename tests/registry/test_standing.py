@@ -110,6 +110,9 @@ def test_a_challenger_that_is_the_champion_makes_no_version(registry: Registry) 
     assert outcome.logged is None and not outcome.decision.promote
     assert outcome.decision.reason == "to the last digit the same as version 1"
     assert list(registry.standing("p0").versions) == [1]
+    experiment = client_of(registry).get_experiment_by_name("p0").experiment_id
+    runs = client_of(registry).search_runs([experiment], "tags.level = 'training'")
+    assert runs[0].data.tags["decision"] == outcome.decision.reason, "the run is there to be looked at"
 
 
 def test_the_later_of_two_trainings_is_compared_with_the_earlier(

@@ -19,7 +19,8 @@ PULL_REQUEST = ISSUE | {"lines_changed": 50, "files_changed": 2}
 
 @contextmanager
 def served(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings.model_copy(update={"api_rate": "100000/second"}))) as client:
+    app = create_app(settings.model_copy(update={"api_rate": "100000/second"}))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         yield client
 
 

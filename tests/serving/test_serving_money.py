@@ -1,5 +1,6 @@
 """Payouts are made once and only when they may; feedback is checked, counts once, and is kept apart."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -65,6 +66,7 @@ def test_nobody_is_paid_by_an_uncertain_or_outdated_prediction(
     assert api.post("/payout", json={"facts": SURE, "value": "10", "allow_outdated": True}).status_code == 200
     monkeypatch.undo()
     monkeypatch.setattr(serving.settings, "source", "github")
+    monkeypatch.setattr(serving, "knowledge", replace(serving.knowledge, is_synthetic=False))
     refused = api.post("/payout", json={"facts": SURE, "value": "10", "allow_outdated": True})
     assert refused.status_code == 409 and "made-up data" in refused.json()["detail"]
 
