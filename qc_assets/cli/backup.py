@@ -9,8 +9,6 @@ import json
 import logging
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from qc_assets.locks import holder_of, is_locked
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.store.copies import copy_under_lock
 from qc_assets.store.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -184,20 +183,12 @@ def _copy(settings: Settings, part: _Part, target: Path) -> None:
         with Warehouse.from_settings(settings).opened_as_it_is():
             for path in (part.home, part.home.with_name(f"{part.home.name}.wal")):
                 if path.exists():
-                    _copy_elsewhere(path, target.with_name(target.name + path.name.removeprefix(part.home.name)))
+                    copy_under_lock(path, target.with_name(target.name + path.name.removeprefix(part.home.name)))
     elif part.home.is_dir():
         shutil.copytree(part.home, target)
     else:
         with existing_sqlite(part.home) as source, closing(sqlite3.connect(target)) as copy:
             source.backup(copy)
-
-
-def _copy_elsewhere(source: Path, target: Path) -> None:
-    """Copy by another process: one that closes any handle of a file loses its POSIX lock on it."""
-    script = "import shutil, sys; shutil.copyfile(*sys.argv[1:])"
-    done = subprocess.run([sys.executable, "-c", script, source, target], capture_output=True, text=True)
-    if done.returncode:
-        raise BackupError(f"{source} cannot be copied: {''.join(done.stderr.strip().splitlines()[-1:])}")
 
 
 def _checked(draft: Path) -> dict[str, Any]:

@@ -30,11 +30,23 @@ def copy_before_migration(connection: duckdb.DuckDBPyConnection, path: Path) -> 
     """
     connection.execute("CHECKPOINT")  # all is in the file, nothing in the log beside it
     copy = path.with_name(f"{path.name}.version-{schema_version(connection)}.{now_utc():%Y%m%dT%H%M%S}.bak")
-    # By another process: a process that closes any handle of a file loses its POSIX lock on it.
-    script = "import shutil, sys; shutil.copyfile(*sys.argv[1:])"
-    done = subprocess.run([sys.executable, "-c", script, path, copy], capture_output=True, text=True)
-    if done.returncode:
+    try:
+        copy_under_lock(path, copy)
+    except QcError as error:
         copy.unlink(missing_ok=True)
-        reason = "".join(done.stderr.strip().splitlines()[-1:])
-        raise QcError(f"{path} must be migrated, and no copy of it can be put beside it: {reason}")
+        raise QcError(f"{path} must be migrated, and no copy of it can be put beside it: {error}") from error
     return copy
+
+
+def copy_under_lock(source: Path, target: Path) -> None:
+    """Copy a file that this process has locked.
+
+    By another process: one that closes any handle of a file loses its POSIX lock on it.
+
+    Raises:
+        QcError: if it cannot be copied.
+    """
+    script = "import shutil, sys; shutil.copyfile(*sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", script, source, target], capture_output=True, text=True)
+    if done.returncode:
+        raise QcError("".join(done.stderr.strip().splitlines()[-1:]))
