@@ -78,7 +78,10 @@ def rollback(
     before, after = registry.roll_back(_known(model), to)
     mirror.sync_mirror(Warehouse.from_settings(settings), registry, model)
     document = {"model": model, "champion_before": before, "champion": after}
-    console.emit(document, f"version {after} of {model} is champion again; it was version {before or 'none'}")
+    console.emit(
+        document,
+        f"version {after} of {model} is champion again; {f'it was version {before}' if before else 'there was none'}",
+    )
 
 
 def bias(

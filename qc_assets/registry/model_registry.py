@@ -231,8 +231,9 @@ class Registry(MlflowStore):
                 if self._version_with(client, model, CHALLENGER) == target.version:
                     client.delete_registered_model_alias(model, CHALLENGER)
             reason = f"rolled back from version {before.version}" if before else "made champion by hand"
+            if before == target:
+                before, reason = None, "put back after it was removed in MLflow"
             instant = standing.next_instant(now_utc())
-            before = None if before == target else before
             self.note_decision(model, RecordedDecision(target, instant, "rollback", True, before, reason))
         return standing.champion.version if standing.champion else None, target.version
 

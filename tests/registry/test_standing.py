@@ -81,6 +81,7 @@ def test_a_removed_champion_stops_serving_and_health_says_so(
     with pytest.raises(NoChampionError, match="lost the alias in MLflow"):
         serving.of("p0")
     assert registry.roll_back("p0") == (None, 1), "back to what was removed"
+    assert registry.standing("p0").decisions[-1].reason == "put back after it was removed in MLflow"
     assert serving.refresh() == ["p0"]
     assert serving.troubles == {}
     # Another model under the same number is another champion.
