@@ -160,10 +160,9 @@ def _parts(spec: ModelSpec, outcome: "TrainingOutcome", snapshot: str) -> dict[s
     if trained is None:
         nothing = {"nothing was trained": outcome.decision.reason}
         return {part: dict(nothing) for part in _PARTS} | {"promotion": decision}
-    from qc_assets.learning.training_figures import training_figures
     from qc_assets.registry import card
 
-    pictures = {name: tables.png_metadata(image) for name, image in training_figures(trained).items()}
+    pictures = {name: tables.png_metadata(image) for name, image in outcome.figures.items()}
     compared = [
         {name: str(value) for name, value in vars(comparison).items()} for comparison in outcome.decision.comparisons
     ]

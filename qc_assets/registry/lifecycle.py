@@ -1,8 +1,8 @@
 """The lifecycle of every model: train, gate, register, decide, conclude. No Dagster and no SQL."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -22,6 +22,7 @@ from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.task.interface import Gate
 from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
+from qc_assets.learning.training_figures import training_figures
 from qc_assets.registry.card import model_card
 from qc_assets.registry.model_registry import Logged, Registry
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference
@@ -40,6 +41,7 @@ class TrainingOutcome:
         decision: whether the new version is champion, and why.
         trained: None if there was too little data to train at all.
         logged: None if no version was made of it.
+        figures: plots of the training as PNG, by name.
     """
 
     gates: list[Gate]
@@ -47,6 +49,7 @@ class TrainingOutcome:
     trained: Trained | None = None
     logged: Logged | None = None
     card: str = ""
+    figures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def bundle_of_training(spec: ModelSpec, trained: Trained, *, is_synthetic: bool) -> Bundle:
@@ -113,12 +116,13 @@ def train_and_register(
     same = _same_version(registry, bundle, trained.data.frame)
     progress(f"registering with MLflow at {registry.tracking_uri}")
     tags = {**origin, "synthetic": str(is_synthetic).lower()}
+    figures = training_figures(trained)
     if same is not None:
         decision = Decision(False, f"to the last digit the same as version {same.version}")
-        registry.log_without_version(trained, tags | {"decision": decision.reason}, run_name)
-        return TrainingOutcome(checked, decision, trained)
+        registry.log_without_version(trained, figures, tags | {"decision": decision.reason}, run_name)
+        return TrainingOutcome(checked, decision, trained, figures=figures)
     record = record_of(trained, checked, origin, now_utc(), is_synthetic=is_synthetic)
-    logged = registry.log(trained, bundle, record, tags, run_name, numbered_after)
+    logged = registry.log(trained, figures, bundle, record, tags, run_name, numbered_after)
     # Compared with who is champion now: another training may have ended while this one was at work.
     with registry.deciding(spec.name) as standing:
         compared_with = _last_loadable(registry, standing)
@@ -136,7 +140,7 @@ def train_and_register(
             trained, checked, decision, {**tags, "mlflow_run_id": logged.run_id, "version": logged.version}
         )
         registry.conclude(spec.name, logged, noted, card)
-    return TrainingOutcome(checked, decision, trained, logged, card)
+    return TrainingOutcome(checked, decision, trained, logged, card, figures)
 
 
 @dataclass(frozen=True)

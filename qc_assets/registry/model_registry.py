@@ -123,6 +123,7 @@ class Registry(MlflowStore):
     def log(
         self,
         trained: Trained,
+        figures: Mapping[str, bytes],
         bundle: Bundle,
         record: VersionRecord,
         tags: Mapping[str, str],
@@ -133,26 +134,31 @@ class Registry(MlflowStore):
 
         Args:
             trained: the training.
+            figures: its plots as PNG, by name.
             bundle: what the version will hold.
             record: what the warehouse will say of it.
             tags: put on every run and on the version, such as ``dagster_run_id`` and ``snapshot``.
             run_name: name of the parent run; default: model and winning candidate.
             numbered_after: a version number that is taken elsewhere, such as in the warehouse.
         """
-        with self._logging(trained, tags, run_name) as (client, run):
+        with self._logging(trained, figures, tags, run_name) as (client, run):
             self.log_record(run.run_id, record)
             version = self._register(client, run.run_id, bundle, trained, numbered_after)
             for key, value in tags.items():
                 client.set_model_version_tag(trained.spec.name, str(version), key, value)
         return Logged(run.run_id, run.experiment_id, version)
 
-    def log_without_version(self, trained: Trained, tags: Mapping[str, str], run_name: str | None = None) -> None:
+    def log_without_version(
+        self, trained: Trained, figures: Mapping[str, bytes], tags: Mapping[str, str], run_name: str | None = None
+    ) -> None:
         """Log a training that led to nothing new."""
-        with self._logging(trained, tags, run_name):
+        with self._logging(trained, figures, tags, run_name):
             pass
 
     @contextmanager
-    def _logging(self, trained: Trained, tags: Mapping[str, str], run_name: str | None) -> Iterator[tuple[Any, Any]]:
+    def _logging(
+        self, trained: Trained, figures: Mapping[str, bytes], tags: Mapping[str, str], run_name: str | None
+    ) -> Iterator[tuple[Any, Any]]:
         """The client, and the run of a training with its candidates and trials."""
         import mlflow
 
@@ -160,7 +166,7 @@ class Registry(MlflowStore):
         experiment = self.experiment(client, trained.spec.name)
         name = run_name or f"{trained.spec.name} {trained.best.kind}"
         with quiet(), mlflow.start_run(experiment_id=experiment, run_name=name) as run:
-            tracking.log_training(trained, tags)
+            tracking.log_training(trained, figures, tags)
             yield client, run.info
 
     def log_record(self, run_id: str, record: VersionRecord) -> None:

@@ -9,11 +9,16 @@ from typing import Any
 
 from qc_assets.learning.task import task_of
 from qc_assets.learning.trained import FittedCandidate, Trained, Trial
-from qc_assets.learning.training_figures import training_figures
 
 
-def log_training(trained: Trained, tags: Mapping[str, str]) -> None:
-    """Log into the active MLflow run, which becomes the parent of the candidates' runs."""
+def log_training(trained: Trained, figures: Mapping[str, bytes], tags: Mapping[str, str]) -> None:
+    """Log into the active MLflow run, which becomes the parent of the candidates' runs.
+
+    Args:
+        trained: the training.
+        figures: its plots as PNG, by name.
+        tags: put on every run.
+    """
     import mlflow
 
     parent = mlflow.active_run().info
@@ -30,7 +35,7 @@ def log_training(trained: Trained, tags: Mapping[str, str]) -> None:
             if len(candidate.trials) > 1:
                 for number, trial in enumerate(candidate.trials):
                     _log_trial(trained, candidate, number, trial, run.info, tags)
-    for name, image in training_figures(trained).items():
+    for name, image in figures.items():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.png"
             path.write_bytes(image)

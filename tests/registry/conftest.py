@@ -5,11 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
 from tests.learning.test_models import OPTIONS
 
 QUICK = replace(OPTIONS, candidates=("lightgbm",))
 ORIGIN = {"snapshot": "abc", "dagster_run_id": "d-1", "git_commit": ""}
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots take half of the time of a small training, and are looked at elsewhere."""
+    monkeypatch.setattr(lifecycle, "training_figures", lambda trained: {})
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from qc_assets.store.warehouse import Warehouse
 from tests.learning.test_models import SMALL, rows
 from tests.registry.conftest import ORIGIN, QUICK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_figures")]
 TABLES = ("model_versions", "evaluations", "gates", "test_predictions", "training_rows", "promotions")
 
 

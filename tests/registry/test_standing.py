@@ -18,7 +18,7 @@ from qc_assets.serving.champions import Champions, NoChampionError
 from tests.learning.test_models import SMALL, rows
 from tests.registry.conftest import ORIGIN, QUICK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_figures")]
 
 
 def train(registry: Registry, frame: Any, **more: Any) -> lifecycle.TrainingOutcome:
