@@ -12,6 +12,18 @@ from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.registry.local_store import make_store
 from qc_assets.registry.tracking_server import refuse_if_away
 
+_last_used = ""
+
+
+def _forget_places_of_other_stores(tracking_uri: str) -> None:
+    """MLflow remembers by run where artifacts lie, for the whole process: a copied home has the same runs elsewhere."""
+    from mlflow.tracking._tracking_service import utils
+
+    global _last_used  # what it is about is a global of MLflow's
+    if _last_used != tracking_uri:
+        utils._artifact_repos_cache.clear()
+        _last_used = tracking_uri
+
 
 class MlflowStore:
     """Runs in one MLflow store.
@@ -37,6 +49,7 @@ class MlflowStore:
             follow_move(self._database, self.artifact_root)
             self._is_in_place = True
         refuse_if_away(self.tracking_uri)
+        _forget_places_of_other_stores(self.tracking_uri)
         return mlflow.MlflowClient(self.tracking_uri)
 
     def fluent(self) -> Any:

@@ -25,7 +25,11 @@ def test_a_killed_command_leaves_no_run_that_goes_on_for_ever(
     environment = {"QC_HOME": str(tmp_path / "home"), "QC_WAREHOUSE": str(tmp_path / "qc.duckdb"), "QC_DEMO_DAYS": "60"}
     command = [sys.executable, "-m", "qc_assets.cli", "backfill", "--from", "2024-01-01", "--to", "2024-02-20"]
     with open_instance(make_settings()) as instance:
-        process = subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, env=os.environ | environment, stderr=subprocess.PIPE, text=True,
+            # Started by `nohup`, tests ignore SIGHUP, and what they start would, too.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        )  # fmt: skip
         while not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
             assert process.poll() is None
             time.sleep(0.05)
