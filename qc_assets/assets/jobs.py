@@ -1,14 +1,34 @@
 """The jobs: everything at once, or one step of the way."""
 
+from collections.abc import Collection, Sequence
+
 import dagster as dg
 
 from qc_assets.assets import tables
+from qc_assets.assets.bias_reports import bias_report_keys
 from qc_assets.assets.critique_batches import BATCHES, GROUP, STEPS
 from qc_assets.assets.journal_and_exports import PAYOUTS
 from qc_assets.assets.partitions import daily_partitions
 from qc_assets.assets.upkeep import GROUP as UPKEEP
+from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 from qc_assets.store.schema import RAW_TABLES
+
+
+def of_other_models(models: Collection[str]) -> list[str]:
+    """Names of the assets that belong to other models only: their versions and their bias reports."""
+    others = [spec for spec in SPECS if spec.name not in models]
+    reports = [key.to_user_string() for spec in others for key in bias_report_keys(spec)]
+    return [*(f"models/{spec.name}" for spec in others), *reports]
+
+
+def keys_without(definition: dg.JobDefinition, without: Sequence[str]) -> list[dg.AssetKey] | None:
+    """Assets of a job but for these, by name, and what lies below them; None for all."""
+    if not without:
+        return None
+    left_out = tuple(f"{name}/" for name in without)
+    keys = definition.asset_layer.selected_asset_keys
+    return [key for key in keys if not f"{key.to_user_string()}/".startswith(left_out)]
 
 
 def jobs(settings: Settings) -> list:

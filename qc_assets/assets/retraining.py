@@ -8,8 +8,9 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, DagsterRunStatus, RunsFilter
 
-from qc_assets.assets import bias_reports, tables
+from qc_assets.assets import tables
 from qc_assets.assets.champion_reports import MONITORING
+from qc_assets.assets.jobs import keys_without, of_other_models
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 
@@ -144,13 +145,9 @@ def _due(
 
 def _selection(context: dg.SensorEvaluationContext, models: list[str]) -> list[dg.AssetKey] | None:
     """Assets of the job without what belongs to other models only; None for all."""
-    others = [spec for spec in SPECS if spec.name not in models]
-    if not others or context.repository_def is None:
+    if context.repository_def is None:
         return None
-    reports = {key for spec in others for key in bias_reports.bias_report_keys(spec)}
-    keys = context.repository_def.get_job(_JOB).asset_layer.selected_asset_keys
-    left_out = [["models", spec.name] for spec in others]
-    return sorted(key for key in keys if key not in reports and list(key.path[:2]) not in left_out)
+    return keys_without(context.repository_def.get_job(_JOB), of_other_models(models))
 
 
 def _latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[int, float]:

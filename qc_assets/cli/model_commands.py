@@ -37,7 +37,7 @@ def train(
     run_name: Annotated[str | None, typer.Option("--run-name", help="Name of the MLflow run.")] = None,
 ) -> None:
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
-    from qc_assets.assets import bias_reports
+    from qc_assets.assets.jobs import of_other_models
     from qc_assets.assets.model_versions import training_config
     from qc_assets.cli import overview
     from qc_assets.cli.runs import run_job
@@ -57,10 +57,7 @@ def train(
         if name.removeprefix("train_") in chosen
     }
     with console.bar(f"training {' and '.join(chosen)}"):
-        others = [spec for spec in SPECS if spec.name not in chosen]
-        reports = [key.to_user_string() for spec in others for key in bias_reports.bias_report_keys(spec)]
-        without = [*(f"models/{spec.name}" for spec in others), *reports]
-        result = run_job(settings, "training", ops=config, without=without)
+        result = run_job(settings, "training", ops=config, without=of_other_models(chosen))
     document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
     console.emit(document, *tables)
 

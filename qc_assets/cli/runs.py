@@ -117,6 +117,7 @@ def run_job(
     """
     import dagster as dg
 
+    from qc_assets.assets.jobs import keys_without
     from qc_assets.assets.run_owners import claim_run, end_dead_runs
     from qc_assets.definitions import build_definitions
 
@@ -136,7 +137,7 @@ def run_job(
             tags=tags,
             raise_on_error=False,
             run_config=_run_config(ops),
-            asset_selection=[dg.AssetKey(name.split("/")) for name in selection] or _all_but(definition, without),
+            asset_selection=[dg.AssetKey(name.split("/")) for name in selection] or keys_without(definition, without),
         )
         if not result.success:
             raise RunFailedError(_failure(result))
@@ -178,14 +179,6 @@ def run_in_processes(settings: Settings, job: str, *, partition: str, ops: Mappi
 def _run_config(ops: Mapping[str, Any] | None) -> dict[str, Any]:
     """Configuration of a run that says nothing on the terminal: who started it reports what came of it."""
     return {"ops": dict(ops or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-def _all_but(definition: "dg.JobDefinition", without: Sequence[str]) -> "list[dg.AssetKey] | None":
-    if not without:
-        return None
-    keys = definition.asset_layer.selected_asset_keys
-    left_out = tuple(f"{name}/" for name in without)
-    return [key for key in keys if not f"{key.to_user_string()}/".startswith(left_out)]
 
 
 def _failure(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> str:

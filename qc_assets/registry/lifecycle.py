@@ -153,7 +153,7 @@ def _same_version(registry: Registry, bundle: Bundle, rows: pl.DataFrame) -> Ver
     """The champion, or a version that was taken down, that a challenger is to the last digit."""
     standing = registry.standing(bundle.model)
     for reference in (*filter(None, [standing.champion]), *standing.taken_down):
-        version = _load(registry, bundle.model, reference)
+        version = _load(registry, standing, reference)
         if version is not None and answers_alike(bundle, version.bundle, rows):
             return reference
     return None
@@ -162,19 +162,19 @@ def _same_version(registry: Registry, bundle: Bundle, rows: pl.DataFrame) -> Ver
 def _last_loadable(registry: Registry, standing: Standing) -> _Loaded | None:
     """The champion, or if there is none that can be read, the last one before it that can."""
     for reference in (*filter(None, [standing.champion]), *standing.earlier_champions):
-        version = _load(registry, standing.model, reference)
+        version = _load(registry, standing, reference)
         if version is not None:
             return version
     return None
 
 
-def _load(registry: Registry, model: str, reference: VersionReference) -> _Loaded | None:
+def _load(registry: Registry, standing: Standing, reference: VersionReference) -> _Loaded | None:
     try:
-        return _Loaded(reference, registry.load_reference(model, reference))
+        return _Loaded(reference, registry.load_reference(standing, reference))
     except Exception as error:  # files of any kind may be gone or broken: no reason not to train
         if _is_out_of_reach(error):
             raise
-        log.warning("version %s of %s cannot be loaded: %s", reference.version, model, error)
+        log.warning("version %s of %s cannot be loaded: %s", reference.version, standing.model, error)
         return None
 
 
@@ -210,7 +210,7 @@ def _decide(
     if not decision.promote:
         return decision
     for reference in standing.taken_down:
-        down = _load(registry, standing.model, reference)
+        down = _load(registry, standing, reference)
         if (
             down is not None
             and down.bundle.is_synthetic == is_synthetic

@@ -29,7 +29,7 @@ _UNJUDGED = "its training ended before it was judged"
 
 def highest_version(store: Warehouse, model: str) -> int:
     """The highest version number that the warehouse knows of a model; 0 if none."""
-    return max((int(row["version"]) for row in _held(store, model)), default=0)
+    return max((int(row["version"]) for row in _rows(store, "model_versions", model)), default=0)
 
 
 def sync_mirror(store: Warehouse, registry: "Registry", model: str) -> list[str]:
@@ -40,12 +40,13 @@ def sync_mirror(store: Warehouse, registry: "Registry", model: str) -> list[str]
     Returns:
         What was changed, in words; nothing is written if nothing differs.
     """
-    held = {int(row["version"]): row for row in _held(store, model)}
+    held = {int(row["version"]): row for row in _rows(store, "model_versions", model)}
+    promotions = _rows(store, "promotions", model)
     standing = registry.standing(model)
     if not standing.versions and not held:
         return []
     if not standing.decisions and standing.versions:
-        for decision in _decisions_of_warehouse(store, standing):
+        for decision in _decisions_of_rows(promotions, held):
             registry.note_decision(model, decision)
     standing = registry.settle(model)
     new = {
@@ -63,7 +64,7 @@ def sync_mirror(store: Warehouse, registry: "Registry", model: str) -> list[str]
         for version, status in sorted(statuses.items())
         if version not in records and held[version]["status"] != status
     ]
-    noted = _noted(store, model)
+    noted = {(row["version"], row["decided_at"]) for row in promotions}
     decisions = [
         decision for decision in standing.decisions if (decision.subject.version, decision.decided_at) not in noted
     ]
@@ -86,7 +87,9 @@ def log_missing_records(store: Warehouse, registry: "Registry", model: str) -> i
     Then another warehouse can be made from the registry.
     """
     versions = registry.standing(model).versions
-    rows = [row for row in _held(store, model) if versions.get(row["version"]) == row["mlflow_run_id"]]
+    rows = [
+        row for row in _rows(store, "model_versions", model) if versions.get(row["version"]) == row["mlflow_run_id"]
+    ]
     missing = [row for row in rows if registry.record_of_run(row["mlflow_run_id"]) is None]
     for row in missing:
         registry.log_record(row["mlflow_run_id"], _record_of_warehouse(store, model, row))
@@ -98,7 +101,7 @@ def what_differs(store: Warehouse, registry: "Registry", model: str) -> str | No
     standing = registry.standing(model)
     if standing.removal:
         return standing.removal
-    champions = [int(row["version"]) for row in _held(store, model) if row["status"] == "champion"]
+    champions = [int(row["version"]) for row in _rows(store, "model_versions", model) if row["status"] == "champion"]
     present = [standing.champion.version] if standing.champion else []
     if champions == present:
         return None
@@ -106,29 +109,17 @@ def what_differs(store: Warehouse, registry: "Registry", model: str) -> str | No
     return f"the champion of {model} in MLflow is {names[0]}, and in the warehouse {names[1]}"
 
 
-def _held(store: Warehouse, model: str) -> list[dict[str, Any]]:
+def _rows(store: Warehouse, table: str, model: str) -> list[dict[str, Any]]:
+    """What a table of `ml` has of a model; nothing if there is no warehouse yet."""
     try:
-        return store.sql_file("ml/model_versions", {"model": model}, section="of_model").to_dicts()
+        return store.sql_file(f"ml/{table}", {"model": model}, section="of_model").to_dicts()
     except WarehouseMissingError:
         return []
 
 
-def _noted(store: Warehouse, model: str) -> set[tuple[int, Any]]:
-    try:
-        return set(
-            store.sql_file("ml/promotions", {"model": model}, section="of_model").select("version", "decided_at").rows()
-        )
-    except WarehouseMissingError:
-        return set()
-
-
-def _decisions_of_warehouse(store: Warehouse, standing: Standing) -> list[RecordedDecision]:
-    """Decisions of before they were kept in MLflow, about versions that it still has."""
-    try:
-        rows = store.sql_file("ml/promotions", {"model": standing.model}, section="of_model").to_dicts()
-    except WarehouseMissingError:
-        return []
-    runs = {int(row["version"]): str(row["mlflow_run_id"]) for row in _held(store, standing.model)}
+def _decisions_of_rows(promotions: Sequence[dict[str, Any]], held: dict[int, dict[str, Any]]) -> list[RecordedDecision]:
+    """Decisions of before they were kept in MLflow."""
+    runs = {version: str(row["mlflow_run_id"]) for version, row in held.items()}
 
     def reference(version: int | None) -> VersionReference | None:
         return VersionReference(version, runs[version]) if version in runs else None
@@ -138,7 +129,7 @@ def _decisions_of_warehouse(store: Warehouse, standing: Standing) -> list[Record
             subject, row["decided_at"], row["kind"], row["promoted"], reference(row["champion_before"]), row["reason"],
             row["comparisons"] or (),
         )
-        for row in rows
+        for row in promotions
         if (subject := reference(row["version"])) is not None
     ]  # fmt: skip
 

@@ -57,13 +57,14 @@ class Registry(MlflowStore):
         with quiet():
             return self._load(self.client().get_model_version_download_uri(model, str(version)))
 
-    def load_reference(self, model: str, reference: VersionReference) -> Bundle:
+    def load_reference(self, standing: Standing, reference: VersionReference) -> Bundle:
         """The bundle of a version, even if it is not registered any more: what its run logged is enough.
 
         Raises:
             QcError: if nothing of it is left.
         """
-        if self.standing(model).versions.get(reference.version) == reference.run_id:
+        model = standing.model
+        if standing.versions.get(reference.version) == reference.run_id:
             return self.load(model, reference.version)
         with quiet():
             client = self.client()

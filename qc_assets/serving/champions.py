@@ -18,6 +18,7 @@ from qc_assets.serving.rows import feature_types
 if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle
     from qc_assets.registry.model_registry import Registry
+    from qc_assets.registry.standing import VersionReference
 
 log = logging.getLogger(__name__)
 SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in specs.SPECS}
@@ -43,6 +44,14 @@ class Champion:
     bundle: "Bundle"
     registered_at: datetime
     run_id: str
+
+
+def load_champion(registry: "Registry", model: str, reference: "VersionReference") -> Champion:
+    """A registered version, ready to answer."""
+    bundle = registry.load(model, reference.version)
+    return Champion(
+        model, reference.version, bundle, registry.registered_at(model, reference.version), reference.run_id
+    )
 
 
 @dataclass
@@ -82,10 +91,9 @@ class Champions:
                         self._report(model, standing.removal)
                         continue
                     if before is None or (before.version, before.run_id) != (reference.version, reference.run_id):
-                        bundle = self.registry.load(model, reference.version)
-                        _try(bundle, spec)
-                        at = self.registry.registered_at(model, reference.version)
-                        changed[model] = Champion(model, reference.version, bundle, at, reference.run_id)
+                        champion = load_champion(self.registry, model, reference)
+                        _try(champion.bundle, spec)
+                        changed[model] = champion
                     self._report(model, None)
                 except Exception as error:  # noqa: BLE001  # whatever a foreign or broken file does, the old one serves
                     self._report(model, f"the champion cannot be loaded: {type(error).__name__}: {error}")

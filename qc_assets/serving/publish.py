@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qc_assets.registry.model_files import Place, export_version
-from qc_assets.serving.champions import SPECS, Champion
+from qc_assets.serving.champions import SPECS, load_champion
 from qc_assets.serving.info import model_info
 from qc_assets.store.warehouse import Warehouse
 
@@ -20,10 +20,10 @@ def champions(place: Place, store: Warehouse, registry: "Registry") -> list[dict
         reference = registry.standing(model).champion
         if reference is None:
             continue
-        version, bundle = reference.version, registry.load(model, reference.version)
-        champion = Champion(model, version, bundle, registry.registered_at(model, version), reference.run_id)
+        champion = load_champion(registry, model, reference)
         info = model_info([champion], store)[model]
-        rows.append({"model": model, "version": version, "is_new": export_version(place, bundle, version, info)})
+        is_new = export_version(place, champion.bundle, champion.version, info)
+        rows.append({"model": model, "version": champion.version, "is_new": is_new})
     return rows
 
 
