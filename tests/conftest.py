@@ -11,7 +11,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pickle
 import shutil
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,19 @@ import pytest
 from filelock import FileLock
 
 from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, configure_embeddings
+from qc_assets.registry import local_store
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep temporary files in memory where there is room: SQLite and DuckDB wait for the disk at every commit.
+
+    Processes are killed in the tests, machines are not, so what was written is there either way.
+    """
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: min(rank for mark, rank in ranks.items() if item.get_closest_marker(mark)))
 
 
+ROOM_BYTES = 8 * 2**30
+make_mlflow_store = local_store._make
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -56,6 +71,34 @@ def _home_of_the_process(embeddings_home: Path) -> Iterator[None]:
         patch.setenv("QC_HOME", str(embeddings_home))
         patch.setattr(Settings, "embeddings_cache", property(lambda settings: cache))
         configure_embeddings(DEFAULT_ENCODER, cache)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_empty_mlflow(shared_folder: Path) -> Iterator[None]:
+    """MLflow makes an empty store in forty migrations, which takes seconds: the first is copied for all other tests."""
+    empty = shared_folder / "mlflow" / "empty.db"
+
+    def copy(database: Path, artifact_root: Path) -> None:
+        with FileLock(f"{empty.parent}.lock"):
+            if not empty.exists():
+                empty.parent.mkdir(exist_ok=True)
+                make_mlflow_store(empty, artifact_root)
+        draft = Path(shutil.copy(empty, database.with_name("draft.db")))
+        with closing(sqlite3.connect(draft)) as connection, connection:
+            location = f"{artifact_root.as_uri()}/0"
+            connection.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", [location])
+        draft.replace(database)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_store, "_make", copy)
         yield
 
 
@@ -95,7 +138,7 @@ def shared_hour() -> Path:
 
 
 @pytest.fixture(scope="session")
-def main_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Any]:
+def main_run(shared_folder: Path) -> tuple[Settings, Any]:
     """One run of the main job, over the first 240 of the 270 days of a demo that is large enough to train on.
 
     It takes a minute, so all processes of a test run share it: read it, and change only a copy.
@@ -109,8 +152,7 @@ def main_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Any]:
     from qc_assets.sources.demo.source import DemoSource
     from qc_assets.sources.loading import load
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "main_run"
+    folder = shared_folder / "main_run"
     places: dict[str, Any] = {"home": folder / "home", "warehouse": folder / "qc.duckdb", "_env_file": None}
     settings = Settings(demo_prs=2_250, demo_days=270, start_date=date(2024, 1, 1), bootstrap_resamples=60, **places)
     finished = folder / "result.pickle"

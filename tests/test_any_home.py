@@ -1,9 +1,6 @@
 """State lies wherever a person puts it: no character of a path is taken for SQL, a pattern or a part of a URL."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from qc_assets.serving.app import create_app
 from qc_assets.settings import Settings
 from qc_assets.store.export import export_table
 from qc_assets.store.warehouse import Warehouse
+from tests.command_line import run_qc
 from tests.learning.test_models import OPTIONS, SMALL, rows
 
 EVERYTHING = 'it\'s "100%20" of [a?b]*, #1 & ü'
@@ -76,8 +74,7 @@ def test_a_home_of_any_name_loads_trains_serves_and_is_examined(
     environment = {"QC_HOME": str(folder), "QC_WAREHOUSE": str(folder / "qc.duckdb"), "QC_DEMO_PRS": "300"}
 
     def qc(*arguments: str) -> Any:
-        command = [sys.executable, "-m", "qc_assets.cli", "--json", *arguments]
-        done = subprocess.run(command, env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True)
+        done = run_qc(tmp_path, environment, "--json", *arguments)
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 

@@ -1,4 +1,4 @@
-"""`qc` as a person types it: a process of its own, in the checkout."""
+"""What a person types, and what it answers."""
 
 import gzip
 import json

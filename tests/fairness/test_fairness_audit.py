@@ -2,9 +2,7 @@
 
 import functools
 import json
-import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,6 +33,7 @@ from qc_assets.settings import Settings, load_settings
 from qc_assets.sources.demo.source import DemoSource
 from qc_assets.sources.loading import load
 from qc_assets.store.warehouse import Warehouse
+from tests.command_line import run_qc
 from tests.conftest import SHARED
 
 
@@ -171,15 +170,13 @@ def test_one_report_that_cannot_be_made_stops_neither_the_run_nor_the_others(
 
 def test_qc_bias_prints_the_report(main_run: Any, tmp_path: Path) -> None:
     settings, _ = main_run
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("QC_")}
-    places = {"QC_HOME": str(settings.home), "QC_WAREHOUSE": str(settings.warehouse), "COLUMNS": "160"}
+    environment = {
+        "QC_HOME": str(settings.home), "QC_WAREHOUSE": str(settings.warehouse),
+        "COLUMNS": "160", "QC_BOOTSTRAP_RESAMPLES": "60",
+    }  # fmt: skip
 
     def qc(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "qc_assets.cli", "bias", *arguments],
-            env=kept | places | {"QC_BOOTSTRAP_RESAMPLES": "60"}, cwd=tmp_path, capture_output=True, text=True,
-            timeout=300, check=False,
-        )  # fmt: skip
+        return run_qc(tmp_path, environment, "bias", *arguments)
 
     done = qc("p0", "--by", "seniority", "--output", "bias.html")
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,12 @@ from qc_assets.registry.model_registry import Registry
 from qc_assets.registry.tracking_server import TrackingServerAwayError
 from qc_assets.serving.champions import Champions
 from qc_assets.settings import Settings
+from tests.conftest import make_mlflow_store
+
+
+@pytest.fixture(autouse=True)
+def _stores_are_made_by_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_store, "_make", make_mlflow_store)
 
 
 def open_registry(folder: Path) -> Registry:
