@@ -92,22 +92,14 @@ def backfill(
             "set QC_START_DATE or QC_END_DATE to widen them"
         )
     config = {"raw_tables": {"config": {"refresh": refresh}}}
-    checks: dict[str, tuple[bool, dict[str, Any]]] = {}
-    counts: dict[str, int] = {}
-    costs: list[dict[str, Any]] = []
-    step = settings.max_partitions_per_run
     with console.bar(f"backfill {days[0]} to {days[-1]}"):
-        for start in range(0, len(days), step):
-            result = run_job(settings, "ingest", days=days[start : start + step], ops=config)
-            for name, outcome in result.checks.items():
-                checks[name] = outcome if checks.get(name, (True,))[0] else checks[name]
-            counts = {name: values["dagster/row_count"] for name, values in result.metadata.items()}
-            costs.append(result.metadata["raw/pull_requests"])
-    failed = {name: measured for name, (passed, measured) in checks.items() if not passed}
+        # One run, however many days: what is loaded is committed batch by batch, and kept by the checkpoint.
+        result = run_job(settings, "ingest", days=days, ops=config)
+    counts = {name: values["dagster/row_count"] for name, values in result.metadata.items()}
+    cost = result.metadata["raw/pull_requests"]
+    failed = {name: measured for name, (passed, measured) in result.checks.items() if not passed}
     rows = [{"table": name.replace("/", "."), "rows": count} for name, count in counts.items()]
-    spent = {name: sum(cost.get(name, 0) for cost in costs) for name in COSTS} if COSTS[0] in costs[0] else {}
-    if spent:
-        spent["repositories read"] = "; ".join(cost["repositories read"] for cost in costs)
+    spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
     notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
     warnings = [f"[yellow]{name}[/yellow]: {measured}" for name, measured in failed.items()]
     document = {"rows": counts, "failed_checks": failed, "spent": spent}

@@ -18,9 +18,10 @@ _COUNTS_PER_REQUEST = 20
 _SEARCH_LIMIT = 1000  # GitHub shows no more results of a search than this
 _OVERLAP = timedelta(hours=48)
 _NEVER = datetime(1970, 1, 1)  # noqa: DTZ001  instants are naive UTC here
-# A package is fetched and committed as one; a busy repository is a package of its own.
+# A package is fetched and committed as one; a busy repository is one of its own, a large one several of fewer days.
 _PACKAGE_ITEMS = {"pr": 250, "issue": 500}
 _PACKAGE_NAMES = 200  # characters; a search text may have 256
+_LEAST_ON_A_PAGE = 25  # items that a request shows, where they are not too heavy
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,7 @@ def packages(client: Client, wishes: Sequence[Wish], seen: Mapping[str, Mapping[
 
 def _busy(client: Client, repos: Mapping[str, Mapping[str, Any]], days: tuple[date, ...]) -> Iterator[Package]:
     windows = list(_windows(days))
-    windows_to_count = [(name, kind, *window) for name in repos for kind in ("pr", "issue") for window in windows]
-    windows_to_count = [ask for ask in windows_to_count if ask[1] == "pr" or repos[ask[0]]["hasIssuesEnabled"]]
-    numbers = dict(zip(windows_to_count, _count(client, repos, windows_to_count), strict=True))
+    numbers = _numbers(client, repos, windows)
     empty = [name for name in repos if not any(n for ask, n in numbers.items() if ask[0] == name)]
     # Nothing is found under a name that was given up a moment ago.
     renamed = {
@@ -101,16 +100,19 @@ def _busy(client: Client, repos: Mapping[str, Mapping[str, Any]], days: tuple[da
     }
     if renamed:
         repos = {name: renamed.get(repo["nameWithOwner"], repo) for name, repo in repos.items()}
-        again = [ask for ask in windows_to_count if ask[0] in empty]
-        numbers |= dict(zip(again, _count(client, repos, again), strict=True))
+        numbers |= _numbers(client, {name: repos[name] for name in empty}, windows)
     totals = {
         name: {k: sum(n for ask, n in numbers.items() if ask[:2] == (name, k)) for k in ("pr", "issue")}
         for name in repos
     }
-    for names in _packed(repos, totals):
+    large = [name for name in repos if len(days) > 1 and max(totals[name].values()) > _SEARCH_LIMIT]
+    for name in large:
+        for half in (days[: len(days) // 2], days[len(days) // 2 :]):
+            yield from _busy(client, {name: repos[name]}, half)
+    for names in _packed([name for name in repos if name not in large], totals):
         units: list[Unit] = []
         for kind in ("pr", "issue"):
-            for start, end in windows:
+            for start, end in sorted({ask[2:] for ask in numbers}):
                 part = {name: numbers.get((name, kind, start, end), 0) for name in names}
                 filled = {name: count for name, count in part.items() if count}
                 if not filled:
@@ -120,6 +122,24 @@ def _busy(client: Client, repos: Mapping[str, Mapping[str, Any]], days: tuple[da
                 units += _fitting(client, whole)
         numbered = tuple(Unit(str(n), u.kind, u.repos, u.start, u.end, u.expected) for n, u in enumerate(units))
         yield Package({name: repos[name] for name in names}, days, numbered)
+
+
+def _numbers(
+    client: Client, repos: Mapping[str, Mapping[str, Any]], windows: Sequence[tuple[datetime, datetime]]
+) -> dict[tuple[str, str, datetime, datetime], int]:
+    """How many items to read, by repository, kind and window.
+
+    A request for each of many windows would cost more than all that lies between the first and the last: then that is
+    the only window. What lies in the gaps is read with it, and left out when rows are written.
+    """
+    whole = (windows[0][0], windows[-1][1])
+    kinds = [(name, "pr") for name in repos] + [(name, "issue") for name in repos if repos[name]["hasIssuesEnabled"]]
+    asks = [(*kind, *whole) for kind in kinds]
+    numbers = dict(zip(asks, _count(client, repos, asks), strict=True))
+    worth = [ask for ask, n in numbers.items() if len(windows) > 1 and n > _LEAST_ON_A_PAGE * len(windows)]
+    parts = [(*ask[:2], *window) for ask in worth for window in windows]
+    kept = {ask: n for ask, n in numbers.items() if ask not in worth}
+    return kept | dict(zip(parts, _count(client, repos, parts), strict=True))
 
 
 def _latest(repo: Mapping[str, Any]) -> datetime:
@@ -163,7 +183,7 @@ def counts(client: Client, queries: Sequence[str]) -> list[int]:
     return counted
 
 
-def _packed(repos: Mapping[str, Any], totals: Mapping[str, Mapping[str, int]]) -> Iterator[list[str]]:
+def _packed(repos: Sequence[str], totals: Mapping[str, Mapping[str, int]]) -> Iterator[list[str]]:
     """Neighbouring repositories, as many as a package may hold."""
     names: list[str] = []
     for name in repos:

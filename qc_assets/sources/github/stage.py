@@ -1,5 +1,6 @@
 """From wishes to staged files: one batch of repositories at a time, in packages that are committed as one."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -70,13 +71,14 @@ class Stage:
                 self._failed(wish, error)
                 fail(wish)
             return
-        wish_of = {wish.repo: wish for wish in wishes}
+        wished = {wish.repo for wish in wishes}
         planned = {name for package in plan for name in package.repos}
         for wish in wishes:
             if wish.repo not in planned:  # GitHub does not show it: trying again would not help
                 yield self.failure(wish)
         self.client.pool.stop.clear()
-        work = [package for package in plan if any(name in wish_of for name in package.repos)]
+        work = [package for package in plan if any(name in wished for name in package.repos)]
+        left = Counter(name for package in work for name in package.repos)
         workers = max(1, len(self.client.pool.members))
         with ThreadPoolExecutor(workers, thread_name_prefix="github") as threads:
             jobs = {threads.submit(self._package, key, str(n), package): package for n, package in enumerate(work)}
@@ -87,8 +89,9 @@ class Stage:
                         for path in (path for paths in batch.tables.values() for path in paths):
                             path.unlink()
                         for name in lost:
-                            fail(wish_of.get(name) or Wish(name, jobs[job].days))
-                    self.meter.done(len(jobs[job].repos))
+                            fail(Wish(name, jobs[job].days))
+                    left.subtract(list(jobs[job].repos))
+                    self.meter.done(sum(not left[name] for name in jobs[job].repos))
             finally:
                 self.client.pool.stop.set()  # so that Ctrl-C need not wait until a limit is over
                 threads.shutdown(wait=True, cancel_futures=True)

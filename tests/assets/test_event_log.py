@@ -1,0 +1,65 @@
+"""Events that are stored at once are those that Dagster would have stored one by one."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.test_utils import instance_for_test
+
+DAYS = dg.DailyPartitionsDefinition("2024-05-01", end_date="2024-05-11")
+OURS: dict[str, Any] = {"event_log_storage": {"module": "qc_assets.assets.event_log", "class": "BatchedEventLog"}}
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec("left", partitions_def=DAYS), dg.AssetSpec("right", partitions_def=DAYS)],
+    check_specs=[dg.AssetCheckSpec("is_left", asset="left")],
+)
+def both(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    if context.has_tag("broken"):
+        raise dg.Failure("as asked")
+    yield dg.MaterializeResult("left", tags={"kind": "l"}, metadata={"rows": 1})
+    yield dg.MaterializeResult("right")
+    yield dg.AssetCheckResult(passed=True, asset_key="left", check_name="is_left")
+
+
+def _load(instance: dg.DagsterInstance, first: str, last: str, **tags: str) -> None:
+    between = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    dg.materialize([both], instance=instance, tags=between | tags, raise_on_error=False)
+
+
+def _contents(folder: Path) -> dict[str, list[Any]]:
+    """What the index holds, without times and numbers of runs, and what the runs' own databases do."""
+    index = sqlite3.connect(folder / "index.db")
+    events = "SELECT asset_key, dagster_event_type, partition, step_key FROM event_logs"
+    of_runs = [sqlite3.connect(path) for path in folder.glob("*.db") if path.stem != "index"]
+    return {
+        "index": sorted(map(repr, index.execute(f"{events} WHERE asset_key IS NOT NULL"))),
+        "tags": sorted(index.execute("SELECT asset_key, key, value FROM asset_event_tags WHERE key = 'kind'")),
+        "checks": sorted(map(repr, index.execute("SELECT check_name, partition FROM asset_check_executions"))),
+        "made": sorted(
+            row
+            for run in of_runs
+            for row in run.execute(f"{events} WHERE dagster_event_type = 'ASSET_MATERIALIZATION'")
+        ),
+    }
+
+
+def test_the_state_of_partitions_is_that_of_events_stored_one_by_one(tmp_path: Path) -> None:
+    contents = []
+    for home, overrides in ((tmp_path / "ours", OURS), (tmp_path / "theirs", {})):
+        home.mkdir()
+        for storage in overrides.values():
+            storage["config"] = {"home": str(home)}
+        with instance_for_test(overrides=overrides, temp_dir=str(home)) as instance:
+            _load(instance, "2024-05-01", "2024-05-06")
+            _load(instance, "2024-05-05", "2024-05-08", broken="yes")
+            key, log = dg.AssetKey("right"), instance.event_log_storage
+            assert instance.get_materialized_partitions(key) == {f"2024-05-0{day}" for day in range(1, 7)}
+            failed = log.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+            assert set(failed) == {f"2024-05-0{day}" for day in range(5, 9)}
+            event = instance.get_latest_materialization_event(key)
+            assert event is not None and event.get_dagster_event().partition == "2024-05-06"
+        contents.append(_contents(home / "history" / "runs"))
+    assert contents[0] == contents[1]
