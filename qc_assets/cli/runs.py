@@ -3,7 +3,7 @@
 import os
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -141,7 +141,7 @@ def run_job(
         )
         if not result.success:
             raise RunFailedError(_failure(result))
-        return _summary(result)
+        return result_of(result.run_id, result.all_events)
 
 
 def run_in_processes(settings: Settings, job: str, *, partition: str, ops: Mapping[str, Any] | None = None) -> str:
@@ -211,9 +211,10 @@ def _without_class(message: str) -> str:
     return re.sub(r"^(qc_assets\.)?[\w.]*Error: ", "", message)
 
 
-def _summary(result: "dg.ExecuteInProcessResult") -> JobResult:
+def result_of(run_id: str, events: Iterable["dg.DagsterEvent"]) -> JobResult:
+    """What came of a run, from its events."""
     seconds, checks, metadata = {}, {}, {}
-    for event in result.all_events:
+    for event in events:
         if event.is_step_success and event.step_key is not None:
             seconds[event.step_key] = event.step_success_data.duration_ms / 1000
         if event.event_type_value == "ASSET_CHECK_EVALUATION":
@@ -223,4 +224,4 @@ def _summary(result: "dg.ExecuteInProcessResult") -> JobResult:
         if event.is_step_materialization and event.asset_key is not None:
             values = event.materialization.metadata
             metadata[event.asset_key.to_user_string()] = {key: value.value for key, value in values.items()}
-    return JobResult(result.run_id, seconds, checks, metadata)
+    return JobResult(run_id, seconds, checks, metadata)

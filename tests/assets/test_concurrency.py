@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -50,15 +51,17 @@ def poll(folder: Path, stop: Event, answers: "multiprocessing.Queue[tuple[int, s
 
 @pytest.mark.slow
 def test_60_partitions_by_8_parallel_runs_while_another_process_reads(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    stop, answers = spawn.Event(), spawn.Queue()
-    reader = spawn.Process(target=poll, args=(tmp_path, stop, answers))
+    # Processes that have imported everything already.
+    server: Any = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([__name__, "qc_assets.definitions", "qc_assets.sources.demo.source"])
+    stop, answers = server.Event(), server.Queue()
+    reader = server.Process(target=poll, args=(tmp_path, stop, answers))
     days = days_between(FIRST, settings_in(tmp_path, "qc.duckdb").last_date)
     with open_instance(settings_in(tmp_path, "qc.duckdb")):
         pass  # Dagster's own storage is made once, not by eight processes at the same moment
     reader.start()
     try:
-        with ProcessPoolExecutor(8, mp_context=spawn) as pool:
+        with ProcessPoolExecutor(8, mp_context=server) as pool:
             # Three days a run: what Dagster does for a run takes longer than loading a day.
             run_ids = list(
                 pool.map(materialize, [tmp_path] * 20, [days[start : start + 3] for start in range(0, 60, 3)])

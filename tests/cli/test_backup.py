@@ -31,11 +31,9 @@ def settings_of(home: Path) -> Settings:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(migrated: Path, tmp_path: Path) -> Settings:
     """A home with everything in it, of today's version."""
-    settings = settings_of(unpack_home(tmp_path))
-    migrate_all(settings)
-    return settings
+    return settings_of(Path(shutil.copytree(migrated, tmp_path / "home")))
 
 
 def rows_of(settings: Settings) -> dict[str, int]:

@@ -62,9 +62,8 @@ def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_copy_of_a_home_stands_alone(tmp_path: Path) -> None:
-    original = unpack_home(tmp_path)
-    migrate_all(settings_of(original))
+def test_a_copy_of_a_home_stands_alone(migrated: Path, tmp_path: Path) -> None:
+    original = Path(shutil.copytree(migrated, tmp_path / "original"))
     before = sorted(path for path in original.rglob("*") if path.is_file())
     copy = tmp_path / "it's 100% a copy"
     shutil.copytree(original, copy)

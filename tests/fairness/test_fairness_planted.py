@@ -1,4 +1,4 @@
-"""A planted bias is found, and none is found where none was planted: over a hundred worlds each."""
+"""A planted bias is found, and none is found where none was planted: over fifty worlds each."""
 
 from datetime import date
 
@@ -13,7 +13,7 @@ from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import populate
 from qc_assets.sources.demo.source import DemoSource
 
-SEEDS = 100
+SEEDS = 50
 PRS = 2_000
 LOG_ODDS = -1.0  # 15 points of passing, for a group of at least 140 of the 2,000 pull requests
 FIRST = date(2024, 1, 1)
@@ -46,7 +46,7 @@ def flagged(frame: pl.DataFrame, attribute: str) -> set[str]:
 def test_with_nothing_planted_hardly_any_world_shows_a_flag() -> None:
     worlds = (world(seed, None) for seed in range(SEEDS))
     alarms = sum(bool(flagged(one, "repo") | flagged(one, "newcomer")) for one in worlds)
-    assert alarms <= 5
+    assert alarms <= 3
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_with_nothing_planted_hardly_any_world_shows_a_flag() -> None:
 ])  # fmt: skip
 def test_a_planted_bias_is_flagged(group: str, attribute: str, name: str) -> None:
     found = sum(name in flagged(world(seed, Bias(group, LOG_ODDS)), attribute) for seed in range(SEEDS))
-    assert found >= 95
+    assert found >= 47
 
 
 def test_the_truth_knows_both_probabilities() -> None:
@@ -113,5 +113,5 @@ def test_errors_of_numbers_are_flagged_where_they_differ_and_hardly_anywhere_els
         )
         alarms += len(fair) > 0
         found += "team 3" in set(unfair["group"])
-    assert alarms <= 5
-    assert found >= 95
+    assert alarms <= 3
+    assert found >= 47

@@ -80,7 +80,7 @@ def contents(warehouse: Warehouse) -> dict[int, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(loads=loads, order=st.randoms(use_true_random=False))
 def test_any_order_repetition_and_reloading_give_the_same_warehouse(loads: Any, order: Any) -> None:
     with TemporaryDirectory() as name:
