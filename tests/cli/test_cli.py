@@ -133,7 +133,7 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
     same = {"QC_DEMO_PRS": str(main_run_copy.demo_prs), "QC_DEMO_DAYS": str(main_run_copy.demo_days)}
     options = ("--model-name", "resolution_time", "--candidates", "forest,linear", "--run-name", "mine", "--quick")
     # With the seed of before the model would be the same to the last digit, and make no version.
-    done = qc("train", *options, QC_BOOTSTRAP_RESAMPLES="20", QC_SEED="7", **same)
+    done = qc("train", *options, QC_BOOTSTRAP_RESAMPLES="50", QC_SEED="7", **same)
     assert done.returncode == 0, done.stderr
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("resolution_time")

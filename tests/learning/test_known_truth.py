@@ -1,4 +1,4 @@
-"""Against the probabilities that the demo drew its verdicts from: 12,000 pull requests, the whole lifecycle."""
+"""Against the probabilities that the demo drew its verdicts from: 20,000 pull requests, the whole lifecycle."""
 
 from datetime import date
 from typing import Any
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("truth")
-    source = DemoSource(folder / "demo", n_prs=12_000, days=240, first_day=date(2024, 1, 1), seed=20240101)
+    source = DemoSource(folder / "demo", n_prs=20_000, days=240, first_day=date(2024, 1, 1), seed=20240101)
     warehouse = Warehouse(folder / "qc.duckdb", staging=folder / "staging")
     load(warehouse, source, days_between(source.first_day, source.last_day))
     warehouse.rebuild("ops/coverage", {"min_archive_completeness": 0.95})

@@ -25,7 +25,7 @@ from qc_assets.sources.loading import load
 from qc_assets.store.warehouse import Warehouse
 
 settings = load_settings(
-    demo_prs=700, demo_days=90, start_date=date(2024, 1, 1), bootstrap_resamples=20, webhook_secret="a long secret"
+    demo_prs=1_500, demo_days=150, start_date=date(2024, 1, 1), bootstrap_resamples=50, webhook_secret="a long secret"
 )
 store = Warehouse.from_settings(settings)
 load(store, DemoSource.from_settings(settings), days_between(settings.first_date, settings.last_date))
