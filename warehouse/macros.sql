@@ -38,6 +38,16 @@ CREATE OR REPLACE TEMP MACRO priority_of(source) AS coalesce(getvariable('source
 CREATE OR REPLACE TEMP MACRO last_whole_day(source) AS
     coalesce(getvariable('last_whole_days')[source], DATE 'infinity');
 
+-- What a reading so soon after the opening shows is of the opening; sources/github/opening.py has the same limit.
+CREATE OR REPLACE TEMP MACRO is_early(observed_at, created_at) AS
+    coalesce(observed_at <= created_at + INTERVAL 10 MINUTE, false);
+-- The surer, the higher. A source of events that does not say where sizes come from has seen the opening; a reading
+-- that does not is of a version that took no notice of force pushes.
+CREATE OR REPLACE TEMP MACRO sureness_of_sizes(sizes_from, source) AS coalesce(
+    list_position(['authored_dates', 'force_push', 'commits', 'opening'], sizes_from),
+    CASE WHEN shows_states(source) THEN 0 ELSE 4 END
+);
+
 -- A row of counts may be missing a field; a label may be missing a name.
 CREATE OR REPLACE TEMP MACRO nonempty(text) AS nullif(text, '');
 
