@@ -76,18 +76,38 @@ CREATE OR REPLACE TEMP MACRO label_kind(label) AS CASE
 END;
 
 -- Seniority of an author in a repository; qc_assets/fairness/seniority.py has the same rule. A history that began
--- before the warehouse's is missing, so what the platform says of the author's standing is believed as well.
-CREATE OR REPLACE TEMP MACRO seniority(merged, days, association, least_merged, least_days) AS CASE
+-- before the warehouse's is missing, so the platform's word about the author, and rights used, are believed as well.
+CREATE OR REPLACE TEMP MACRO seniority(
+    merged, days, association, reviews_given, merges_given, least_merged, least_days
+) AS CASE
     WHEN merged IS NULL THEN 'unknown'
     WHEN merged >= least_merged[3] AND days >= least_days[3] THEN 'senior'
     WHEN
         (merged >= least_merged[2] AND days >= least_days[2])
         OR coalesce(association IN ('OWNER', 'MEMBER', 'COLLABORATOR'), false)
+        OR coalesce(merges_given > 0, false)
         THEN 'mid'
-    WHEN (merged >= least_merged[1] AND days >= least_days[1]) OR coalesce(association = 'CONTRIBUTOR', false)
+    WHEN
+        (merged >= least_merged[1] AND days >= least_days[1])
+        OR coalesce(association = 'CONTRIBUTOR', false)
+        OR coalesce(reviews_given > 0, false)
         THEN 'junior'
     ELSE 'newcomer'
 END;
+
+-- Rights in a repository, shown by their use: verdicts on other people's pull requests, and merges of them. Tables are
+-- parameters because the macro exists before they do.
+CREATE OR REPLACE TEMP MACRO rights_used(review_table, pull_request_table) AS TABLE
+SELECT reviews.author_id, reviews.repo_id, reviews.submitted_at AS t, 1 AS reviews, 0 AS merges
+FROM query_table(review_table) AS reviews
+INNER JOIN query_table(pull_request_table) AS prs ON reviews.repo_id = prs.repo_id AND reviews.number = prs.number
+WHERE reviews.submitted_state IN ('APPROVED', 'CHANGES_REQUESTED') AND reviews.author_id IS NOT NULL
+    AND reviews.author_id IS DISTINCT FROM prs.author_id
+UNION ALL
+SELECT prs.merged_by_id, prs.repo_id, prs.merged_at, 0, 1
+FROM query_table(pull_request_table) AS prs
+WHERE prs.merged_by_id IS NOT NULL AND prs.merged_at IS NOT NULL
+    AND prs.merged_by_id IS DISTINCT FROM prs.author_id;
 
 -- Labels that pull requests or issues had when they were opened; what comes with the opening counts. Tables are
 -- parameters because the macro exists before they do.
