@@ -46,6 +46,7 @@ def pull_request(
         "opened_deletions": 10,
         "opened_changed_files": 2,
         "opened_commits": 1,
+        "opened_sizes_from": "opening",
     } | changes
 
 
@@ -139,6 +140,10 @@ def histories(draw: st.DrawFn) -> Rows:
     for number in range(1, draw(st.integers(2, 9)) + 1):
         repo, opened, wait = draw(_repos), draw(_hours), draw(_maybe_later)
         ending = {} if wait is None else {draw(st.sampled_from(["closed", "merged"])): opened + wait}
+        if "merged" in ending:
+            ending["merged_by_id"] = draw(_authors)
+        if draw(st.booleans()):
+            ending |= {"opened_additions": None, "opened_sizes_from": None}
         prs.append(
             pull_request(number, opened, repo=repo, author=draw(_authors), author_is_bot=draw(st.booleans()), **ending)
         )
@@ -191,7 +196,7 @@ def as_of(rows: Rows, moment: datetime, repo: int, number: int) -> Rows:
             over = row["closed_at"] is not None and row["closed_at"] < moment
             ending = {} if over else {"closed_at": None, "state": "open"}
             if not over and "merged_at" in row:
-                ending["merged_at"] = None
+                ending |= {"merged_at": None, "merged_by_id": None}
             kept.append(dict(row) | ending | nonsense | extra)
         return kept
 

@@ -38,6 +38,16 @@ CREATE OR REPLACE TEMP MACRO priority_of(source) AS coalesce(getvariable('source
 CREATE OR REPLACE TEMP MACRO last_whole_day(source) AS
     coalesce(getvariable('last_whole_days')[source], DATE 'infinity');
 
+-- What a reading so soon after the opening shows is of the opening; sources/github/opening.py has the same limit.
+CREATE OR REPLACE TEMP MACRO is_early(observed_at, created_at) AS
+    coalesce(observed_at <= created_at + INTERVAL 10 MINUTE, false);
+-- The surer, the higher. A source of events that does not say where sizes come from has seen the opening; a reading
+-- that does not is of a version that took no notice of force pushes.
+CREATE OR REPLACE TEMP MACRO sureness_of_sizes(sizes_from, source) AS coalesce(
+    list_position(['authored_dates', 'force_push', 'commits', 'opening'], sizes_from),
+    CASE WHEN shows_states(source) THEN 0 ELSE 4 END
+);
+
 -- A row of counts may be missing a field; a label may be missing a name.
 CREATE OR REPLACE TEMP MACRO nonempty(text) AS nullif(text, '');
 
@@ -66,18 +76,38 @@ CREATE OR REPLACE TEMP MACRO label_kind(label) AS CASE
 END;
 
 -- Seniority of an author in a repository; qc_assets/fairness/seniority.py has the same rule. A history that began
--- before the warehouse's is missing, so what the platform says of the author's standing is believed as well.
-CREATE OR REPLACE TEMP MACRO seniority(merged, days, association, least_merged, least_days) AS CASE
+-- before the warehouse's is missing, so the platform's word about the author, and rights used, are believed as well.
+CREATE OR REPLACE TEMP MACRO seniority(
+    merged, days, association, reviews_given, merges_given, least_merged, least_days
+) AS CASE
     WHEN merged IS NULL THEN 'unknown'
     WHEN merged >= least_merged[3] AND days >= least_days[3] THEN 'senior'
     WHEN
         (merged >= least_merged[2] AND days >= least_days[2])
         OR coalesce(association IN ('OWNER', 'MEMBER', 'COLLABORATOR'), false)
+        OR coalesce(merges_given > 0, false)
         THEN 'mid'
-    WHEN (merged >= least_merged[1] AND days >= least_days[1]) OR coalesce(association = 'CONTRIBUTOR', false)
+    WHEN
+        (merged >= least_merged[1] AND days >= least_days[1])
+        OR coalesce(association = 'CONTRIBUTOR', false)
+        OR coalesce(reviews_given > 0, false)
         THEN 'junior'
     ELSE 'newcomer'
 END;
+
+-- Rights in a repository, shown by their use: verdicts on other people's pull requests, and merges of them. Tables are
+-- parameters because the macro exists before they do.
+CREATE OR REPLACE TEMP MACRO rights_used(review_table, pull_request_table) AS TABLE
+SELECT reviews.author_id, reviews.repo_id, reviews.submitted_at AS t, 1 AS reviews, 0 AS merges
+FROM query_table(review_table) AS reviews
+INNER JOIN query_table(pull_request_table) AS prs ON reviews.repo_id = prs.repo_id AND reviews.number = prs.number
+WHERE reviews.submitted_state IN ('APPROVED', 'CHANGES_REQUESTED') AND reviews.author_id IS NOT NULL
+    AND reviews.author_id IS DISTINCT FROM prs.author_id
+UNION ALL
+SELECT prs.merged_by_id, prs.repo_id, prs.merged_at, 0, 1
+FROM query_table(pull_request_table) AS prs
+WHERE prs.merged_by_id IS NOT NULL AND prs.merged_at IS NOT NULL
+    AND prs.merged_by_id IS DISTINCT FROM prs.author_id;
 
 -- Labels that pull requests or issues had when they were opened; what comes with the opening counts. Tables are
 -- parameters because the macro exists before they do.

@@ -29,10 +29,10 @@ WHERE source = $source AND list_contains($days, partition_date) AND forge_number
 INSERT INTO touched SELECT {keys} FROM observed.{table} SEMI JOIN reread USING (repo_id, number);
 
 -- name: give_way
--- A reading of the same day replaces an older one of the same row, and nothing else.
+-- A reading of the same day replaces an older one of the same row, and nothing else; one of the opening stays.
 DELETE FROM observed.{table} AS old
 USING staged AS touched
-WHERE {same_key} AND old.source = $source AND old.partition_date = touched.partition_date
+WHERE {same_key} AND old.source = $source AND old.partition_date = touched.partition_date AND {same_time}
     AND old.observed_at <= touched.observed_at;
 
 -- name: append_newer
@@ -40,7 +40,7 @@ INSERT INTO observed.{table} BY NAME
 SELECT touched.* FROM staged AS touched
 WHERE NOT EXISTS (
     SELECT 1 FROM observed.{table} AS old
-    WHERE {same_key} AND old.source = $source AND old.partition_date = touched.partition_date
+    WHERE {same_key} AND old.source = $source AND old.partition_date = touched.partition_date AND {same_time}
 );
 
 -- name: clear
@@ -74,6 +74,36 @@ GROUP BY {keys};
 -- name: reopen
 -- NULL never overwrites a value, so a reopened item would keep the closing time of its earlier life.
 UPDATE folded SET closed_at = NULL WHERE state = 'open';
+
+-- name: surest_sizes
+-- Sizes at the opening belong together, and the newest are not the surest.
+UPDATE folded SET
+    opened_additions = best.sizes.opened_additions,
+    opened_deletions = best.sizes.opened_deletions,
+    opened_changed_files = best.sizes.opened_changed_files,
+    opened_commits = best.sizes.opened_commits,
+    opened_sizes_from = best.sizes.opened_sizes_from
+FROM (
+    SELECT
+        repo_id,
+        number,
+        arg_max(
+            {
+                'opened_additions': opened_additions, 'opened_deletions': opened_deletions,
+                'opened_changed_files': opened_changed_files, 'opened_commits': opened_commits,
+                'opened_sizes_from': opened_sizes_from
+            },
+            {
+                'sureness': sureness_of_sizes(opened_sizes_from, source), 'observed_at': observed_at,
+                'priority': priority_of(source), 'day': partition_date
+            }
+        ) AS sizes
+    FROM observed.pull_requests
+    SEMI JOIN folded USING (repo_id, number)
+    WHERE opened_additions IS NOT NULL
+    GROUP BY repo_id, number
+) AS best
+WHERE folded.repo_id = best.repo_id AND folded.number = best.number;
 
 -- name: mark_vanished
 -- A reading of an item shows all that hangs on it, so what the next one does not show any more is gone from GitHub.

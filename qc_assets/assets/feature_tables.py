@@ -11,6 +11,8 @@ from qc_assets.store.warehouse import Warehouse
 
 _RAW = ("raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "ops.coverage", "ml.feedback")
 
+_MOST_MOVED = 0.02
+
 
 def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """features/pull_requests, features/issues and features/comments."""
@@ -24,7 +26,7 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _feature_asset(
             "issues",
             "What was known about each issue when it was opened, and when it was closed.",
-            [name for name in _RAW if name != "raw.reviews"],
+            list(_RAW),
             settings.feature_parameters("issues"),
         ),
         _feature_asset(
@@ -41,7 +43,11 @@ def _promises(name: str) -> dict[str, str]:
     always = {f"same_rows_as_raw_{raw}": "Every item of the raw table has exactly one row."}
     if name == "comments":
         return always | {"labels_have_an_origin": "Every category was given by a person, and it is known where."}
-    return always | {"nothing_before_its_opening": "No outcome is older than the opening, and no history is negative."}
+    always |= {"nothing_before_its_opening": "No outcome is older than the opening, and no history is negative."}
+    if name == "issues":
+        return always
+    few = f"Leaving out unknown sizes moves the share that passed by at most {_MOST_MOVED:.0%}; yellow if it is more."
+    return always | {"unknown_sizes_are_few": few}
 
 
 def _feature_asset(name: str, description: str, deps: list[str], parameters: dict[str, object]) -> dg.AssetsDefinition:
@@ -70,8 +76,8 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
 
 def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
     counts = store.sql_file(f"features/{name}", section="checks").row(0, named=True)
-    same_rows, possible = _promises(name)
-    return [
+    same_rows, possible, *sizes = _promises(name)
+    checks = [
         dg.AssetCheckResult(
             check_name=same_rows,
             passed=counts["rows"] == counts["raw_rows"],
@@ -83,3 +89,21 @@ def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
             metadata={"impossible rows": counts["impossible"]},
         ),
     ]
+    for check in sizes:
+        unknown = store.sql_file(f"features/{name}", section="unknown_sizes").row(0, named=True)
+        moved = unknown["moved"] or 0.0
+        checks.append(
+            dg.AssetCheckResult(
+                check_name=check,
+                passed=abs(moved) <= _MOST_MOVED,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={
+                    "left out, size unknown": unknown["left_out"],
+                    "share of these that passed": unknown["left_out_passed"],
+                    "share of those trained on that passed": unknown["kept_passed"],
+                    "moves the share by": moved,
+                    "repositories where size decides nothing": unknown["undecided_repositories"],
+                },
+            )
+        )
+    return checks

@@ -172,8 +172,9 @@ class DataSlicer:
         if lacking:
             raise self._lacks("seniority", ("seniority", "author_seniority", *lacking))
         merged, days = (_column(self.data, name) for name in needed)
-        association = _column(self.data, "author_association") if "author_association" in self.data.columns else None
-        return self._seniority.of(merged, days, association)
+        more = ("author_association", "author_reviews_given_in_repo", "author_merges_given_in_repo")
+        standing = (_column(self.data, name) if name in self.data.columns else None for name in more)
+        return self._seniority.of(merged, days, *standing)
 
     def _labels(self, column: str) -> dict[str, np.ndarray]:
         if column not in self.data.columns:

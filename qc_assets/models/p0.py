@@ -15,7 +15,7 @@ SPEC = ModelSpec(
     order=1,
     table="features.pull_requests",
     # An undecided one waits for its label.
-    excluded=(*UNUSABLE, "draft", "too_small"),
+    excluded=(*UNUSABLE, "draft", "size_unknown", "too_small"),
     target="passed",
     known_at="decided_at",
     opened_at="opened_at",
@@ -30,6 +30,9 @@ SPEC = ModelSpec(
         "author_days_since_last_pr",
         "author_tenure_days",
         "author_is_newcomer",
+        "author_is_first_contribution",
+        "author_reviews_given_in_repo",
+        "author_merges_given_in_repo",
         "author_association",
         "repo_pass_rate",
         "repo_decided_recently",
@@ -61,8 +64,8 @@ SPEC = ModelSpec(
     limits=(
         "It says how first reviews ended in these repositories, not whether the code is good.",
         "It knows only what was in the warehouse: an author without history here may be experienced elsewhere.",
-        "Bots, drafts and very small pull requests were left out of the training; predictions for them are "
-        "extrapolation.",
+        "Bots, drafts and very small pull requests, and those whose size at the opening is lost, were left out of the "
+        "training; predictions for them are extrapolation.",
     ),
     candidates=(
         Candidate(

@@ -18,6 +18,7 @@ from qc_assets.store.schema import sql_sections
 
 _SQL = "features/webhook"
 EVENTS = ("pull_request", "pull_request_review")
+_OPENING = {"additions", "deletions", "changed_files", "commits", "author_association"}
 _STATES = {"approved": True, "changes_requested": False}
 
 
@@ -158,7 +159,11 @@ class Webhook:
         place = knowledge.place(repo, pull_request.number)
         champion = self.serving.champions.of("p0")
         predictions = ask_champion(champion, [Row(features, *place, opened_at, knowledge.as_of)])
-        request = {"task_id": task_id, "worker_id": author.login, "event": f"pull_request.{action}"}
+        request: dict[str, Any] = {
+            "task_id": task_id, "worker_id": author.login, "event": f"pull_request.{action}",
+        }  # fmt: skip
+        if action == "opened":  # facts that nobody will show again; features/pull_requests.sql reads them
+            request["opening"] = pull_request.model_dump(include=_OPENING)
         document = journal_documents(predictions, [request])[0] | {
             "latency_ms": round((time.perf_counter() - started) * 1000, 3),
         }

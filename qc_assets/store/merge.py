@@ -100,6 +100,9 @@ def _runner(connection: duckdb.DuckDBPyConnection, table: str) -> _Run:
         "same_key": " AND ".join(f"touched.{key} = old.{key}" for key in keys),
         "child_keys": ", ".join(f"child.{key}" for key in keys),
         "folded_key": " AND ".join(f"folded.{key} = gone.{key}" for key in keys),
+        "same_time": " = ".join(f"is_early({row}.observed_at, old.created_at)" for row in ("old", "touched"))
+        if _has_opening(table)
+        else "true",
     }
 
     def run(section: str, parameters: Mapping[str, object] | None = None) -> None:
@@ -116,6 +119,10 @@ def fold_touched(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     _fold(_runner(connection, table), table, 0)
 
 
+def _has_opening(table: str) -> bool:
+    return any(column == "opened_title" for column, _, _ in columns(f"raw.{table}"))
+
+
 def _fold(run: "_Run", table: str, size: int) -> None:
     parts, names = shown_by(table), {column for column, _, _ in columns(f"raw.{table}")}
     slices = 1 + size // _BYTES_PER_SLICE
@@ -123,6 +130,8 @@ def _fold(run: "_Run", table: str, size: int) -> None:
         run("fold", {"buckets": slices, "bucket": bucket})
         if {"state", "closed_at"} <= names:
             run("reopen")
+        if "opened_sizes_from" in names:
+            run("surest_sizes")
         if parts:
             run("mark_vanished", {"parts": list(parts)})
         run("upsert")

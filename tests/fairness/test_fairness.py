@@ -103,6 +103,10 @@ def test_seniority_needs_both_work_and_time_and_believes_the_platform() -> None:
     said = pl.Series(["NONE", "NONE", "NONE", "NONE", "NONE", "CONTRIBUTOR", "OWNER", None])
     levels = ["newcomer", "junior", "junior", "mid", "senior", "junior", "mid", "unknown"]
     assert Seniority().of(merged, days, said).to_list() == levels
+    nobody, used = pl.Series([0] * 8), pl.Series([0, 0, 0, 0, 0, 0, 0, 1])
+    assert Seniority().of(merged, days, said, nobody, used).to_list() == levels, "of nobody, nothing is known"
+    assert Seniority().of(merged, days, None, nobody + 1, nobody).to_list()[0] == "junior"
+    assert Seniority().of(merged, days, None, nobody, nobody + 1).to_list()[0] == "mid"
 
 
 def test_what_cannot_be_sliced_says_which_column_is_missing() -> None:

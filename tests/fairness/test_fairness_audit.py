@@ -202,8 +202,9 @@ def test_seniority_in_sql_is_that_in_python(main_run: Any) -> None:
     store = Warehouse.from_settings(settings)
     for table, association in (("pull_requests", "author_association"), ("issues", "author_association")):
         rows = store.query(f"FROM features.{table}")
+        rights = (rows["author_reviews_given_in_repo"], rows["author_merges_given_in_repo"])
         ours = Seniority().of(
-            rows["author_prior_merged_in_repo"], rows["author_tenure_in_repo_days"], rows[association]
+            rows["author_prior_merged_in_repo"], rows["author_tenure_in_repo_days"], rows[association], *rights
         )
         assert ours.to_list() == rows["author_seniority"].to_list()
         assert set(LEVELS) <= set(ours)

@@ -1,5 +1,6 @@
 """What features and labels mean, on histories small enough to check by hand."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -85,6 +86,88 @@ def test_history_counts_what_was_decided_before_not_what_was_opened_before(compu
     assert rows[4]["author_is_newcomer"] is True
     assert rows[5]["author_prior_prs"] == 0
     assert rows[5]["repo_decided_recently"] == 0, "1 was merged at that very instant, which is not before it"
+
+
+def test_standing_is_what_was_done_before_in_the_repository(compute: Any) -> None:
+    rows = compute(
+        pull_requests=[
+            pull_request(1, 0, author=1, merged=4, merged_by_id=2),
+            pull_request(2, 0, author=2, merged=4, merged_by_id=2),
+            pull_request(3, 4, author=2),
+            pull_request(4, 5, author=2),
+            pull_request(5, 5, author=2, repo=2),
+            pull_request(6, 5, author=3),
+            pull_request(7, 5, author=4),
+        ],
+        issues=[issue(50, 1, author=4)],
+        reviews=[
+            review(1, 1, 2, "APPROVED", author=3),
+            review(2, 1, 3, "COMMENTED", author=3),
+            review(3, 2, 3, "APPROVED", author=2),
+            review(4, 4, 6, "APPROVED", author=3),
+        ],
+    )
+    standing = ("author_reviews_given_in_repo", "author_merges_given_in_repo", "author_is_first_contribution")
+    assert {number: tuple(row[name] for name in standing) for number, row in rows.items()} == {
+        1: (0, 0, True),
+        2: (0, 0, True),
+        3: (0, 0, False),
+        4: (0, 1, False),
+        5: (0, 0, True),
+        6: (1, 0, True),
+        7: (0, 0, False),
+    }
+    seniority = {number: rows[number]["author_seniority"] for number in (4, 5, 6, 7)}
+    assert seniority == {4: "mid", 5: "newcomer", 6: "junior", 7: "newcomer"}
+
+
+def test_an_issue_knows_the_standing_of_its_author(compute: Any) -> None:
+    rows = compute(
+        table="issues",
+        pull_requests=[pull_request(1, 0, author=1, merged=4, merged_by_id=2)],
+        reviews=[review(1, 1, 2, "APPROVED", author=3)],
+        issues=[issue(2, 5, author=2), issue(3, 5, author=3), issue(4, 2, author=3)],
+    )
+    standing = ("author_reviews_given_in_repo", "author_merges_given_in_repo", "author_seniority")
+    assert [tuple(row[name] for name in standing) for row in rows.values()] == [
+        (0, 1, "mid"), (1, 0, "junior"), (0, 0, "newcomer"),
+    ]  # fmt: skip
+    assert rows[2]["author_tenure_in_repo_days"] == 0, "to merge is not to arrive"
+
+
+@pytest.mark.parametrize(
+    ("unknown", "reasons"),
+    [(1, ["size_unknown", "too_small", None, None]), (3, [None, None, None, None])],
+    ids=["few: they are left out, neither small nor large", "most: size decides nothing"],
+)
+def test_unknown_sizes_count_neither_as_small_nor_as_large(compute: Any, unknown: int, reasons: list) -> None:
+    small = {"opened_additions": 1, "opened_deletions": 1}
+    lost = dict.fromkeys(("opened_additions", "opened_deletions", "opened_commits", "opened_sizes_from"))
+    sizes = [lost, small, *([lost, lost] if unknown == 3 else [{}, {}])]
+    rows = compute(pull_requests=[pull_request(n, 0, merged=1, **given) for n, given in enumerate(sizes, 1)])
+    assert [row["exclusion"] for row in rows.values()] == reasons
+    assert (rows[1]["lines_changed"], rows[1]["sizes_from"]) == (None, None)
+    assert rows[2]["sizes_from"] == "opening"
+
+
+def test_what_the_webhook_saw_at_the_opening_is_a_fact_of_it(warehouse: Warehouse) -> None:
+    opening = {"additions": 70, "deletions": 30, "changed_files": 3, "commits": 2, "author_association": "MEMBER"}
+    lost = dict.fromkeys(("opened_additions", "opened_deletions", "opened_author_association", "opened_sizes_from"))
+    with histories.memory(warehouse) as connection:
+        histories.put(connection, {"pull_requests": [pull_request(1, 0, **lost), pull_request(2, 0, **lost)]})
+        for number, request in ((1, {"opening": opening}), (2, {"task_id": "a/b#2"})):
+            connection.execute(
+                "INSERT INTO ml.predictions BY NAME SELECT 'p0' AS model, '1' AS version, 1 AS repo_id, "
+                "$number AS number, 0 AS comment_id, 'j:1' AS entry, 'served' AS role, $at AS opened_at, "
+                "$at AS predicted_at, 0.5 AS prediction, $inputs AS inputs",
+                {"number": number, "at": histories.hour(0), "inputs": json.dumps({"request": request, "features": {}})},
+            )
+        rows = histories.features(connection, "pull_requests")
+    columns = ("lines_changed", "files_changed", "commits", "additions_share", "author_association", "sizes_from")
+    assert rows.select(columns).rows() == [
+        (100, 3, 2, 0.7, "MEMBER", "webhook"),
+        (None, 2, 1, None, None, None),
+    ]
 
 
 def test_decisions_leave_the_recent_window_after_90_days(compute: Any) -> None:

@@ -72,6 +72,8 @@ def test_an_opening_is_measured_as_in_training(hooked: TestClient) -> None:
             "checklist_items", "code_blocks", "is_bug_fix", "is_feature", "is_documentation", "is_refactor", "hour",
             "weekday", "author_association")  # fmt: skip
     seen = entry["document"]["features"]
+    facts = ("additions", "deletions", "changed_files", "commits", "author_association")
+    assert entry["document"]["request"]["opening"] == {name: payload["pull_request"][name] for name in facts}
     assert {name: seen[name] for name in same} == {name: features[name] for name in same}
     assert seen["author_prior_prs"] > features["author_prior_prs"], "the history is that of the end of the data"
     assert deliver(hooked, "pull_request", payload, delivery="d-1").json() == answer

@@ -51,6 +51,33 @@ def test_it_has_what_a_github_has(world: dict[str, pl.DataFrame]) -> None:
     assert set(gaps) == {0}, "numbers of a repository are consecutive"
 
 
+def test_it_is_as_bad_as_a_github(world: dict[str, pl.DataFrame]) -> None:
+    prs = world["pull_requests"].sort("partition_date").unique(["repo_id", "number"], keep="last")
+    people = prs.filter(~pl.col("author_is_bot"))
+    small = (people["opened_additions"] + people["opened_deletions"] < 10).mean()
+    assert 0.32 < small < 0.42
+    assert people["author_id"].is_null().any()
+    prefixes = people["opened_title"].str.extract(r"^(\w+): ").drop_nulls().unique()
+    assert {"doc", "ci", "qt"} <= set(prefixes)
+    assert (people["title"] != people["opened_title"]).sum() > 50
+    minutes = (
+        world["label_events"]
+        .join(prs, on=["repo_id", "number"])
+        .select((pl.col("created_at") - pl.col("created_at_right")).dt.total_minutes())
+        .to_series()
+    )
+    assert minutes.is_between(1, 60).mean() > 0.1
+    known = people.with_columns(
+        known=pl.col("opened_sizes_from").is_not_null(), merged=pl.col("merged_at").is_not_null()
+    )
+    assert known.filter("known")["opened_commits"].is_not_null().all()
+    assert known.filter(~pl.col("known"))["opened_additions"].null_count() == (~known["known"]).sum()
+    assert 0.005 < 1 - known["known"].mean() < 0.05
+    pushed = known.with_columns(pushed=pl.col("opened_sizes_from").fill_null("lost") != "commits").group_by("pushed")
+    passed = dict(pushed.agg(pl.col("merged").mean()).iter_rows())
+    assert passed[True] > passed[False] + 0.02, "what is force-pushed gets merged more often"
+
+
 def test_all_ids_are_negative_so_that_nothing_is_taken_for_github(world: dict[str, pl.DataFrame]) -> None:
     for table in RAW_TABLES:
         ids = [name for name in world[table].columns if name.endswith("_id")]

@@ -88,7 +88,12 @@ def test_cutting_a_large_day_into_slices_changes_nothing(
 
 
 def test_what_was_known_at_the_opening_is_kept_apart_from_what_came_later(ingest: Any, hours: Path) -> None:
-    merged = {"state": "closed", "closed_at": "2024-05-01T12:00:00Z", "merged_at": "2024-05-01T12:00:00Z"}
+    merged: dict[str, Any] = {
+        "state": "closed",
+        "closed_at": "2024-05-01T12:00:00Z",
+        "merged_at": "2024-05-01T12:00:00Z",
+    }
+    merged["merged_by"] = {"id": 8, "login": "bob"}
     later = pull_request(title="[done] it", additions=90, labels=[], **merged)
     write_hour(
         hours,
@@ -104,7 +109,8 @@ def test_what_was_known_at_the_opening_is_kept_apart_from_what_came_later(ingest
     row = warehouse.query("FROM raw.pull_requests").row(0, named=True)
     assert (row["opened_title"], row["title"]) == ("fix: it", "[done] it")
     assert (row["opened_additions"], row["additions"]) == (20, 90)
-    assert row["merged_at"] == datetime(2024, 5, 1, 12)
+    assert (row["merged_at"], row["merged_by_id"]) == (datetime(2024, 5, 1, 12), 8)
+    assert row["opened_sizes_from"] == "opening"
     label = warehouse.query("SELECT label, created_at FROM raw.label_events").row(0)
     assert label == ("bug", datetime(2024, 5, 1, 10)), "labels of the opening's payload were there at the opening"
 

@@ -17,12 +17,12 @@ from qc_assets.errors import SettingsError, SourceError
 from qc_assets.settings import load_settings
 from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, stamp
-from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.answers import Kind, classify, failed
 from qc_assets.sources.github.changes import DiffTooLongError, read_diff
 from qc_assets.sources.github.client import RequestError
 from qc_assets.sources.github.discovery import discover, selected
 from qc_assets.sources.github.identities import identities
+from qc_assets.sources.github.item_parts import clean
 from qc_assets.store.warehouse import Warehouse
 from tests.github_runs import public_schema, run, source
 
@@ -218,6 +218,6 @@ def test_a_diff_is_read_up_to_a_limit(tmp_path: Path) -> None:
 
 
 def test_text_that_no_store_would_take_is_made_so() -> None:
-    assert raw_rows.clean("a\x00b") == "a�b"
-    assert raw_rows.clean("\ud83d alone, \ud83d\ude00 together") == "� alone, \U0001f600 together"
-    assert raw_rows.clean(None) is None
+    assert clean("a\x00b") == "a�b"
+    assert clean("\ud83d alone, \ud83d\ude00 together") == "� alone, \U0001f600 together"
+    assert clean(None) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, ListValueNode, Visitor, parse, visit
 
-from qc_assets.sources.github import query, raw_rows
+from qc_assets.sources.github import opened_branch, opening, query, raw_rows
 from qc_assets.sources.github.query import Part, join
 
 _EVENT = re.compile(r'"(\w+Event)"')
@@ -53,6 +53,7 @@ def test_a_timeline_is_asked_for_the_events_that_are_read(operation: str) -> Non
 
 
 def test_rows_are_made_of_events_that_are_read() -> None:
-    used = set(_EVENT.findall(Path(raw_rows.__file__).read_text(encoding="utf-8")))
+    readers = (raw_rows, opening, opened_branch)
+    used = {kind for part in readers for kind in _EVENT.findall(Path(part.__file__).read_text(encoding="utf-8"))}
     assert len(used) >= 5
     assert used <= events_read("PullRequestEvents")

@@ -10,6 +10,8 @@ CREATE TABLE features.issues (
     author_prior_prs_in_repo INTEGER, -- of: author here
     author_prior_merged_in_repo INTEGER, -- of: author here
     author_tenure_in_repo_days DOUBLE, -- of: author here
+    author_reviews_given_in_repo INTEGER, -- of: author here
+    author_merges_given_in_repo INTEGER, -- of: author here
     author_seniority VARCHAR NOT NULL, -- of: report
     author_prior_closed INTEGER, -- of: author
     author_average_hours DOUBLE, -- of: author
@@ -60,6 +62,10 @@ COMMENT ON COLUMN features.issues.author_prior_merged_in_repo IS
     'Pull requests of the author that had been merged before in this repository';
 COMMENT ON COLUMN features.issues.author_tenure_in_repo_days IS
     'Days since the author''s first pull request or issue in this repository; 0 for the first';
+COMMENT ON COLUMN features.issues.author_reviews_given_in_repo IS
+    'Verdicts that the author had given on other people''s pull requests in this repository: a right shown by its use';
+COMMENT ON COLUMN features.issues.author_merges_given_in_repo IS
+    'Other people''s pull requests that the author had merged in this repository, as far as the source tells who did';
 COMMENT ON COLUMN features.issues.author_seniority IS
     'newcomer, junior, mid or senior in this repository at the opening, or unknown; for reports, not a feature '
     'of any model';
@@ -151,25 +157,32 @@ author_running AS (
 ),
 author_history AS (SELECT * FROM author_running WHERE number IS NOT NULL),
 contributions AS (
-    SELECT author_id, repo_id, number, created_at AS t, 0 AS opened, 0 AS merged
+    SELECT
+        author_id, repo_id, number, created_at AS t, created_at AS arrived_at, 0 AS opened, 0 AS merged, 0 AS reviews,
+        0 AS merges
     FROM issues
     WHERE author_id IS NOT NULL
     UNION ALL
-    SELECT author_id, repo_id, NULL, created_at, 1, 0
+    SELECT author_id, repo_id, NULL, created_at, created_at, 1, 0, 0, 0
     FROM raw.pull_requests
     WHERE author_id IS NOT NULL AND created_at IS NOT NULL
     UNION ALL
-    SELECT author_id, repo_id, NULL, merged_at, 0, 1
+    SELECT author_id, repo_id, NULL, merged_at, NULL, 0, 1, 0, 0
     FROM raw.pull_requests
     WHERE author_id IS NOT NULL AND created_at IS NOT NULL AND merged_at IS NOT NULL
+    UNION ALL
+    SELECT author_id, repo_id, NULL, t, NULL, 0, 0, reviews, merges
+    FROM rights_used('raw.reviews', 'raw.pull_requests')
 ),
 author_prs AS (
     SELECT
         repo_id,
         number,
+        epoch(t - min(arrived_at) OVER (PARTITION BY author_id, repo_id)) / 86400 AS tenure_in_repo_days,
         coalesce(sum(opened::DOUBLE) OVER before, 0) AS prior_prs_in_repo,
         coalesce(sum(merged::DOUBLE) OVER before, 0) AS prior_merged_in_repo,
-        epoch(t - min(t) OVER (PARTITION BY author_id, repo_id)) / 86400 AS tenure_in_repo_days
+        sum(reviews) OVER before AS reviews_given_in_repo,
+        sum(merges) OVER before AS merges_given_in_repo
     FROM contributions
     WINDOW before AS (
         PARTITION BY author_id, repo_id ORDER BY t
@@ -280,8 +293,13 @@ SELECT
     author_prs.prior_prs_in_repo::INTEGER AS author_prior_prs_in_repo,
     author_prs.prior_merged_in_repo::INTEGER AS author_prior_merged_in_repo,
     author_prs.tenure_in_repo_days AS author_tenure_in_repo_days,
+    CASE WHEN issues.author_id IS NOT NULL THEN coalesce(author_prs.reviews_given_in_repo, 0) END::INTEGER
+        AS author_reviews_given_in_repo,
+    CASE WHEN issues.author_id IS NOT NULL THEN coalesce(author_prs.merges_given_in_repo, 0) END::INTEGER
+        AS author_merges_given_in_repo,
     seniority(
         author_prs.prior_merged_in_repo, author_prs.tenure_in_repo_days, issues.opened_author_association,
+        author_reviews_given_in_repo, author_merges_given_in_repo,
         $seniority_merged::INTEGER[], $seniority_days::INTEGER[]
     ) AS author_seniority,
     author.prior_closed::INTEGER AS author_prior_closed,

@@ -60,6 +60,7 @@ CREATE VIEW raw.reviews AS FROM warehouse.raw.reviews;
 CREATE VIEW raw.label_events AS FROM warehouse.raw.label_events;
 CREATE VIEW ops.coverage AS FROM warehouse.ops.coverage;
 CREATE VIEW ml.feedback AS FROM warehouse.ml.feedback;
+CREATE VIEW ml.predictions AS FROM warehouse.ml.predictions;
 CREATE VIEW raw.pull_requests AS
 FROM warehouse.raw.pull_requests
 UNION ALL BY NAME

@@ -17,6 +17,9 @@ CREATE TABLE features.pull_requests (
     author_tenure_days DOUBLE, -- of: author
     author_is_newcomer BOOLEAN, -- of: author here
     author_tenure_in_repo_days DOUBLE, -- of: author here
+    author_is_first_contribution BOOLEAN, -- of: author here
+    author_reviews_given_in_repo INTEGER, -- of: author here
+    author_merges_given_in_repo INTEGER, -- of: author here
     author_seniority VARCHAR NOT NULL, -- of: report
     author_association VARCHAR, -- of: item, else as last shown
     repo_pass_rate DOUBLE NOT NULL, -- of: repository
@@ -28,6 +31,7 @@ CREATE TABLE features.pull_requests (
     files_changed BIGINT, -- of: item
     commits BIGINT, -- of: item
     additions_share DOUBLE, -- of: item, 0 to 1
+    sizes_from VARCHAR, -- of: report
     title_length BIGINT, -- of: item
     body_length BIGINT, -- of: item
     link_count BIGINT, -- of: item
@@ -80,11 +84,17 @@ COMMENT ON COLUMN features.pull_requests.author_is_newcomer IS
     'No pull request of the author had been merged in this repository';
 COMMENT ON COLUMN features.pull_requests.author_tenure_in_repo_days IS
     'Days since the author''s first pull request or issue in this repository; 0 for the first';
+COMMENT ON COLUMN features.pull_requests.author_is_first_contribution IS
+    'The author had opened no pull request and no issue in this repository';
+COMMENT ON COLUMN features.pull_requests.author_reviews_given_in_repo IS
+    'Verdicts that the author had given on other people''s pull requests in this repository: a right shown by its use';
+COMMENT ON COLUMN features.pull_requests.author_merges_given_in_repo IS
+    'Other people''s pull requests that the author had merged in this repository, as far as the source tells who did';
 COMMENT ON COLUMN features.pull_requests.author_seniority IS
     'newcomer, junior, mid or senior in this repository at the opening, or unknown; for reports, not a feature '
     'of any model';
 COMMENT ON COLUMN features.pull_requests.author_association IS
-    'The author''s standing in the repository at the opening';
+    'The author''s standing in the repository, in the platform''s word, where that was read at the opening';
 COMMENT ON COLUMN features.pull_requests.repo_pass_rate IS
     'Share of people''s pull requests that passed, of those decided in the last 90 days: (passed + 1) / (decided + 2)';
 COMMENT ON COLUMN features.pull_requests.repo_decided_recently IS 'How many were decided in the last 90 days';
@@ -97,6 +107,8 @@ COMMENT ON COLUMN features.pull_requests.lines_changed IS
 COMMENT ON COLUMN features.pull_requests.files_changed IS 'Files changed at the opening';
 COMMENT ON COLUMN features.pull_requests.commits IS 'Commits at the opening';
 COMMENT ON COLUMN features.pull_requests.additions_share IS 'Share of additions among the changed lines';
+COMMENT ON COLUMN features.pull_requests.sizes_from IS
+    'Where the sizes come from: as raw.pull_requests.opened_sizes_from, or webhook; for reports';
 COMMENT ON COLUMN features.pull_requests.title_length IS 'Characters of the title at the opening';
 COMMENT ON COLUMN features.pull_requests.body_length IS 'Characters of the description at the opening';
 COMMENT ON COLUMN features.pull_requests.link_count IS 'Links in the description at the opening';
@@ -120,22 +132,66 @@ COMMENT ON COLUMN features.pull_requests.closed_at IS 'When it was closed (UTC),
 COMMENT ON COLUMN features.pull_requests.merged_at IS 'When it was merged (UTC); NULL if it is not';
 COMMENT ON COLUMN features.pull_requests.exclusions IS
     'All reasons that may keep it out of a model, whose spec says which do: opening_not_observed, outside_coverage, '
-    'bot, draft, too_small, undecided';
+    'bot, draft, size_unknown, too_small, undecided. Sizes decide only where at least half of a repository''s are '
+    'known';
 COMMENT ON COLUMN features.pull_requests.exclusion IS
-    'Why p0 is not trained on it: opening_not_observed, outside_coverage, bot, draft, too_small, undecided; '
-    'NULL if it is';
+    'Why p0 is not trained on it: opening_not_observed, outside_coverage, bot, draft, size_unknown, too_small, '
+    'undecided; NULL if it is';
 COMMENT ON COLUMN features.pull_requests.observed_until IS
     'End of the repository''s covered time: later decisions cannot have been seen';
 
 -- name: rows
 -- "Before" is strict throughout: what happened at the very instant of an opening is not known to it.
-WITH pull_requests AS (
+-- What GitHub's webhook said at the opening itself is kept with the answer that it got.
+WITH deliveries AS (
+    SELECT repo_id, number, arg_min(inputs::JSON -> '$.request.opening', predicted_at) AS opening
+    FROM ml.predictions
+    WHERE role = 'served' AND contains(inputs, '"opening":')
+    GROUP BY repo_id, number
+),
+observed_openings AS (
     SELECT
-        repo_id, number, author_id, author_login, author_is_bot, source, created_at, closed_at, merged_at,
-        opened_author_association, opened_is_draft, opened_additions, opened_deletions, opened_changed_files,
-        opened_commits, opened_title IS NOT NULL AS is_opening_observed
-    FROM raw.pull_requests
-    WHERE created_at IS NOT NULL
+        raw.repo_id,
+        raw.number,
+        raw.author_id,
+        raw.author_login,
+        raw.author_is_bot,
+        raw.source,
+        raw.created_at,
+        raw.closed_at,
+        raw.merged_at,
+        raw.opened_is_draft,
+        raw.opened_title IS NOT NULL AS is_opening_observed,
+        coalesce(deliveries.opening ->> 'author_association', raw.opened_author_association)
+            AS opened_author_association,
+        CASE
+            WHEN (deliveries.opening ->> 'additions') IS NOT NULL THEN {
+                'additions': (deliveries.opening ->> 'additions')::BIGINT,
+                'deletions': (deliveries.opening ->> 'deletions')::BIGINT,
+                'changed_files': (deliveries.opening ->> 'changed_files')::BIGINT,
+                'commits': (deliveries.opening ->> 'commits')::BIGINT,
+                'sizes_from': 'webhook'
+            }
+            ELSE {
+                'additions': raw.opened_additions, 'deletions': raw.opened_deletions,
+                'changed_files': raw.opened_changed_files, 'commits': raw.opened_commits,
+                'sizes_from': raw.opened_sizes_from
+            }
+        END AS opened
+    FROM raw.pull_requests AS raw
+    LEFT JOIN deliveries ON raw.repo_id = deliveries.repo_id AND raw.number = deliveries.number
+    WHERE raw.created_at IS NOT NULL
+),
+-- Where most sizes are known, an unknown one is the trace of what was pushed later, so it counts neither as small nor
+-- as large. Where most are unknown, being known would tell as much, and size decides nothing.
+pull_requests AS (
+    SELECT
+        * EXCLUDE (opened),
+        unnest(opened),
+        2 * count(opened.additions) FILTER (is_opening_observed) OVER here
+            >= count(*) FILTER (is_opening_observed) OVER here AS size_decides
+    FROM observed_openings
+    WINDOW here AS (PARTITION BY repo_id)
 ),
 -- A verdict counts if another person gave it while the pull request was open.
 verdicts AS (
@@ -239,6 +295,17 @@ author_cycles AS (
     WHERE author_id IS NOT NULL AND submitted_state = 'CHANGES_REQUESTED'
     GROUP BY author_id, submitted_at
 ),
+author_rights AS (
+    SELECT
+        author_id,
+        repo_id,
+        t,
+        sum(sum(reviews)::DOUBLE) OVER before AS reviews,
+        sum(sum(merges)::DOUBLE) OVER before AS merges
+    FROM rights_used('raw.reviews', 'raw.pull_requests')
+    GROUP BY author_id, repo_id, t
+    WINDOW before AS (PARTITION BY author_id, repo_id ORDER BY t ROWS UNBOUNDED PRECEDING)
+),
 -- The first of all is never later than the opening that asks.
 author_arrivals AS (
     SELECT author_id, repo_id, min(created_at) AS arrived_at
@@ -281,7 +348,9 @@ author_history AS (
         coalesce(author_decisions.passed, 0) AS prior_passed,
         coalesce(author_merges.merged, 0) AS prior_merged,
         coalesce(author_merges_in_repo.merged, 0) AS prior_merged_in_repo,
-        coalesce(author_cycles.cycles, 0) AS prior_cycles
+        coalesce(author_cycles.cycles, 0) AS prior_cycles,
+        coalesce(author_rights.reviews, 0) AS reviews_given_in_repo,
+        coalesce(author_rights.merges, 0) AS merges_given_in_repo
     FROM asked
     ASOF LEFT JOIN author_decisions
         ON asked.author_id = author_decisions.author_id AND asked.t > author_decisions.t
@@ -292,6 +361,9 @@ author_history AS (
         AND asked.t > author_merges_in_repo.t
     ASOF LEFT JOIN author_cycles
         ON asked.author_id = author_cycles.author_id AND asked.t > author_cycles.t
+    ASOF LEFT JOIN author_rights
+        ON asked.author_id = author_rights.author_id AND asked.repo_id = author_rights.repo_id
+        AND asked.t > author_rights.t
     WHERE asked.author_id IS NOT NULL
 ),
 -- Decided in the last 90 days: decided by now, less what had been decided before then.
@@ -395,19 +467,24 @@ features AS (
         END AS author_tenure_days,
         author.prior_merged_in_repo = 0 AS author_is_newcomer,
         epoch(pr.created_at - author_arrivals.arrived_at) / 86400 AS author_tenure_in_repo_days,
+        author_arrivals.arrived_at >= pr.created_at AS author_is_first_contribution,
+        author.reviews_given_in_repo::INTEGER AS author_reviews_given_in_repo,
+        author.merges_given_in_repo::INTEGER AS author_merges_given_in_repo,
         seniority(
             author.prior_merged_in_repo, author_tenure_in_repo_days, pr.opened_author_association,
+            author_reviews_given_in_repo, author_merges_given_in_repo,
             $seniority_merged::INTEGER[], $seniority_days::INTEGER[]
         ) AS author_seniority,
         pr.opened_author_association AS author_association,
         repo.decided::INTEGER AS repo_decided_recently,
         (openings.repo_prior_prs - repo.closed)::INTEGER AS repo_open_prs,
         speed.hours_to_first_review AS repo_hours_to_first_review,
-        pr.opened_additions + pr.opened_deletions AS lines_changed,
+        pr.additions + pr.deletions AS lines_changed,
         log_size(lines_changed) AS log_lines,
-        pr.opened_changed_files AS files_changed,
-        pr.opened_commits AS commits,
-        pr.opened_additions / nullif(lines_changed, 0) AS additions_share,
+        pr.changed_files AS files_changed,
+        pr.commits,
+        pr.additions / nullif(lines_changed, 0) AS additions_share,
+        CASE WHEN lines_changed IS NOT NULL THEN pr.sizes_from END AS sizes_from,
         texts.title_length,
         texts.body_length,
         texts.link_count,
@@ -454,7 +531,8 @@ features AS (
                 END,
                 CASE WHEN outcomes.author_is_bot THEN 'bot' END,
                 CASE WHEN pr.opened_is_draft THEN 'draft' END,
-                CASE WHEN lines_changed < $min_pr_lines THEN 'too_small' END,
+                CASE WHEN pr.size_decides AND lines_changed IS NULL THEN 'size_unknown' END,
+                CASE WHEN pr.size_decides AND lines_changed < $min_pr_lines THEN 'too_small' END,
                 CASE WHEN outcomes.decided_at IS NULL AND corrected.given_at IS NULL THEN 'undecided' END
             ],
             lambda reason: reason IS NOT NULL
@@ -504,3 +582,22 @@ SELECT
         decided_at < opened_at OR author_days_since_last_pr <= 0 OR repo_open_prs < 0 OR author_tenure_days < 0
     ) AS impossible
 FROM features.pull_requests;
+
+-- name: unknown_sizes
+-- How far the share that passed is moved by leaving out what is fit for p0 but for its unknown size.
+WITH fit AS (
+    SELECT repo_id, passed, exclusion = 'size_unknown' AND len(exclusions) = 1 AS is_left_out, lines_changed
+    FROM features.pull_requests
+    WHERE exclusion IS NULL OR (exclusion = 'size_unknown' AND len(exclusions) = 1)
+),
+counts AS (
+    SELECT
+        count_if(coalesce(is_left_out, false)) AS left_out,
+        avg(passed::INTEGER) FILTER (is_left_out) AS left_out_passed,
+        avg(passed::INTEGER) FILTER (coalesce(NOT is_left_out, true)) AS kept_passed,
+        avg(passed::INTEGER) AS passed,
+        count(DISTINCT repo_id) FILTER (coalesce(NOT is_left_out, true) AND lines_changed IS NULL)
+            AS undecided_repositories
+    FROM fit
+)
+SELECT *, kept_passed - passed AS moved FROM counts;

@@ -14,7 +14,7 @@ from qc_assets.places import sql_root
 from qc_assets.source_traits import all_traits
 from qc_assets.store.forge_records import register
 from qc_assets.store.merge import fold_touched
-from qc_assets.store.schema import RAW_TABLES, declared, id_columns, table_statements
+from qc_assets.store.schema import RAW_TABLES, columns, declared, id_columns, table_statements
 
 _FOLDERS = ("raw", "features", "ml", "ops", "critique", "reports")
 
@@ -27,6 +27,10 @@ def migrate(connection: duckdb.DuckDBPyConnection, forges: Mapping[str, str]) ->
         forges: by source; a source that is not there has read github.com.
     """
     connection.execute(table_statements()["ops/forges"])
+    for table in RAW_TABLES:  # rows are folded by the present rules, which read the present columns
+        for name, kind, _ in columns(f"raw.{table}"):
+            for schema in ("raw", "observed"):
+                connection.execute(f"ALTER TABLE {schema}.{table} ADD COLUMN IF NOT EXISTS {name} {kind}")
     rows_of_sources = " UNION ".join(f"SELECT source FROM observed.{table}" for table in RAW_TABLES)
     moved, known = {}, {name: traits.forge for name, traits in all_traits().items() if traits.forge} | dict(forges)
     for (source,) in connection.execute(rows_of_sources).fetchall():

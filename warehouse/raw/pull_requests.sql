@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     updated_at TIMESTAMP,
     closed_at TIMESTAMP,
     merged_at TIMESTAMP,
+    merged_by_id BIGINT, -- forge id
     additions BIGINT CHECK (additions >= 0),
     deletions BIGINT CHECK (deletions >= 0),
     changed_files BIGINT CHECK (changed_files >= 0),
@@ -26,6 +27,7 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     opened_deletions BIGINT CHECK (opened_deletions >= 0),
     opened_changed_files BIGINT CHECK (opened_changed_files >= 0),
     opened_commits BIGINT CHECK (opened_commits >= 0),
+    opened_sizes_from VARCHAR CHECK (opened_sizes_from IN ('opening', 'commits', 'force_push', 'authored_dates')),
     labels VARCHAR[],
     unread_parts VARCHAR[],
     source VARCHAR NOT NULL,
@@ -50,6 +52,7 @@ COMMENT ON COLUMN raw.pull_requests.created_at IS 'When it was opened (UTC)';
 COMMENT ON COLUMN raw.pull_requests.updated_at IS 'Last activity that the source reported (UTC)';
 COMMENT ON COLUMN raw.pull_requests.closed_at IS 'When it was last closed (UTC); NULL while open';
 COMMENT ON COLUMN raw.pull_requests.merged_at IS 'When it was merged (UTC); NULL if never';
+COMMENT ON COLUMN raw.pull_requests.merged_by_id IS 'Account that merged it, where the source tells';
 COMMENT ON COLUMN raw.pull_requests.additions IS 'Lines added when last observed';
 COMMENT ON COLUMN raw.pull_requests.deletions IS 'Lines deleted when last observed';
 COMMENT ON COLUMN raw.pull_requests.changed_files IS 'Files changed when last observed';
@@ -57,11 +60,16 @@ COMMENT ON COLUMN raw.pull_requests.commits IS 'Commits when last observed';
 COMMENT ON COLUMN raw.pull_requests.opened_title IS 'Title at the opening instant; NULL if that was not observed';
 COMMENT ON COLUMN raw.pull_requests.opened_body IS 'Description at the opening instant; empty string if there was none';
 COMMENT ON COLUMN raw.pull_requests.opened_is_draft IS 'Whether it was opened as a draft';
-COMMENT ON COLUMN raw.pull_requests.opened_author_association IS 'The author''s standing at the opening instant';
+COMMENT ON COLUMN raw.pull_requests.opened_author_association IS
+    'The author''s standing at the opening instant; NULL unless it was read within minutes of it';
 COMMENT ON COLUMN raw.pull_requests.opened_additions IS 'Lines added by the commits that existed at the opening';
 COMMENT ON COLUMN raw.pull_requests.opened_deletions IS 'Lines deleted by the commits that existed at the opening';
 COMMENT ON COLUMN raw.pull_requests.opened_changed_files IS 'Files changed at the opening';
 COMMENT ON COLUMN raw.pull_requests.opened_commits IS 'Commits at the opening';
+COMMENT ON COLUMN raw.pull_requests.opened_sizes_from IS
+    'Where the sizes at the opening come from, the surest that there is: opening (as shown then), commits (never '
+    'force-pushed: those committed before), force_push (of the branch that the first force push replaced), '
+    'authored_dates (of commits rewritten later: those first written before); NULL if unknown or not told';
 COMMENT ON COLUMN raw.pull_requests.labels IS 'Labels when last observed';
 COMMENT ON COLUMN raw.pull_requests.unread_parts IS
     'What of the item could not be read when last observed (ops.dead_letters says why)';

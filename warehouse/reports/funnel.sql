@@ -20,8 +20,9 @@ WITH steps (position, step, exclusion) AS (
         (3, 'opened in covered time', 'outside_coverage'),
         (4, 'opened by a person', 'bot'),
         (5, 'not a draft', 'draft'),
-        (6, 'large enough', 'too_small'),
-        (7, 'first review decided', 'undecided')
+        (6, 'size at the opening is known', 'size_unknown'),
+        (7, 'large enough', 'too_small'),
+        (8, 'first review decided', 'undecided')
 ),
 dropped AS (
     SELECT steps.position, steps.step, count(features.repo_id) AS dropped

@@ -39,6 +39,7 @@ FROM read_json(
                 id BIGINT, number BIGINT, state VARCHAR, title VARCHAR, body VARCHAR, draft BOOLEAN,
                 "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
                 created_at VARCHAR, updated_at VARCHAR, closed_at VARCHAR, merged_at VARCHAR,
+                merged_by STRUCT(id BIGINT),
                 additions BIGINT, deletions BIGINT, changed_files BIGINT, commits BIGINT,
                 labels STRUCT(name VARCHAR)[],
                 base STRUCT(repo STRUCT(
@@ -140,6 +141,7 @@ typed AS (
         coalesce(
             TRY_CAST(pr.merged_at AS TIMESTAMP), CASE WHEN is_trimmed AND did = 'merged' THEN event_at END
         ) AS merged_at,
+        coalesce(pr.merged_by.id, CASE WHEN is_trimmed AND did = 'merged' THEN actor_id END) AS merged_by_id,
         pr.additions AS additions,
         pr.deletions AS deletions,
         pr.changed_files AS changed_files,
@@ -151,7 +153,8 @@ typed AS (
         CASE WHEN is_opening THEN pr.additions END AS opened_additions,
         CASE WHEN is_opening THEN pr.deletions END AS opened_deletions,
         CASE WHEN is_opening THEN pr.changed_files END AS opened_changed_files,
-        CASE WHEN is_opening THEN pr.commits END AS opened_commits
+        CASE WHEN is_opening THEN pr.commits END AS opened_commits,
+        CASE WHEN opened_commits IS NOT NULL THEN 'opening' END AS opened_sizes_from
     FROM observations
 )
 SELECT

@@ -99,6 +99,22 @@ def _reviewers(rng: np.random.Generator, repos: Repositories, prs: pl.DataFrame,
     return np.where(chosen == author, neighbour, chosen)
 
 
+def mergers(rng: np.random.Generator, repos: Repositories, prs: pl.DataFrame) -> np.ndarray:
+    """Who would merge each pull request: a core member other than the author; user indices, (n,)."""
+    return _reviewers(rng, repos, prs, np.arange(prs.height))
+
+
+def rewritten(rng: np.random.Generator, merged: np.ndarray) -> pl.Series:
+    """From what the sizes at the opening can be told afterwards, as ``opened_sizes_from`` says it; (n,).
+
+    Many are force-pushed, those that get merged more often, as they are rebased before. So what becomes of the sizes
+    tells of the verdict: this is bait.
+    """
+    pushed = rng.random(len(merged)) < np.where(merged, 0.5, 0.25)
+    ways = rng.choice(["force_push", "authored_dates", "lost"], len(merged), p=(0.88, 0.07, 0.05))
+    return pl.Series(np.where(pushed, ways, "commits").tolist()).replace("lost", None)
+
+
 def comments_on_reviews(rng: np.random.Generator, people: People, reviews: pl.DataFrame) -> pl.DataFrame:
     """Line comments: about two on each request for changes, few elsewhere.
 
@@ -151,7 +167,7 @@ def conversation(
 
 
 def labels(rng: np.random.Generator, items: pl.DataFrame, rejected_at: np.ndarray) -> pl.DataFrame:
-    """Labels: of the item's kind, at the opening or hours later; and `needs work` after a request for changes.
+    """Labels: of the item's kind, at the opening or minutes to hours later; and `needs work` after a rejection.
 
     The late ones are bait: a feature that looked at them would know the verdict. Columns: item, label, time.
     """
@@ -159,13 +175,15 @@ def labels(rng: np.random.Generator, items: pl.DataFrame, rejected_at: np.ndarra
     kinds = [text.LABELS[text.KINDS[k]] for k in range(len(text.KINDS))]
     repo, kind, opened = (items[name].to_numpy()[index] for name in ("repo", "kind", "opened"))
     names = [kinds[k][r % len(kinds[k])] for k, r in zip(kind, repo, strict=True)]
-    late = rng.random(len(index)) < 0.4
+    late = rng.random(len(index)) < 0.5
     bait = np.flatnonzero(np.isfinite(rejected_at) & (rng.random(items.height) < 0.5))
     return pl.DataFrame(
         {
             "item": np.concatenate([index, bait]),
             "label": names + [text.TRIAGE_LABELS[0]] * len(bait),
-            "time": np.concatenate([opened + late * rng.exponential(2 * _HOUR, len(index)), rejected_at[bait] + 60]),
+            "time": np.concatenate(
+                [opened + late * _HOUR * rng.exponential(1, len(index)) ** 2, rejected_at[bait] + 60]
+            ),
         }
     )
 

@@ -24,7 +24,8 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
 
     Returns:
         The raw tables' rows by table; ``diffs`` (repo_id, number, diff), the last unified diffs of pull requests
-        that were commented on; and the truth that no model may see: ``truth`` (repo_id, number, p0, fair_p0,
+        that were commented on; ``openings`` (repo_id, number, additions, deletions, files, commits), sizes that force
+        pushes may have hidden; and the truth that no model may see: ``truth`` (repo_id, number, p0, fair_p0,
         passed), ``truth_issues`` (repo_id, number, median_hours) and ``truth_comments`` (comment_id, category,
         changed).
     """
@@ -45,7 +46,11 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
     issue_labels = activity.labels(rng, issues, np.full(issues.height, np.inf))
 
     dress = _Dress(days, first_day, people)
+    later = rng.spawn(1)[0]
     prs = prs.with_columns(
+        sizes_from=activity.rewritten(later, verdicts.merged),
+        merger=pl.Series(activity.mergers(later, repos, prs)),
+        renamed=pl.Series(later.random(prs.height) < 0.1),
         closed=verdicts.closed,
         merged=verdicts.merged,
         rejected=verdicts.first_rejection,
@@ -84,6 +89,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         "label_events": dress.label_events(
             pl.concat([pr_labels.join(keys["pr"], on="item"), issue_labels.join(keys["issue"], on="item")])
         ),
+        "openings": prs.select("repo_id", "number", "additions", "deletions", "files", "commits"),
         "truth": prs.select("repo_id", "number", "p0", "fair_p0", "passed"),
         "truth_issues": issues.select("repo_id", "number", "median_hours"),
         "truth_comments": written.join(reviewed.changed, on="comment_id").select(
@@ -174,7 +180,9 @@ class _Dress:
             .then(pl.lit("FIRST_TIME_CONTRIBUTOR"))
             .otherwise(pl.lit("CONTRIBUTOR"))
         )
-        rows = self.author(days.join(prs, on="item")).select(
+        mergers = self.people.select(merger="user", merged_by_id="author_id")
+        is_known = pl.col("sizes_from").is_not_null()
+        rows = self.author(days.join(prs, on="item").join(mergers, on="merger", how="left")).select(
             "repo_id",
             "number",
             "author_id",
@@ -183,8 +191,10 @@ class _Dress:
             "day",
             pr_id=-(pl.col("item") + 1),
             author_association=association,
-            title="title",
             # Edits after the fact are bait: a feature that read them would know the outcome.
+            title=pl.when(over & pl.col("merged") & pl.col("renamed"))
+            .then("docs: landed " + pl.col("title"))
+            .otherwise("title"),
             body=pl.when(over & pl.col("merged")).then(pl.col("body") + "\n\nReleased.").otherwise("body"),
             state=pl.when(over).then(pl.lit("closed")).otherwise(pl.lit("open")),
             is_draft=pl.col("draft") & ~later,
@@ -192,6 +202,7 @@ class _Dress:
             updated_at=self.at("last"),
             closed_at=pl.when(over).then(self.at("closed")),
             merged_at=pl.when(over & pl.col("merged")).then(self.at("closed")),
+            merged_by_id=pl.when(over & pl.col("merged")).then("merged_by_id"),
             additions=pl.col("additions") + grown,
             deletions="deletions",
             changed_files="files",
@@ -200,10 +211,11 @@ class _Dress:
             opened_body="body",
             opened_is_draft="draft",
             opened_author_association=association,
-            opened_additions="additions",
-            opened_deletions="deletions",
-            opened_changed_files="files",
-            opened_commits="commits",
+            opened_additions=pl.when(is_known).then("additions"),
+            opened_deletions=pl.when(is_known).then("deletions"),
+            opened_changed_files=pl.when(is_known).then("files"),
+            opened_commits=pl.when(is_known).then("commits"),
+            opened_sizes_from="sizes_from",
         )
         return self.dated(rows).drop("day")
 

@@ -71,7 +71,7 @@ def populate(rng: np.random.Generator, n_prs: int, days: int, first_day: date) -
         logins=np.array([*_BOTS, *(f"dev-{n:05d}" for n in range(len(humans)))]),
         is_bot=np.arange(n_people) < len(_BOTS),
         skill=np.where(np.arange(n_people) < len(_BOTS), 1.0, rng.normal(0, 0.2, n_people)),
-        deleted=(np.arange(n_people) >= len(_BOTS)) & (rng.random(n_people) < 0.004),
+        deleted=(np.arange(n_people) >= len(_BOTS)) & (rng.random(n_people) < 0.05),
     )
     members, arrivals, activity, core = [], [], [], []
     for r in range(n_repos):

@@ -1,9 +1,18 @@
 """Words for the synthetic GitHub: pools of titles, descriptions and comments, drawn once and then indexed."""
 
+import itertools
+
 import numpy as np
 
 KINDS = ("feature", "bug", "docs", "refactor", "chore")
-PREFIXES = {"feature": "feat", "bug": "fix", "docs": "docs", "refactor": "refactor", "chore": "chore"}
+# Projects have prefixes of their own beside the usual ones.
+PREFIXES = {
+    "feature": ("feat", "feat", "qt"),
+    "bug": ("fix", "fix", "qt"),
+    "docs": ("docs", "doc"),
+    "refactor": ("refactor",),
+    "chore": ("chore", "ci"),
+}
 LABELS = {
     "feature": ("enhancement", "feature", "type: feature"),
     "bug": ("bug", "type: bug", "kind/bug"),
@@ -59,7 +68,8 @@ def titles(rng: np.random.Generator, kind: str, *, conventional: bool) -> np.nda
         rng.choice(words, POOL_SIZE) for words in (_VERBS[kind], np.array(_THINGS), np.array(_PLACES))
     )
     if conventional:
-        return np.array([f"{PREFIXES[kind]}: {v} {t} in {p}" for v, t, p in zip(verbs, objects, places, strict=True)])
+        prefixes = itertools.cycle(PREFIXES[kind])
+        return np.array([f"{next(prefixes)}: {v} {t} in {p}" for v, t, p in zip(verbs, objects, places, strict=True)])
     return np.array([f"{v.capitalize()} {t} in {p}" for v, t, p in zip(verbs, objects, places, strict=True)])
 
 

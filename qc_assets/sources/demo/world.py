@@ -94,6 +94,10 @@ def pull_requests(
     is_bot = people.is_bot[user]
     kind = np.where(is_bot, len(text.KINDS) - 1, rng.choice(len(text.KINDS), count, p=_KIND_SHARES))
     lines = np.maximum(1, rng.lognormal(np.where(is_bot, 1.8, 4.2), np.where(is_bot, 0.8, 1.4))).astype(np.int64)
+    # Beside the log-normal bulk there are many of a few lines: 37 % of people's are below ten.
+    small = rng.spawn(1)[0]
+    is_small = (small.random(count) < 0.335) & ~is_bot
+    lines = np.where(is_small, small.integers(1, 10, count), lines)
     additions = np.round(lines * rng.beta(3, 1.3, count)).astype(np.int64)
     files = 1 + rng.poisson(np.minimum(40, 0.5 * lines**0.5))
     careful = rng.random(count) < np.where(is_core, 0.55, 0.4)

@@ -16,7 +16,7 @@ def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
     tables = generate(n_prs, days, first_day, seed)
     world, items = World(_next=10**9), {}
     for row in _last(tables["repositories"], "repo_id"):
-        world.add_repo(
+        repo = world.add_repo(
             row["name"],
             -row["repo_id"],
             stargazerCount=row["stars"],
@@ -25,11 +25,16 @@ def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
             primaryLanguage={"__typename": "Language", "name": row["language"]},
             licenseInfo=row["licence"] and {"__typename": "License", "spdxId": row["licence"]},
         )
+        for n in range(-30, days):
+            world.add_base_commit(repo, datetime.combine(first_day, datetime.min.time()) + timedelta(days=n))
+    openings = {(row["repo_id"], row["number"]): row for row in tables["openings"].iter_rows(named=True)}
     by_id = {repo["databaseId"]: repo for repo in world.repos.values()}
     for table, kind in (("pull_requests", "PullRequest"), ("issues", "Issue")):
         for row in _last(tables[table], "repo_id", "number"):
             key = (row["repo_id"], row["number"])
             items[key] = _item(world, by_id[-row["repo_id"]], kind, row)
+            if kind == "PullRequest":
+                _push(world, items[key], row, openings[key])
     for row in _last(tables["reviews"], "review_id"):
         pr = items[row["repo_id"], row["number"]]
         review = world.add_review(
@@ -109,22 +114,37 @@ def _item(world: World, repo: Node, kind: str, row: dict[str, Any]) -> Node:
         fields |= {
             "state": "MERGED" if row["merged_at"] else fields["state"],
             "mergedAt": row["merged_at"] and stamp(row["merged_at"]),
+            "mergedBy": row["merged_by_id"] and user(-row["merged_by_id"]),
             "isDraft": row["is_draft"],
             "additions": row["additions"],
             "deletions": row["deletions"],
             "changedFiles": row["changed_files"],
         }
     item = world.add_item(repo, kind, row["number"], row["created_at"], row["updated_at"], **fields)
+    if row["title"] != row["opened_title"]:
+        world.add_event(item, "RenamedTitleEvent", row["updated_at"], previousTitle=row["opened_title"])
     if kind == "PullRequest":
-        before, opened = row["opened_commits"], row["created_at"]
-        for n in range(before):  # the first commit holds it all, so that sums are the demo's sizes
-            sizes = (row["opened_additions"], row["opened_deletions"]) if n == 0 else (0, 0)
-            files = row["opened_changed_files"] if n == 0 else 0
-            world.add_commit(item, opened - timedelta(minutes=before - n), *sizes, changedFilesIfAvailable=files)
-        for _ in range(row["commits"] - before):
-            world.add_commit(item, opened + timedelta(hours=1), row["additions"] - row["opened_additions"], 0)
+        opened = row["created_at"]
         if row["opened_is_draft"] and not row["is_draft"]:
             world.add_event(item, "ReadyForReviewEvent", opened + timedelta(minutes=1))
     if closed is not None:
         world.add_event(item, "ClosedEvent", closed)
     return item
+
+
+def _push(world: World, pr: Node, row: dict[str, Any], then: dict[str, Any]) -> None:
+    """The commits of the opening and those pushed later; and the force push that hid them, if one did."""
+    before, opened = then["commits"], row["created_at"]
+    for n in range(before):  # the first commit holds it all, so that sums are the demo's sizes
+        sizes = (then["additions"], then["deletions"]) if n == 0 else (0, 0)
+        files = then["files"] if n == 0 else 0
+        world.add_commit(pr, opened - timedelta(minutes=before - n), *sizes, changedFilesIfAvailable=files)
+    for _ in range(row["commits"] - before):
+        world.add_commit(pr, opened + timedelta(hours=1), row["additions"] - then["additions"], 0)
+    how = row["opened_sizes_from"]
+    if how != "commits":
+        at = opened + timedelta(hours=2)
+        world.force_push(pr, at, is_kept=how == "force_push")
+        if how is None:  # written anew, not only moved
+            for node in pr["_commits"]:
+                node["commit"]["authoredDate"] = stamp(at)

@@ -51,6 +51,7 @@ class World:
             "licenseInfo": {"__typename": "License", "spdxId": "MIT"},
             "_pullRequests": [],
             "_issues": [],
+            "_main": {"__typename": "Commit", "_history": []},
         } | fields
         self.repos[name.lower()] = repo
         return repo
@@ -89,25 +90,59 @@ class World:
                 "_comments": [],
                 "_timelineItems": [],
             }
-            | (_PR | {"_commits": [], "_reviews": [], "_reviewThreads": []} if is_pr else {"_assignees": []})
+            | (
+                _PR
+                | {"baseRef": {"__typename": "Ref", "target": repo["_main"]}}
+                | {"_commits": [], "_reviews": [], "_reviewThreads": []}
+                if is_pr
+                else {"_assignees": []}
+            )
             | fields,
         )
         repo["_pullRequests" if is_pr else "_issues"].append(item)
         return item
 
     def add_commit(self, pr: Node, when: datetime, additions: int = 10, deletions: int = 2, **fields: Any) -> Node:
-        commit = {
+        node = self.add("PullRequestCommit", commit=self._commit(when, additions, deletions, **fields))
+        pr["_commits"].append(node)
+        return node
+
+    def add_base_commit(self, repo: Node, when: datetime, **fields: Any) -> Node:
+        """A commit of the main branch; in order of time."""
+        commit = self._commit(when, 500, 100, **fields)
+        repo["_main"]["_history"].insert(0, commit)
+        return commit
+
+    def force_push(self, pr: Node, when: datetime, *, squashed: bool = False, is_kept: bool = True) -> Node:
+        """Replace the commits of a pull request, as a rebase does: dates of committing are new, those of writing stay.
+
+        Args:
+            squashed: into one commit, which has the sizes of all and the first one's date of writing.
+            is_kept: whether GitHub still shows the commit that was replaced.
+        """
+        old = [node["commit"] for node in pr["_commits"]]
+        begun = min(commit["committedDate"] for commit in old)
+        base = [commit for commit in pr["repository"]["_main"]["_history"] if commit["committedDate"] < begun]
+        before = {"__typename": "Commit", "_history": [*reversed(old), *base]} if is_kept else None
+        pr["_commits"].clear()
+        groups = [old] if squashed else [[commit] for commit in old]
+        for commits in groups:
+            sizes = (sum(commit[name] for commit in commits) for name in ("additions", "deletions"))
+            files = sum(commit["changedFilesIfAvailable"] for commit in commits)
+            self.add_commit(pr, when, *sizes, authoredDate=commits[0]["authoredDate"], changedFilesIfAvailable=files)
+        return self.add_event(pr, "HeadRefForcePushedEvent", when, beforeCommit=before)
+
+    def _commit(self, when: datetime, additions: int, deletions: int, **fields: Any) -> Node:
+        return {
             "__typename": "Commit",
             "oid": f"{self.number():040x}",
+            "authoredDate": stamp(when),
             "committedDate": stamp(when),
             "additions": additions,
             "deletions": deletions,
             "changedFilesIfAvailable": 1,
             "messageHeadline": "Work",
         } | fields
-        node = self.add("PullRequestCommit", commit=commit)
-        pr["_commits"].append(node)
-        return node
 
     def add_review(self, pr: Node, when: datetime, state: str = "APPROVED", **fields: Any) -> Node:
         review = self.add(
@@ -148,7 +183,7 @@ class World:
         return [item for repo in repos.values() for name in ("_pullRequests", "_issues") for item in repo[name]]
 
 
-_PR = {"isDraft": False, "mergedAt": None, "additions": 10, "deletions": 2, "changedFiles": 1}
+_PR = {"isDraft": False, "mergedAt": None, "mergedBy": None, "additions": 10, "deletions": 2, "changedFiles": 1}
 
 
 def user(number: int | None, login: str | None = None, kind: str = "User") -> Node | None:

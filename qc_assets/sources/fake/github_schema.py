@@ -124,6 +124,8 @@ class Engine:
         if arguments.get("itemTypes"):
             typenames = {kind.replace("_", "").lower() for kind in arguments["itemTypes"]}
             nodes = [node for node in nodes if node["__typename"].lower() in typenames]
+        if arguments.get("until"):
+            nodes = [node for node in nodes if node["committedDate"] <= arguments["until"]]
         order = arguments.get("orderBy")
         if order:
             key = {"UPDATED_AT": "updatedAt", "CREATED_AT": "createdAt"}[order["field"]]

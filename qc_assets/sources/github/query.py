@@ -5,6 +5,7 @@ so that one request asks for many repositories, counts or continuations, each wi
 takes many ids but only one cursor for all of them.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -52,6 +53,13 @@ def join(parts: Sequence[Part]) -> tuple[str, dict[str, Any]]:
 def operations() -> tuple[str, ...]:
     """Names of all operations."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.graphql") if path.stem != "fragments"))
+
+
+@cache
+def queries_fingerprint() -> str:
+    """Tells apart what versions of this program ask for, so that answers to other queries are not taken up."""
+    texts = [path.read_bytes() for path in sorted(_FOLDER.glob("*.graphql"))]
+    return hashlib.sha256(b"".join(texts)).hexdigest()
 
 
 @cache

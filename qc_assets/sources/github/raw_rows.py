@@ -9,6 +9,8 @@ import duckdb
 import polars as pl
 
 from qc_assets.clock import parse_instant
+from qc_assets.sources.github.item_parts import clean, nodes_of, timeline_of
+from qc_assets.sources.github.opening import opened_facts
 from qc_assets.store.schema import columns, declared, define_macros
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -20,7 +22,6 @@ _TYPES: dict[str, Any] = {
     "TIMESTAMP": pl.Datetime("us"),
     "DATE": pl.Date,
 }
-_MERGES = ("Merge branch ", "Merge remote-tracking branch ", "Merge pull request ", "Merge commit ", "Merge tag ")
 
 
 def rows(items: Iterable[tuple[Mapping[str, Any], datetime]]) -> Rows:
@@ -43,14 +44,16 @@ def rows(items: Iterable[tuple[Mapping[str, Any], datetime]]) -> Rows:
         here = {"repo_id": repo["databaseId"], "number": item["number"]}
         is_pr = item["__typename"] == "PullRequest"
         rows_by_table.setdefault("pull_requests" if is_pr else "issues", []).append(
-            here | (_pull_request(item) if is_pr else _issue(item)) | seen
+            here | (_pull_request(item) if is_pr else _issue(item)) | opened_facts(item, observed_at) | seen
         )
         people = [item["author"]]
         for table, children in _children(item, is_pr).items():
             rows_by_table.setdefault(table, []).extend(here | child | seen for child in children)
         for name in ("reviews", "comments"):
-            people += [node["author"] for node in _nodes(item, name)]
-        people += [node["author"] for thread in _nodes(item, "reviewThreads") for node in _nodes(thread, "comments")]
+            people += [node["author"] for node in nodes_of(item, name)]
+        people += [
+            node["author"] for thread in nodes_of(item, "reviewThreads") for node in nodes_of(thread, "comments")
+        ]
         rows_by_table.setdefault("users", []).extend(user | seen for user in _users(people))
     return rows_by_table
 
@@ -98,25 +101,6 @@ def write(rows_by_table: Rows, folder: Path, name: str) -> dict[str, Path]:
     return files
 
 
-def clean(text: str | None) -> str | None:
-    """Text that every store takes: NUL and lone halves of surrogate pairs become U+FFFD."""
-    if text is None:
-        return None
-    if "\x00" in text:
-        text = text.replace("\x00", "\ufffd")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def _nodes(item: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The nodes of a connection, each once; a connection that could not be read has none."""
-    nodes = (item.get(name) or {}).get("nodes") or ()
-    return list({node["id"]: node for node in nodes if node}.values())
-
-
 def _instant(text: str | None) -> datetime | None:
     return None if text is None else parse_instant(text)
 
@@ -142,24 +126,6 @@ def _written(node: Mapping[str, Any]) -> dict[str, Any]:
     return _account(node["author"]) | {"author_association": node["authorAssociation"]}
 
 
-def _events(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    events = [event for event in _nodes(item, "timelineItems") if "createdAt" in event]
-    return sorted(events, key=lambda event: event["createdAt"])
-
-
-def _opened(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Title and text as they were at the opening, from what the timeline and the list of edits tell."""
-    lost = item.get("lost", ())
-    renames = [event["previousTitle"] for event in _events(item) if event["__typename"] == "RenamedTitleEvent"]
-    edits = ((item.get("userContentEdits") or {}).get("nodes")) or []
-    # The edit farthest back holds the text as it was first written.
-    body = item["body"] if item["lastEditedAt"] is None else (edits[-1] or {}).get("diff") if edits else None
-    return {
-        "opened_title": None if "timelineItems" in lost else clean(renames[0] if renames else item["title"]),
-        "opened_body": clean(body),
-    }
-
-
 def _common(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **_written(item),
@@ -168,9 +134,8 @@ def _common(item: Mapping[str, Any]) -> dict[str, Any]:
         "created_at": _instant(item["createdAt"]),
         "updated_at": _instant(item["updatedAt"]),
         "closed_at": _instant(item["closedAt"]),
-        "labels": [clean(node["name"]) for node in _nodes(item, "labels")],
+        "labels": [clean(node["name"]) for node in nodes_of(item, "labels")],
         "unread_parts": sorted(item.get("lost", ())),
-        **_opened(item),
     }
 
 
@@ -180,12 +145,11 @@ def _issue(item: Mapping[str, Any]) -> dict[str, Any]:
         "issue_id": _int(item["fullDatabaseId"]),
         "state": item["issueState"].lower(),
         "comments": (item.get("comments") or {}).get("totalCount"),
-        "assignees": [clean(node["login"]) for node in _nodes(item, "assignees")],
+        "assignees": [clean(node["login"]) for node in nodes_of(item, "assignees")],
     }
 
 
 def _pull_request(item: Mapping[str, Any]) -> dict[str, Any]:
-    commits = [node["commit"] for node in _nodes(item, "commits")]
     return {
         **_common(item),
         "pr_id": _int(item["fullDatabaseId"]),
@@ -196,42 +160,8 @@ def _pull_request(item: Mapping[str, Any]) -> dict[str, Any]:
         "deletions": item["deletions"],
         "changed_files": item["changedFiles"],
         "commits": (item.get("commits") or {}).get("totalCount"),
-        "opened_is_draft": _opened_as_draft(item),
-        **_opened_sizes(commits, item["createdAt"], complete="commits" not in item.get("lost", ())),
+        "merged_by_id": (item["mergedBy"] or {}).get("databaseId"),
     }
-
-
-def _opened_as_draft(item: Mapping[str, Any]) -> bool | None:
-    if "timelineItems" in item.get("lost", ()):
-        return None
-    turns = [
-        e["__typename"] for e in _events(item) if e["__typename"] in ("ReadyForReviewEvent", "ConvertToDraftEvent")
-    ]
-    return turns[0] == "ReadyForReviewEvent" if turns else item["isDraft"]
-
-
-def _opened_sizes(commits: Sequence[Mapping[str, Any]], opened: str, *, complete: bool) -> dict[str, Any]:
-    """Sums over the commits that existed at the opening.
-
-    Always sums, never the net size of the pull request: that is only known to be the opening's if nothing was pushed
-    later, and using it just then would tell a model that nothing was. Commits that merge the base branch bring other
-    people's lines and are left out. Without any commit of before the opening (a force push replaced them) the sizes
-    are unknown.
-    """
-    names = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits")
-    limit = parse_instant(opened)
-    then = [commit for commit in commits if parse_instant(commit["committedDate"]) <= limit]
-    own = [commit for commit in then if not commit["messageHeadline"].startswith(_MERGES)]
-    if not then or not complete:
-        return dict.fromkeys(names)
-    files = [commit["changedFilesIfAvailable"] for commit in own]
-    sizes = (
-        sum(commit["additions"] for commit in own),
-        sum(commit["deletions"] for commit in own),
-        None if None in files else sum(files),
-        len(then),
-    )
-    return dict(zip(names, sizes, strict=True))
 
 
 def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
@@ -244,12 +174,12 @@ def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
             "created_at": _instant(node["createdAt"]),
             "updated_at": _instant(node["updatedAt"]),
         }
-        for node in _nodes(item, "comments")
+        for node in nodes_of(item, "comments")
     ]
     actions = {"LabeledEvent": "labeled", "UnlabeledEvent": "unlabeled"}
     labels = [
         {"label": clean(e["label"]["name"]), "action": actions[e["__typename"]], "created_at": _instant(e["createdAt"])}
-        for e in _events(item)
+        for e in timeline_of(item)
         if e["__typename"] in actions
     ]
     children: Rows = {"issue_comments": talk, "label_events": labels}
@@ -267,8 +197,8 @@ def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
                 "created_at": _instant(node["createdAt"]),
                 "updated_at": _instant(node["updatedAt"]),
             }
-            for thread in _nodes(item, "reviewThreads")
-            for node in _nodes(thread, "comments")
+            for thread in nodes_of(item, "reviewThreads")
+            for node in nodes_of(thread, "comments")
         ]
     return children
 
@@ -278,11 +208,11 @@ def _reviews(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     # What a dismissed review had said is told by the event of its dismissal.
     dismissed_states = {
         event["review"]["fullDatabaseId"]: event["previousReviewState"]
-        for event in reversed(_events(item))
+        for event in reversed(timeline_of(item))
         if event["__typename"] == "ReviewDismissedEvent" and event["review"]
     }
     reviews = []
-    for node in _nodes(item, "reviews"):
+    for node in nodes_of(item, "reviews"):
         if node["state"] == "PENDING":  # a draft that only its author sees
             continue
         submitted = node["state"] if node["state"] in verdicts else dismissed_states.get(node["fullDatabaseId"])

@@ -9,6 +9,7 @@ from qc_assets.clock import Clock, parse_instant
 from qc_assets.sources.github.answers import Answer, Kind
 from qc_assets.sources.github.client import Client, RequestError
 from qc_assets.sources.github.complete import Item, complete
+from qc_assets.sources.github.opened_branch import add_opened_branches
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.state import State, UnitSteps
 from qc_assets.store.dead_letters import DeadLetter
@@ -234,6 +235,7 @@ class Reader:
             memory.add({"items": list(changed), "at": self._at()})
 
         harvest.dead_letters += complete(self.client, items, save)
+        harvest.dead_letters += add_opened_branches(self.client, items, save)
 
     def _at(self) -> str:
         return self.clock.now().isoformat()

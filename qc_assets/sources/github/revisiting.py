@@ -9,6 +9,7 @@ from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.complete import Item, complete
+from qc_assets.sources.github.opened_branch import add_opened_branches
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.reader import Reader
 from qc_assets.store.merge import Scope, merge, set_reread
@@ -71,7 +72,8 @@ def _read(reader: Reader, rows: Sequence[tuple[str, int]]) -> Iterator[Item]:
         owner, _, rest = name.partition("/")
         parts.append(Part("numbered", {"owner": owner, "name": rest, "number": number}))
     items = [item for _, item in reader.whole(parts) if item is not None]
-    complete(reader.client, items, lambda changed: None)
+    for finish in (complete, add_opened_branches):
+        finish(reader.client, items, lambda changed: None)
     yield from items
 
 

@@ -13,6 +13,7 @@ from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.answers import Answer, Kind
 from qc_assets.sources.github.client import Client, RequestCost, RequestError
 from qc_assets.sources.github.plan import Package, Wish, from_document, look, packages, to_document
+from qc_assets.sources.github.query import queries_fingerprint
 from qc_assets.sources.github.reader import Harvest, Reader, Unit
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.state import State
@@ -116,7 +117,8 @@ class Stage:
         """The packages of a batch: those of a run that was broken off within the last day, or new ones."""
         now = self.clock.now()
         old = self.state.plan(key)
-        if old is not None and datetime.fromisoformat(old["made_at"]) > now - _PLAN_HOLDS:
+        asks = queries_fingerprint()
+        if old and old.get("asks") == asks and datetime.fromisoformat(old["made_at"]) > now - _PLAN_HOLDS:
             known = [from_document(document) for document in old["packages"]]
             for name, reason in old["gone"].items():
                 self._gone(name, reason)
@@ -138,7 +140,8 @@ class Stage:
                 rest = tuple(day for day in wish.days if day not in ended)
                 young += [Wish(wish.repo, rest)] if rest else []
         plan = list(packages(self.client, [*final, *young], seen))
-        document = {"made_at": now.isoformat(), "gone": gone, "packages": [to_document(package) for package in plan]}
+        packed = [to_document(package) for package in plan]
+        document = {"made_at": now.isoformat(), "asks": asks, "gone": gone, "packages": packed}
         self.state.drop_plan(key)
         self.state.save_plan(key, document, now)
         return plan

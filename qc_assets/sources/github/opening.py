@@ -1,0 +1,86 @@
+"""What a pull request or issue was when it was opened, told from what GitHub shows of it later.
+
+Only facts of the opening: what cannot be told is None, since what is known of an item must not depend on how it went.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from qc_assets.clock import parse_instant
+from qc_assets.sources.github.item_parts import MERGES, clean, nodes_of, timeline_of
+
+_AT_THE_OPENING = timedelta(minutes=10)  # warehouse/macros.sql has the same limit, see is_early
+_SIZES = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits", "opened_sizes_from")
+
+
+def opened_facts(item: Mapping[str, Any], observed_at: datetime) -> dict[str, Any]:
+    """Title, text and standing of the author at the opening; of a pull request also whether it was a draft, and sizes.
+
+    Args:
+        item: of the fragments PullRequest or Issue, completed.
+        observed_at: when it was read (naive UTC).
+    """
+    lost = item.get("lost", ())
+    renames = timeline_of(item, "RenamedTitleEvent")
+    edits = ((item.get("userContentEdits") or {}).get("nodes")) or []
+    # The edit farthest back holds the text as it was first written.
+    body = item["body"] if item["lastEditedAt"] is None else (edits[-1] or {}).get("diff") if edits else None
+    # GitHub tells the present standing, and a merge changes it.
+    early = observed_at <= parse_instant(item["createdAt"]) + _AT_THE_OPENING and item["closedAt"] is None
+    facts = {
+        "opened_title": None
+        if "timelineItems" in lost
+        else clean(renames[0]["previousTitle"] if renames else item["title"]),
+        "opened_body": clean(body),
+        "opened_author_association": item["authorAssociation"] if early else None,
+    }
+    if item["__typename"] == "PullRequest":
+        facts |= {"opened_is_draft": _opened_as_draft(item), **_opened_sizes(item)}
+    return facts
+
+
+def _opened_as_draft(item: Mapping[str, Any]) -> bool | None:
+    if "timelineItems" in item.get("lost", ()):
+        return None
+    turns = timeline_of(item, "ReadyForReviewEvent", "ConvertToDraftEvent")
+    return turns[0]["__typename"] == "ReadyForReviewEvent" if turns else item["isDraft"]
+
+
+def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Sums over the commits that existed at the opening, and where those were found.
+
+    Always sums, never the net size of the pull request: that is only known to be the opening's if nothing was pushed
+    later, and using it just then would tell a model that nothing was.
+
+    Pushes only append until the first force push, so the commits of the opening are in the branch as it was before
+    that (`opened_branch`). Where that is not to be had, a commit that was rewritten still has the date of its first
+    writing.
+    """
+    lost, opened = item.get("lost", ()), parse_instant(item["createdAt"])
+    if "commits" in lost or "timelineItems" in lost:
+        return dict.fromkeys(_SIZES)
+    commits = [node["commit"] for node in nodes_of(item, "commits")]
+    branch, pushed = item.get("openedBranch"), timeline_of(item, "HeadRefForcePushedEvent")
+    ways = (
+        ("force_push", branch or (), "committedDate"),
+        ("commits", () if pushed else commits, "committedDate"),
+        ("authored_dates", commits, "authoredDate"),
+    )
+    for way, candidates, date in ways:
+        then = [commit for commit in candidates if parse_instant(commit[date]) <= opened]
+        if then:
+            return dict(zip(_SIZES, (*_sums(then), way), strict=True))
+    return dict.fromkeys(_SIZES)
+
+
+def _sums(commits: Sequence[Mapping[str, Any]]) -> tuple[int, int, int | None, int]:
+    """Lines added and deleted, files changed, commits; merges of the base branch bring other people's lines."""
+    own = [commit for commit in commits if not commit["messageHeadline"].startswith(MERGES)]
+    files = [commit["changedFilesIfAvailable"] for commit in own]
+    return (
+        sum(commit["additions"] for commit in own),
+        sum(commit["deletions"] for commit in own),
+        None if None in files else sum(files),
+        len(commits),
+    )
