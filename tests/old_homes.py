@@ -20,7 +20,10 @@ def unpack_home(folder: Path, version: str = "0.1.0") -> Path:
 
 
 def contents(path: Path) -> dict[str, tuple[int, int]]:
-    """Rows and their sum of hashes, by table, of any DuckDB file; columns are taken by name."""
+    """Rows and their sum of hashes, by table, of any DuckDB file.
+
+    Columns are taken by name, and those without any value, as new ones are, are passed over.
+    """
     with duckdb.connect(str(path), read_only=True) as connection:
         tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
         return {f"{schema}.{table}": _content(connection, schema, table) for schema, table in tables}
@@ -31,6 +34,11 @@ def _content(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> 
         "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? ORDER BY ALL",
         [schema, table],
     ).fetchall()
-    listed = ", ".join(f'"{name}"' for (name,) in columns)
+    filled = [
+        name
+        for (name,) in columns
+        if connection.execute(f'SELECT count("{name}") FROM {schema}."{table}"').fetchall()[0][0]
+    ]
+    listed = ", ".join(f'"{name}"' for name in filled) or "1"
     sql = f'SELECT count(*), coalesce(sum(hash({listed})::HUGEINT), 0) FROM {schema}."{table}"'
     return connection.execute(sql).fetchall()[0]

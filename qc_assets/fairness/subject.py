@@ -12,7 +12,7 @@ from qc_assets.fairness.slicer import ATTRIBUTES
 from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, task_of
-from qc_assets.learning.task.interface import Known
+from qc_assets.learning.task.terms import Known
 from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:

@@ -54,6 +54,21 @@ SPEC = ModelSpec(
     ),
     texts=("opened_title", "opened_body"),
     categories={"author_association": ASSOCIATIONS},
+    # An author or a repository without a history, and an author whose account is gone.
+    missing_is_a_fact=(
+        "author_prior_prs",
+        "author_prior_prs_in_repo",
+        "author_prior_merged",
+        "author_prior_merged_in_repo",
+        "author_prior_decided",
+        "author_pass_rate",
+        "author_average_cycles",
+        "author_days_since_last_pr",
+        "author_tenure_days",
+        "author_is_newcomer",
+        "repo_pass_rate",
+        "repo_hours_to_first_review",
+    ),
     # In two weeks most first reviews are in; a row younger than that would be there only if it was quick.
     maturity=timedelta(days=14),
     margins={"roc_auc": 0.02, "log_loss": 0.02},

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from qc_assets.learning.metrics.bootstrap import evaluate, paired_differences
+from qc_assets.learning.metrics.bootstrap import MIN_ROWS, evaluate, paired_differences
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.interface import Known
+from qc_assets.learning.task.terms import Known
 
-# Fewer rows than this say nothing about a week, or about a model.
-MIN_ROWS = 30
 # Usual in credit scoring (Siddiqi, 2006): below 0.1 stable, above 0.25 shifted.
 PSI_LIMIT = 0.25
 RECENT = timedelta(days=28)
@@ -133,12 +131,10 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
     def mean_excess(w: np.ndarray) -> dict[str, np.ndarray]:
         return {"excess": w @ excess / w.sum(axis=1)}
 
-    gap = evaluate(mean_excess, mean_excess, weights, resamples=resamples, seed=seed)["excess"]
-    is_calibrated = not (gap.lower > task.tolerance or gap.upper < -task.tolerance)
-    sentence = (
-        f"predictions minus outcomes {gap.value:+.3f} ({gap.lower:+.3f} to {gap.upper:+.3f}) over {n} items, "
-        f"up to ±{task.tolerance} allowed"
-    )
+    needs = {"excess": "decided items"}
+    gap = evaluate(mean_excess, mean_excess, weights, needs, resamples=resamples, seed=seed)["excess"]
+    is_calibrated = not (gap.is_surely_above(task.tolerance) or gap.is_surely_below(-task.tolerance))
+    sentence = f"predictions minus outcomes {gap:+.3f} over {n} items, up to ±{task.tolerance} allowed"
     is_ranked, numbers = task.order_holds(spec, decided.known, decided.answers, resamples=resamples, seed=seed)
     return is_calibrated and is_ranked, f"{sentence}; {numbers}" if numbers else sentence
 
@@ -204,13 +200,13 @@ def compare_live(
     ours, theirs = _shared(spec, champion, challenger), _shared(spec, challenger, champion)
     ours, theirs = ours.where(ours.decided), theirs.where(theirs.decided)
     task, n = task_of(spec), len(ours.frame)
-    names = [task.quality, task.error]
+    needs = {name: task.needs[name] for name in (task.quality, task.error)}
     if n < MIN_ROWS or not task.compares_live or task.why_not(ours.known):
-        return [{"metric": name, "items": n} for name in names]
+        return [{"metric": name, "items": n} for name in needs]
     weights = ours.known.weights
     of_champion = task.statistics(ours.known.y, ours.answers)
     of_challenger = task.statistics(ours.known.y, theirs.answers)
-    differences = paired_differences(of_challenger, of_champion, weights, resamples=resamples, seed=seed)
+    differences = paired_differences(of_challenger, of_champion, weights, needs, resamples=resamples, seed=seed)
     champion_values, challenger_values = of_champion(weights[None, :]), of_challenger(weights[None, :])
     return [
         {
@@ -218,11 +214,12 @@ def compare_live(
             "items": n,
             "champion_value": float(champion_values[name][0]),
             "challenger_value": float(challenger_values[name][0]),
-            "difference": differences[name][0],
-            "lower": differences[name][1],
-            "upper": differences[name][2],
+            "difference": difference.value,
+            "lower": difference.lower,
+            "upper": difference.upper,
         }
-        for name in names
+        for name, difference in differences.items()
+        if difference.value is not None
     ]
 
 

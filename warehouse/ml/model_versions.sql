@@ -54,7 +54,7 @@ FROM ml.model_versions
 WHERE model = $model AND version = $version;
 
 -- name: metrics
-SELECT metric, value, lower, upper, baseline
+SELECT metric, value, lower, upper, baseline, reason
 FROM ml.evaluations
 WHERE model = $model AND version = $version AND time_window = 'test'
 ORDER BY metric;
