@@ -1,4 +1,4 @@
-"""Bias reports as assets: one for each model and sensitive attribute, after every training, whatever its outcome."""
+"""Bias reports as assets: one for each model and sensitive attribute, after every training, of the newest sound version."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,7 @@ def _result(
     key = _key(spec, attribute)
     severity = dg.AssetCheckSeverity.ERROR if settings.bias_blocks else dg.AssetCheckSeverity.WARN
     if audit is None:
-        detail, metadata = problem or "there is no version yet", {}
+        detail, metadata = problem or "no version has passed its gates yet, and a rejected one accuses nobody", {}
     else:
         from qc_assets.fairness import report
 

@@ -36,7 +36,7 @@ def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
     }
     stable = {
         f"{spec.name}_inputs_are_stable": (
-            "No feature has moved far from what the champion was judged on. Only warns.",
+            "No input has become unknown, and none has moved so that the champion's answers did. Only warns.",
             tables.key("reports.drift"),
         )
         for spec in SPECS
@@ -122,9 +122,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         verdicts = {f"{examined.model}_holds": (examined.holds, examined.sentence) for examined in examinations}
         verdicts |= {f"{name}_holds": (False, f"it cannot be examined: {text}") for name, text in troubles.items()}
         for examined in examinations:
-            moved = examined.drift.filter("is_drifting")["feature"].to_list()
-            text = f"moved: {', '.join(moved)}" if moved else "no feature has moved"
-            verdicts[f"{examined.model}_inputs_are_stable"] = (not moved, text)
+            verdicts[f"{examined.model}_inputs_are_stable"] = examination.measures.what_to_do(examined.drift)
         removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
         verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
         for name in _REPORTS:

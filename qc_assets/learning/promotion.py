@@ -146,6 +146,9 @@ def decide_promotion(
     failed = [gate for gate in passed if gate.forbids]
     if failed:
         return Decision(False, "; ".join(f"{gate.name} failed: {gate.detail}" for gate in failed))
+    unknown = [name for name in trained.spec.margins if trained.best.evaluations["test"][name].value is None]
+    if unknown:
+        return Decision(False, f"nobody becomes champion unseen: {', '.join(unknown)} could not be judged")
     if champion is None:
         return Decision(True, "the first version to pass its gates")
     if champion.is_synthetic and not is_synthetic:

@@ -15,6 +15,8 @@ from qc_assets.learning.task.terms import Known
 
 # Usual in credit scoring (Siddiqi, 2006): below 0.1 stable, above 0.25 shifted.
 PSI_LIMIT = 0.25
+ANSWERS = "answers"  # what drift calls the champion's predictions
+_LOST = 0.25  # an input that is unknown for so much larger a share of rows
 RECENT = timedelta(days=28)
 _FLOOR = 1e-4
 _WEEK = {
@@ -169,11 +171,14 @@ def drift(features: Sequence[str], reference: np.ndarray, current: np.ndarray) -
         reference, current: (n, k) and (m, k) with NaN.
 
     Returns:
-        Columns of reports.drift but for the names of the model, strongest drift first.
+        Columns of reports.drift but for the names of the model, strongest drift first; no rows where either has
+        fewer than 30, which say nothing.
     """
     from scipy.stats import chi2
 
     n, m = len(reference), len(current)
+    if min(n, m) < MIN_ROWS:
+        return pl.DataFrame()
     rows: list[dict[str, Any]] = []
     for index, feature in enumerate(features):
         p, _ = _shares(reference[:, index], current[:, index], 10)
@@ -188,9 +193,38 @@ def drift(features: Sequence[str], reference: np.ndarray, current: np.ndarray) -
                 "psi": psi,
                 "by_chance": by_chance,
                 "is_drifting": psi > max(PSI_LIMIT, by_chance),
+                "unknown_before": float(np.isnan(reference[:, index]).mean()),
+                "unknown_now": float(np.isnan(current[:, index]).mean()),
             }
         )
     return pl.DataFrame(rows).sort("psi", descending=True)
+
+
+def what_to_do(drifts: pl.DataFrame) -> tuple[bool, str]:
+    """Whether nothing needs to be done about what moved, and a sentence on what did.
+
+    Something does where an input is no longer known, which loading can mend, and where the champion's answers move
+    along with its inputs, which a training can. Inputs that move and change no answer are told, and no more.
+
+    Args:
+        drifts: what `drift` says of the inputs and of `ANSWERS`; no rows if nothing was compared.
+    """
+    if drifts.is_empty():
+        return True, f"fewer than {MIN_ROWS} rows to compare"
+    inputs, answers = drifts.filter(pl.col("feature") != ANSWERS), drifts.filter(feature=ANSWERS)
+    moved = inputs.filter("is_drifting")
+    lost = inputs.filter(pl.col("unknown_now") - pl.col("unknown_before") > _LOST)
+    if moved.is_empty() and not answers["is_drifting"].any():
+        return True, "no input has moved far"
+    shown = ", ".join(f"{row['feature']} ({row['psi']:.2f})" for row in moved.head(3).to_dicts()) or "none far"
+    sentences = [f"{len(moved)} of {len(inputs)} inputs have moved: {shown}{' and others' if len(moved) > 3 else ''}"]
+    sentences += [
+        f"{row['feature']} is unknown for {row['unknown_now']:.0%} instead of {row['unknown_before']:.0%}: see loads"
+        for row in lost.to_dicts()
+    ]
+    is_off = bool(answers["is_drifting"].any())
+    sentences.append("the answers have moved, too: train anew" if is_off else "the answers have not moved")
+    return not is_off and lost.is_empty(), "; ".join(sentences)
 
 
 def compare_live(

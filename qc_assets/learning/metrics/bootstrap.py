@@ -41,14 +41,14 @@ class Estimate:
         return self.upper is not None and self.upper < limit
 
     @property
-    def is_above_baseline(self) -> bool:
-        """Whether value and baseline exist, and the value is the higher one."""
-        return self.value is not None and self.baseline is not None and self.value > self.baseline
+    def is_above_baseline(self) -> bool | None:
+        """Whether the value is higher than the baseline; None where one of them does not exist."""
+        return None if self.value is None or self.baseline is None else self.value > self.baseline
 
     @property
-    def is_below_baseline(self) -> bool:
-        """Whether value and baseline exist, and the value is the lower one."""
-        return self.value is not None and self.baseline is not None and self.value < self.baseline
+    def is_below_baseline(self) -> bool | None:
+        """Whether the value is lower than the baseline; None where one of them does not exist."""
+        return None if self.value is None or self.baseline is None else self.value < self.baseline
 
     def times(self, sign: int) -> "Estimate":
         """The same, turned round where `sign` is -1, so that more is better."""

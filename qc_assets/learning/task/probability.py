@@ -82,7 +82,7 @@ class Probability(Task):
         return [
             Gate(
                 "auc_above_threshold",
-                auc.value is not None and auc.value >= spec.min_auc,
+                None if auc.value is None else auc.value >= spec.min_auc,
                 f"ROC AUC {auc:.3f} on the test window, threshold {spec.min_auc:.2f}",
             ),
             Gate(
