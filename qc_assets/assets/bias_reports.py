@@ -1,4 +1,4 @@
-"""Bias reports as assets: one for each model and sensitive attribute, after every training, of the newest sound version."""
+"""Bias reports as assets: after a training, one for each attribute of the newest version that passed its gates."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any

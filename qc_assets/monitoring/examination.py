@@ -69,10 +69,11 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
             measures.compare_live(spec, ours, theirs, **sampling), infer_schema_length=None
         ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0]))
     drift = _drift(spec, bundle, rows, first, last)
-    weeks = measures.by_week(spec, live)
-    return Examined(
-        spec.name, version, holds, sentence, weeks.with_columns(**names), drift.with_columns(**names), pairs
+    # A frame without rows would be given one by the names.
+    drift, weeks = (
+        frame.with_columns(**names) if len(frame) else frame for frame in (drift, measures.by_week(spec, live))
     )
+    return Examined(spec.name, version, holds, sentence, weeks, drift, pairs)
 
 
 def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetime | None, datetime | None]:
@@ -119,7 +120,7 @@ def monitoring_page(examinations: Sequence[Examined], *, is_synthetic: bool) -> 
         models=[
             {
                 "examined": examination,
-                "weeks": pages.html_table(examination.monitoring.drop("model", "version").tail(_WEEKS)),
+                "weeks": pages.html_table(examination.monitoring.drop("model", "version", strict=False).tail(_WEEKS)),
                 "drift": pages.html_table(examination.drift.drop("model", "version", strict=False)),
                 "live": pages.html_table(examination.champion_challenger),
                 "picture": _picture(examination.monitoring),

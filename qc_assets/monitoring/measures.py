@@ -246,15 +246,18 @@ def compare_live(
         {
             "metric": name,
             "items": n,
-            "champion_value": float(champion_values[name][0]),
-            "challenger_value": float(challenger_values[name][0]),
+            "champion_value": _finite(champion_values[name]),
+            "challenger_value": _finite(challenger_values[name]),
             "difference": difference.value,
             "lower": difference.lower,
             "upper": difference.upper,
         }
         for name, difference in differences.items()
-        if difference.value is not None
     ]
+
+
+def _finite(value: np.ndarray) -> float | None:
+    return float(value[0]) if np.isfinite(value[0]) else None
 
 
 def _shared(spec: ModelSpec, live: Live, other: Live) -> Live:

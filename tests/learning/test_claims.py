@@ -51,7 +51,7 @@ def trained() -> Trained:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(n=st.integers(2, 1_200), slope=st.floats(-3, 3), seed=st.integers(0, 99))
 def test_no_calibration_window_turns_an_order_round_or_ties_it_away(n: int, slope: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def test_a_window_that_is_mostly_one_repository_does_not_decide_for_the_others()
     groups = np.r_[np.zeros(3_000), np.repeat(np.arange(1, 21), 30)].astype(int)
     weights = weights_by_group(groups)
     assert weights.mean() == pytest.approx(1)
-    assert weights[groups == 0].sum() < 0.5 * weights.sum() < 0.5 * len(groups)
+    assert weights[groups == 0].sum() < 0.5 * weights.sum()
     assert np.ptp(weights[groups > 0]) == 0
     scores = rng.random(len(groups))
     labels = (rng.random(len(groups)) < np.where(groups == 0, 0.2, 0.8)) * 1.0
