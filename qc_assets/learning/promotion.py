@@ -20,8 +20,8 @@ from qc_assets.learning.training import evaluation_windows
 COMMON_GATES = {
     "enough_labelled_rows": "There are enough labelled rows, over enough time, to train and test on.",
     "calibration_keeps_the_order": "On the test window calibrated answers are ranked as the scores were.",
-    "not_surely_worse_than_plain_rivals": "No plain model on the same rows and features surely beats it on a judged "
-    "metric of the test window.",
+    "not_surely_worse_than_plain_rivals": "No plain model on the same rows and features surely beats it on the test "
+    "window: in its loss, or by more than the margin in another judged metric.",
     "missingness_does_not_tell": "Which features are unknown, by our watching, says nothing of the answer by itself.",
     "no_single_feature_explains_it": "No feature alone explains almost all of what the model knows, as a leak would. "
     "Only warns.",

@@ -22,12 +22,16 @@ class Rival:
     differences: dict[str, Estimate]
 
     def surely_beats(self, spec: ModelSpec) -> list[str]:
-        """The judged metrics in which it surely beats the model; none if the model surely beats it in another."""
-        metrics = task_of(spec).metrics
-        gains = {name: self.differences[name].times(metrics[name].sign) for name in spec.margins}
+        """The metrics in which it surely beats the model; none if the model surely beats it in another.
+
+        A sure loss in the task's loss counts however small it is, and in another judged metric beyond its margin.
+        """
+        task = task_of(spec)
+        limits = {name: -margin for name, margin in spec.margins.items()} | {task.loss: 0.0}
+        gains = {name: self.differences[name].times(task.metrics[name].sign) for name in limits}
         if any(gain.is_surely_above(0) for gain in gains.values()):
             return []
-        return [name for name, gain in gains.items() if gain.is_surely_below(0)]
+        return [name for name, gain in gains.items() if gain.is_surely_below(limits[name])]
 
     def compared(self, spec: ModelSpec) -> str:
         """The judged metrics of both, in words."""
