@@ -1,4 +1,4 @@
-"""Bias reports as assets: one for each model and sensitive attribute, after every training, whatever its outcome."""
+"""Bias reports as assets: after a training, one for each attribute of the newest version that passed its gates."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,9 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             for attribute in spec.sensitive
         ],
     )
-    def compute(warehouse: WarehouseResource, registry: RegistryResource) -> Iterator[dg.MaterializeResult]:
+    def compute(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, registry: RegistryResource
+    ) -> Iterator[dg.MaterializeResult]:
         from qc_assets.fairness import report
         from qc_assets.fairness.audit import audit_groups, record_audits
         from qc_assets.fairness.subject import load_subject
@@ -74,6 +76,9 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             subject = load_subject(store, models, spec, is_synthetic=reads_made_up(store, settings))
         except (FairnessError, TrainingError) as error:
             subject, problems = None, dict.fromkeys(spec.sensitive, str(error))
+        except Exception as error:  # one model's trouble does not cost the others what follows
+            context.log.exception("no bias report of %s can be made", spec.name)
+            subject, problems = None, dict.fromkeys(spec.sensitive, f"{type(error).__name__}: {error}")
         for attribute in spec.sensitive if subject is not None else ():
             assert subject is not None
             run_id = subject.mlflow_run_id
@@ -81,6 +86,9 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                 audits[attribute] = audit_groups(subject, attribute, settings)
             except (FairnessError, TrainingError) as error:  # one report that cannot be made stops no other
                 problems[attribute] = str(error)
+            except Exception as error:
+                context.log.exception("the bias report of %s by %s cannot be made", spec.name, attribute)
+                problems[attribute] = f"{type(error).__name__}: {error}"
         link: dict[str, Any] = {}
         if audits:
             record_audits(store, list(audits.values()))
@@ -103,7 +111,7 @@ def _result(
     key = _key(spec, attribute)
     severity = dg.AssetCheckSeverity.ERROR if settings.bias_blocks else dg.AssetCheckSeverity.WARN
     if audit is None:
-        detail, metadata = problem or "there is no version yet", {}
+        detail, metadata = problem or "no version has passed its gates yet, and a rejected one accuses nobody", {}
     else:
         from qc_assets.fairness import report
 

@@ -1,12 +1,16 @@
 """Scoring and monitoring as assets: what the champions say of open items, and whether they still hold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
 
 import dagster as dg
 import polars as pl
 
 from qc_assets.assets import bias_reports, tables
+from qc_assets.assets.model_versions import attempted
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
@@ -16,6 +20,7 @@ _REPORTS = {
     "drift": "How far the champions' inputs have moved since their training.",
     "champion_challenger": "Champion against challenger on the same live items.",
 }
+_T = TypeVar("_T")
 MONITORING = tables.key("reports.monitoring")
 _KEPT = "no_champion_was_removed"
 
@@ -31,7 +36,7 @@ def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
     }
     stable = {
         f"{spec.name}_inputs_are_stable": (
-            "No feature has moved far from what the champion was judged on. Only warns.",
+            "No input has become unknown, and none has moved so that the champion's answers did. Only warns.",
             tables.key("reports.drift"),
         )
         for spec in SPECS
@@ -64,22 +69,27 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             )
         ],
     )
-    def predictions(warehouse: WarehouseResource, registry: RegistryResource) -> Iterator[dg.MaterializeResult]:
+    def predictions(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, registry: RegistryResource
+    ) -> Iterator[dg.MaterializeResult]:
         from qc_assets.monitoring import scoring
         from qc_assets.registry.mirror import sync_mirror
 
         store, models = warehouse.open(), registry.open()
-        for spec in SPECS:
-            sync_mirror(store, models, spec.name)
         made_up = reads_made_up(store, settings)
-        counts = {spec.name: scoring.score_waiting_items(store, models, spec, is_synthetic=made_up) for spec in SPECS}
+
+        def score(spec: ModelSpec) -> dict[str, int]:
+            sync_mirror(store, models, spec.name)
+            return scoring.score_waiting_items(store, models, spec, is_synthetic=made_up)
+
+        counts, troubles = _each_model(context, score)
         total = store.query("SELECT count(*) FROM ml.predictions").item()
         rows = [
             {"model": name} | {role: by_role.get(role) for role in scoring.ROLES} for name, by_role in counts.items()
         ]
         yield dg.MaterializeResult(
             asset_key=tables.key("ml.predictions"),
-            metadata=tables.row_count(total) | {"items scored": tables.preview(rows)},
+            metadata=tables.row_count(total) | {"items scored": tables.preview(rows), **troubles},
         )
 
     @dg.multi_asset(
@@ -99,21 +109,20 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from qc_assets.registry.mirror import sync_mirror
 
         store, models = warehouse.open(), registry.open()
-        for spec in SPECS:
+
+        def examine(spec: ModelSpec) -> examination.Examined | None:
             sync_mirror(store, models, spec.name)
-        examinations = [
-            examined
-            for spec in SPECS
-            if (examined := examination.examine_champion(settings, store, models, spec)) is not None
-        ]
+            return examination.examine_champion(settings, store, models, spec)
+
+        by_model, troubles = _each_model(context, examine)
+        examinations = [examined for examined in by_model.values() if examined is not None]
         page = examination.monitoring_page(examinations, is_synthetic=reads_made_up(store, settings))
         experiment, run = models.publish("monitoring", "monitoring", page, {"dagster_run_id": context.run_id})
         link = f"{registry.run_url(experiment, run)}/artifacts/examination.html"
         verdicts = {f"{examined.model}_holds": (examined.holds, examined.sentence) for examined in examinations}
+        verdicts |= {f"{name}_holds": (False, f"it cannot be examined: {text}") for name, text in troubles.items()}
         for examined in examinations:
-            moved = examined.drift.filter("is_drifting")["feature"].to_list()
-            text = f"moved: {', '.join(moved)}" if moved else "no feature has moved"
-            verdicts[f"{examined.model}_inputs_are_stable"] = (not moved, text)
+            verdicts[f"{examined.model}_inputs_are_stable"] = examination.measures.what_to_do(examined.drift)
         removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
         verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
         for name in _REPORTS:
@@ -133,6 +142,15 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             )
 
     return [predictions, watched]
+
+
+def _each_model(
+    context: dg.AssetExecutionContext, action: Callable[[ModelSpec], _T]
+) -> tuple[dict[str, _T], dict[str, str]]:
+    """What an action returns for each model, and what went wrong with the others, by name."""
+    attempts = {spec.name: attempted(context, partial(action, spec)) for spec in SPECS}
+    results = {name: result for name, (result, trouble) in attempts.items() if not trouble}
+    return results, {name: trouble for name, (_, trouble) in attempts.items() if trouble}  # type: ignore[return-value]
 
 
 def _result(asset: dg.AssetKey, name: str, passed: bool, detail: str) -> dg.AssetCheckResult:

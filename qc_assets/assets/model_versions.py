@@ -1,9 +1,8 @@
 """Models as assets: each trains, is judged by its gates, and becomes champion or does not."""
 
 import subprocess
-from collections.abc import Iterator
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -11,6 +10,7 @@ from pydantic import Field
 from qc_assets import progress
 from qc_assets.assets import tables
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.errors import QcError
 from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.promotion import gate_names
 from qc_assets.learning.spec import ModelSpec
@@ -22,10 +22,15 @@ from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
 
 if TYPE_CHECKING:
-    from qc_assets.learning.task.interface import Gate
+    from qc_assets.learning.task.terms import Gate
     from qc_assets.learning.trained import Trained
     from qc_assets.registry.lifecycle import TrainingOutcome
 
+_T = TypeVar("_T")
+ENDED_WELL = "training_ended_well"
+# Metadata of a model whose training failed: it is materialized all the same, so that what follows, and is about the
+# others, too, goes on.
+FAILED = "training failed"
 _BOOSTED = ("lightgbm", "xgboost")
 # Steps of a training: what their pages say, and where it is kept.
 _PARTS = {
@@ -58,7 +63,7 @@ def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
     key = tables.key(f"models.{spec.name}")
-    promises = gate_names(spec)
+    promises = gate_names(spec) | {ENDED_WELL: "The training came to an end. Red fails the run when all else is done."}
 
     @dg.multi_asset(
         name=f"train_{spec.name}",
@@ -72,6 +77,8 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         registry: RegistryResource,
     ) -> Iterator[dg.MaterializeResult]:
         # Imported here: scikit-learn, LightGBM and MLflow take seconds to import.
+        from qc_assets.learning.promotion import Decision
+        from qc_assets.learning.task.terms import Gate
         from qc_assets.learning.trained import Options
         from qc_assets.registry import lifecycle
 
@@ -89,7 +96,8 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             candidates=tuple(config.candidates),
         )
         made_up = reads_made_up(store, settings)
-        rows = model_rows(store, spec, is_synthetic=made_up)
+        names = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
+        rows = model_rows(store, spec, is_synthetic=made_up).join(names, on="repo_id", how="left")
         origin = {
             "snapshot": store.snapshot([spec.table]),
             "dagster_run_id": context.run_id,
@@ -97,28 +105,38 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             "git_commit": _git_commit(),
             "source": settings.source,
         }
-        outcome = lifecycle.train_and_register(
-            spec,
-            rows,
-            models,
-            options,
-            is_synthetic=made_up,
-            origin=origin,
-            run_name=config.run_name,
-            numbered_after=mirror.highest_version(store, spec.name),
-            progress=tell,
-        )
-        mirror.sync_mirror(store, models, spec.name)
-        by_name = {gate.name: gate for gate in outcome.gates}
+
+        def attempt() -> lifecycle.TrainingOutcome:
+            return lifecycle.train_and_register(
+                spec,
+                rows,
+                models,
+                options,
+                is_synthetic=made_up,
+                origin=origin,
+                run_name=config.run_name,
+                numbered_after=mirror.highest_version(store, spec.name),
+                progress=tell,
+            )
+
+        outcome, trouble = attempted(context, attempt)
+        # Whatever became of the training: a version that it made has its rows.
+        _, unmirrored = attempted(context, lambda: mirror.sync_mirror(store, models, spec.name))
+        if outcome is None:
+            outcome = lifecycle.TrainingOutcome([], Decision(False, f"the training failed: {trouble}"))
+        troubles = "; ".join(filter(None, [trouble, unmirrored]))
+        ended = Gate(ENDED_WELL, not troubles, troubles or "it did")
+        by_name = {gate.name: gate for gate in (*outcome.gates, ended)}
         for part, metadata in _parts(spec, outcome, origin["snapshot"]).items():
             yield dg.MaterializeResult(asset_key=_part_key(spec, part), metadata=metadata)
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata=_metadata(outcome, registry),
+            metadata=_metadata(outcome, registry) | ({FAILED: troubles} if troubles else {}),
             check_results=[
                 dg.AssetCheckResult(
                     check_name=name,
-                    passed=name in by_name and by_name[name].passed,
+                    # What cannot be judged is left out, and its detail says so.
+                    passed=name in by_name and by_name[name].passed is not False,
                     severity=_severity(by_name.get(name)),
                     metadata={"detail": by_name[name].detail if name in by_name else "nothing was trained"},
                 )
@@ -127,6 +145,21 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         )
 
     return train
+
+
+def attempted(context: dg.AssetExecutionContext, action: Callable[[], _T]) -> tuple[_T | None, str]:
+    """What an action for one model returns, or None and what went wrong: that must not cost the others their reports.
+
+    Raises:
+        QcError: what concerns all models, such as a warehouse or an MLflow server that is away.
+    """
+    try:
+        return action(), ""
+    except QcError:
+        raise
+    except Exception as error:
+        context.log.exception("this model is left out; the others go on")
+        return None, f"{type(error).__name__}: {error}"
 
 
 def _part_key(spec: ModelSpec, part: str) -> dg.AssetKey:
@@ -230,4 +263,4 @@ def _git_commit() -> str:
 
 def _test_metrics(trained: "Trained") -> dict[str, dg.FloatMetadataValue]:
     metrics = trained.best.evaluations["test"]
-    return {f"test {name}": dg.MetadataValue.float(m.value) for name, m in metrics.items() if isfinite(m.value)}
+    return {f"test {name}": dg.MetadataValue.float(m.value) for name, m in metrics.items() if m.value is not None}

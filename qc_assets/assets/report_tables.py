@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from qc_assets.assets import tables
+from qc_assets.assets.model_versions import FAILED
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.models.specs import SPECS
 
@@ -53,7 +54,8 @@ def _alerts() -> dg.AssetsDefinition:
                 "no_alert_in_this_run",
                 asset=key,
                 blocking=True,
-                description=f"What this run trained of {', '.join(loud)} keeps its promises. Red fails the run.",
+                description=f"Every training of this run ended well, and what it trained of {', '.join(loud)} "
+                "keeps its promises. Red fails the run.",
             )
         ],
     )
@@ -66,6 +68,11 @@ def _alerts() -> dg.AssetsDefinition:
             f"{row['model']} version {row['version']} broke {row['gate']}: {row['detail']}; "
             + (f"version {row['champion']} stays champion" if row["champion"] else "it has no champion")
             for row in broken.to_dicts()
+        ]
+        sentences += [
+            f"the training of {spec.name} failed: {trouble}"
+            for spec in SPECS
+            if (trouble := _failed_training(context, tables.key(f"models.{spec.name}")))
         ]
         yield dg.MaterializeResult(
             asset_key=key,
@@ -80,6 +87,15 @@ def _alerts() -> dg.AssetsDefinition:
         )
 
     return alerts
+
+
+def _failed_training(context: dg.AssetExecutionContext, key: dg.AssetKey) -> str:
+    """What went wrong in this run's training of a model; empty if nothing did."""
+    event = context.instance.get_latest_materialization_event(key)
+    if event is None or event.run_id != context.run_id or event.asset_materialization is None:
+        return ""
+    value = event.asset_materialization.metadata.get(FAILED)
+    return "" if value is None else str(value.value)
 
 
 def _report(name: str, description: str, deps: list[str]) -> dg.AssetsDefinition:

@@ -11,6 +11,7 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES, DagsterRunStatu
 from qc_assets.assets import tables
 from qc_assets.assets.champion_reports import MONITORING
 from qc_assets.assets.jobs import keys_without, of_other_models
+from qc_assets.assets.model_versions import FAILED
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 
@@ -151,9 +152,11 @@ def _selection(context: dg.SensorEvaluationContext, models: list[str]) -> list[d
 
 
 def _latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[int, float]:
-    """Storage id and time of the last materialization; zeros if there is none."""
-    event = instance.get_latest_materialization_event(key)
-    return (0, 0.0) if event is None else (_storage_id(instance, key), event.timestamp)
+    """Storage id and time of the last materialization by a training that ended well; zeros if there is none."""
+    for record in instance.fetch_materializations(key, limit=100).records:
+        if record.asset_materialization is not None and FAILED not in record.asset_materialization.metadata:
+            return record.storage_id, record.timestamp
+    return 0, 0.0
 
 
 def _storage_id(instance: dg.DagsterInstance, key: dg.AssetKey) -> int:

@@ -47,7 +47,14 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
             console.table(
                 f"{model} on its test window (95 % bootstrap intervals)",
                 [row for row in metrics if row["model"] == model and row["time_window"] == "test"],
-                ["metric", "value", "lower", "upper", "baseline"],
+                [
+                    "metric",
+                    "value",
+                    "lower",
+                    "upper",
+                    "baseline",
+                    *(["reason"] if any(r["reason"] for r in metrics) else []),
+                ],
             )
             for model in dict.fromkeys(row["model"] for row in metrics)
         ),

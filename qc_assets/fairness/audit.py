@@ -140,7 +140,7 @@ def record_audits(store: Warehouse, audits: Sequence[Audit]) -> None:
             questions = {"predictions": audit.analysis, "like_changes": audit.alike}
             frames = {
                 "reports.bias": pl.concat(
-                    analysis.findings.join(weights, on="group", how="left").with_columns(question=pl.lit(name))
+                    analysis.telling.join(weights, on="group", how="left").with_columns(question=pl.lit(name))
                     for name, analysis in questions.items()
                     if analysis is not None
                 ),

@@ -43,6 +43,12 @@ class BiasAnalysis:
         return self.findings.filter(pl.col("status") == FLAGGED).sort(pl.col("relative_gap").abs(), descending=True)
 
     @property
+    def telling(self) -> pl.DataFrame:
+        """The findings without figures, shown but not judged, of groups that are too small to say anything of."""
+        means_nothing = (pl.col("status") == SHOWN) & (pl.col("rows") < self.min_support)
+        return self.findings.filter(~means_nothing)
+
+    @property
     def too_small(self) -> list[str]:
         """Groups about which nothing can be said."""
         return self.counts.filter(pl.col("rows") < self.min_support)["group"].to_list()

@@ -101,7 +101,7 @@ def _page_of(analysis: BiasAnalysis) -> str:
 
 def _part(analysis: BiasAnalysis, drawn: Mapping[str, bytes]) -> dict[str, Any]:
     is_judged = pl.col("detectable").is_not_null()
-    shown = analysis.findings.filter(~is_judged).select("group", "metric", "value")
+    shown = analysis.telling.filter(~is_judged).select("group", "metric", "value")
     if len(shown):
         shown = shown.pivot(on="metric", index="group", values="value", aggregate_function="first")
     return {

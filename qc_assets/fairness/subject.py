@@ -12,7 +12,7 @@ from qc_assets.fairness.slicer import ATTRIBUTES
 from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, task_of
-from qc_assets.learning.task.interface import Known
+from qc_assets.learning.task.terms import Known
 from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -74,22 +74,26 @@ class Subject:
 def load_subject(
     store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool, version: int | None = None
 ) -> Subject | None:
-    """The newest version of a model, or `version`; None if there is none.
+    """The newest version of a model that passed its gates, or `version`; None if there is none.
+
+    A version that failed them is served to nobody, and its errors accuse nobody.
 
     Raises:
-        FairnessError: if there is no such version, or its rows are not in the warehouse any more.
+        FairnessError: if there is no such version, it failed a gate, or its rows are not in the warehouse any more.
     """
-    versions = store.query(
-        "SELECT version, mlflow_run_id FROM ml.model_versions "
-        "WHERE model = $1 AND is_synthetic = $2 AND status <> 'removed' ORDER BY version",
-        [spec.name, is_synthetic],
+    versions = store.sql_file(
+        "ml/model_versions", {"model": spec.name, "is_synthetic": is_synthetic}, section="with_failed_gates"
     )
     if version is not None and version not in versions["version"]:
         there = ", ".join(map(str, versions["version"])) or "none"
         raise FairnessError(f"{spec.name} has no version {version} of this source; there is {there}")
-    if versions.is_empty():
+    sound = versions.filter(pl.col("failed").is_null())
+    if version is None and sound.is_empty():
         return None
-    chosen = versions["version"][-1] if version is None else version
+    chosen = sound["version"][-1] if version is None else version
+    if chosen not in sound["version"]:
+        failed = versions.filter(version=chosen)["failed"].item()
+        raise FairnessError(f"version {chosen} of {spec.name} failed {failed}: a rejected model accuses nobody")
     bundle = registry.load(spec.name, chosen)
     rows = model_rows(store, spec, is_synthetic=is_synthetic)
     windows = store.query(

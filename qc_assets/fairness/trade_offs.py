@@ -13,7 +13,7 @@ from qc_assets.fairness.expected import Rows
 from qc_assets.fairness.mitigator import BiasMitigator, Correction, resampled_rows
 from qc_assets.fairness.subject import Subject
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.interface import Known
+from qc_assets.learning.task.terms import Known
 from qc_assets.learning.weights import inverse_frequency
 
 # A constraint for each of hundreds of groups has no solution: the small ones are one.

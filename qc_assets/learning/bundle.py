@@ -12,7 +12,7 @@ import polars as pl
 from qc_assets.learning.dataset import matrix
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_named
-from qc_assets.learning.task.interface import Calibrator, Estimator
+from qc_assets.learning.task.terms import Calibrator, Estimator
 from qc_assets.learning.text.text_features import TextReducer
 
 _FILE = "bundle.json"

@@ -1,64 +1,157 @@
-"""From scores to probabilities, in a form that is a few numbers in a JSON file."""
+"""From scores to probabilities, in a form that is a few numbers in a JSON file, and that never turns an order round."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
 # Isotonic regression needs many rows, else it fits noise (Niculescu-Mizil and Caruana, 2005).
 MIN_ISOTONIC_ROWS = 1_000
+# The rows of a repository beyond so many count less: with none of them all would be the largest one's.
+_ROWS_THAT_COUNT = 400
 _CLIP = 1e-6
+# So much of an answer is the score itself: where a step or a saturated curve ties scores, their order stays.
+_OF_THE_SCORE = 1e-3
 
 
 @dataclass(frozen=True)
 class ProbabilityCalibrator:
-    """A monotone map from scores to probabilities.
+    """A strictly increasing map from scores to probabilities.
 
     Attributes:
-        method: ``isotonic`` (Zadrozny and Elkan, 2002) or ``sigmoid`` (Platt, 1999, on the log-odds of the score).
+        method: ``isotonic`` (Zadrozny and Elkan, 2002), ``sigmoid`` (Platt, 1999, on the log-odds of the score) or
+            ``none``.
         x, y: isotonic: the centres of its blocks, between which it is linear (Oron and Flournoy, 2017), because
-            steps would tie many scores and so throw away ranking. Sigmoid: x is empty and y is (slope, intercept).
+            steps would tie many scores and so throw away ranking. Otherwise: x is empty and y is (slope, intercept).
+        of_the_score: share of an answer that is the score itself; 0 in versions of before there was one.
     """
 
-    method: Literal["isotonic", "sigmoid"]
+    method: Literal["isotonic", "sigmoid", "none"]
     x: tuple[float, ...]
     y: tuple[float, ...]
+    of_the_score: float = _OF_THE_SCORE
 
     @classmethod
-    def fit(cls, scores: np.ndarray, labels: np.ndarray) -> "ProbabilityCalibrator":
-        """Fit on the calibration window: isotonic, or sigmoid where there are fewer than 1,000 rows.
+    def fit(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Self:
+        """A sigmoid, unless another map surely predicts later rows of the calibration window better.
+
+        The others are no calibration at all and, from 1,000 rows on, isotonic regression. All are fitted to the first
+        half and judged on the third quarter, then fitted to three quarters and judged on the last.
 
         Args:
-            scores: uncalibrated probabilities, (rows,).
+            scores: uncalibrated probabilities, (rows,), in order of opening.
             labels: 0 or 1, (rows,).
+            weights: of the rows, (rows,); default: they count alike.
         """
+        weights = np.ones(len(scores)) if weights is None else weights
+        fits: dict[str, Callable[..., Self]] = {"sigmoid": cls._sigmoid, "none": cls._none}
         if len(scores) >= MIN_ISOTONIC_ROWS:
-            from sklearn.isotonic import IsotonicRegression
+            fits["isotonic"] = cls._isotonic
+        middle, third, end = (int(share * len(scores)) for share in (0.5, 0.75, 1.0))
+        losses: dict[str, list[np.ndarray]] = {name: [] for name in fits}
+        for earlier, later in ((slice(middle), slice(middle, third)), (slice(third), slice(third, end))):
+            if len(np.unique(labels[earlier])) == 2:
+                for name, fit in fits.items():
+                    fitted = fit(scores[earlier], labels[earlier], weights[earlier])
+                    losses[name].append(weights[later] * _losses(fitted(scores[later]), labels[later]))
+        chosen, least = "sigmoid", 0.0
+        for name in [name for name in fits if losses[name] and name != "sigmoid"]:
+            gained = np.concatenate(losses["sigmoid"]) - np.concatenate(losses[name])
+            # Few rows would choose by chance: a gain counts where it is larger than twice its standard error.
+            gain = gained.sum() - 2 * gained.std() * np.sqrt(len(gained))
+            if gain > least:
+                chosen, least = name, gain
+        return fits[chosen](scores, labels, weights)
 
-            # Laplace's rule at both ends: no finite number of rows shows that something never happens.
-            floor = 1 / (len(scores) / 15 + 2)
-            isotonic = IsotonicRegression(y_min=floor, y_max=1 - floor).fit(scores, labels)
-            levels, block = np.unique(isotonic.predict(scores), return_inverse=True)
-            centres = np.bincount(block, weights=scores) / np.bincount(block)
-            return cls("isotonic", tuple(centres.tolist()), tuple(levels.tolist()))
-        from sklearn.linear_model import LogisticRegression
+    @classmethod
+    def _none(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
+        return cls("none", (), (1.0, 0.0))
 
-        logistic = LogisticRegression(C=1e3).fit(_log_odds(scores)[:, None], labels)
-        return cls("sigmoid", (), (float(logistic.coef_[0, 0]), float(logistic.intercept_[0])))
+    @classmethod
+    def _sigmoid(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
+        return cls("sigmoid", (), _slope_and_intercept(scores, labels, weights))
+
+    @classmethod
+    def _isotonic(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
+        from sklearn.isotonic import IsotonicRegression
+
+        # Laplace's rule at both ends: no finite number of rows shows that something never happens.
+        floor = 1 / (len(scores) / 15 + 2)
+        isotonic = IsotonicRegression(y_min=floor, y_max=1 - floor).fit(scores, labels, sample_weight=weights)
+        levels, block = np.unique(isotonic.predict(scores), return_inverse=True)
+        centres = np.bincount(block, weights=scores * weights) / np.bincount(block, weights=weights)
+        return cls("isotonic", tuple(centres.tolist()), tuple(levels.tolist()))
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, (rows,)."""
         if self.method == "isotonic":
-            return np.interp(scores, self.x, self.y)
-        slope, intercept = self.y
-        return 1 / (1 + np.exp(-(slope * _log_odds(scores) + intercept)))
+            mapped = np.interp(scores, self.x, self.y)
+        else:
+            slope, intercept = self.y
+            mapped = 1 / (1 + np.exp(-(slope * _log_odds(scores) + intercept)))
+        return mapped if not self.of_the_score else mapped + self.of_the_score * (scores - mapped)
 
     def to_json(self) -> dict[str, Any]:
-        return {"method": self.method, "x": list(self.x), "y": list(self.y)}
+        return {"method": self.method, "x": list(self.x), "y": list(self.y), "of_the_score": self.of_the_score}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "ProbabilityCalibrator":
-        return cls(document["method"], tuple(document["x"]), tuple(document["y"]))
+        own_share = document.get("of_the_score", 0.0)
+        return cls(document["method"], tuple(document["x"]), tuple(document["y"]), own_share)
+
+
+def weights_by_group(groups: np.ndarray) -> np.ndarray:
+    """Weights under which no group decides alone, (rows,): a group of n rows counts for 400 n / (400 + n), mean 1.
+
+    Small groups keep their weight and large ones have a ceiling, while a group of a few rows is not blown up, as
+    equal weights for all groups would do.
+    """
+    _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    weights = (_ROWS_THAT_COUNT / (_ROWS_THAT_COUNT + sizes))[inverse]
+    return weights / weights.mean()
+
+
+def neighbours_out_of_order(scores: np.ndarray, answers: np.ndarray, *, ties_count: bool = True) -> int:
+    """How many neighbours in order of their score the answers put the other way round, or tie.
+
+    Args:
+        scores, answers: (rows,).
+        ties_count: whether an answer that is the same for two scores is out of order, too.
+    """
+    order = np.lexsort((answers, scores))
+    risen, given = np.diff(scores[order]), np.diff(answers[order])
+    # Scores that differ in the last digits only may well be answered alike.
+    apart = risen > 1e-9
+    return int(np.count_nonzero(apart & (given <= 0 if ties_count else given < -1e-9)))
+
+
+def _slope_and_intercept(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Maximum of the weighted likelihood, with a slope that is positive.
+
+    The logarithm of the slope has a standard normal prior: a few rows of other base rates cannot turn it round, and
+    many rows decide it.
+    """
+    from scipy.optimize import minimize
+
+    z = _log_odds(scores)
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        intercept, log_slope = parameters
+        slope = np.exp(log_slope)
+        margin = slope * z + intercept
+        excess = weights * (1 / (1 + np.exp(-margin)) - labels)
+        value = weights @ (np.logaddexp(0, margin) - labels * margin) + log_slope**2 / 2
+        return float(value), np.array([excess.sum(), slope * (excess @ z) + log_slope])
+
+    minimum = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-30, 30), (-5, 3)])
+    intercept, log_slope = minimum.x
+    return float(np.exp(log_slope)), float(intercept)
+
+
+def _losses(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    p = np.clip(p, _CLIP, 1 - _CLIP)
+    return -(labels * np.log(p) + (1 - labels) * np.log(1 - p))
 
 
 def _log_odds(scores: np.ndarray) -> np.ndarray:

@@ -47,13 +47,16 @@ class Intervals:
         centres = [float(np.average(scores[part], weights=weights[part])) for part in parts]
         end = np.log1p(horizon_hours)
         offsets = [_offsets(scores[part], y[part], weights[part], end) for part in parts]
-        first = cls(horizon_hours, tuple(centres), tuple(zip(*offsets, strict=True)))
+        low, middle, high = zip(*offsets, strict=True)
+        # A longer score is never a shorter median, however a bin's few rows fell.
+        rising = np.maximum.accumulate(np.array(centres) + middle) - centres
+        first = cls(horizon_hours, tuple(centres), (low, tuple(rising.tolist()), high))
         # Conformalized quantile regression (Romano, Patterson and Candès, 2019): widen or narrow all intervals alike.
         lower, _, upper = first._in_logs(scores)
         misses = np.maximum(lower - y, np.where(upper >= end, -np.inf, y - upper))
         shift = weighted_quantile(misses, weights, min(1.0, COVERAGE * (1 + 1 / len(y))))
-        low, middle, high = (np.array(part) for part in first.offsets)
-        return cls(horizon_hours, first.centres, (tuple(low - shift), tuple(middle), tuple(high + shift)))
+        ends = tuple(np.array(low) - shift), first.offsets[1], tuple(np.array(high) + shift)
+        return cls(horizon_hours, first.centres, ends)
 
     def _in_logs(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         end = np.log1p(self.horizon_hours)

@@ -126,7 +126,7 @@ def fit_classifier(
     """Fit one classifier with balanced classes; calibration undoes what the balancing does to the probabilities.
 
     Args:
-        kind: ``random_forest``, ``lightgbm`` or ``xgboost``.
+        kind: ``random_forest``, ``lightgbm``, ``xgboost`` or ``logistic``.
         parameters: the estimator's parameters.
         x: features, (rows, features) with NaN.
         y: labels 0 or 1, (rows,).
@@ -153,6 +153,11 @@ def fit_classifier(
         balance = {"scale_pos_weight": float((y == 0).sum() / max(1, (y == 1).sum()))}
         boosted = xgboost.XGBClassifier(**_xgboost(seed, threads), **balance, **parameters)
         return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
+    if kind == "logistic":
+        from sklearn.linear_model import LogisticRegression
+
+        model = _scaled(LogisticRegression(max_iter=1_000, **parameters), len(y), seed)
+        return SklearnEstimator(model.fit(x, y, logisticregression__sample_weight=weights))
     raise QcError(f"no classifier called {kind}")
 
 

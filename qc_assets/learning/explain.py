@@ -5,7 +5,7 @@ import polars as pl
 
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.estimators import LightGBMEstimator, XGBoostEstimator
-from qc_assets.learning.task.interface import Estimator
+from qc_assets.learning.task.terms import Estimator
 
 _ORDERS = 40
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qc_assets.learning.metrics.bootstrap import evaluate
+from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, shown
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 
 # It says almost all by itself, and the others cannot replace it. Real data: in 166,885 pull requests a column that
@@ -25,28 +25,36 @@ class Dominance:
     Attributes:
         feature: its name.
         auc: ROC AUC on the test window of a model that knows nothing else.
-        lower: lower end of its 95 % interval.
-        share: of the model's own AUC over 0.5.
-        drop: what the model loses of that when the feature is shuffled.
+        lower: lower end of its 95 % interval; None where there is none.
+        share: of the model's own AUC over 0.5; None where the model is not surely above it.
+        drop: what the model loses of that when the feature is shuffled; None likewise.
     """
 
     feature: str
     auc: float
-    lower: float
-    share: float
-    drop: float
+    lower: float | None
+    share: float | None
+    drop: float | None
 
     @property
-    def suspicious(self) -> bool:
+    def suspicious(self) -> bool | None:
+        """Whether the feature may know the outcome; None where that cannot be judged."""
+        if self.lower is None:
+            return None
+        if self.share is None or self.drop is None:
+            # There is nothing of the model to explain. What says so much by itself and is not heeded is for a look.
+            return self.lower >= _MIN_AUC
         # The lower end, because among few rows some feature is lucky.
         surely = self.share * (self.lower - 0.5) / max(self.auc - 0.5, 1e-9)
         return self.lower >= _MIN_AUC and surely >= SUSPICIOUS_SHARE and self.drop >= SUSPICIOUS_DROP
 
     def __str__(self) -> str:
+        alone = f"{self.feature} alone reaches ROC AUC {self.auc:.3f} (at least {shown(self.lower, '.3f')})"
+        if self.share is None or self.drop is None:
+            return f"{alone}; the model itself is not surely above chance, so there is nothing of it to explain"
         verdict = "does it know the outcome?" if self.suspicious else "which is not suspicious"
         return (
-            f"{self.feature} alone reaches ROC AUC {self.auc:.3f} (at least {self.lower:.3f}), "
-            f"{self.share:.0%} of what the model has over chance; "
+            f"{alone}, {self.share:.0%} of what the model has over chance; "
             f"without it the model loses {self.drop:.0%} of that: {verdict}"
         )
 
@@ -58,7 +66,7 @@ def dominant_feature(
     x_test: np.ndarray,
     y_test: np.ndarray,
     *,
-    model_auc: float,
+    model_auc: Estimate,
     importance: Mapping[str, float],
 ) -> Dominance:
     """Score the test window by each feature alone: the share of positive labels in its bin of the train window.
@@ -81,8 +89,11 @@ def dominant_feature(
         by_feature.append((float(roc_auc_score(y_test, scores)), name, scores))
     auc, feature, scores = max(by_feature, key=lambda entry: entry[0])
     alone = WeightedMetrics(y_test, scores)
-    lower = evaluate(alone, alone, np.ones(len(y_test)), resamples=_RESAMPLES, seed=0)["roc_auc"].lower
-    over_chance = max(model_auc - 0.5, 1e-9)
+    needs = {"roc_auc": "labels of both kinds"}
+    lower = evaluate(alone, alone, np.ones(len(y_test)), needs, resamples=_RESAMPLES, seed=0)["roc_auc"].lower
+    if model_auc.value is None or not model_auc.is_surely_above(0.5):
+        return Dominance(feature, auc, lower, None, None)
+    over_chance = model_auc.value - 0.5
     return Dominance(feature, auc, lower, (auc - 0.5) / over_chance, importance.get(feature, 0.0) / over_chance)
 
 

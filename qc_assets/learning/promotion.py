@@ -1,24 +1,34 @@
 """Gates that a model must pass, and champion against challenger."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
 
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.metrics.bootstrap import paired_differences
+from qc_assets.learning.metrics.bootstrap import MIN_ROWS, Estimate, paired_differences
+from qc_assets.learning.rivals import not_surely_worse
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.interface import Gate
+from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import evaluation_windows
 
 COMMON_GATES = {
     "enough_labelled_rows": "There are enough labelled rows, over enough time, to train and test on.",
+    "calibration_keeps_the_order": "On the test window calibrated answers are ranked as the scores were.",
+    "not_surely_worse_than_plain_rivals": "No plain model on the same rows and features surely beats it on the test "
+    "window: in its loss, or by more than the margin in another judged metric.",
+    "missingness_does_not_tell": "Which features are unknown, by our watching, says nothing of the answer by itself.",
     "no_single_feature_explains_it": "No feature alone explains almost all of what the model knows, as a leak would. "
     "Only warns.",
+    "right_in_every_repository_and_month": "In no repository and no month of the test window are the answers surely "
+    "off on average. Only warns.",
 }
+_MOST_NAMED = 5
 _NAMES = {"test": "the test window", "last_30_days": "its last 30 days"}
 
 
@@ -27,23 +37,27 @@ class Comparison:
     """One metric of challenger and champion on the same rows.
 
     Attributes:
-        difference, lower, upper: challenger minus champion, with its 95 % interval.
+        difference, lower, upper: challenger minus champion, with its 95 % interval; None where they do not exist.
         margin: how much worse it may be at most.
+        reason: why a number is missing; empty if none is.
     """
 
     time_window: str
     metric: str
-    difference: float
-    lower: float
-    upper: float
+    difference: float | None
+    lower: float | None
+    upper: float | None
     margin: float
     regression: bool
+    reason: str = ""
+
+    @property
+    def estimate(self) -> Estimate:
+        """The difference."""
+        return Estimate(self.difference, self.lower, self.upper, reason=self.reason)
 
     def __str__(self) -> str:
-        return (
-            f"{self.metric} {self.difference:+.4f} ({self.lower:+.4f} to {self.upper:+.4f}) "
-            f"on {_NAMES[self.time_window]}"
-        )
+        return f"{self.metric} {self.estimate:+.4f} on {_NAMES[self.time_window]}"
 
 
 @dataclass(frozen=True)
@@ -62,38 +76,79 @@ def gate_names(spec: ModelSpec) -> dict[str, str]:
 
 def check_gates(trained: Trained) -> list[Gate]:
     """Check the trained model against its spec."""
-    spec, rows = trained.spec, len(trained.data)
-    dominance = trained.dominance
+    spec, rows, best = trained.spec, len(trained.data), trained.best
+    task, dominance, missingness = task_of(spec), trained.dominance, trained.missingness
+    tested = int(np.count_nonzero(trained.known["test"].weights))
+    moved = task.out_of_order(best.scores, best.predictions, trained.context)
+    beats_rivals, against_rivals = not_surely_worse(spec, trained.rivals)
+    tells = missingness.tells if missingness else None
     return [
         Gate(
             "enough_labelled_rows",
-            rows >= spec.min_rows,
-            f"{rows} labelled rows, at least {spec.min_rows} needed",
+            rows >= spec.min_rows and tested >= MIN_ROWS,
+            f"{rows} labelled rows, at least {spec.min_rows} needed; {tested} of them to test on, at least {MIN_ROWS}",
         ),
-        *task_of(spec).check(spec, trained.best.evaluations["test"], len(trained.split.calibration)),
+        *task.check(spec, best.evaluations["test"], len(trained.split.calibration)),
+        Gate(
+            "calibration_keeps_the_order",
+            moved == 0,
+            f"{moved} of {len(best.scores)} rows change places by {best.calibrator.method} calibration",
+        ),
+        Gate("not_surely_worse_than_plain_rivals", beats_rivals, against_rivals),
+        Gate("missingness_does_not_tell", None if tells is None else not tells, str(missingness or "not measured")),
         Gate(
             "no_single_feature_explains_it",
-            dominance is None or not dominance.suspicious,
+            None if dominance is None or dominance.suspicious is None else not dominance.suspicious,
             "not measured for this kind of answer" if dominance is None else str(dominance),
             blocks=False,
         ),
+        _right_everywhere(trained),
     ]
 
 
+def _right_everywhere(trained: Trained) -> Gate:
+    name = "right_in_every_repository_and_month"
+    judged = [part for part in trained.reliability if part.is_off is not None]
+    if not judged:
+        why = "no repository and no month has enough rows" if trained.reliability else "no probability is promised"
+        return Gate(name, None, why, blocks=False)
+    off = [part for part in judged if part.is_off]
+    named = "; ".join(map(str, off[:_MOST_NAMED])) + (f"; and {len(off) - _MOST_NAMED} more" * (len(off) > _MOST_NAMED))
+    detail = f"surely off in {len(off)} of {len(judged)} repositories and months: {named}" if off else ""
+    return Gate(name, not off, detail or f"off in none of {len(judged)} repositories and months", blocks=False)
+
+
 def decide_promotion(
-    trained: Trained, passed: list[Gate], champion: Bundle | None, *, is_synthetic: bool, options: Options
+    trained: Trained,
+    passed: list[Gate],
+    champion: Bundle | None,
+    *,
+    is_synthetic: bool,
+    options: Options,
+    is_vacant: bool = False,
 ) -> Decision:
-    """Promote unless a gate failed or a paired bootstrap finds a regression against the champion.
+    """Promote what passes its gates and is surely better than the champion, or as good where the champion has aged.
 
     Both models predict the same rows of the challenger's test window. A regression is a judged metric that is
     worse by more than the spec's margin, or whose 95 % interval lies wholly on the bad side, on the whole window or
-    on its last 30 days.
+    on its last 30 days. A gain is one whose interval lies wholly on the good side of the whole window.
 
     A model trained on made-up data never replaces one trained on real data, and always gives way to one.
+
+    Args:
+        trained: the challenger.
+        passed: its gates.
+        champion: what it is compared with; None if there never was one.
+        is_synthetic: whether its rows are made up.
+        options: of the bootstrap.
+        is_vacant: nobody serves, as the champion was removed: then as good is good enough.
     """
-    failed = [gate for gate in passed if gate.blocks and not gate.passed]
+    failed = [gate for gate in passed if gate.forbids]
     if failed:
         return Decision(False, "; ".join(f"{gate.name} failed: {gate.detail}" for gate in failed))
+    unknown = [name for name in trained.spec.margins if trained.best.evaluations["test"][name].value is None]
+    if unknown:
+        return Decision(False, f"nobody becomes champion unseen: {', '.join(unknown)} could not be judged")
     if champion is None:
         return Decision(True, "the first version to pass its gates")
     if champion.is_synthetic and not is_synthetic:
@@ -101,10 +156,44 @@ def decide_promotion(
     if is_synthetic and not champion.is_synthetic:
         return Decision(False, "trained on synthetic data, and the champion on real data")
     compared = compare_with_champion(trained, champion, options)
+    numbers = "; ".join(map(str, compared))
     worse = [str(comparison) for comparison in compared if comparison.regression]
     if worse:
         return Decision(False, f"worse than the champion: {'; '.join(worse)}", compared)
-    return Decision(True, f"no regression against the champion: {'; '.join(map(str, compared))}", compared)
+    gains = [str(comparison) for comparison in _gains(trained.spec, compared)]
+    if gains:
+        return Decision(True, f"surely better than the champion: {'; '.join(gains)}", compared)
+    if is_vacant:
+        return Decision(True, f"no regression against the champion: {numbers}", compared)
+    older = _age(trained, champion)
+    if older is None or older >= trained.spec.refresh_after:
+        age = "of unknown age" if older is None else f"{older.days} days older"
+        return Decision(True, f"no regression against the champion, whose data are {age}: {numbers}", compared)
+    return Decision(
+        False,
+        f"no sure gain over the champion, whose data are {older.days} days older ({trained.spec.refresh_after.days} "
+        f"count as aged): {numbers}",
+        compared,
+    )
+
+
+def _gains(spec: ModelSpec, compared: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons of the whole test window in which the challenger is surely better."""
+    metrics = task_of(spec).metrics
+    return [
+        each
+        for each in compared
+        if each.time_window == "test" and each.estimate.times(metrics[each.metric].sign).is_surely_above(0)
+    ]
+
+
+def _age(trained: Trained, champion: Bundle) -> timedelta | None:
+    """How much older the data are that a champion was fitted and calibrated on; None if it does not say."""
+    until = champion.fitted.get("as_of", {}).get("calibration")
+    if until is None:
+        return None
+    seconds = (trained.split.as_of["calibration"] - np.datetime64(until, "us")) / np.timedelta64(1, "s")
+    return timedelta(seconds=float(seconds))
 
 
 def is_no_better(trained: Trained, taken_down: Bundle, options: Options) -> bool:
@@ -112,12 +201,7 @@ def is_no_better(trained: Trained, taken_down: Bundle, options: Options) -> bool
 
     A person put another in the place of that version: without a gain the challenger would only undo the decision.
     """
-    metrics = task_of(trained.spec).metrics
-    for comparison in compare_with_champion(trained, taken_down, options):
-        sign = 1 if metrics[comparison.metric].higher_is_better else -1
-        if comparison.time_window == "test" and min(sign * comparison.lower, sign * comparison.upper) > 0:
-            return False
-    return True
+    return not _gains(trained.spec, compare_with_champion(trained, taken_down, options))
 
 
 def falls_behind(trained: Trained, evaluations: pl.DataFrame) -> str | None:
@@ -134,11 +218,13 @@ def falls_behind(trained: Trained, evaluations: pl.DataFrame) -> str | None:
     earlier = {row["metric"]: row for row in evaluations.filter(time_window="test").to_dicts()}
     for name in trained.spec.margins.keys() & earlier.keys():
         now, before = trained.best.evaluations["test"][name], earlier[name]
-        sign = 1 if metrics[name].higher_is_better else -1
+        # What does not exist is NaN here, and no NaN is below anything.
+        value, lower, upper = np.array([now.value, now.lower, now.upper], dtype=float)
+        old_value, old_lower, old_upper = np.array([before["value"], before["lower"], before["upper"]], dtype=float)
         # The windows are others, so the errors are independent: half widths of 95 % intervals add as their squares.
-        half_width = math.hypot(now.upper - now.lower, before["upper"] - before["lower"]) / 2
-        if sign * (now.value - before["value"]) < -half_width:
-            return f"{name} fell from {before['value']:.3f} to {now.value:.3f}"
+        half_width = math.hypot(upper - lower, old_upper - old_lower) / 2
+        if metrics[name].sign * (value - old_value) < -half_width:
+            return f"{name} fell from {old_value:.3f} to {value:.3f}"
     return None
 
 
@@ -164,13 +250,14 @@ def compare_with_champion(trained: Trained, champion: Bundle, options: Options) 
             task.statistics(y, trained.best.predictions[mask]),
             task.statistics(y, theirs[mask]),
             known.weights[mask],
+            task.needs,
             resamples=options.resamples,
             seed=options.seed,
         )
         for metric, margin in trained.spec.margins.items():
-            difference, lower, upper = differences[metric]
-            sign = 1 if task.metrics[metric].higher_is_better else -1
-            surely_worse = max(sign * lower, sign * upper) < 0
-            regression = surely_worse or sign * difference < -margin
-            comparisons.append(Comparison(window, metric, difference, lower, upper, margin, regression))
+            difference = differences[metric]
+            gain = difference.times(task.metrics[metric].sign)
+            is_regression = gain.is_surely_below(0) or (gain.value is not None and gain.value < -margin)
+            numbers = difference.value, difference.lower, difference.upper
+            comparisons.append(Comparison(window, metric, *numbers, margin, is_regression, difference.reason))
     return tuple(comparisons)

@@ -8,11 +8,11 @@ import numpy as np
 
 from qc_assets.errors import TrainingError
 from qc_assets.learning.dataset import Dataset
-from qc_assets.learning.metrics.bootstrap import paired_differences
+from qc_assets.learning.metrics.bootstrap import Estimate, paired_differences
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit, time_folds
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.interface import Known
+from qc_assets.learning.task.terms import Known
 from qc_assets.learning.text.text_features import TextReducer
 from qc_assets.learning.trained import Options, Trial
 from qc_assets.learning.weights import group_weights
@@ -134,26 +134,21 @@ class TextGain:
 
     Attributes:
         without, with_texts: the metric.
-        gain, lower, upper: with texts minus without, positive if better.
+        gain: with texts minus without, positive if better.
     """
 
     metric: str
     without: float
     with_texts: float
-    gain: float
-    lower: float
-    upper: float
+    gain: Estimate
 
     @property
     def is_certain(self) -> bool:
-        return self.lower > 0
+        return self.gain.is_surely_above(0)
 
     def __str__(self) -> str:
         verdict = "taken" if self.is_certain else "not taken"
-        return (
-            f"texts change {self.metric} by {self.gain:+.4f} ({self.lower:+.4f} to {self.upper:+.4f}) "
-            f"on the last fold: {verdict}"
-        )
+        return f"texts change {self.metric} by {self.gain:+.4f} on the last fold: {verdict}"
 
 
 def text_gain(
@@ -184,11 +179,9 @@ def text_gain(
         answers = task.uncalibrated(estimator.score(x_new), context)
         statistics.append(task.statistics(fold.validate_known.y, answers))
     weights = fold.validate_known.weights
+    metric = task.metrics[task.selection]
     differences = paired_differences(
-        statistics[1], statistics[0], weights, resamples=options.resamples, seed=options.seed
+        statistics[1], statistics[0], weights, task.needs, resamples=options.resamples, seed=options.seed
     )
-    gain, *ends = differences[task.selection]
-    sign = 1 if task.metrics[task.selection].higher_is_better else -1
     without, with_texts = (float(measured(weights[None, :])[task.selection][0]) for measured in statistics)
-    lower, upper = sorted(sign * end for end in ends)
-    return TextGain(task.metrics[task.selection].label, without, with_texts, sign * gain, lower, upper)
+    return TextGain(metric.label, without, with_texts, differences[task.selection].times(metric.sign))

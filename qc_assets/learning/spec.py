@@ -76,6 +76,9 @@ class ModelSpec:
         sensitive: attributes whose groups the bias report compares, see `qc_assets.fairness.DataSlicer`.
         balance: column of the feature table whose groups get equal weight in training (inverse frequency), such as
             ``repo_id`` or ``author_seniority``; empty: every row counts alike.
+        missing_is_a_fact: features whose being unknown was a fact at the opening, such as no history; that of any
+            other is a matter of our watching, and must not tell the answer.
+        refresh_after: a challenger that is no better than the champion replaces it when its data are so much newer.
         limits: sentences for the model card that say what the model does not know.
         order: place among the models where all are shown; equal ones by name.
     """
@@ -111,4 +114,6 @@ class ModelSpec:
     outcome: str = "positive"
     sensitive: tuple[str, ...] = ("repo", "seniority")
     balance: str = ""
+    missing_is_a_fact: tuple[str, ...] = ()
+    refresh_after: timedelta = timedelta(days=90)
     limits: tuple[str, ...] = ()

@@ -9,9 +9,12 @@ import numpy as np
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate
+from qc_assets.learning.missingness import Missingness
+from qc_assets.learning.reliability import Reliability
+from qc_assets.learning.rivals import Rival
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.interface import Calibrator, Estimator, Known
+from qc_assets.learning.task.terms import Calibrator, Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer
 
 
@@ -54,6 +57,7 @@ class FittedCandidate:
 
     Attributes:
         validation: mean of the task's selection metric over the folds of the train window; decides the selection.
+        scores: what the estimator said of the test window before calibration, (rows, …).
         predictions: answers for the test window, (rows, …).
         evaluations: metrics by window (``test``, ``last_30_days``).
         trials: what the search tried.
@@ -64,6 +68,7 @@ class FittedCandidate:
     validation: float
     estimator: Estimator
     calibrator: Calibrator
+    scores: np.ndarray
     predictions: np.ndarray
     evaluations: dict[str, dict[str, Estimate]]
     trials: tuple[Trial, ...]
@@ -83,6 +88,9 @@ class Trained:
         trivial: the answer that knows only the labels of the calibration window.
         importance: mean loss of the selection metric when a feature is shuffled, by feature, largest first.
         dominance: the feature that says most by itself; None where that cannot be told.
+        rivals: plain models on the same rows and features.
+        missingness: what the pattern of unknown features says by itself.
+        reliability: predicted against observed by repository and month; empty where nothing is promised of it.
     """
 
     spec: ModelSpec
@@ -97,6 +105,9 @@ class Trained:
     dominance: Dominance | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
     texts: TextReducer | None = None
+    rivals: tuple[Rival, ...] = ()
+    missingness: Missingness | None = None
+    reliability: tuple[Reliability, ...] = ()
 
 
 @dataclass(frozen=True)

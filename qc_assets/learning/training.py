@@ -7,12 +7,15 @@ import numpy as np
 
 from qc_assets.errors import TrainingError
 from qc_assets.learning.dataset import Dataset
-from qc_assets.learning.metrics.bootstrap import Estimate, evaluate
+from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, paired_differences
+from qc_assets.learning.missingness import measure_missingness
+from qc_assets.learning.reliability import reliability_of
+from qc_assets.learning.rivals import Rival
 from qc_assets.learning.search import balanced, choose, text_gain, usable_folds
-from qc_assets.learning.spec import ModelSpec, Parameters
+from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit, time_split
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.interface import Known
+from qc_assets.learning.task.terms import Known
 from qc_assets.learning.text.text_features import TextReducer
 from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows
 
@@ -52,6 +55,9 @@ def train(
         raise TrainingError("every feature is NULL in the train window: materialize the features anew")
     folds = usable_folds(spec, data, split, context, options.n_folds)
     known["train"] = balanced(spec, data, split.train, known["train"])
+    if "repo_id" in data.frame.columns:
+        groups = data.frame["repo_id"][split.calibration].to_numpy()
+        known["calibration"] = replace(known["calibration"], groups=groups)
     skipped = {
         candidate.kind: "too slow for a quick training"
         for candidate in spec.candidates
@@ -76,8 +82,7 @@ def train(
         parameters, validation, trials = choose(spec, candidate, data, folds, context, options)
         progress(f"{candidate.kind}: validation {task.metrics[task.selection].label} {validation:.3f}")
         fitted.append(_fit(windows, candidate.kind, parameters, validation, trials, data, options))
-    sign = 1 if task.metrics[task.selection].higher_is_better else -1
-    best = max(fitted, key=lambda candidate: sign * candidate.validation)
+    best = max(fitted, key=lambda candidate: task.metrics[task.selection].sign * candidate.validation)
     texts = None
     if spec.texts and not options.quick and set(spec.texts) <= set(data.frame.columns):
         gain = text_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
@@ -96,8 +101,17 @@ def train(
     progress(f"{best.kind} wins")
     trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
     importance = permutation_importance(trained, options.seed)
-    dominance = task.dominant_feature(spec, data, split, best.evaluations["test"], importance)
-    return replace(trained, importance=importance, dominance=dominance)
+    promised = task.reliable(known["test"], best.predictions)
+    return replace(
+        trained,
+        importance=importance,
+        dominance=task.dominant_feature(spec, data, split, best.evaluations["test"], importance),
+        rivals=tuple(_rival(windows, rival, best, data, options) for rival in task.rivals),
+        missingness=measure_missingness(spec, data, split, known, context, options.seed),
+        reliability=()
+        if promised is None
+        else reliability_of(data, split.test, *promised, resamples=options.resamples, seed=options.seed),
+    )
 
 
 def _fit(
@@ -113,12 +127,29 @@ def _fit(
     task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
     estimator = task.fit(kind, parameters, x[split.train], known["train"], seed=options.seed, threads=options.threads)
     calibrator = task.calibrate(estimator.score(x[split.calibration]), known["calibration"], windows.context)
-    answers = calibrator(estimator.score(x[split.test]))
+    scores = estimator.score(x[split.test])
+    answers = calibrator(scores)
     evaluations = {
         window: _evaluate(windows.spec, known["test"], answers, windows.trivial, mask, options)
         for window, mask in evaluation_windows(data, split).items()
     }
-    return FittedCandidate(kind, parameters, validation, estimator, calibrator, answers, evaluations, trials)
+    return FittedCandidate(kind, parameters, validation, estimator, calibrator, scores, answers, evaluations, trials)
+
+
+def _rival(windows: "Windows", rival: Candidate, best: FittedCandidate, data: Dataset, options: Options) -> Rival:
+    """Fit a plain model as the candidates are fitted, and compare the best of these with it."""
+    task, test = task_of(windows.spec), windows.known["test"]
+    fitted = _fit(windows, rival.kind, rival.defaults, np.nan, (), data, options)
+    differences = paired_differences(
+        task.statistics(test.y, best.predictions),
+        task.statistics(test.y, fitted.predictions),
+        test.weights,
+        task.needs,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
+    name = rival.kind if rival.defaults else f"{rival.kind} with its defaults"
+    return Rival(name, fitted.evaluations["test"], differences)
 
 
 def evaluation_windows(data: Dataset, split: TimeSplit) -> dict[str, np.ndarray]:
@@ -137,6 +168,7 @@ def _evaluate(
         task.statistics(y, answers[mask]),
         task.statistics(y, constant),
         known.weights[mask],
+        task.needs,
         resamples=options.resamples,
         seed=options.seed,
     )
@@ -147,10 +179,10 @@ def permutation_importance(trained: Trained, seed: int, repeats: int = 3) -> dic
     task, data = task_of(trained.spec), trained.data
     newest = slice(-_IMPORTANCE_ROWS, None)
     rows = trained.split.test[newest]
-    known = Known(trained.known["test"].y[newest], trained.known["test"].weights[newest])
+    known = trained.known["test"][newest]
     if task.why_not(known):
         return {}
-    sign = 1 if task.metrics[task.selection].higher_is_better else -1
+    sign = task.metrics[task.selection].sign
 
     def metric(x: np.ndarray) -> float:
         answers = trained.best.calibrator(trained.best.estimator.score(x))

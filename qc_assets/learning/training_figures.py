@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from qc_assets.learning.explain import tree_contributions
+from qc_assets.learning.metrics.bootstrap import MISSING
 from qc_assets.learning.plots import png
 from qc_assets.learning.task import task_of
 from qc_assets.learning.trained import Trained
@@ -34,10 +35,13 @@ def performance(trained: Trained) -> bytes:
     names = [candidate.kind.replace("_", " ") for candidate in trained.candidates]
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
         estimates = [candidate.evaluations["test"][metric] for candidate in trained.candidates]
-        values = np.array([estimate.value for estimate in estimates])
-        spread = np.abs(np.array([[estimate.lower, estimate.upper] for estimate in estimates]).T - values)
-        axes.errorbar(values, names, xerr=spread, fmt="o", color="tab:blue", capsize=3)
-        if np.isfinite(estimates[0].baseline):
+        numbers = np.array([[each.value, each.lower, each.upper] for each in estimates], dtype=float)  # None is NaN
+        spread = np.abs(numbers[:, 1:].T - numbers[:, 0])
+        axes.errorbar(numbers[:, 0], names, xerr=spread, fmt="o", color="tab:blue", capsize=3)
+        for place, estimate in enumerate(estimates):
+            if estimate.value is None:
+                axes.annotate(f"{MISSING} {estimate.reason}", (0.02, place), xycoords=("axes fraction", "data"))
+        if estimates[0].baseline is not None:
             axes.axvline(estimates[0].baseline, color="0.6", linestyle="--", label=task.trivial_name)
             axes.legend(fontsize=8)
         better = "higher" if task.metrics[metric].higher_is_better else "lower"

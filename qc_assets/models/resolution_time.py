@@ -35,6 +35,19 @@ FEATURES = (
     "is_weekend",
 )
 
+# Unknown for an author or a repository without a history, and for an author whose account is gone.
+HISTORIES = (
+    "author_prior_issues",
+    "author_prior_issues_in_repo",
+    "author_prior_prs_in_repo",
+    "author_prior_closed",
+    "author_average_hours",
+    "author_days_since_last_issue",
+    "author_tenure_days",
+    "author_is_newcomer",
+    "repo_median_hours",
+)
+
 SPEC = ModelSpec(
     name="resolution_time",
     question="How many hours until this issue is closed?",
@@ -48,6 +61,7 @@ SPEC = ModelSpec(
     known_at="opened_at",
     opened_at="opened_at",
     features=FEATURES,
+    missing_is_a_fact=HISTORIES,
     categories={"author_association": ASSOCIATIONS},
     maturity=timedelta(days=7),
     max_horizon=timedelta(days=90),

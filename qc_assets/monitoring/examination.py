@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from qc_assets import pages
@@ -67,11 +68,12 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
         pairs = pl.DataFrame(
             measures.compare_live(spec, ours, theirs, **sampling), infer_schema_length=None
         ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0]))
-    drift = _drift(spec, rows, first, last)
-    weeks = measures.by_week(spec, live)
-    return Examined(
-        spec.name, version, holds, sentence, weeks.with_columns(**names), drift.with_columns(**names), pairs
+    drift = _drift(spec, bundle, rows, first, last)
+    # A frame without rows would be given one by the names.
+    drift, weeks = (
+        frame.with_columns(**names) if len(frame) else frame for frame in (drift, measures.by_week(spec, live))
     )
+    return Examined(spec.name, version, holds, sentence, weeks, drift, pairs)
 
 
 def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetime | None, datetime | None]:
@@ -96,17 +98,19 @@ def _live(
     return measures.beside_outcomes(spec, scored, chosen, bundle.context)
 
 
-def _drift(spec: ModelSpec, rows: pl.DataFrame, first: datetime, last: datetime) -> pl.DataFrame:
-    """The last 28 days against the test window, on which the champion has proved itself.
+def _drift(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, first: datetime, last: datetime) -> pl.DataFrame:
+    """The last 28 days' inputs and answers against those of the test window, on which the champion proved itself.
 
     Histories grow for as long as they are watched, so the train window would differ always.
     """
     opened = pl.col(spec.opened_at)
     before = rows.filter(opened.is_between(first, last))
     now = rows.filter(opened > opened.max() - measures.RECENT)
-    task = task_of(spec)
-    names, reference = task.drift_inputs(spec, before)
-    return measures.drift(names, reference, task.drift_inputs(spec, now)[1])
+    names, reference = task_of(spec).drift_inputs(spec, before)
+    inputs = reference, task_of(spec).drift_inputs(spec, now)[1]
+    answers = (scoring.score_rows(spec, bundle, part)["prediction"].to_numpy() for part in (before, now))
+    both = (np.column_stack([part, answer]) for part, answer in zip(inputs, answers, strict=True))
+    return measures.drift([*names, measures.ANSWERS], *both)
 
 
 def monitoring_page(examinations: Sequence[Examined], *, is_synthetic: bool) -> str:
@@ -116,8 +120,8 @@ def monitoring_page(examinations: Sequence[Examined], *, is_synthetic: bool) -> 
         models=[
             {
                 "examined": examination,
-                "weeks": pages.html_table(examination.monitoring.drop("model", "version").tail(_WEEKS)),
-                "drift": pages.html_table(examination.drift.drop("model", "version")),
+                "weeks": pages.html_table(examination.monitoring.drop("model", "version", strict=False).tail(_WEEKS)),
+                "drift": pages.html_table(examination.drift.drop("model", "version", strict=False)),
                 "live": pages.html_table(examination.champion_challenger),
                 "picture": _picture(examination.monitoring),
             }

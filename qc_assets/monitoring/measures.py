@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from qc_assets.learning.metrics.bootstrap import evaluate, paired_differences
+from qc_assets.learning.metrics.bootstrap import MIN_ROWS, evaluate, paired_differences
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.interface import Known
+from qc_assets.learning.task.terms import Known
 
-# Fewer rows than this say nothing about a week, or about a model.
-MIN_ROWS = 30
 # Usual in credit scoring (Siddiqi, 2006): below 0.1 stable, above 0.25 shifted.
 PSI_LIMIT = 0.25
+ANSWERS = "answers"  # what drift calls the champion's predictions
+_LOST = 0.25  # an input that is unknown for so much larger a share of rows
 RECENT = timedelta(days=28)
 _FLOOR = 1e-4
 _WEEK = {
@@ -133,12 +133,10 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
     def mean_excess(w: np.ndarray) -> dict[str, np.ndarray]:
         return {"excess": w @ excess / w.sum(axis=1)}
 
-    gap = evaluate(mean_excess, mean_excess, weights, resamples=resamples, seed=seed)["excess"]
-    is_calibrated = not (gap.lower > task.tolerance or gap.upper < -task.tolerance)
-    sentence = (
-        f"predictions minus outcomes {gap.value:+.3f} ({gap.lower:+.3f} to {gap.upper:+.3f}) over {n} items, "
-        f"up to ±{task.tolerance} allowed"
-    )
+    needs = {"excess": "decided items"}
+    gap = evaluate(mean_excess, mean_excess, weights, needs, resamples=resamples, seed=seed)["excess"]
+    is_calibrated = not (gap.is_surely_above(task.tolerance) or gap.is_surely_below(-task.tolerance))
+    sentence = f"predictions minus outcomes {gap:+.3f} over {n} items, up to ±{task.tolerance} allowed"
     is_ranked, numbers = task.order_holds(spec, decided.known, decided.answers, resamples=resamples, seed=seed)
     return is_calibrated and is_ranked, f"{sentence}; {numbers}" if numbers else sentence
 
@@ -173,11 +171,14 @@ def drift(features: Sequence[str], reference: np.ndarray, current: np.ndarray) -
         reference, current: (n, k) and (m, k) with NaN.
 
     Returns:
-        Columns of reports.drift but for the names of the model, strongest drift first.
+        Columns of reports.drift but for the names of the model, strongest drift first; no rows where either has
+        fewer than 30, which say nothing.
     """
     from scipy.stats import chi2
 
     n, m = len(reference), len(current)
+    if min(n, m) < MIN_ROWS:
+        return pl.DataFrame()
     rows: list[dict[str, Any]] = []
     for index, feature in enumerate(features):
         p, _ = _shares(reference[:, index], current[:, index], 10)
@@ -192,9 +193,38 @@ def drift(features: Sequence[str], reference: np.ndarray, current: np.ndarray) -
                 "psi": psi,
                 "by_chance": by_chance,
                 "is_drifting": psi > max(PSI_LIMIT, by_chance),
+                "unknown_before": float(np.isnan(reference[:, index]).mean()),
+                "unknown_now": float(np.isnan(current[:, index]).mean()),
             }
         )
     return pl.DataFrame(rows).sort("psi", descending=True)
+
+
+def what_to_do(drifts: pl.DataFrame) -> tuple[bool, str]:
+    """Whether nothing needs to be done about what moved, and a sentence on what did.
+
+    Something does where an input is no longer known, which loading can mend, and where the champion's answers move
+    along with its inputs, which a training can. Inputs that move and change no answer are told, and no more.
+
+    Args:
+        drifts: what `drift` says of the inputs and of `ANSWERS`; no rows if nothing was compared.
+    """
+    if drifts.is_empty():
+        return True, f"fewer than {MIN_ROWS} rows to compare"
+    inputs, answers = drifts.filter(pl.col("feature") != ANSWERS), drifts.filter(feature=ANSWERS)
+    moved = inputs.filter("is_drifting")
+    lost = inputs.filter(pl.col("unknown_now") - pl.col("unknown_before") > _LOST)
+    if moved.is_empty() and not answers["is_drifting"].any():
+        return True, "no input has moved far"
+    shown = ", ".join(f"{row['feature']} ({row['psi']:.2f})" for row in moved.head(3).to_dicts()) or "none far"
+    sentences = [f"{len(moved)} of {len(inputs)} inputs have moved: {shown}{' and others' if len(moved) > 3 else ''}"]
+    sentences += [
+        f"{row['feature']} is unknown for {row['unknown_now']:.0%} instead of {row['unknown_before']:.0%}: see loads"
+        for row in lost.to_dicts()
+    ]
+    is_off = bool(answers["is_drifting"].any())
+    sentences.append("the answers have moved, too: train anew" if is_off else "the answers have not moved")
+    return not is_off and lost.is_empty(), "; ".join(sentences)
 
 
 def compare_live(
@@ -204,26 +234,30 @@ def compare_live(
     ours, theirs = _shared(spec, champion, challenger), _shared(spec, challenger, champion)
     ours, theirs = ours.where(ours.decided), theirs.where(theirs.decided)
     task, n = task_of(spec), len(ours.frame)
-    names = [task.quality, task.error]
+    needs = {name: task.needs[name] for name in (task.quality, task.error)}
     if n < MIN_ROWS or not task.compares_live or task.why_not(ours.known):
-        return [{"metric": name, "items": n} for name in names]
+        return [{"metric": name, "items": n} for name in needs]
     weights = ours.known.weights
     of_champion = task.statistics(ours.known.y, ours.answers)
     of_challenger = task.statistics(ours.known.y, theirs.answers)
-    differences = paired_differences(of_challenger, of_champion, weights, resamples=resamples, seed=seed)
+    differences = paired_differences(of_challenger, of_champion, weights, needs, resamples=resamples, seed=seed)
     champion_values, challenger_values = of_champion(weights[None, :]), of_challenger(weights[None, :])
     return [
         {
             "metric": name,
             "items": n,
-            "champion_value": float(champion_values[name][0]),
-            "challenger_value": float(challenger_values[name][0]),
-            "difference": differences[name][0],
-            "lower": differences[name][1],
-            "upper": differences[name][2],
+            "champion_value": _finite(champion_values[name]),
+            "challenger_value": _finite(challenger_values[name]),
+            "difference": difference.value,
+            "lower": difference.lower,
+            "upper": difference.upper,
         }
-        for name in names
+        for name, difference in differences.items()
     ]
+
+
+def _finite(value: np.ndarray) -> float | None:
+    return float(value[0]) if np.isfinite(value[0]) else None
 
 
 def _shared(spec: ModelSpec, live: Live, other: Live) -> Live:

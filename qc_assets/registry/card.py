@@ -3,14 +3,16 @@
 from datetime import datetime
 from typing import Any
 
+from qc_assets.learning.metrics.bootstrap import MISSING, shown
 from qc_assets.learning.promotion import Decision
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.interface import Gate
+from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Trained
 from qc_assets.learning.training import WINDOWS
 from qc_assets.pages import markdown_table
 
 _FEATURES_SHOWN = 10
+_PARTS_SHOWN = 40
 
 
 def metrics_table(trained: Trained) -> str:
@@ -20,8 +22,8 @@ def metrics_table(trained: Trained) -> str:
     for name, metric in task.metrics.items():
         for window in WINDOWS:
             measured = trained.best.evaluations[window][name]
-            interval = f"{measured.lower:.4f} to {measured.upper:.4f}"
-            rows.append([metric.label, _words(window), f"{measured.value:.4f}", interval, f"{measured.baseline:.4f}"])
+            interval = measured.reason or f"{measured.lower:.4f} to {measured.upper:.4f}"
+            rows.append([metric.label, _words(window), shown(measured.value), interval, shown(measured.baseline)])
     return markdown_table(["metric", "window", "value", "95 % interval", task.trivial_name], rows)
 
 
@@ -32,10 +34,14 @@ def candidates_table(trained: Trained) -> str:
     labels = [f"test {task.metrics[name].label}" for name in metrics]
     rows = []
     for candidate in trained.candidates:
-        values = [f"{candidate.evaluations['test'][name].value:.4f}" for name in metrics]
+        values = [shown(candidate.evaluations["test"][name].value) for name in metrics]
         mark = " (chosen)" if candidate is trained.best else ""
         rows.append([_words(candidate.kind) + mark, f"{candidate.validation:.4f}", *values])
     rows += [[_words(kind), reason, *[""] * len(metrics)] for kind, reason in trained.skipped.items()]
+    rows += [
+        [f"rival: {_words(rival.kind)}", MISSING, *(shown(rival.evaluations[name].value) for name in metrics)]
+        for rival in trained.rivals
+    ]
     return markdown_table(["candidate", f"validation {task.metrics[task.selection].label}", *labels], rows)
 
 
@@ -51,6 +57,45 @@ def windows_table(trained: Trained) -> str:
         labels = task.summary(trained.spec, trained.known[name], trained.context)
         table.append([name, f"{len(rows):,}", first, last, labels])
     return markdown_table(["window", "rows", "opened from", "to", "labels"], table)
+
+
+def calibration_table(trained: Trained) -> str:
+    """Markdown table of promised against observed probability by repository and month; where there is none, why."""
+    if not trained.reliability:
+        return "No probability is promised."
+    verdicts = {True: "SURELY OFF", False: "within chance", None: "too few rows to say"}
+    rows = [
+        [
+            f"{each.part} {each.name}",
+            f"{each.rows:,}",
+            f"{each.predicted:.1%}",
+            f"{each.observed:.1%}",
+            f"{each.gap:+.3f}" if each.is_off is not None else MISSING,
+            f"{each.ece:.3f}" if each.is_off is not None else MISSING,
+            verdicts[each.is_off],
+        ]
+        for each in trained.reliability[:_PARTS_SHOWN]
+    ]
+    header = ["part", "rows", "predicted", "observed", "gap", "ECE", "verdict"]
+    more = len(trained.reliability) - len(rows)
+    return markdown_table(header, rows) + (f"\n\n{more} more are in `ml.reliability`." if more else "")
+
+
+def validation_against_test(trained: Trained) -> str:
+    """A sentence where the folds and the test window say surely different things of the model; else empty."""
+    task = task_of(trained.spec)
+    label, test = task.metrics[task.selection].label, trained.best.evaluations["test"][task.selection]
+    validation = trained.best.validation
+    if not (test.is_surely_above(validation) or test.is_surely_below(validation)):
+        return ""
+    better = test.times(task.metrics[task.selection].sign).is_surely_above(
+        task.metrics[task.selection].sign * validation
+    )
+    return (
+        f"\n**{label} is {validation:.3f} on the folds and {test:.3f} on the test window.** The window is "
+        f"{'easier' if better else 'harder'} than the time before it, by more than chance: another mix of "
+        "repositories and authors, or another time. Expect neither number of the time to come.\n"
+    )
 
 
 def model_card(trained: Trained, gates: list[Gate], decision: Decision, context: dict[str, Any]) -> str:
@@ -83,10 +128,18 @@ with {best.calibrator.method} calibration.
 {metrics_table(trained)}
 
 Every row of the test window was opened after all that the model was fitted and calibrated on.
-
+{validation_against_test(trained)}
 ## Candidates
 
 {candidates_table(trained)}
+
+Rivals are plain models, fitted to the same rows and features; {
+        "; ".join(rival.compared(spec) for rival in trained.rivals) or "there is none"
+    }.
+
+## Calibration by repository and month
+
+{calibration_table(trained)}
 
 ## Data
 
@@ -121,4 +174,6 @@ def _words(name: str) -> str:
 
 
 def _verdict(gate: Gate) -> str:
+    if gate.passed is None:
+        return "not judged"
     return "passed" if gate.passed else "FAILED" if gate.blocks else "WARNING"

@@ -19,7 +19,7 @@ from qc_assets.learning.promotion import (
 )
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, labelled
-from qc_assets.learning.task.interface import Gate
+from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
 from qc_assets.learning.training_figures import training_figures
@@ -206,7 +206,10 @@ def _decide(
     options: Options,
 ) -> Decision:
     champion = compared_with.bundle if compared_with else None
-    decision = decide_promotion(trained, gates, champion, is_synthetic=is_synthetic, options=options)
+    is_vacant = standing.champion is None and standing.decided is not None
+    decision = decide_promotion(
+        trained, gates, champion, is_synthetic=is_synthetic, options=options, is_vacant=is_vacant
+    )
     if not decision.promote:
         return decision
     for reference in standing.taken_down:
@@ -218,7 +221,7 @@ def _decide(
         ):
             reason = f"no gain over version {reference.version}, which was rolled back: `qc rollback` can promote it"
             return replace(decision, promote=False, reason=reason)
-    if standing.champion is None and standing.decided is not None:
+    if is_vacant:
         record = registry.record_of_run(compared_with.reference.run_id) if compared_with else None
         fallen = falls_behind(trained, record.tables["evaluations"]) if record else None
         if fallen and compared_with:

@@ -7,7 +7,7 @@ import polars as pl
 
 from qc_assets.errors import WarehouseMissingError
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference
-from qc_assets.registry.version_record import TABLES, VersionRecord
+from qc_assets.registry.version_record import LATER_TABLES, TABLES, VersionRecord
 from qc_assets.store.inserts import put
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -21,7 +21,7 @@ _COMPARISONS = pl.List(
     pl.Struct(
         {"time_window": pl.String, "metric": pl.String}
         | dict.fromkeys(("difference", "lower", "upper", "margin"), pl.Float64)
-        | {"regression": pl.Boolean}
+        | {"regression": pl.Boolean, "reason": pl.String}
     )
 )
 _UNJUDGED = "its training ended before it was judged"
@@ -140,7 +140,7 @@ def _record_of_warehouse(store: Warehouse, model: str, facts: dict[str, Any]) ->
         table: store.query(f"FROM ml.{table} WHERE model = $1 AND version = $2", [model, version]).drop(
             "model", "version"
         )
-        for table in TABLES
+        for table in (*TABLES, *LATER_TABLES)
     }
     own = {
         name: value
@@ -178,7 +178,8 @@ def _write_version(
     put(connection, "ml.model_versions", pl.DataFrame([row]), key)
     for table, rows in record.tables.items():
         connection.execute(f"DELETE FROM ml.{table} WHERE model = $model AND version = $version", key)
-        put(connection, f"ml.{table}", rows, key)
+        if len(rows):
+            put(connection, f"ml.{table}", rows, key)
 
 
 def _promotions(decisions: Sequence[RecordedDecision]) -> pl.DataFrame:

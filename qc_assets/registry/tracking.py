@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,13 @@ def _log_candidate(trained: Trained, candidate: FittedCandidate) -> None:
     import mlflow
 
     mlflow.log_params(candidate.parameters)
-    metrics = {_validation(trained): candidate.validation}
+    metrics: dict[str, float | None] = {_validation(trained): candidate.validation}
     for window, estimates in candidate.evaluations.items():
         for name, estimate in estimates.items():
             metrics |= {f"{window}_{name}": estimate.value, f"{window}_{name}_lower": estimate.lower}
             metrics |= {f"{window}_{name}_upper": estimate.upper, f"{window}_{name}_baseline": estimate.baseline}
-    mlflow.log_metrics(metrics)
+    # A number that does not exist is none in MLflow either, which would take NaN for one.
+    mlflow.log_metrics({name: value for name, value in metrics.items() if value is not None and isfinite(value)})
     mlflow.set_tag("calibration", candidate.calibrator.method)
 
 

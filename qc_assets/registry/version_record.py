@@ -12,10 +12,13 @@ import polars as pl
 from qc_assets.learning.task import task_of
 
 if TYPE_CHECKING:
-    from qc_assets.learning.task.interface import Gate
+    from qc_assets.learning.metrics.bootstrap import Estimate
+    from qc_assets.learning.task.terms import Gate
     from qc_assets.learning.trained import Trained
 
 TABLES = ("evaluations", "gates", "test_predictions", "training_rows")
+# Records of before a table existed are read without it.
+LATER_TABLES = ("rivals", "reliability")
 _FACTS = "facts.json"
 _INSTANTS = ("trained_at", "train_from", "train_until")
 
@@ -26,7 +29,7 @@ class VersionRecord:
 
     Attributes:
         facts: columns of ml.model_versions that are settled by the training.
-        tables: rows of ml.evaluations, ml.gates, ml.test_predictions and ml.training_rows, by the name of the table.
+        tables: rows of the tables of `ml` that are about a version, by the name of the table.
     """
 
     facts: Mapping[str, Any]
@@ -47,7 +50,8 @@ class VersionRecord:
         """
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         facts |= {name: datetime.fromisoformat(facts[name]) for name in _INSTANTS}
-        return cls(facts, {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES})
+        present = (*TABLES, *(name for name in LATER_TABLES if (folder / f"{name}.parquet").exists()))
+        return cls(facts, {name: pl.read_parquet(folder / f"{name}.parquet") for name in present})
 
 
 def record_of(
@@ -65,13 +69,22 @@ def record_of(
     spec, task = trained.spec, task_of(trained.spec)
     opened_at = trained.data.frame[spec.opened_at]
     rows = trained.data.frame[trained.split.test]
-    evaluations = pl.DataFrame(
-        [
-            {"time_window": window, "metric": metric} | vars(estimate)
-            for window, estimates in trained.best.evaluations.items()
-            for metric, estimate in estimates.items()
-        ]
-    )
+    evaluations = [
+        {"time_window": window, "metric": metric} | _row(estimate) | {"baseline": estimate.baseline}
+        for window, estimates in trained.best.evaluations.items()
+        for metric, estimate in estimates.items()
+    ]
+    rivals = [
+        {"rival": rival.kind, "metric": metric} | _row(estimate) | _row(rival.differences[metric], "difference")
+        for rival in trained.rivals
+        for metric, estimate in rival.evaluations.items()
+    ]
+    reliability = [
+        {name: getattr(each, name) for name in ("part", "name", "rows", "predicted", "observed", "is_off")}
+        | {"gap": each.gap.value, "lower": each.gap.lower, "upper": each.gap.upper}
+        | _row(each.ece, "ece")
+        for each in trained.reliability
+    ]
     predictions = pl.concat(
         [
             rows.select(*spec.key, pl.col(spec.opened_at).alias("opened_at")),
@@ -95,14 +108,33 @@ def record_of(
         "git_commit": origin.get("git_commit") or None,
     }
     tables = {
-        "evaluations": evaluations.fill_nan(None),
-        "gates": pl.DataFrame([vars(gate) for gate in gates]).rename({"name": "gate"}),
+        "evaluations": _typed(evaluations),
+        "rivals": _typed(rivals),
+        "reliability": _typed(reliability),
+        "gates": pl.DataFrame([vars(gate) for gate in gates], schema_overrides={"passed": pl.Boolean}).rename(
+            {"name": "gate"}
+        ),
         "test_predictions": with_comment(predictions),
         "training_rows": with_comment(
             pl.concat([keys[part].with_columns(time_window=pl.lit(name)) for name, part in windows.items()])
         ),
     }
     return VersionRecord(facts, tables)
+
+
+def _row(estimate: "Estimate", prefix: str = "") -> dict[str, Any]:
+    """Columns of an estimate, which may be that of another quantity than the row's `value`."""
+    names = (f"{prefix}_lower", f"{prefix}_upper") if prefix else ("lower", "upper")
+    reason = {"reason": estimate.reason or None}
+    return {prefix or "value": estimate.value, names[0]: estimate.lower, names[1]: estimate.upper} | reason
+
+
+def _typed(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Rows whose numbers may all be missing."""
+    texts = dict.fromkeys(("time_window", "metric", "rival", "part", "name", "reason"), pl.String)
+    kinds = texts | {"rows": pl.Int64, "is_off": pl.Boolean}
+    names = rows[0] if rows else ()
+    return pl.DataFrame(rows, schema={name: kinds.get(name, pl.Float64) for name in names})
 
 
 def with_comment(rows: pl.DataFrame) -> pl.DataFrame:

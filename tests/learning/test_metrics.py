@@ -7,7 +7,9 @@ from sklearn import metrics as reference
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, paired_differences
 from qc_assets.learning.metrics.duration_metrics import DurationMetrics, weighted_quantile
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics, expected_calibration_error
+from qc_assets.learning.task.probability import Probability
 
+PROBABILITY = Probability()
 rows = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.1, 0.2, 0.5, 0.5001, 0.9]), st.integers(0, 3)),
     min_size=4,
@@ -17,7 +19,9 @@ rows = st.lists(
 
 def judged(labels: np.ndarray, p: np.ndarray, base_rate: float, resamples: int, seed: int) -> dict[str, Estimate]:
     trivial = WeightedMetrics(labels, np.full(len(labels), base_rate))
-    return evaluate(WeightedMetrics(labels, p), trivial, np.ones(len(labels)), resamples=resamples, seed=seed)
+    return evaluate(
+        WeightedMetrics(labels, p), trivial, np.ones(len(labels)), PROBABILITY.needs, resamples=resamples, seed=seed
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -66,10 +70,11 @@ def test_a_worse_model_is_seen_as_worse_and_the_same_model_as_the_same() -> None
     labels = (rng.random(3_000) < p) * 1.0
     noisy = np.clip(p + rng.normal(0, 0.25, 3_000), 0.01, 0.99)
     good, bad, ones = WeightedMetrics(labels, p), WeightedMetrics(labels, noisy), np.ones(3_000)
-    worse = paired_differences(bad, good, ones, resamples=200, seed=0)
-    assert worse["log_loss"][1] > 0
-    assert worse["roc_auc"][2] < 0
-    assert paired_differences(good, good, ones, resamples=50, seed=0)["log_loss"] == (0, 0, 0)
+    worse = paired_differences(bad, good, ones, PROBABILITY.needs, resamples=200, seed=0)
+    assert worse["log_loss"].is_surely_above(0)
+    assert worse["roc_auc"].is_surely_below(0)
+    same = paired_differences(good, good, ones, PROBABILITY.needs, resamples=50, seed=0)
+    assert same["log_loss"] == Estimate(0, 0, 0)
 
 
 @settings(max_examples=60, deadline=None)

@@ -117,6 +117,25 @@ def test_a_shift_and_new_unknown_values_are_drift() -> None:
     current[::2, 1] = np.nan
     found = monitoring.drift(["moved", "lost", "same"], reference, current)
     assert set(found.filter("is_drifting")["feature"]) == {"moved", "lost"}
+    assert monitoring.drift(["a", "b", "c"], reference, current[:29]).is_empty(), "29 rows say nothing"
+
+
+def test_what_moved_is_told_and_only_what_can_be_acted_on_warns() -> None:
+    rng = np.random.default_rng(0)
+    reference, current = rng.normal(size=(2_000, 5)), rng.normal(size=(500, 5))
+    current[:, :4] += 1
+    inputs = ["a", "b", "c", "d"]
+    is_fine, sentence = monitoring.what_to_do(monitoring.drift([*inputs, monitoring.ANSWERS], reference, current))
+    assert is_fine and sentence.startswith("4 of 4 inputs have moved: ")
+    assert sentence.endswith(" and others; the answers have not moved")
+    is_fine, sentence = monitoring.what_to_do(
+        monitoring.drift([*inputs, monitoring.ANSWERS], reference, current + np.array([0, 0, 0, 0, 1]))
+    )
+    assert not is_fine and sentence.endswith("the answers have moved, too: train anew")
+    current[::2, 0] = np.nan
+    is_fine, sentence = monitoring.what_to_do(monitoring.drift([*inputs, monitoring.ANSWERS], reference, current))
+    assert not is_fine and "a is unknown for 50% instead of 0%: see loads" in sentence
+    assert monitoring.what_to_do(pl.DataFrame()) == (True, "fewer than 30 rows to compare")
 
 
 def test_the_index_is_its_formula() -> None:

@@ -11,11 +11,11 @@ import pytest
 from qc_assets.registry import lifecycle, mirror
 from qc_assets.registry.model_registry import Registry
 from qc_assets.store.warehouse import Warehouse
-from tests.learning.test_models import SMALL, rows
+from tests.learning.test_models import SMALL, later, rows
 from tests.registry.conftest import ORIGIN, QUICK
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_figures")]
-TABLES = ("model_versions", "evaluations", "gates", "test_predictions", "training_rows", "promotions")
+TABLES = ("model_versions", *mirror.TABLES, *mirror.LATER_TABLES, "promotions")
 
 
 def train(store: Warehouse, registry: Registry, frame: Any) -> lifecycle.TrainingOutcome:
@@ -37,12 +37,12 @@ def contents(store: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
 
 def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: Warehouse, registry: Registry) -> None:
     assert train(warehouse, registry, rows(n=1_500)).decision.promote
-    assert train(warehouse, registry, rows(n=1_500, seed=5)).decision.promote
+    assert train(warehouse, registry, later(rows(n=1_500, seed=5))).decision.promote
     # Most of what it is fitted to is noise: good enough for the gates, worse than the champion.
     rng = np.random.default_rng(0)
     coin = pl.Series(rng.random(1_500) < 0.5)
     spoilt = pl.Series(rng.random(1_500) < 0.85) & (pl.col("number") < 1_040)
-    broken = rows(n=1_500).with_columns(passed=pl.when(spoilt).then(coin).otherwise("passed"))
+    broken = later(rows(n=1_500)).with_columns(passed=pl.when(spoilt).then(coin).otherwise("passed"))
     assert not train(warehouse, registry, broken).decision.promote
     decisions = warehouse.query("FROM ml.promotions ORDER BY version").to_dicts()
     assert [(row["version"], row["promoted"], row["champion_before"]) for row in decisions] == [
@@ -80,7 +80,7 @@ def test_a_new_warehouse_beside_old_models_is_told_all_by_the_registry(
     warehouse: Warehouse, registry: Registry, tmp_path: Path
 ) -> None:
     train(warehouse, registry, rows(n=1_000))
-    train(warehouse, registry, rows(n=1_000, seed=5))
+    train(warehouse, registry, later(rows(n=1_000, seed=5)))
     registry.roll_back("p0", 1)
     mirror.sync_mirror(warehouse, registry, "p0")
     fresh = Warehouse(tmp_path / "fresh.duckdb", staging=tmp_path / "staging", lock_timeout_s=20)
@@ -110,7 +110,7 @@ def test_versions_of_older_days_get_logged_what_only_the_warehouse_knew(
 
 def test_what_is_done_by_hand_in_mlflow_is_seen_and_written_down(warehouse: Warehouse, registry: Registry) -> None:
     train(warehouse, registry, rows(n=1_000))
-    train(warehouse, registry, rows(n=1_000, seed=5))
+    train(warehouse, registry, later(rows(n=1_000, seed=5)))
     client = mlflow.MlflowClient(registry.tracking_uri)
     client.set_registered_model_alias("p0", "champion", "1")
     differs = mirror.what_differs(warehouse, registry, "p0")
@@ -128,7 +128,7 @@ def test_what_is_done_by_hand_in_mlflow_is_seen_and_written_down(warehouse: Ware
 
 def test_a_number_never_means_another_version(warehouse: Warehouse, registry: Registry) -> None:
     train(warehouse, registry, rows(n=1_000))
-    train(warehouse, registry, rows(n=1_000, seed=5))
+    train(warehouse, registry, later(rows(n=1_000, seed=5)))
     before = contents(warehouse)
     client = mlflow.MlflowClient(registry.tracking_uri)
     client.delete_registered_model("p0")

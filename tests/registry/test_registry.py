@@ -10,7 +10,7 @@ import pytest
 
 from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
-from tests.learning.test_models import OPTIONS, SMALL, rows
+from tests.learning.test_models import OPTIONS, SMALL, later, rows
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_regression_becomes_challenger_and_the_champion_stays(registry: Regist
     client = mlflow.MlflowClient(registry.tracking_uri)
     assert client.get_model_version_by_alias("p0", "champion").version == 1
     assert client.get_model_version_by_alias("p0", "challenger").version == 2
-    assert run(registry, rows(n=1_500, seed=5)).decision.promote
+    assert run(registry, later(rows(n=1_500, seed=5))).decision.promote
     assert client.get_model_version_by_alias("p0", "champion").version == 3
     client.set_registered_model_alias("p0", "champion", "1")
     assert registry.champion("p0")[0] == 1, "rolling back is moving an alias"  # type: ignore[index]

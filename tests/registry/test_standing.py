@@ -15,7 +15,7 @@ from qc_assets.errors import QcError
 from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.champions import Champions, NoChampionError
-from tests.learning.test_models import SMALL, rows
+from tests.learning.test_models import SMALL, later, rows
 from tests.registry.conftest import ORIGIN, QUICK
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_figures")]
@@ -92,14 +92,15 @@ def test_a_removed_champion_stops_serving_and_health_says_so(
 
 def test_a_rollback_lasts_until_something_is_better(registry: Registry) -> None:
     train(registry, rows(1_500))
-    train(registry, rows(1_500, seed=5))
+    newer = later(rows(1_500, seed=5))
+    train(registry, newer)
     assert registry.roll_back("p0", 1) == (2, 1)
-    twin = train(registry, rows(1_500, seed=5))
+    twin = train(registry, newer)
     assert twin.logged is None and twin.decision.reason == "to the last digit the same as version 2"
-    nearly = train(registry, rows(1_500, seed=5)[1:])
+    nearly = train(registry, newer[1:])
     assert not nearly.decision.promote and "no gain over version 2" in nearly.decision.reason
     assert registry.version_of("p0", "champion") == 1
-    better = train(registry, rows(1_500, seed=5, signal=9.0))
+    better = train(registry, later(rows(1_500, seed=5, signal=9.0)))
     assert better.decision.promote, better.decision.reason
     registry.roll_back("p0", 2)
     assert [down.version for down in registry.standing("p0").taken_down] == [better.logged.version]  # type: ignore[union-attr]
@@ -160,7 +161,7 @@ def test_an_unreadable_champion_blocks_no_training_and_an_absent_server_promotes
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(registry, rows(1_000))
-    train(registry, rows(1_000, seed=5))
+    train(registry, later(rows(1_000, seed=5)))
     newest = max((tmp_path / "artifacts").rglob("bundle.json"), key=lambda path: path.stat().st_mtime)
     newest.write_text("{")
     outcome = train(registry, spoilt(rows(1_000)))

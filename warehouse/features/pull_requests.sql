@@ -592,7 +592,7 @@ WITH fit AS (
 ),
 counts AS (
     SELECT
-        count_if(coalesce(is_left_out, false)) AS left_out,
+        count(*) FILTER (is_left_out) AS left_out,
         avg(passed::INTEGER) FILTER (is_left_out) AS left_out_passed,
         avg(passed::INTEGER) FILTER (coalesce(NOT is_left_out, true)) AS kept_passed,
         avg(passed::INTEGER) AS passed,

@@ -54,7 +54,7 @@ FROM ml.model_versions
 WHERE model = $model AND version = $version;
 
 -- name: metrics
-SELECT metric, value, lower, upper, baseline
+SELECT metric, value, lower, upper, baseline, reason
 FROM ml.evaluations
 WHERE model = $model AND version = $version AND time_window = 'test'
 ORDER BY metric;
@@ -63,3 +63,17 @@ ORDER BY metric;
 SELECT label, prediction
 FROM ml.test_predictions
 WHERE model = $model AND version = $version AND label IS NOT NULL;
+
+-- name: with_failed_gates
+SELECT
+    versions.version,
+    versions.mlflow_run_id,
+    (
+        SELECT string_agg(gates.gate, ', ' ORDER BY gates.gate)
+        FROM ml.gates AS gates
+        WHERE
+            gates.model = versions.model AND gates.version = versions.version AND gates.blocks AND NOT gates.passed
+    ) AS failed
+FROM ml.model_versions AS versions
+WHERE versions.model = $model AND versions.is_synthetic = $is_synthetic AND versions.status <> 'removed'
+ORDER BY versions.version;

@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS ml.promotions (
     reason VARCHAR NOT NULL,
     comparisons STRUCT(
         time_window VARCHAR, metric VARCHAR, difference DOUBLE, lower DOUBLE, upper DOUBLE, margin DOUBLE,
-        regression BOOLEAN
+        regression BOOLEAN, reason VARCHAR
     )[],
     PRIMARY KEY (model, version, decided_at)
 );
@@ -22,7 +22,8 @@ COMMENT ON COLUMN ml.promotions.promoted IS 'Whether it became champion';
 COMMENT ON COLUMN ml.promotions.champion_before IS 'Champion until then; NULL if there was none';
 COMMENT ON COLUMN ml.promotions.reason IS 'Why, in words';
 COMMENT ON COLUMN ml.promotions.comparisons IS
-    'Challenger minus champion on the same rows, with 95 % interval and margin, by window and metric';
+    'Challenger minus champion on the same rows, with 95 % interval and margin, by window and metric; NULL where a '
+    'number does not exist, with the reason';
 
 -- name: of_model
 FROM ml.promotions WHERE model = $model ORDER BY decided_at;

@@ -6,7 +6,7 @@ SELECT step, pull_requests, dropped FROM reports.funnel ORDER BY position;
 -- name: latest_metrics
 -- Of the newest version of each model.
 SELECT evaluations.model, evaluations.metric, evaluations.time_window, evaluations.value, evaluations.lower,
-    evaluations.upper, evaluations.baseline
+    evaluations.upper, evaluations.baseline, evaluations.reason
 FROM ml.evaluations AS evaluations
 SEMI JOIN (
     SELECT model, max(version) AS version FROM ml.model_versions WHERE status <> 'removed' GROUP BY model

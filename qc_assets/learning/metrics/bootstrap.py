@@ -1,10 +1,15 @@
 """Intervals by resampling: one metric with its interval, and two models on the same rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
+# Fewer rows than this say nothing about a model: an AUC of them goes from 0 to 1.
+MIN_ROWS = 30
+# A resample in which a metric does not exist is left out; where more than a tenth are, so is the interval.
+_DEFINED = 0.9
 _CELLS = 4_000_000  # numbers held at once while resampling
 
 # Each metric under each of many weightings (resamples, rows) of the same rows: (resamples,) by name.
@@ -13,16 +18,69 @@ Statistics = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value, its 95 % interval, and the value of a trivial prediction."""
+    """A metric's value, or the difference of two, with its 95 % interval; None where a number does not exist.
 
-    value: float
-    lower: float
-    upper: float
-    baseline: float
+    Attributes:
+        value, lower, upper: finite, or None.
+        baseline: the value of a trivial prediction, where there is one.
+        reason: why a number is missing; empty if none is.
+    """
+
+    value: float | None
+    lower: float | None
+    upper: float | None
+    baseline: float | None = None
+    reason: str = ""
+
+    def is_surely_above(self, limit: float) -> bool:
+        """Whether the whole interval lies above; False where there is none."""
+        return self.lower is not None and self.lower > limit
+
+    def is_surely_below(self, limit: float) -> bool:
+        """Whether the whole interval lies below; False where there is none."""
+        return self.upper is not None and self.upper < limit
+
+    @property
+    def is_above_baseline(self) -> bool | None:
+        """Whether the value is higher than the baseline; None where one of them does not exist."""
+        return None if self.value is None or self.baseline is None else self.value > self.baseline
+
+    @property
+    def is_below_baseline(self) -> bool | None:
+        """Whether the value is lower than the baseline; None where one of them does not exist."""
+        return None if self.value is None or self.baseline is None else self.value < self.baseline
+
+    def times(self, sign: int) -> "Estimate":
+        """The same, turned round where `sign` is -1, so that more is better."""
+        if sign > 0:
+            return self
+        value, upper, lower = (None if number is None else -number for number in (self.value, self.lower, self.upper))
+        return Estimate(value, lower, upper, reason=self.reason)
+
+    def __format__(self, spec: str) -> str:
+        if self.value is None:
+            return f"{MISSING} (not computed: {self.reason})"
+        if self.lower is None or self.upper is None:
+            return f"{self.value:{spec}} (no interval: {self.reason})"
+        return f"{self.value:{spec}} ({self.lower:{spec}} to {self.upper:{spec}})"
+
+
+MISSING = "–"
+
+
+def shown(number: float | None, spec: str = ".4f") -> str:
+    """A number as people read it; a dash if it does not exist."""
+    return MISSING if number is None else f"{number:{spec}}"
 
 
 def evaluate(
-    statistics: Statistics, trivial: Statistics, weights: np.ndarray, *, resamples: int, seed: int
+    statistics: Statistics,
+    trivial: Statistics,
+    weights: np.ndarray,
+    needs: Mapping[str, str],
+    *,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Estimate]:
     """Every metric with a 95 % percentile interval of the Poisson bootstrap (Chamandy et al., 2012).
 
@@ -30,38 +88,59 @@ def evaluate(
         statistics: of the predictions to judge.
         trivial: of a prediction that knows nothing; its metrics are the baselines.
         weights: of the rows, (n,); a resample multiplies them with its own.
+        needs: the metrics, and in words what each needs in order to exist.
         resamples: number of bootstrap weightings.
         seed: seed of the weightings.
     """
-    value, baseline = statistics(weights[None, :]), trivial(weights[None, :])
-    drawn = _join([statistics(draw * weights) for draw in draws(len(weights), resamples, seed)])
-    return {
-        name: Estimate(float(value[name][0]), *_interval(drawn[name]), baseline=float(baseline[name][0]))
-        for name in value
-    }
+    if too_few := _too_few(weights):
+        return dict.fromkeys(needs, Estimate(None, None, None, reason=too_few))
+    drawn = [statistics(draw * weights) for draw in draws(len(weights), resamples, seed)]
+    return _estimates(statistics(weights[None, :]), drawn, needs, trivial(weights[None, :]))
 
 
 def paired_differences(
-    ours: Statistics, theirs: Statistics, weights: np.ndarray, *, resamples: int, seed: int
-) -> dict[str, tuple[float, float, float]]:
-    """Difference of each metric, ours minus theirs, under the same resamples of the same rows.
+    ours: Statistics, theirs: Statistics, weights: np.ndarray, needs: Mapping[str, str], *, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """Difference of each metric, ours minus theirs, under the same resamples of the same rows; see `evaluate`."""
+    if too_few := _too_few(weights):
+        return dict.fromkeys(needs, Estimate(None, None, None, reason=too_few))
 
-    Returns:
-        By metric: difference, lower and upper end of its 95 % interval.
-    """
-    drawn = [draw * weights for draw in draws(len(weights), resamples, seed)]
-    own, other = _join([ours(draw) for draw in drawn]), _join([theirs(draw) for draw in drawn])
-    value, their_value = ours(weights[None, :]), theirs(weights[None, :])
-    return {name: (float((value[name] - their_value[name])[0]), *_interval(own[name] - other[name])) for name in value}
+    def both(weightings: np.ndarray) -> dict[str, np.ndarray]:
+        own, other = ours(weightings), theirs(weightings)
+        with np.errstate(invalid="ignore"):
+            return {name: own[name] - other[name] for name in needs}
 
-
-def _interval(drawn: np.ndarray) -> tuple[float, float]:
-    lower, upper = np.nanpercentile(drawn, [2.5, 97.5])
-    return float(lower), float(upper)
+    drawn = [both(draw * weights) for draw in draws(len(weights), resamples, seed)]
+    return _estimates(both(weights[None, :]), drawn, needs, {})
 
 
-def _join(draws: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([draw[name] for draw in draws]) for name in draws[0]}
+def _too_few(weights: np.ndarray) -> str:
+    """Why rows of these weights cannot be judged at all; empty if they can."""
+    rows = int(np.count_nonzero(weights))
+    return "" if rows >= MIN_ROWS else f"{rows or 'no'} rows with a label, at least {MIN_ROWS} needed"
+
+
+def _estimates(
+    values: Mapping[str, np.ndarray],
+    drawn: list[dict[str, np.ndarray]],
+    needs: Mapping[str, str],
+    baselines: Mapping[str, np.ndarray],
+) -> dict[str, Estimate]:
+    estimates = {}
+    for name, need in needs.items():
+        value, resampled = float(values[name][0]), np.concatenate([draw[name] for draw in drawn])
+        baseline = float(baselines[name][0]) if name in baselines else np.nan
+        known = baseline if isfinite(baseline) else None
+        defined = resampled[np.isfinite(resampled)]
+        if not isfinite(value):
+            estimates[name] = Estimate(None, None, None, known, f"it needs {need}")
+        elif len(defined) < _DEFINED * len(resampled):
+            reason = f"it needs {need}, which many resamples lack"
+            estimates[name] = Estimate(value, None, None, known, reason)
+        else:
+            lower, upper = np.percentile(defined, [2.5, 97.5])
+            estimates[name] = Estimate(value, float(lower), float(upper), known)
+    return estimates
 
 
 def draws(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

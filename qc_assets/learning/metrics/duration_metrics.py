@@ -57,8 +57,10 @@ class DurationMetrics:
 
 
 def _r2(weights: np.ndarray, y: np.ndarray, error: np.ndarray, total: np.ndarray) -> np.ndarray:
-    mean = weights @ y / total
-    return 1 - weights @ error**2 / (weights @ y**2 - total * mean**2)
+    mean, squares = weights @ y / total, weights @ y**2
+    spread = squares - total * mean**2
+    # What is left of the spread of equal durations is a rounding error.
+    return np.where(spread > 1e-9 * squares, 1 - weights @ error**2 / spread, np.nan)
 
 
 def _pairs(weights: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -11,11 +11,12 @@ import polars as pl
 from qc_assets.errors import TrainingError
 from qc_assets.learning import plots
 from qc_assets.learning.dataset import Dataset, matured
-from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
+from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, shown
 from qc_assets.learning.metrics.category_metrics import MIN_CONFIDENCE, UNCERTAIN, CategoryMetrics
-from qc_assets.learning.spec import ModelSpec, Parameters
+from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric, Task
+from qc_assets.learning.task.interface import Task
+from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
 from qc_assets.learning.text import text_classifiers
 
 _CLIP = 1e-9
@@ -63,7 +64,7 @@ class Category(Task):
         "log_loss": Metric("log loss", False),
         "ece": Metric("calibration error (ECE)", False),
         "uncertain": Metric("share UNCERTAIN", False),
-        "answered_accuracy": Metric("accuracy of the others", True),
+        "answered_accuracy": Metric("accuracy of the others", True, "answers that are sure enough"),
     }
     selection = "macro_f1"
     loss = "log_loss"
@@ -72,6 +73,8 @@ class Category(Task):
         "beats_largest_category": "Accuracy on the test window is higher than for always naming the largest category.",
         "beats_shares": "Log loss on the test window is lower than for always answering the categories' shares.",
     }
+    rivals = (Candidate("words", {"C": 1.0}),)
+    chance = False
     trivial_name = "shares alone"
     method = "on texts"
     answers_with = "A category with a calibrated confidence, or UNCERTAIN"
@@ -126,16 +129,21 @@ class Category(Task):
         return [
             Gate(
                 "beats_largest_category",
-                accuracy.value > accuracy.baseline,
-                f"accuracy {accuracy.value:.1%} ({accuracy.lower:.1%} to {accuracy.upper:.1%}) against "
-                f"{accuracy.baseline:.1%} for the largest category",
+                accuracy.is_above_baseline,
+                f"accuracy {accuracy:.1%} against {shown(accuracy.baseline, '.1%')} for the largest category",
             ),
             Gate(
                 "beats_shares",
-                loss.value < loss.baseline,
-                f"log loss {loss.value:.4f} against {loss.baseline:.4f} for the shares alone",
+                loss.is_below_baseline,
+                f"log loss {loss:.4f} against {shown(loss.baseline)} for the shares alone",
             ),
         ]
+
+    def out_of_order(self, scores: np.ndarray, answers: np.ndarray, context: Mapping[str, Any]) -> int:
+        return int(np.count_nonzero(_widened(scores, context).argmax(axis=1) != answers.argmax(axis=1)))
+
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        return answers.max(axis=1), self.judged_labels(known, answers)
 
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         return None if label in spec.classes else f"label {label!r} is none of {', '.join(spec.classes)}"

@@ -17,13 +17,15 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning import estimators, plots
+from qc_assets.learning.calibration import neighbours_out_of_order
 from qc_assets.learning.conformal import COVERAGE, Intervals
 from qc_assets.learning.dataset import Dataset
-from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
+from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, shown
 from qc_assets.learning.metrics.duration_metrics import DurationMetrics, weighted_quantile
-from qc_assets.learning.spec import ModelSpec, Parameters
+from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric, Task
+from qc_assets.learning.task.interface import Task
+from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
 
 # At the horizon this share of a window's items must still be watched: no item stands for more than five.
 _WATCHED = 0.2
@@ -40,13 +42,13 @@ class Duration(Task):
     metrics = {  # noqa: RUF012  # declared as ClassVar in Task
         "mae": Metric("MAE, hours", False),
         "rmse": Metric("RMSE, hours", False),
-        "r2": Metric("R², hours", True),
+        "r2": Metric("R², hours", True, "rows that took different times"),
         "median_ae": Metric("median absolute error, hours", False),
         "log_mae": Metric("MAE, log hours", False),
         "log_rmse": Metric("RMSE, log hours", False),
-        "log_r2": Metric("R², log hours", True),
+        "log_r2": Metric("R², log hours", True, "rows that took different times"),
         "log_median_ae": Metric("median absolute error, log hours", False),
-        "concordance": Metric("concordance index", True),
+        "concordance": Metric("concordance index", True, "rows that took different times"),
         "coverage": Metric("share within the 80 % interval", True),
         "interval_width": Metric("width of the interval, log hours", False),
     }
@@ -56,6 +58,7 @@ class Duration(Task):
         "beats_constant": "The error in log hours on the test window is lower than for always predicting the median.",
         "interval_covers": "The 80 % interval holds 80 ± 3 % of the test window, as far as the rows can tell.",
     }
+    rivals = (Candidate("linear", {"alpha": 1.0}), Candidate("lightgbm", {}))
     trivial_name = "median alone"
     method = "on log hours, weighted by inverse probability of censoring"
     answers_with = "A median with an 80 % interval"
@@ -120,19 +123,24 @@ class Duration(Task):
         error, coverage = test["log_mae"], test["coverage"]
         # The ends of the interval were read off rows, too: few of them miss by so much, 19 times in 20.
         allowed = _TOLERANCE + 1.96 * float(np.sqrt(COVERAGE * (1 - COVERAGE) / calibration_rows))
+        is_off = coverage.is_surely_below(COVERAGE - allowed) or coverage.is_surely_above(COVERAGE + allowed)
         return [
             Gate(
                 "beats_constant",
-                error.value < error.baseline,
-                f"MAE {error.value:.3f} log hours against {error.baseline:.3f} for the median alone",
+                error.is_below_baseline,
+                f"MAE {error:.3f} log hours against {shown(error.baseline, '.3f')} for the median alone",
             ),
             Gate(
                 "interval_covers",
-                coverage.upper >= COVERAGE - allowed and coverage.lower <= COVERAGE + allowed,
-                f"{coverage.value:.1%} ({coverage.lower:.1%} to {coverage.upper:.1%}) within the interval, "
+                None if coverage.lower is None else not is_off,
+                f"{coverage:.1%} within the interval, "
                 f"80 % ± {allowed:.1%} expected after a calibration on {calibration_rows} rows",
             ),
         ]
+
+    def out_of_order(self, scores: np.ndarray, answers: np.ndarray, context: Mapping[str, Any]) -> int:
+        # At the horizon, and at no time at all, what differs in its score is answered alike.
+        return neighbours_out_of_order(scores, answers[:, 1], ties_count=False)
 
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         try:

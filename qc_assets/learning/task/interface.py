@@ -2,72 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
 
+from qc_assets.learning.calibration import neighbours_out_of_order
 from qc_assets.learning.dataset import Dataset, matrix, matured
 from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
-from qc_assets.learning.spec import ModelSpec, Parameters
+from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-
-
-class Estimator(Protocol):
-    """A fitted estimator."""
-
-    def score(self, x: np.ndarray) -> np.ndarray:
-        """What the calibrator makes an answer of; its first dimension is that of `x`."""
-        ...
-
-    def save(self, folder: Any) -> None:
-        """Write the files of this estimator."""
-        ...
-
-
-class Calibrator(Protocol):
-    """A map from scores to answers that is a few numbers in a JSON file."""
-
-    @property
-    def method(self) -> str: ...
-
-    def __call__(self, scores: np.ndarray) -> np.ndarray: ...
-
-    def to_json(self) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric as people read it."""
-
-    label: str
-    higher_is_better: bool
-
-
-@dataclass(frozen=True)
-class Known:
-    """What was known of some rows at some moment.
-
-    Attributes:
-        y: labels, (rows,).
-        weights: (rows,); 0 for a row whose label was not known, more than 1 for one that stands for others.
-    """
-
-    y: np.ndarray
-    weights: np.ndarray
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A promise that a trained model keeps or breaks; one that does not block only warns."""
-
-    name: str
-    passed: bool
-    detail: str
-    blocks: bool = True
+from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
 
 
 class Task(ABC):
@@ -83,6 +30,8 @@ class Task(ABC):
         quality, error: the metrics that are watched week by week.
         tolerance: how far mean prediction and mean outcome may be apart, on the scale of `Known.y`.
         gates: what is promised of each model, by name.
+        rivals: plain models that every training has to stand beside; the first is the plainest.
+        chance: whether `quality` is one half for answers that know nothing.
         trivial_name: for the card, what a prediction that knows nothing goes by.
         method: for the card, how the estimator is fitted, in a few words.
         answers_with: for people, what an answer is.
@@ -104,6 +53,8 @@ class Task(ABC):
     error: ClassVar[str]
     tolerance: ClassVar[float]
     gates: ClassVar[Mapping[str, str]]
+    rivals: ClassVar[tuple[Candidate, ...]]
+    chance: ClassVar[bool] = True
     trivial_name: ClassVar[str]
     method: ClassVar[str]
     answers_with: ClassVar[str]
@@ -116,6 +67,11 @@ class Task(ABC):
     groups_as: ClassVar[Literal["probability", "number"]] = "probability"
     refit_rows: ClassVar[int] = 20_000
     refit_repeats: ClassVar[int] = 10
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """The metrics, and what each needs in order to exist; see `qc_assets.learning.metrics.bootstrap`."""
+        return {name: metric.needs for name, metric in self.metrics.items()}
 
     # Learning
 
@@ -174,6 +130,14 @@ class Task(ABC):
     @abstractmethod
     def check(self, spec: ModelSpec, test: Mapping[str, Estimate], calibration_rows: int) -> list[Gate]:
         """Judge the metrics of the test window after a calibration on so many rows; one gate for each of `gates`."""
+
+    def out_of_order(self, scores: np.ndarray, answers: np.ndarray, context: Mapping[str, Any]) -> int:
+        """How many rows a calibration ranks otherwise than the scores did, (rows, …) both."""
+        return neighbours_out_of_order(self.uncalibrated(scores, context), answers)
+
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """What was promised with a probability, and whether it came true, (rows,) both; None if nothing is."""
+        return None
 
     def dominant_feature(
         self,
@@ -261,7 +225,7 @@ class Task(ABC):
         if self.why_not(known):
             return {}
         measured = self.statistics(known.y, answers)(known.weights[None, :])
-        return {name: float(value[0]) for name, value in measured.items()}
+        return {name: float(value[0]) for name, value in measured.items() if np.isfinite(value[0])}
 
     def order_holds(
         self, spec: ModelSpec, known: Known, answers: np.ndarray, *, resamples: int, seed: int

@@ -8,15 +8,16 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning import estimators, plots
-from qc_assets.learning.calibration import ProbabilityCalibrator
+from qc_assets.learning.calibration import ProbabilityCalibrator, weights_by_group
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance, dominant_feature
-from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, evaluate
+from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, evaluate, shown
 from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
-from qc_assets.learning.spec import ModelSpec, Parameters
+from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.interface import Estimator, Gate, Known, Metric, Task
+from qc_assets.learning.task.interface import Task
+from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
 
 
 class Probability(Task):
@@ -24,8 +25,8 @@ class Probability(Task):
 
     name = "probability"
     metrics = {  # noqa: RUF012  # declared as ClassVar in Task
-        "roc_auc": Metric("ROC AUC", True),
-        "pr_auc": Metric("PR AUC", True),
+        "roc_auc": Metric("ROC AUC", True, "labels of both kinds"),
+        "pr_auc": Metric("PR AUC", True, "positive labels"),
         "brier": Metric("Brier score", False),
         "log_loss": Metric("log loss", False),
         "ece": Metric("calibration error (ECE)", False),
@@ -37,6 +38,7 @@ class Probability(Task):
         "auc_above_threshold": "ROC AUC on the test window reaches the model's threshold.",
         "beats_base_rate": "Log loss on the test window is lower than for always predicting the base rate.",
     }
+    rivals = (Candidate("logistic", {"C": 0.1}), Candidate("lightgbm", {}))
     trivial_name = "base rate alone"
     method = "with balanced classes"
     answers_with = "A calibrated probability"
@@ -60,7 +62,8 @@ class Probability(Task):
         return estimators.load_estimator(folder)
 
     def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> ProbabilityCalibrator:
-        return ProbabilityCalibrator.fit(scores, known.y)
+        weights = known.weights if known.groups is None else known.weights * weights_by_group(known.groups)
+        return ProbabilityCalibrator.fit(scores, known.y, weights)
 
     def calibrator_from_json(self, document: dict[str, Any]) -> ProbabilityCalibrator:
         return ProbabilityCalibrator.from_json(document)
@@ -79,16 +82,18 @@ class Probability(Task):
         return [
             Gate(
                 "auc_above_threshold",
-                auc.value >= spec.min_auc,
-                f"ROC AUC {auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f}) on the test window, "
-                f"threshold {spec.min_auc:.2f}",
+                None if auc.value is None else auc.value >= spec.min_auc,
+                f"ROC AUC {auc:.3f} on the test window, threshold {spec.min_auc:.2f}",
             ),
             Gate(
                 "beats_base_rate",
-                loss.value < loss.baseline,
-                f"log loss {loss.value:.4f} against {loss.baseline:.4f} for the base rate",
+                loss.is_below_baseline,
+                f"log loss {loss:.4f} against {shown(loss.baseline)} for the base rate",
             ),
         ]
+
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        return answers, known.y
 
     def dominant_feature(
         self,
@@ -104,7 +109,7 @@ class Probability(Task):
             data.y[split.train],
             data.x[split.test],
             data.y[split.test],
-            model_auc=test["roc_auc"].value,
+            model_auc=test["roc_auc"],
             importance=importance,
         )
 
@@ -156,9 +161,8 @@ class Probability(Task):
         if self.why_not(known) is not None:
             return True, ""
         statistics = self.statistics(known.y, answers)
-        auc = evaluate(statistics, statistics, known.weights, resamples=resamples, seed=seed)["roc_auc"]
-        numbers = f"ROC AUC {auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f}), threshold {spec.min_auc:.2f}"
-        return auc.upper >= spec.min_auc, numbers
+        auc = evaluate(statistics, statistics, known.weights, self.needs, resamples=resamples, seed=seed)["roc_auc"]
+        return not auc.is_surely_below(spec.min_auc), f"ROC AUC {auc:.3f}, threshold {spec.min_auc:.2f}"
 
     def correctable(self, answers: np.ndarray, context: Mapping[str, Any]) -> tuple[np.ndarray, float] | None:
         return answers, 1.0

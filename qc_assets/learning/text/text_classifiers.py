@@ -24,7 +24,7 @@ def fit_text_classifier(
     """Fit one classifier of texts.
 
     Args:
-        kind: ``linear`` or ``fine_tuned``.
+        kind: ``linear``, ``words`` or ``fine_tuned``.
         parameters: the estimator's parameters.
         x: body and path of each comment, (rows, 2) of str.
         y: index of the category, (rows,).
@@ -34,6 +34,8 @@ def fit_text_classifier(
     """
     if kind == "linear":
         return LinearTextEstimator.fit(parameters, x, y, weights, seed=seed)
+    if kind == "words":
+        return LinearTextEstimator.fit(parameters, x, y, weights, seed=seed, only_words=True)
     if kind == "fine_tuned":
         return FineTunedEstimator.fit(parameters, x, y, weights, seed=seed, threads=threads)
     raise QcError(f"no classifier of texts called {kind}")

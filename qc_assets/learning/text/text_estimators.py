@@ -24,7 +24,7 @@ class LinearTextEstimator:
     Args:
         parts: fitted scikit-learn objects by name.
         classes: number of categories.
-        encoder: name of the encoder.
+        encoder: name of the encoder; empty: only words are looked at.
     """
 
     file, meta = "text.skops", "text.json"
@@ -36,9 +36,16 @@ class LinearTextEstimator:
 
     @classmethod
     def fit(
-        cls, parameters: Parameters, x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, seed: int
+        cls,
+        parameters: Parameters,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray,
+        *,
+        seed: int,
+        only_words: bool = False,
     ) -> "LinearTextEstimator":
-        """Fit on texts (rows, 2), labels (rows,) and weights (rows,)."""
+        """Fit on texts (rows, 2), labels (rows,) and weights (rows,); with `only_words` on no other view of them."""
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
@@ -47,14 +54,16 @@ class LinearTextEstimator:
         bodies, paths = _columns(x)
         characters = {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True, "min_df": few + 1}
         parts: dict[str, Any] = {
-            "words": TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=few).fit(bodies),
-            "characters": TfidfVectorizer(**characters).fit(bodies),
-            "shape": StandardScaler().fit(_shape(bodies)),
+            "words": TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=few).fit(bodies)
         }
-        if any(paths):
+        if not only_words:
+            parts["characters"] = TfidfVectorizer(**characters).fit(bodies)
+            parts["shape"] = StandardScaler().fit(_shape(bodies))
+        if any(paths) and not only_words:
             # A path that is hardly ever given has no pieces that occur often enough.
             parts["path"] = TfidfVectorizer(**characters | {"min_df": 1}).fit(paths)
-        estimator = cls(parts, int(y.max()) + 1, cached_encoder(parameters.get("encoder")).name)
+        encoder = "" if only_words else cached_encoder(parameters.get("encoder")).name
+        estimator = cls(parts, int(y.max()) + 1, encoder)
         logistic = LogisticRegression(C=parameters["C"], max_iter=2_000, random_state=seed)
         parts["logistic"] = logistic.fit(estimator._views(x), y.astype(np.int64), sample_weight=weights)
         return estimator
@@ -70,12 +79,15 @@ class LinearTextEstimator:
         from scipy import sparse
 
         bodies, paths = _columns(x)
-        views = [
-            sparse.csr_matrix(cached_encoder(self.encoder).encode(bodies).astype(np.float64)),
-            self.parts["words"].transform(bodies),
-            self.parts["characters"].transform(bodies),
-            sparse.csr_matrix(0.1 * self.parts["shape"].transform(_shape(bodies))),
-        ]
+        views = [self.parts["words"].transform(bodies)]
+        if self.encoder:
+            embedded = cached_encoder(self.encoder).encode(bodies).astype(np.float64)
+            views = [
+                sparse.csr_matrix(embedded),
+                *views,
+                self.parts["characters"].transform(bodies),
+                sparse.csr_matrix(0.1 * self.parts["shape"].transform(_shape(bodies))),
+            ]
         if "path" in self.parts:
             views.append(0.5 * self.parts["path"].transform(paths))
         return sparse.hstack(views, format="csr")

@@ -1,0 +1,106 @@
+"""Are the answers right on average in every repository and every month, and not only over all of them?"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.metrics.bootstrap import MIN_ROWS, Estimate, evaluate
+from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
+
+# Of the parts that are named as off, at most one in twenty is so by chance (Benjamini and Hochberg, 1995).
+_FALSE_ALARMS = 0.05
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Predicted against observed in a part of the test window.
+
+    Attributes:
+        part, name: a repository by its name (its id where nobody knows that), or a month.
+        rows: how many.
+        predicted, observed: means.
+        gap: predicted minus observed.
+        ece: calibration error; above zero by chance alone, the more so the fewer rows there are.
+        is_off: whether so large a gap is surely no chance; None where there are too few rows to say.
+    """
+
+    part: Literal["repository", "month"]
+    name: str
+    rows: int
+    predicted: float
+    observed: float
+    gap: Estimate
+    ece: Estimate
+    is_off: bool | None
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.name}: {self.predicted:.1%} predicted, {self.observed:.1%} observed"
+
+
+def reliability_of(
+    data: Dataset, rows: np.ndarray, predicted: np.ndarray, observed: np.ndarray, *, resamples: int, seed: int
+) -> tuple[Reliability, ...]:
+    """Reliability by repository and by month of opening, the largest parts first.
+
+    Args:
+        data: the data set.
+        rows: indices of the test window, (n,).
+        predicted: probabilities, (n,).
+        observed: 0 or 1, (n,).
+        resamples, seed: of the intervals.
+    """
+    parts = {"month": data.opened_at[rows].astype("datetime64[M]").astype(str)}
+    if "repo_id" in data.frame.columns:
+        parts["repository"] = _repositories(data.frame[rows])
+    return tuple(
+        row
+        for part, names in parts.items()
+        for row in _by(part, names, predicted, observed, resamples, seed)  # type: ignore[arg-type]
+    )
+
+
+def _repositories(frame: pl.DataFrame) -> np.ndarray:
+    """The repository of each row by its name where rows have names and no two share one, else by its id, (rows,)."""
+    ids = frame["repo_id"].cast(pl.String)
+    if "repo" in frame.columns and frame["repo"].n_unique() == frame["repo_id"].n_unique():
+        ids = frame["repo"].fill_null(ids)
+    return ids.to_numpy().astype(str)
+
+
+def _by(
+    part: Literal["repository", "month"],
+    names: np.ndarray,
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    resamples: int,
+    seed: int,
+) -> list[Reliability]:
+    from scipy.stats import false_discovery_control, norm
+
+    members = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+    judged = [name for name, of_part in members.items() if len(of_part) >= MIN_ROWS]
+    chances = []
+    for name in judged:
+        p, y = predicted[members[name]], observed[members[name]]
+        # Were the predictions right, the sum of the labels would have this variance.
+        chances.append(2 * norm.sf(abs((y - p).sum()) / np.sqrt(max((p * (1 - p)).sum(), 1e-9))))
+    corrected = false_discovery_control(chances) if judged else ()
+    is_off = dict(zip(judged, (bool(q <= _FALSE_ALARMS) for q in corrected), strict=True))
+    needs = {"ece": "rows", "gap": "rows"}
+    parts = []
+    for name, of_part in sorted(members.items(), key=lambda item: -len(item[1])):
+        p, y = predicted[of_part], observed[of_part]
+        metrics, excess = WeightedMetrics(y, p), p - y
+
+        def statistics(
+            w: np.ndarray, metrics: WeightedMetrics = metrics, excess: np.ndarray = excess
+        ) -> dict[str, np.ndarray]:
+            return {"ece": metrics(w)["ece"], "gap": w @ excess / w.sum(axis=1)}
+
+        measured = evaluate(statistics, statistics, np.ones(len(p)), needs, resamples=resamples, seed=seed)
+        means = float(p.mean()), float(y.mean())
+        parts.append(Reliability(part, name, len(p), *means, measured["gap"], measured["ece"], is_off.get(name)))
+    return parts

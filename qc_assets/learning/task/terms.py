@@ -1,0 +1,85 @@
+"""What the lifecycle and the kinds of answers speak of: estimators, metrics, labels and promises."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Estimator(Protocol):
+    """A fitted estimator."""
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        """What the calibrator makes an answer of; its first dimension is that of `x`."""
+        ...
+
+    def save(self, folder: Any) -> None:
+        """Write the files of this estimator."""
+        ...
+
+
+class Calibrator(Protocol):
+    """A map from scores to answers that is a few numbers in a JSON file."""
+
+    @property
+    def method(self) -> str: ...
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as people read it.
+
+    Attributes:
+        needs: what rows it needs in order to exist, in words.
+    """
+
+    label: str
+    higher_is_better: bool
+    needs: str = "rows"
+
+    @property
+    def sign(self) -> int:
+        """1 if more is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known of some rows at some moment.
+
+    Attributes:
+        y: labels, (rows,).
+        weights: (rows,); 0 for a row whose label was not known, more than 1 for one that stands for others.
+        groups: repositories, of which none may decide a calibration alone, (rows,); None where there are none.
+    """
+
+    y: np.ndarray
+    weights: np.ndarray
+    groups: np.ndarray | None = None
+
+    def __getitem__(self, rows: Any) -> "Known":
+        """Only some rows."""
+        return Known(self.y[rows], self.weights[rows], None if self.groups is None else self.groups[rows])
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A promise that a trained model keeps or breaks; one that does not block only warns.
+
+    Attributes:
+        passed: None where it cannot be judged: it is left out then, and the detail says why.
+    """
+
+    name: str
+    passed: bool | None
+    detail: str
+    blocks: bool = True
+
+    @property
+    def forbids(self) -> bool:
+        """Whether it keeps a version from becoming champion."""
+        return self.blocks and self.passed is False
