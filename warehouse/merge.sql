@@ -73,7 +73,9 @@ GROUP BY {keys};
 
 -- name: reopen
 -- NULL never overwrites a value, so a reopened item would keep the closing time of its earlier life.
-UPDATE folded SET closed_at = NULL WHERE state = 'open';
+UPDATE folded SET
+    closed_at = NULL, closed_by_id = NULL, closed_by_login = NULL, closed_by_is_bot = NULL, closed_with = NULL
+WHERE state = 'open';
 
 -- name: mark_vanished
 -- A reading of an item shows all that hangs on it, so what the next one does not show any more is gone from GitHub.

@@ -9,7 +9,10 @@ from qc_assets.assets.resources import WarehouseResource
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
-_RAW = ("raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "ops.coverage", "ml.feedback")
+_RAW = (
+    "raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "raw.issue_comments", "ops.coverage",
+    "ops.machine_accounts", "ml.feedback",
+)  # fmt: skip
 
 
 def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -30,10 +33,13 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _feature_asset(
             "comments",
             "Every review comment, with its category where a person gave one.",
-            ["raw.review_comments", "ml.imported_labels", "ml.feedback"],
+            ["raw.review_comments", "ops.machine_accounts", "ml.imported_labels", "ml.feedback"],
             {},
         ),
     ]
+
+
+_LANDING = {"approvals_land": "In no repository do many approved pull requests end as closed without having landed."}
 
 
 def _promises(name: str) -> dict[str, str]:
@@ -41,7 +47,8 @@ def _promises(name: str) -> dict[str, str]:
     always = {f"same_rows_as_raw_{raw}": "Every item of the raw table has exactly one row."}
     if name == "comments":
         return always | {"labels_have_an_origin": "Every category was given by a person, and it is known where."}
-    return always | {"nothing_before_its_opening": "No outcome is older than the opening, and no history is negative."}
+    always |= {"nothing_before_its_opening": "No outcome is older than the opening, and no history is negative."}
+    return always | _LANDING if name == "pull_requests" else always
 
 
 def _feature_asset(name: str, description: str, deps: list[str], parameters: dict[str, object]) -> dg.AssetsDefinition:
@@ -70,7 +77,7 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
 
 def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
     counts = store.sql_file(f"features/{name}", section="checks").row(0, named=True)
-    same_rows, possible = _promises(name)
+    same_rows, possible = list(_promises(name))[:2]
     return [
         dg.AssetCheckResult(
             check_name=same_rows,
@@ -82,4 +89,16 @@ def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
             passed=counts["impossible"] == 0,
             metadata={"impossible rows": counts["impossible"]},
         ),
+        *([_approvals_land(store)] if name == "pull_requests" else []),
     ]
+
+
+def _approvals_land(store: Warehouse) -> dg.AssetCheckResult:
+    striking = store.sql_file("features/pull_requests", section="approvals_that_close").to_dicts()
+    named = [f"{row['repo']}: {row['not_landed']} of {row['approved_and_closed']}" for row in striking]
+    return dg.AssetCheckResult(
+        check_name="approvals_land",
+        passed=not striking,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"approved, and closed without having landed": "; ".join(named) or "no more than usual"},
+    )

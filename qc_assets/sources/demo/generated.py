@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from qc_assets.sources.demo import activity, code, population, world
+from qc_assets.sources.demo import activity, code, endings, population, world
 from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import DAY
 
@@ -38,7 +38,8 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
     written = activity.comments_on_reviews(rng, people, reviews)
     reviewed = code.review(seed, written, prs["user"].to_numpy(), people.is_bot)
     on_lines = reviewed.comments
-    on_prs = activity.conversation(rng, repos, prs, verdicts.closed, 1.2)
+    talk = activity.conversation(rng, repos, prs, verdicts.closed, 1.2)
+    on_prs = pl.concat([talk, endings.reports(seed, people, prs)])
     issue_closed = issues["opened"].to_numpy() + issues["hours"].to_numpy() * 3600
     on_issues = activity.conversation(rng, repos, issues, issue_closed, 1.6)
     pr_labels = activity.labels(rng, prs, verdicts.first_rejection)
@@ -51,7 +52,8 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         rejected=verdicts.first_rejection,
         growth=pl.Series(rng.integers(1, 80, prs.height)),
     )
-    issues = issues.with_columns(closed=issue_closed)
+    prs = endings.close_pull_requests(repos, people, prs)
+    issues = endings.close_issues(seed, repos, people, issues.with_columns(closed=issue_closed))
     pr_events = (_moment(prs, "opened"), _moment(prs, "closed"), reviews, on_lines, on_prs, pr_labels)
     issue_events = (_moment(issues, "opened"), _moment(issues, "closed"), on_issues, issue_labels)
     keys = {
@@ -152,6 +154,11 @@ class _Dress:
     def author(self, frame: pl.DataFrame) -> pl.DataFrame:
         return frame.join(self.people.drop("deleted"), on="user", how="left").drop("user")
 
+    def closer(self, frame: pl.DataFrame) -> pl.DataFrame:
+        accounts = self.people.select("user", *(pl.col(f"author_{name}") for name in ("id", "login", "is_bot")))
+        renamed = accounts.rename(lambda name: "closer" if name == "user" else name.replace("author", "closed_by"))
+        return frame.join(renamed, on="closer", how="left")
+
     def users(self, acts: pl.DataFrame) -> pl.DataFrame:
         days = self.by_time(acts).select("user", "day").unique()
         profiles = days.join(self.people.filter(~pl.col("deleted")), on="user").select(
@@ -174,7 +181,7 @@ class _Dress:
             .then(pl.lit("FIRST_TIME_CONTRIBUTOR"))
             .otherwise(pl.lit("CONTRIBUTOR"))
         )
-        rows = self.author(days.join(prs, on="item")).select(
+        rows = self.author(self.closer(days.join(prs, on="item"))).select(
             "repo_id",
             "number",
             "author_id",
@@ -183,7 +190,7 @@ class _Dress:
             "day",
             pr_id=-(pl.col("item") + 1),
             author_association=association,
-            title="title",
+            title=endings.title(over),
             # Edits after the fact are bait: a feature that read them would know the outcome.
             body=pl.when(over & pl.col("merged")).then(pl.col("body") + "\n\nReleased.").otherwise("body"),
             state=pl.when(over).then(pl.lit("closed")).otherwise(pl.lit("open")),
@@ -191,7 +198,9 @@ class _Dress:
             created_at=self.at("opened"),
             updated_at=self.at("last"),
             closed_at=pl.when(over).then(self.at("closed")),
-            merged_at=pl.when(over & pl.col("merged")).then(self.at("closed")),
+            merged_at=pl.when(over & pl.col("merged") & ~pl.col("squashed")).then(self.at("closed")),
+            closed_title=pl.when(over).then(endings.title(over)),
+            **endings.closing(over),
             additions=pl.col("additions") + grown,
             deletions="deletions",
             changed_files="files",
@@ -210,7 +219,7 @@ class _Dress:
     def issues(self, days: pl.DataFrame, issues: pl.DataFrame) -> pl.DataFrame:
         over = pl.col("closed") < (pl.col("day") + 1) * DAY
         association = pl.when("is_core").then(pl.lit("MEMBER")).otherwise(pl.lit("NONE"))
-        rows = self.author(days.join(issues, on="item")).select(
+        rows = self.author(self.closer(days.join(issues, on="item"))).select(
             "repo_id",
             "number",
             "author_id",
@@ -225,6 +234,8 @@ class _Dress:
             created_at=self.at("opened"),
             updated_at=self.at("last"),
             closed_at=pl.when(over).then(self.at("closed")),
+            state_reason=pl.when(over).then("reason"),
+            **endings.closing(over),
             opened_title="title",
             opened_body="body",
             opened_author_association=association,

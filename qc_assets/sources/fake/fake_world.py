@@ -89,7 +89,11 @@ class World:
                 "_comments": [],
                 "_timelineItems": [],
             }
-            | (_PR | {"_commits": [], "_reviews": [], "_reviewThreads": []} if is_pr else {"_assignees": []})
+            | (
+                _PR | {"_commits": [], "_reviews": [], "_reviewThreads": []}
+                if is_pr
+                else {"_assignees": [], "stateReason": None}
+            )
             | fields,
         )
         repo["_pullRequests" if is_pr else "_issues"].append(item)
@@ -139,7 +143,8 @@ class World:
         return comment
 
     def add_event(self, item: Node, kind: str, when: datetime, **fields: Any) -> Node:
-        event = self.add(kind, createdAt=stamp(when), **fields)
+        unsaid: Node = {"actor": None, "closer": None, "stateReason": None} if kind == "ClosedEvent" else {}
+        event = self.add(kind, createdAt=stamp(when), **(unsaid | fields))
         item["_timelineItems"].append(event)
         return event
 
