@@ -82,6 +82,15 @@ class Settings(
         return {**seniority} if table == "issues" else {}
 
     @property
+    def machine_parameters(self) -> dict[str, object]:
+        """Parameters of the SQL of ops.machine_accounts, logins in lower case."""
+        names = [name.lower() for name in self.machine_accounts]
+        return {
+            "machines": [name for name in names if not name.startswith("-")],
+            "people": [name[1:] for name in names if name.startswith("-")],
+        }
+
+    @property
     def staging(self) -> Path:
         return self.home / "staging"
 

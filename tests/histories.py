@@ -15,6 +15,7 @@ from qc_assets.store.warehouse import Warehouse
 
 START = datetime(2024, 3, 1)
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+_CLOSING = {"closed_with", "closed_by_id", "closed_title"}
 _EVERY_ROW = {"source": "github", "observed_at": START, "partition_date": date(2024, 3, 1)}
 
 
@@ -87,6 +88,17 @@ def label(number: int, name: str, at: float, action: str = "labeled", *, repo: i
     return {"repo_id": repo, "number": number, "label": name, "action": action, "created_at": hour(at)}
 
 
+def landing_comment(number: int, at: float, *, repo: int = 1) -> dict[str, Any]:
+    return {
+        "comment_id": number,
+        "repo_id": repo,
+        "number": number,
+        "author_association": "MEMBER",
+        "body": "Landed in 0123abc",
+        "created_at": hour(at),
+    }
+
+
 def put(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
     """Replace the contents of the raw tables."""
     for table in RAW_TABLES:
@@ -130,13 +142,13 @@ def features(connection: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
 _hours = st.integers(0, 40)
 _maybe_later = st.one_of(st.none(), st.integers(0, 40))
 _repos, _authors = st.integers(1, 2), st.one_of(st.none(), st.integers(1, 3))
-_labels = st.sampled_from(["bug", "enhancement", "docs", "cleanup", "p1"])
+_labels = st.sampled_from(["bug", "enhancement", "docs", "cleanup", "p1", "Merged"])
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> Rows:
     """Pull requests, issues, reviews and labels of two repositories and three authors."""
-    prs, issues, reviews, labels = [], [], [], []
+    prs, issues, reviews, labels, comments = [], [], [], [], []
     for number in range(1, draw(st.integers(2, 9)) + 1):
         repo, opened, wait = draw(_repos), draw(_hours), draw(_maybe_later)
         ending = {} if wait is None else {draw(st.sampled_from(["closed", "merged"])): opened + wait}
@@ -144,8 +156,13 @@ def histories(draw: st.DrawFn) -> Rows:
             ending["merged_by_id"] = draw(_authors)
         if draw(st.booleans()):
             ending |= {"opened_additions": None, "opened_sizes_from": None}
+        closing = {"closed_with": draw(st.sampled_from(["nothing", "commit"])), "closed_by_id": draw(_authors)}
+        closing["closed_title"] = draw(st.sampled_from(["x", "[Merged by Bors] - x"]))
+        comments.append(landing_comment(number, opened + draw(_hours), repo=repo))
         prs.append(
-            pull_request(number, opened, repo=repo, author=draw(_authors), author_is_bot=draw(st.booleans()), **ending)
+            pull_request(
+                number, opened, repo=repo, author=draw(_authors), author_is_bot=draw(st.booleans()), **ending, **closing
+            )
         )
         for _ in range(draw(st.integers(0, 3))):
             state = draw(st.sampled_from(["APPROVED", "CHANGES_REQUESTED", "COMMENTED"]))
@@ -158,7 +175,8 @@ def histories(draw: st.DrawFn) -> Rows:
         issues.append(issue(number, opened, repo=repo, author=draw(_authors), **ending))
         labels += _draw_labels(draw, number, repo, opened)
     unique = {(row["number"], row["label"], row["action"], row["created_at"]): row for row in labels}
-    return {"pull_requests": prs, "issues": issues, "reviews": reviews, "label_events": list(unique.values())}
+    items = {"pull_requests": prs, "issues": issues, "reviews": reviews, "issue_comments": comments}
+    return items | {"label_events": list(unique.values())}
 
 
 def _draw_labels(draw: st.DrawFn, number: int, repo: int, opened: int) -> list[dict[str, Any]]:
@@ -194,13 +212,15 @@ def as_of(rows: Rows, moment: datetime, repo: int, number: int) -> Rows:
             if not is_it and row["created_at"] >= moment:
                 continue
             over = row["closed_at"] is not None and row["closed_at"] < moment
-            ending = {} if over else {"closed_at": None, "state": "open"}
+            ending = {} if over else {"closed_at": None, "state": "open"} | dict.fromkeys(_CLOSING & row.keys())
             if not over and "merged_at" in row:
                 ending |= {"merged_at": None, "merged_by_id": None}
             kept.append(dict(row) | ending | nonsense | extra)
         return kept
 
+    comments = [row for row in rows.get("issue_comments", ()) if row["created_at"] < moment]
     return {
+        "issue_comments": comments,
         "pull_requests": items("pull_requests", sizes),
         "issues": items("issues", {"comments": 999}),
         "reviews": [row for row in rows.get("reviews", ()) if row["submitted_at"] < moment],

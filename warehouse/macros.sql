@@ -10,7 +10,12 @@ CREATE OR REPLACE TEMP MACRO is_bot(login, account_type) AS
             'dependabot', 'dependabot-preview', 'renovate', 'greenkeeper', 'greenkeeperio-bot', 'pyup-bot',
             'snyk-bot', 'codecov', 'codecov-io', 'codecov-commenter', 'coveralls', 'travisbot', 'houndci',
             'homu', 'bors', 'googlebot', 'gitter-badger', 'waffle-with', 'imgbot', 'allcontributors',
-            'sonarcloud', 'netlify', 'vercel', 'stale', 'probot', 'cla-assistant', 'claassistant', 'k8s-ci-robot'
+            'sonarcloud', 'netlify', 'vercel', 'stale', 'probot', 'cla-assistant', 'claassistant', 'k8s-ci-robot',
+            'asfbot', 'asfgit', 'brewtestbot', 'copybara-service', 'drahtbot', 'elasticmachine', 'gopherbot',
+            'hadoop-yetus', 'istio-testing', 'kibanamachine', 'llvmbot', 'mention-bot', 'msftbot', 'mergify',
+            'openshift-ci-robot', 'openshift-merge-robot', 'pytorchbot', 'pytorchmergebot', 'rust-highfive',
+            'rust-log-analyzer', 'rustbot', 'sizebot', 'swift-ci', 'tensorflow-copybara', 'tensorflow-jenkins',
+            'webkit-commit-queue'
         ),
         false
     );
@@ -108,6 +113,96 @@ SELECT prs.merged_by_id, prs.repo_id, prs.merged_at, 0, 1
 FROM query_table(pull_request_table) AS prs
 WHERE prs.merged_by_id IS NOT NULL AND prs.merged_at IS NOT NULL
     AND prs.merged_by_id IS DISTINCT FROM prs.author_id;
+-- Accounts of type User that are programs all the same (warehouse/ops/machine_accounts.sql), beside what is_bot tells.
+-- What an account is does not depend on the instant. The table is a parameter because the macro exists before it does.
+CREATE OR REPLACE TEMP MACRO is_machine(machine_table, told, account) AS
+    coalesce(told, false) OR coalesce(account IN (SELECT account_id FROM query_table(machine_table)), false);
+
+-- A title that a merge bot gives to what it has landed.
+CREATE OR REPLACE TEMP MACRO says_landed(title) AS
+    coalesce(regexp_matches(title, '^\s*\[(merged|landed)\b[^\]]*\]', 'i'), false);
+
+-- Pull requests that landed, and what says so. Where squash bots and merge queues work, the forge shows them as closed.
+-- Each evidence was there at the closing. What an author writes of their own work is none: a title counts unless the
+-- author closed it, a comment if somebody with rights wrote it.
+CREATE OR REPLACE TEMP MACRO landings(pr_table, comment_table, label_table) AS TABLE
+WITH closed AS (
+    SELECT repo_id, number, author_id, closed_by_id, closed_title, closed_with, closed_at, merged_at
+    FROM query_table(pr_table)
+    WHERE created_at IS NOT NULL AND closed_at IS NOT NULL
+),
+evidence AS (
+    SELECT repo_id, number, 1 AS strength, 'merged' AS evidence FROM closed WHERE merged_at IS NOT NULL
+    UNION ALL
+    SELECT repo_id, number, 2, 'closing_commit' FROM closed WHERE closed_with = 'commit'
+    UNION ALL
+    SELECT repo_id, number, 3, 'title'
+    FROM closed
+    WHERE says_landed(closed_title) AND closed_by_id IS DISTINCT FROM author_id
+    UNION ALL
+    SELECT closed.repo_id, closed.number, 4, 'comment'
+    FROM closed
+    INNER JOIN query_table(comment_table) AS comments
+        ON closed.repo_id = comments.repo_id AND closed.number = comments.number
+    WHERE comments.created_at BETWEEN closed.closed_at - INTERVAL 1 HOUR AND closed.closed_at
+        AND (comments.author_association IN ('OWNER', 'MEMBER', 'COLLABORATOR') OR comments.author_is_bot)
+        AND regexp_matches(
+            comments.body, '^\W*(landed|merged|committed)\s+(in|as|at|to|into|on|via)\b.{0,120}\b[0-9a-f]{7,40}\b', 'i'
+        )
+    UNION ALL
+    SELECT closed.repo_id, closed.number, 5, 'label'
+    FROM closed
+    INNER JOIN query_table(label_table) AS labels
+        ON closed.repo_id = labels.repo_id AND closed.number = labels.number
+    WHERE labels.action = 'labeled' AND labels.created_at <= closed.closed_at
+        AND lower(labels.label) IN ('merged', 'landed')
+)
+SELECT
+    closed.repo_id, closed.number, closed.author_id, coalesce(closed.merged_at, closed.closed_at) AS landed_at,
+    arg_min(evidence.evidence, evidence.strength) AS evidence
+FROM closed
+INNER JOIN evidence ON closed.repo_id = evidence.repo_id AND closed.number = evidence.number
+GROUP BY ALL;
+
+-- How closed issues ended. Only what is completed is resolved; what a program closed without a commit or a pull
+-- request, or what was closed while it was marked as stale, was given up.
+CREATE OR REPLACE TEMP MACRO endings(issue_table, label_table, machine_table) AS TABLE
+WITH closed AS (
+    SELECT
+        repo_id, number, closed_at, state_reason, closed_with,
+        is_machine(machine_table, closed_by_is_bot, closed_by_id) AS is_closed_by_machine
+    FROM query_table(issue_table)
+    WHERE created_at IS NOT NULL AND closed_at IS NOT NULL
+),
+marks AS (
+    SELECT
+        repo_id, number,
+        bool_or(regexp_matches(label, '\b(stale|rotten|no-(issue-)?activity|inactive|abandoned)\b')) AS stale,
+        bool_or(regexp_matches(label, '\bduplicate\b')) AS duplicate,
+        bool_or(regexp_matches(label, '\b(wont-?fix|won.t fix|invalid|not planned|works-?for-?me)\b')) AS not_planned
+    FROM (
+        SELECT events.repo_id, events.number, lower(events.label) AS label
+        FROM query_table(label_table) AS events
+        INNER JOIN closed ON events.repo_id = closed.repo_id AND events.number = closed.number
+        WHERE events.created_at <= closed.closed_at
+        GROUP BY events.repo_id, events.number, lower(events.label)
+        HAVING arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) = 'labeled'
+    )
+    GROUP BY repo_id, number
+)
+SELECT
+    closed.repo_id,
+    closed.number,
+    closed.closed_at AS ended_at,
+    CASE
+        WHEN coalesce(closed.closed_with IN ('commit', 'pull_request'), false) THEN 'completed'
+        WHEN closed.state_reason = 'duplicate' OR coalesce(marks.duplicate, false) THEN 'duplicate'
+        WHEN closed.is_closed_by_machine OR coalesce(marks.stale, false) THEN 'stale'
+        WHEN closed.state_reason = 'not_planned' OR coalesce(marks.not_planned, false) THEN 'not_planned'
+        ELSE 'completed'
+    END AS ending
+FROM closed
+LEFT JOIN marks ON closed.repo_id = marks.repo_id AND closed.number = marks.number;
 
 -- Labels that pull requests or issues had when they were opened; what comes with the opening counts. Tables are
 -- parameters because the macro exists before they do.

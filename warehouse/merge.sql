@@ -73,7 +73,9 @@ GROUP BY {keys};
 
 -- name: reopen
 -- NULL never overwrites a value, so a reopened item would keep the closing time of its earlier life.
-UPDATE folded SET closed_at = NULL WHERE state = 'open';
+UPDATE folded SET
+    closed_at = NULL, closed_by_id = NULL, closed_by_login = NULL, closed_by_is_bot = NULL, closed_with = NULL
+WHERE state = 'open';
 
 -- name: surest_sizes
 -- Sizes at the opening belong together, and the newest are not the surest.

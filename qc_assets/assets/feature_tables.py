@@ -9,7 +9,10 @@ from qc_assets.assets.resources import WarehouseResource
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
-_RAW = ("raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "ops.coverage", "ml.feedback")
+_RAW = (
+    "raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "raw.issue_comments", "ops.coverage",
+    "ops.machine_accounts", "ml.feedback",
+)  # fmt: skip
 
 _MOST_MOVED = 0.02
 
@@ -32,7 +35,7 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _feature_asset(
             "comments",
             "Every review comment, with its category where a person gave one.",
-            ["raw.review_comments", "ml.imported_labels", "ml.feedback"],
+            ["raw.review_comments", "ops.machine_accounts", "ml.imported_labels", "ml.feedback"],
             {},
         ),
     ]
@@ -46,8 +49,11 @@ def _promises(name: str) -> dict[str, str]:
     always |= {"nothing_before_its_opening": "No outcome is older than the opening, and no history is negative."}
     if name == "issues":
         return always
-    few = f"Leaving out unknown sizes moves the share that passed by at most {_MOST_MOVED:.0%}; yellow if it is more."
-    return always | {"unknown_sizes_are_few": few}
+    return always | {
+        "approvals_land": "In no repository do many approved pull requests end as closed without having landed.",
+        "unknown_sizes_are_few": "Leaving out unknown sizes moves the share that passed by at most "
+        f"{_MOST_MOVED:.0%}; yellow if it is more.",
+    }
 
 
 def _feature_asset(name: str, description: str, deps: list[str], parameters: dict[str, object]) -> dg.AssetsDefinition:
@@ -76,8 +82,8 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
 
 def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
     counts = store.sql_file(f"features/{name}", section="checks").row(0, named=True)
-    same_rows, possible, *sizes = _promises(name)
-    checks = [
+    same_rows, possible = list(_promises(name))[:2]
+    return [
         dg.AssetCheckResult(
             check_name=same_rows,
             passed=counts["rows"] == counts["raw_rows"],
@@ -88,22 +94,33 @@ def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
             passed=counts["impossible"] == 0,
             metadata={"impossible rows": counts["impossible"]},
         ),
+        *([_approvals_land(store), _unknown_sizes_are_few(store)] if name == "pull_requests" else []),
     ]
-    for check in sizes:
-        unknown = store.sql_file(f"features/{name}", section="unknown_sizes").row(0, named=True)
-        moved = unknown["moved"] or 0.0
-        checks.append(
-            dg.AssetCheckResult(
-                check_name=check,
-                passed=abs(moved) <= _MOST_MOVED,
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata={
-                    "left out, size unknown": unknown["left_out"],
-                    "share of these that passed": unknown["left_out_passed"],
-                    "share of those trained on that passed": unknown["kept_passed"],
-                    "moves the share by": moved,
-                    "repositories where size decides nothing": unknown["undecided_repositories"],
-                },
-            )
-        )
-    return checks
+
+
+def _approvals_land(store: Warehouse) -> dg.AssetCheckResult:
+    striking = store.sql_file("features/pull_requests", section="approvals_that_close").to_dicts()
+    named = [f"{row['repo']}: {row['not_landed']} of {row['approved_and_closed']}" for row in striking]
+    return dg.AssetCheckResult(
+        check_name="approvals_land",
+        passed=not striking,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"approved, and closed without having landed": "; ".join(named) or "no more than usual"},
+    )
+
+
+def _unknown_sizes_are_few(store: Warehouse) -> dg.AssetCheckResult:
+    unknown = store.sql_file("features/pull_requests", section="unknown_sizes").row(0, named=True)
+    moved = unknown["moved"] or 0.0
+    return dg.AssetCheckResult(
+        check_name="unknown_sizes_are_few",
+        passed=abs(moved) <= _MOST_MOVED,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "left out, size unknown": unknown["left_out"],
+            "share of these that passed": unknown["left_out_passed"],
+            "share of those trained on that passed": unknown["kept_passed"],
+            "moves the share by": moved,
+            "repositories where size decides nothing": unknown["undecided_repositories"],
+        },
+    )

@@ -30,7 +30,7 @@ class IngestConfig(dg.Config):
 
 
 def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The raw tables as one multi-asset that can be subset, and the coverage computed from them."""
+    """The raw tables as one multi-asset that can be subset, then coverage, and which accounts are programs."""
 
     @dg.multi_asset(
         name="raw_tables",
@@ -139,7 +139,26 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             ],
         )
 
-    return [raw_tables, coverage]
+    @dg.asset(
+        name="machine_accounts",
+        key_prefix="ops",
+        group_name="ingest",
+        owners=tables.OWNERS,
+        kinds={"duckdb", "sql"},
+        deps=[tables.key(f"raw.{table}") for table in ("users", "reviews", "review_comments", "issue_comments")],
+        description="Accounts of type User that are programs all the same: their reviews and comments decide nothing.",
+        metadata={
+            "dagster/column_schema": tables.column_schema("ops.machine_accounts"),
+            "dagster/table_name": "ops.machine_accounts",
+        },
+    )
+    def machine_accounts(warehouse: WarehouseResource) -> dg.MaterializeResult:
+        store = warehouse.open()
+        rows = store.rebuild("ops/machine_accounts", settings.machine_parameters)
+        accounts = store.query("SELECT login, evidence, texts, share FROM ops.machine_accounts ORDER BY texts DESC")
+        return dg.MaterializeResult(metadata=tables.row_count(rows) | {"accounts": tables.preview(accounts.to_dicts())})
+
+    return [raw_tables, coverage, machine_accounts]
 
 
 def _cost(report: "LoadReport") -> dict[str, int | float | str]:

@@ -35,7 +35,7 @@ def jobs(settings: Settings) -> list:
     """main (everything), ingest, features, training and scoring."""
     partitions = daily_partitions(settings)
     ingest = dg.AssetSelection.assets(*(tables.key(f"raw.{table}") for table in RAW_TABLES))
-    coverage = dg.AssetSelection.assets(tables.key("ops.coverage"))
+    coverage = dg.AssetSelection.assets(tables.key("ops.coverage"), tables.key("ops.machine_accounts"))
     features, models, fairness, reports, monitoring, exports = (
         dg.AssetSelection.groups(name)
         for name in ("features", "models", "fairness", "reports", "monitoring", "exports")

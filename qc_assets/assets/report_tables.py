@@ -12,13 +12,14 @@ from qc_assets.models.specs import SPECS
 
 
 def report_assets() -> list[dg.AssetsDefinition]:
-    """reports/funnel, reports/weekly_activity, reports/calibration and reports/alerts."""
+    """reports/funnel, reports/issue_endings, reports/weekly_activity, reports/calibration and reports/alerts."""
     return [
         _report(
             "funnel",
             "How many pull requests are left at each step on the way to p0.",
             ["features.pull_requests"],
         ),
+        _report("issue_endings", "How issues end, and how soon: the share for each way to end.", ["features.issues"]),
         _report(
             "weekly_activity",
             "Volume and pass rate by week: where drift shows first.",

@@ -1,8 +1,8 @@
-"""Settings of features: which pull requests are too small, and who is new, junior, mid or senior."""
+"""Settings of features: which pull requests are too small, who is new, junior, mid or senior, and who is a program."""
 
 from pydantic import BaseModel, Field
 
-from qc_assets.knob_types import ThreeThresholds
+from qc_assets.knob_types import Names, ThreeThresholds
 
 
 class FeatureKnobs(BaseModel):
@@ -14,4 +14,9 @@ class FeatureKnobs(BaseModel):
     )
     seniority_days: ThreeThresholds = Field(
         (0, 30, 180), description="Days of tenure in a repository, for junior, mid and senior; both are needed."
+    )
+    machine_accounts: Names = Field(
+        (),
+        description="Logins of accounts that are programs though GitHub calls them users, comma-separated; "
+        "-LOGIN is a person, whatever their texts look like.",
     )

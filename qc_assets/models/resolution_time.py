@@ -1,4 +1,4 @@
-"""resolution_time: how many hours until this issue is closed?"""
+"""resolution_time: how many hours until this issue is resolved?"""
 
 from datetime import timedelta
 
@@ -50,7 +50,7 @@ HISTORIES = (
 
 SPEC = ModelSpec(
     name="resolution_time",
-    question="How many hours until this issue is closed?",
+    question="How many hours until this issue is resolved?",
     task="duration",
     asks_about="issue",
     endpoint="/predict/resolution-time",
@@ -69,7 +69,9 @@ SPEC = ModelSpec(
     margins={"concordance": 0.02, "log_mae": 0.05},
     sensitive=("repo", "seniority", "labels", "completion_time", "keywords"),
     limits=(
-        "It says how soon issues were closed in these repositories, not whether they were solved.",
+        "Resolved is what was closed as completed, and not as stale, duplicate or not planned; whether it was solved, "
+        "nobody knows.",
+        "An issue that ended otherwise is never resolved: the median is beyond the horizon where most end so.",
         "Durations are counted up to the horizon; an upper end that reaches it means: or longer.",
         "Only the last closing of a reopened issue is known.",
         "Issues opened by bots were left out of the training; predictions for them are extrapolation.",

@@ -62,7 +62,7 @@ def batch(request: Request, facts: PredictionBatch) -> Response:
 
 @router.post("/predict/resolution-time", responses=ERRORS, response_model_exclude_none=True)
 async def resolution_time(request: Request, facts: IssueFacts, with_details: WithDetails = False) -> DurationAnswer:
-    """How many hours until this issue is closed? With an 80 % interval."""
+    """How many hours until this issue is resolved? With an 80 % interval."""
     prediction = await predict_one(request, "resolution_time", facts, with_details=with_details)
     return DurationAnswer(**answer_fields(request, prediction))
 

@@ -76,6 +76,7 @@ class Event(_Payload):
     repository: _Repository | None = None
     pull_request: _PullRequest | None = None
     review: _Review | None = None
+    sender: _Account | None = None
 
 
 class WebhookAnswer(BaseModel):
@@ -133,7 +134,7 @@ class Webhook:
         if name == "pull_request_review":
             return self._review(task_id, event.action, pull_request, event.review)
         if event.action == "closed" and pull_request.closed_at is not None:
-            passed = pull_request.merged_at is not None
+            passed = pull_request.merged_at is not None or self._is_landed(pull_request, event.sender)
             return self._outcome(
                 task_id, f"closed:{pull_request.closed_at.isoformat()}", passed, pull_request.closed_at
             )
@@ -215,8 +216,18 @@ class Webhook:
         known = self.serving.journal.write("outcome", document, written_at=instant(), key=f"{task_id}:{event}")
         return WebhookAnswer(status="recorded" if known is None else "known")
 
+    def _is_landed(self, pull_request: _PullRequest, sender: _Account | None) -> bool:
+        """Whether a closed pull request says that it landed, and somebody else than its author closed it."""
+        author = pull_request.user.login if pull_request.user else None
+        if sender is None or sender.login == author:
+            return False
+        return self._tells("is_landed", {"title": pull_request.title})
+
     def _is_bot(self, account: _Account) -> bool:
+        machines = self.serving.settings.machine_parameters["machines"]
+        return self._tells("is_bot", {"login": account.login, "account_type": account.type, "machines": machines})
+
+    def _tells(self, section: str, parameters: dict[str, Any]) -> bool:
         with self._one_at_a_time:
-            parameters = {"login": account.login, "account_type": account.type}
-            answer = self._connection.execute(sql_sections(_SQL)["is_bot"], parameters).fetchone()
+            answer = self._connection.execute(sql_sections(_SQL)[section], parameters).fetchone()
         return bool(answer and answer[0])

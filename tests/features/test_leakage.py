@@ -21,6 +21,8 @@ OUTCOMES = {
         "review_cycles",
         "closed_at",
         "merged_at",
+        "landed_at",
+        "landed_evidence",
         "exclusions",
         "exclusion",
         "observed_until",
@@ -28,6 +30,7 @@ OUTCOMES = {
     "comments": {"category", "label_origin", "exclusions", "exclusion", "observed_until"},
     "issues": {
         "closed_at",
+        "ending",
         "resolution_hours",
         "censored_hours",
         "closed_in_7_days",

@@ -106,7 +106,7 @@ def test_the_demo_read_through_the_api_is_the_demo(clock: VirtualClock, warehous
     unknown = ("pr_id", "issue_id", "author_association", "opened_author_association", "labels", "assignees")
     unknown += ("unread_parts", "source", "observed_at", "partition_date", "comments")
     unknown += ("diff_hunk", "vanished_at")
-    ids = ("repo_id", "author_id", "merged_by_id", "review_id", "comment_id", "in_reply_to_id")
+    ids = ("repo_id", "author_id", "merged_by_id", "closed_by_id", "review_id", "comment_id", "in_reply_to_id")
     for table in ("pull_requests", "issues", "reviews", "label_events", "issue_comments", "review_comments"):
         names = [c for c, _, _ in columns(f"raw.{table}") if c not in (*unknown, *ids)]
         names = [c for c in names if (table, c) != ("reviews", "body")]

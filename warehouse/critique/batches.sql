@@ -49,7 +49,7 @@ SELECT
     comments.path,
     comments.diff_hunk,
     comments.body,
-    coalesce(comments.author_is_bot, false) AS author_is_bot,
+    is_machine('ops.machine_accounts', comments.author_is_bot, comments.author_id) AS author_is_bot,
     coalesce(comments.author_id = pull_requests.author_id, false) AS is_pr_author,
     comments.created_at,
     repositories.name AS repo,

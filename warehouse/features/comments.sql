@@ -61,7 +61,9 @@ from_the_warehouse AS (
         list_filter(
             [
                 CASE WHEN trim(coalesce(comments.body, '')) = '' THEN 'empty' END,
-                CASE WHEN comments.author_is_bot THEN 'bot' END,
+                CASE
+                    WHEN is_machine('ops.machine_accounts', comments.author_is_bot, comments.author_id) THEN 'bot'
+                END,
                 CASE WHEN comments.in_reply_to_id IS NOT NULL THEN 'reply' END
             ],
             lambda reason: reason IS NOT NULL

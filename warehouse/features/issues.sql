@@ -37,6 +37,7 @@ CREATE TABLE features.issues (
     weekday INTEGER NOT NULL, -- of: item, 0 to 6
     is_weekend BOOLEAN NOT NULL, -- of: item = is_weekend(weekday)
     closed_at TIMESTAMP, -- of: label
+    ending VARCHAR, -- of: label
     resolution_hours DOUBLE, -- of: label
     censored_hours DOUBLE, -- of: label
     closed_in_7_days BOOLEAN, -- of: label
@@ -46,7 +47,7 @@ CREATE TABLE features.issues (
     PRIMARY KEY (repo_id, number)
 );
 COMMENT ON TABLE features.issues IS
-    'One row an issue: what was known at the instant it was opened, and when it was closed';
+    'One row an issue: what was known at the instant it was opened, and when and how it ended';
 COMMENT ON COLUMN features.issues.repo_id IS 'Repository';
 COMMENT ON COLUMN features.issues.number IS 'Number within the repository';
 COMMENT ON COLUMN features.issues.opened_at IS 'The instant that every feature is computed for (UTC)';
@@ -59,7 +60,7 @@ COMMENT ON COLUMN features.issues.author_prior_issues_in_repo IS 'The same in th
 COMMENT ON COLUMN features.issues.author_prior_prs_in_repo IS
     'Pull requests that the author had opened before in this repository';
 COMMENT ON COLUMN features.issues.author_prior_merged_in_repo IS
-    'Pull requests of the author that had been merged before in this repository';
+    'Pull requests of the author that had landed before in this repository';
 COMMENT ON COLUMN features.issues.author_tenure_in_repo_days IS
     'Days since the author''s first pull request or issue in this repository; 0 for the first';
 COMMENT ON COLUMN features.issues.author_reviews_given_in_repo IS
@@ -96,9 +97,12 @@ COMMENT ON COLUMN features.issues.hour IS 'Hour of the opening, 0 to 23 (UTC)';
 COMMENT ON COLUMN features.issues.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
 COMMENT ON COLUMN features.issues.is_weekend IS 'Saturday or Sunday (UTC)';
 COMMENT ON COLUMN features.issues.closed_at IS 'When it was closed (UTC); NULL while open';
+COMMENT ON COLUMN features.issues.ending IS
+    'How it ended: completed (by a person, a commit or a pull request), not_planned, duplicate, or stale (closed by a '
+    'program or as stale); NULL while open';
 COMMENT ON COLUMN features.issues.resolution_hours IS
-    'Target: what people corrected it to (ml.feedback), else hours from the opening to the closing; NULL while '
-    'open (right-censored)';
+    'Target: what people corrected it to (ml.feedback), else hours from the opening to the closing as completed; NULL '
+    'while open (right-censored), and for what ended otherwise, which is never resolved';
 COMMENT ON COLUMN features.issues.censored_hours IS 'Hours that an open issue has been watched; NULL for closed ones';
 COMMENT ON COLUMN features.issues.closed_in_7_days IS
     'Target: what people corrected it to, else closed within 168 hours; NULL for issues watched for less than '
@@ -114,7 +118,8 @@ COMMENT ON COLUMN features.issues.observed_until IS 'End of the repository''s co
 -- "Before" is strict throughout: what happened at the very instant of an opening is not known to it.
 WITH issues AS (
     SELECT
-        repo_id, number, author_id, coalesce(author_is_bot, false) AS author_is_bot, source, created_at, closed_at,
+        repo_id, number, author_id, source, created_at, closed_at,
+        is_machine('ops.machine_accounts', author_is_bot, author_id) AS author_is_bot,
         opened_author_association, opened_title IS NOT NULL AS is_opening_observed
     FROM raw.issues
     WHERE created_at IS NOT NULL
@@ -167,9 +172,9 @@ contributions AS (
     FROM raw.pull_requests
     WHERE author_id IS NOT NULL AND created_at IS NOT NULL
     UNION ALL
-    SELECT author_id, repo_id, NULL, merged_at, NULL, 0, 1, 0, 0
-    FROM raw.pull_requests
-    WHERE author_id IS NOT NULL AND created_at IS NOT NULL AND merged_at IS NOT NULL
+    SELECT author_id, repo_id, NULL, landed_at, NULL, 0, 1, 0, 0
+    FROM landings('raw.pull_requests', 'raw.issue_comments', 'raw.label_events')
+    WHERE author_id IS NOT NULL
     UNION ALL
     SELECT author_id, repo_id, NULL, t, NULL, 0, 0, reviews, merges
     FROM rights_used('raw.reviews', 'raw.pull_requests')
@@ -268,6 +273,7 @@ kinds AS (
     INNER JOIN texts ON issues.repo_id = texts.repo_id AND issues.number = texts.number
     LEFT JOIN labels ON issues.repo_id = labels.repo_id AND issues.number = labels.number
 ),
+ended AS (FROM endings('raw.issues', 'raw.label_events', 'ops.machine_accounts')),
 covered AS (
     SELECT repo_id, covered_from, covered_until
     FROM ops.coverage
@@ -342,7 +348,11 @@ SELECT
     (isodow(issues.created_at) - 1)::INTEGER AS weekday,
     is_weekend(weekday) AS is_weekend,
     issues.closed_at,
-    coalesce(corrected_hours.hours, epoch(issues.closed_at - issues.created_at) / 3600) AS resolution_hours,
+    ended.ending,
+    coalesce(
+        corrected_hours.hours,
+        CASE WHEN ended.ending = 'completed' THEN epoch(issues.closed_at - issues.created_at) / 3600 END
+    ) AS resolution_hours,
     CASE
         WHEN issues.closed_at IS NULL AND corrected_hours.hours IS NULL
             THEN epoch(covered.covered_until - issues.created_at) / 3600
@@ -376,13 +386,14 @@ INNER JOIN kinds ON issues.repo_id = kinds.repo_id AND issues.number = kinds.num
 INNER JOIN repo_history AS repo ON issues.repo_id = repo.repo_id AND issues.number = repo.number
 LEFT JOIN author_history AS author ON issues.repo_id = author.repo_id AND issues.number = author.number
 LEFT JOIN author_prs ON issues.repo_id = author_prs.repo_id AND issues.number = author_prs.number
+LEFT JOIN ended ON issues.repo_id = ended.repo_id AND issues.number = ended.number
 LEFT JOIN covered ON issues.repo_id = covered.repo_id
 LEFT JOIN corrected_hours ON issues.repo_id = corrected_hours.repo_id AND issues.number = corrected_hours.number
 LEFT JOIN corrected_closing ON issues.repo_id = corrected_closing.repo_id AND issues.number = corrected_closing.number
 LEFT JOIN speed_at_opening AS speed ON issues.repo_id = speed.repo_id AND issues.number = speed.number;
 
 -- name: groups
-SELECT groups.*, items.resolution_hours AS completion_hours
+SELECT groups.*, epoch(items.closed_at - items.opened_at) / 3600 AS completion_hours
 FROM groups_of('features.issues', 'raw.issues') AS groups
 INNER JOIN features.issues AS items ON groups.repo_id = items.repo_id AND groups.number = items.number;
 

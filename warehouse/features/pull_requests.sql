@@ -50,6 +50,8 @@ CREATE TABLE features.pull_requests (
     review_cycles INTEGER NOT NULL, -- of: label
     closed_at TIMESTAMP, -- of: label
     merged_at TIMESTAMP, -- of: label
+    landed_at TIMESTAMP, -- of: label
+    landed_evidence VARCHAR, -- of: label
     exclusions VARCHAR[] NOT NULL, -- of: label
     exclusion VARCHAR, -- of: label
     observed_until TIMESTAMP, -- of: label
@@ -67,7 +69,7 @@ COMMENT ON COLUMN features.pull_requests.author_prior_prs IS
     'Pull requests that the author had opened before, anywhere in the warehouse';
 COMMENT ON COLUMN features.pull_requests.author_prior_prs_in_repo IS 'The same in this repository';
 COMMENT ON COLUMN features.pull_requests.author_prior_merged IS
-    'Pull requests of the author that had been merged before';
+    'Pull requests of the author that had landed before: been merged, or closed by what landed them';
 COMMENT ON COLUMN features.pull_requests.author_prior_merged_in_repo IS 'The same in this repository';
 COMMENT ON COLUMN features.pull_requests.author_prior_decided IS
     'Pull requests of the author whose first review had been decided before';
@@ -81,7 +83,7 @@ COMMENT ON COLUMN features.pull_requests.author_days_since_last_pr IS
 COMMENT ON COLUMN features.pull_requests.author_tenure_days IS
     'Days since the author first opened a pull request; 0 for the first';
 COMMENT ON COLUMN features.pull_requests.author_is_newcomer IS
-    'No pull request of the author had been merged in this repository';
+    'No pull request of the author had landed in this repository';
 COMMENT ON COLUMN features.pull_requests.author_tenure_in_repo_days IS
     'Days since the author''s first pull request or issue in this repository; 0 for the first';
 COMMENT ON COLUMN features.pull_requests.author_is_first_contribution IS
@@ -125,11 +127,15 @@ COMMENT ON COLUMN features.pull_requests.is_weekend IS 'Saturday or Sunday (UTC)
 COMMENT ON COLUMN features.pull_requests.is_draft IS 'Opened as a draft; NULL where the source does not tell';
 COMMENT ON COLUMN features.pull_requests.passed IS
     'Label: what people corrected it to (ml.feedback), else the first decisive review by another person '
-    'approved, or it was merged without one';
+    'approved, or it landed without one';
 COMMENT ON COLUMN features.pull_requests.decided_at IS 'When that became known (UTC); NULL while undecided';
 COMMENT ON COLUMN features.pull_requests.review_cycles IS 'Requests for changes by other people, in all';
 COMMENT ON COLUMN features.pull_requests.closed_at IS 'When it was closed (UTC), merged or not; NULL while open';
 COMMENT ON COLUMN features.pull_requests.merged_at IS 'When it was merged (UTC); NULL if it is not';
+COMMENT ON COLUMN features.pull_requests.landed_at IS
+    'When it landed (UTC), whether the forge calls that merged or closed; NULL if it did not';
+COMMENT ON COLUMN features.pull_requests.landed_evidence IS
+    'What says that it landed: merged, or, of one that is closed, closing_commit, title, comment or label';
 COMMENT ON COLUMN features.pull_requests.exclusions IS
     'All reasons that may keep it out of a model, whose spec says which do: opening_not_observed, outside_coverage, '
     'bot, draft, size_unknown, too_small, undecided. Sizes decide only where at least half of a repository''s are '
@@ -155,7 +161,7 @@ observed_openings AS (
         raw.number,
         raw.author_id,
         raw.author_login,
-        raw.author_is_bot,
+        is_machine('ops.machine_accounts', raw.author_is_bot, raw.author_id) AS author_is_bot,
         raw.source,
         raw.created_at,
         raw.closed_at,
@@ -193,6 +199,7 @@ pull_requests AS (
     FROM observed_openings
     WINDOW here AS (PARTITION BY repo_id)
 ),
+landed AS (FROM landings('raw.pull_requests', 'raw.issue_comments', 'raw.label_events')),
 -- A verdict counts if another person gave it while the pull request was open.
 verdicts AS (
     SELECT
@@ -201,7 +208,7 @@ verdicts AS (
     FROM raw.reviews AS reviews
     INNER JOIN pull_requests
         ON reviews.repo_id = pull_requests.repo_id AND reviews.number = pull_requests.number
-    WHERE NOT coalesce(reviews.author_is_bot, false)
+    WHERE NOT is_machine('ops.machine_accounts', reviews.author_is_bot, reviews.author_id)
         AND coalesce(reviews.author_id <> pull_requests.author_id, reviews.author_login <> pull_requests.author_login)
         AND reviews.submitted_at >= pull_requests.created_at
         AND (pull_requests.closed_at IS NULL OR reviews.submitted_at <= pull_requests.closed_at)
@@ -223,19 +230,22 @@ outcomes AS (
         pull_requests.repo_id,
         pull_requests.number,
         pull_requests.author_id,
-        coalesce(pull_requests.author_is_bot, false) AS author_is_bot,
+        pull_requests.author_is_bot,
         pull_requests.created_at,
         pull_requests.closed_at,
         pull_requests.merged_at,
+        landed.landed_at,
+        landed.evidence AS landed_evidence,
         coalesce(reviewed.first_decision_at, pull_requests.closed_at) AS decided_at,
         CASE
             WHEN reviewed.first_decision_at IS NOT NULL THEN reviewed.first_passed
-            WHEN pull_requests.closed_at IS NOT NULL THEN pull_requests.merged_at IS NOT NULL
+            WHEN pull_requests.closed_at IS NOT NULL THEN landed.landed_at IS NOT NULL
         END AS passed,
         reviewed.first_review_at,
         coalesce(reviewed.review_cycles, 0) AS review_cycles
     FROM pull_requests
     LEFT JOIN reviewed ON pull_requests.repo_id = reviewed.repo_id AND pull_requests.number = reviewed.number
+    LEFT JOIN landed ON pull_requests.repo_id = landed.repo_id AND pull_requests.number = landed.number
 ),
 -- rank() - 1 counts what was opened strictly before.
 openings AS (
@@ -268,23 +278,23 @@ author_decisions AS (
 author_merges AS (
     SELECT
         author_id,
-        merged_at AS t,
-        sum(count(*)::DOUBLE) OVER (PARTITION BY author_id ORDER BY merged_at ROWS UNBOUNDED PRECEDING) AS merged
+        landed_at AS t,
+        sum(count(*)::DOUBLE) OVER (PARTITION BY author_id ORDER BY landed_at ROWS UNBOUNDED PRECEDING) AS merged
     FROM outcomes
-    WHERE author_id IS NOT NULL AND merged_at IS NOT NULL
-    GROUP BY author_id, merged_at
+    WHERE author_id IS NOT NULL AND landed_at IS NOT NULL
+    GROUP BY author_id, landed_at
 ),
 author_merges_in_repo AS (
     SELECT
         author_id,
         repo_id,
-        merged_at AS t,
+        landed_at AS t,
         sum(count(*)::DOUBLE) OVER (
-            PARTITION BY author_id, repo_id ORDER BY merged_at ROWS UNBOUNDED PRECEDING
+            PARTITION BY author_id, repo_id ORDER BY landed_at ROWS UNBOUNDED PRECEDING
         ) AS merged
     FROM outcomes
-    WHERE author_id IS NOT NULL AND merged_at IS NOT NULL
-    GROUP BY author_id, repo_id, merged_at
+    WHERE author_id IS NOT NULL AND landed_at IS NOT NULL
+    GROUP BY author_id, repo_id, landed_at
 ),
 author_cycles AS (
     SELECT
@@ -519,6 +529,8 @@ features AS (
         outcomes.review_cycles::INTEGER AS review_cycles,
         outcomes.closed_at,
         outcomes.merged_at,
+        outcomes.landed_at,
+        outcomes.landed_evidence,
         list_filter(
             [
                 CASE WHEN NOT pr.is_opening_observed THEN 'opening_not_observed' END,
@@ -573,6 +585,20 @@ SELECT
 FROM features.pull_requests
 GROUP BY exclusion
 ORDER BY pull_requests DESC;
+
+-- name: approvals_that_close
+-- Repositories where approved pull requests end as closed far more often than the usual few: they land in a way that no
+-- evidence shows. Counted over all time, as the way of landing is a habit.
+SELECT
+    coalesce(ops.qualified(features.repo_id, any_value(repositories.name)), features.repo_id::VARCHAR) AS repo,
+    count(*) AS approved_and_closed,
+    count(*) FILTER (features.landed_at IS NULL) AS not_landed
+FROM features.pull_requests AS features
+INNER JOIN raw.repositories AS repositories ON features.repo_id = repositories.repo_id
+WHERE features.passed AND features.closed_at IS NOT NULL AND features.decided_at < features.closed_at
+GROUP BY features.repo_id
+HAVING approved_and_closed >= 20 AND not_landed > 0.3 * approved_and_closed
+ORDER BY not_landed DESC;
 
 -- name: checks
 SELECT

@@ -19,4 +19,7 @@ SELECT
     'webhook' AS source, $opened_at::TIMESTAMP AS observed_at, $opened_at::DATE AS partition_date;
 
 -- name: is_bot
-SELECT is_bot($login, $account_type);
+SELECT is_bot($login, $account_type) OR list_contains($machines::VARCHAR[], lower($login));
+
+-- name: is_landed
+SELECT says_landed($title);

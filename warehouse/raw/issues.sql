@@ -13,6 +13,11 @@ CREATE TABLE IF NOT EXISTS raw.issues (
     created_at TIMESTAMP,
     updated_at TIMESTAMP,
     closed_at TIMESTAMP,
+    state_reason VARCHAR CHECK (state_reason IN ('completed', 'not_planned', 'duplicate', 'reopened')),
+    closed_by_id BIGINT, -- forge id
+    closed_by_login VARCHAR,
+    closed_by_is_bot BOOLEAN,
+    closed_with VARCHAR CHECK (closed_with IN ('commit', 'pull_request', 'project', 'nothing')),
     opened_title VARCHAR,
     opened_body VARCHAR,
     opened_author_association VARCHAR,
@@ -39,6 +44,13 @@ COMMENT ON COLUMN raw.issues.comments IS 'Number of comments when last observed'
 COMMENT ON COLUMN raw.issues.created_at IS 'When it was opened (UTC)';
 COMMENT ON COLUMN raw.issues.updated_at IS 'Last activity that the source reported (UTC)';
 COMMENT ON COLUMN raw.issues.closed_at IS 'When it was last closed (UTC); NULL while open';
+COMMENT ON COLUMN raw.issues.state_reason IS
+    'Why it has the state that it has, as the forge says: completed, not_planned, duplicate or reopened';
+COMMENT ON COLUMN raw.issues.closed_by_id IS 'Account that last closed it; NULL if that is not known';
+COMMENT ON COLUMN raw.issues.closed_by_login IS 'Login of that account';
+COMMENT ON COLUMN raw.issues.closed_by_is_bot IS 'Whether a program closed it';
+COMMENT ON COLUMN raw.issues.closed_with IS
+    'What made the last closing happen: a commit or a pull request that names it, a project, or nothing but the person';
 COMMENT ON COLUMN raw.issues.opened_title IS 'Title at the opening instant; NULL if that was not observed';
 COMMENT ON COLUMN raw.issues.opened_body IS 'Description at the opening instant; empty string if there was none';
 COMMENT ON COLUMN raw.issues.opened_author_association IS 'The author''s standing at the opening instant';

@@ -15,6 +15,11 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     closed_at TIMESTAMP,
     merged_at TIMESTAMP,
     merged_by_id BIGINT, -- forge id
+    closed_title VARCHAR,
+    closed_by_id BIGINT, -- forge id
+    closed_by_login VARCHAR,
+    closed_by_is_bot BOOLEAN,
+    closed_with VARCHAR CHECK (closed_with IN ('commit', 'pull_request', 'project', 'nothing')),
     additions BIGINT CHECK (additions >= 0),
     deletions BIGINT CHECK (deletions >= 0),
     changed_files BIGINT CHECK (changed_files >= 0),
@@ -53,6 +58,12 @@ COMMENT ON COLUMN raw.pull_requests.updated_at IS 'Last activity that the source
 COMMENT ON COLUMN raw.pull_requests.closed_at IS 'When it was last closed (UTC); NULL while open';
 COMMENT ON COLUMN raw.pull_requests.merged_at IS 'When it was merged (UTC); NULL if never';
 COMMENT ON COLUMN raw.pull_requests.merged_by_id IS 'Account that merged it, where the source tells';
+COMMENT ON COLUMN raw.pull_requests.closed_title IS 'Title when it was last closed; NULL if that was not observed';
+COMMENT ON COLUMN raw.pull_requests.closed_by_id IS 'Account that last closed it; NULL if that is not known';
+COMMENT ON COLUMN raw.pull_requests.closed_by_login IS 'Login of that account';
+COMMENT ON COLUMN raw.pull_requests.closed_by_is_bot IS 'Whether a program closed it';
+COMMENT ON COLUMN raw.pull_requests.closed_with IS
+    'What made the last closing happen: a commit or a pull request that names it, a project, or nothing but the person';
 COMMENT ON COLUMN raw.pull_requests.additions IS 'Lines added when last observed';
 COMMENT ON COLUMN raw.pull_requests.deletions IS 'Lines deleted when last observed';
 COMMENT ON COLUMN raw.pull_requests.changed_files IS 'Files changed when last observed';

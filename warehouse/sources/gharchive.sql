@@ -48,7 +48,8 @@ FROM read_json(
                 ))
             ),
             issue STRUCT(
-                id BIGINT, number BIGINT, state VARCHAR, title VARCHAR, body VARCHAR, comments BIGINT,
+                id BIGINT, number BIGINT, state VARCHAR, state_reason VARCHAR, title VARCHAR, body VARCHAR,
+                comments BIGINT,
                 "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
                 created_at VARCHAR, updated_at VARCHAR, closed_at VARCHAR,
                 labels STRUCT(name VARCHAR)[],
@@ -142,6 +143,10 @@ typed AS (
             TRY_CAST(pr.merged_at AS TIMESTAMP), CASE WHEN is_trimmed AND did = 'merged' THEN event_at END
         ) AS merged_at,
         coalesce(pr.merged_by.id, CASE WHEN is_trimmed AND did = 'merged' THEN actor_id END) AS merged_by_id,
+        CASE WHEN did IN ('closed', 'merged') THEN pr.title END AS closed_title,
+        CASE WHEN did IN ('closed', 'merged') THEN actor_id END AS closed_by_id,
+        CASE WHEN did IN ('closed', 'merged') THEN login_or_ghost(actor_login) END AS closed_by_login,
+        CASE WHEN did IN ('closed', 'merged') THEN is_bot(actor_login, NULL) END AS closed_by_is_bot,
         pr.additions AS additions,
         pr.deletions AS deletions,
         pr.changed_files AS changed_files,
@@ -172,6 +177,7 @@ WITH typed AS (
         event_at AS observed_at,
         {'t': event_at, 'id': id} AS newest,
         type = 'IssuesEvent' AND action = 'opened' AS is_opening,
+        type = 'IssuesEvent' AND action = 'closed' AS is_closing,
         issue.id AS issue_id,
         issue."user".id AS author_id,
         login_or_ghost(issue."user".login) AS author_login,
@@ -180,6 +186,13 @@ WITH typed AS (
         issue.title AS title,
         coalesce(issue.body, '') AS body,
         CASE WHEN issue.state IN ('open', 'closed') THEN issue.state END AS state,
+        CASE
+            WHEN lower(issue.state_reason) IN ('completed', 'not_planned', 'duplicate', 'reopened')
+                THEN lower(issue.state_reason)
+        END AS state_reason,
+        CASE WHEN is_closing THEN actor_id END AS closed_by_id,
+        CASE WHEN is_closing THEN login_or_ghost(actor_login) END AS closed_by_login,
+        CASE WHEN is_closing THEN is_bot(actor_login, NULL) END AS closed_by_is_bot,
         issue.comments AS comments,
         TRY_CAST(issue.created_at AS TIMESTAMP) AS created_at,
         TRY_CAST(issue.updated_at AS TIMESTAMP) AS updated_at,
@@ -190,7 +203,7 @@ WITH typed AS (
 ),
 opened AS (
     SELECT
-        * EXCLUDE (is_opening),
+        * EXCLUDE (is_opening, is_closing),
         CASE WHEN is_opening THEN title END AS opened_title,
         CASE WHEN is_opening THEN body END AS opened_body,
         CASE WHEN is_opening THEN author_association END AS opened_author_association

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from qc_assets.sources.demo import activity, code, population, world
+from qc_assets.sources.demo import activity, code, endings, population, world
 from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import DAY
 
@@ -39,7 +39,8 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
     written = activity.comments_on_reviews(rng, people, reviews)
     reviewed = code.review(seed, written, prs["user"].to_numpy(), people.is_bot)
     on_lines = reviewed.comments
-    on_prs = activity.conversation(rng, repos, prs, verdicts.closed, 1.2)
+    talk = activity.conversation(rng, repos, prs, verdicts.closed, 1.2)
+    on_prs = pl.concat([talk, endings.reports(seed, people, prs)])
     issue_closed = issues["opened"].to_numpy() + issues["hours"].to_numpy() * 3600
     on_issues = activity.conversation(rng, repos, issues, issue_closed, 1.6)
     pr_labels = activity.labels(rng, prs, verdicts.first_rejection)
@@ -56,7 +57,8 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         rejected=verdicts.first_rejection,
         growth=pl.Series(rng.integers(1, 80, prs.height)),
     )
-    issues = issues.with_columns(closed=issue_closed)
+    prs = endings.close_pull_requests(repos, people, prs)
+    issues = endings.close_issues(seed, repos, people, issues.with_columns(closed=issue_closed))
     pr_events = (_moment(prs, "opened"), _moment(prs, "closed"), reviews, on_lines, on_prs, pr_labels)
     issue_events = (_moment(issues, "opened"), _moment(issues, "closed"), on_issues, issue_labels)
     keys = {
@@ -182,7 +184,8 @@ class _Dress:
         )
         mergers = self.people.select(merger="user", merged_by_id="author_id")
         is_known = pl.col("sizes_from").is_not_null()
-        rows = self.author(days.join(prs, on="item").join(mergers, on="merger", how="left")).select(
+        frame = endings.with_closer(days.join(prs, on="item"), self.people).join(mergers, on="merger", how="left")
+        rows = self.author(frame).select(
             "repo_id",
             "number",
             "author_id",
@@ -192,17 +195,17 @@ class _Dress:
             pr_id=-(pl.col("item") + 1),
             author_association=association,
             # Edits after the fact are bait: a feature that read them would know the outcome.
-            title=pl.when(over & pl.col("merged") & pl.col("renamed"))
-            .then("docs: landed " + pl.col("title"))
-            .otherwise("title"),
+            title=endings.last_title(over),
             body=pl.when(over & pl.col("merged")).then(pl.col("body") + "\n\nReleased.").otherwise("body"),
             state=pl.when(over).then(pl.lit("closed")).otherwise(pl.lit("open")),
             is_draft=pl.col("draft") & ~later,
             created_at=self.at("opened"),
             updated_at=self.at("last"),
             closed_at=pl.when(over).then(self.at("closed")),
-            merged_at=pl.when(over & pl.col("merged")).then(self.at("closed")),
-            merged_by_id=pl.when(over & pl.col("merged")).then("merged_by_id"),
+            merged_at=pl.when(over & pl.col("merged") & ~pl.col("squashed")).then(self.at("closed")),
+            merged_by_id=pl.when(over & pl.col("merged") & ~pl.col("squashed")).then("merged_by_id"),
+            closed_title=pl.when(over).then(endings.title(over)),
+            **endings.closing(over),
             additions=pl.col("additions") + grown,
             deletions="deletions",
             changed_files="files",
@@ -222,7 +225,7 @@ class _Dress:
     def issues(self, days: pl.DataFrame, issues: pl.DataFrame) -> pl.DataFrame:
         over = pl.col("closed") < (pl.col("day") + 1) * DAY
         association = pl.when("is_core").then(pl.lit("MEMBER")).otherwise(pl.lit("NONE"))
-        rows = self.author(days.join(issues, on="item")).select(
+        rows = self.author(endings.with_closer(days.join(issues, on="item"), self.people)).select(
             "repo_id",
             "number",
             "author_id",
@@ -237,6 +240,8 @@ class _Dress:
             created_at=self.at("opened"),
             updated_at=self.at("last"),
             closed_at=pl.when(over).then(self.at("closed")),
+            state_reason=pl.when(over).then("reason"),
+            **endings.closing(over),
             opened_title="title",
             opened_body="body",
             opened_author_association=association,

@@ -10,6 +10,10 @@ DAY = 86_400.0
 _LANGUAGES = ("Python", "TypeScript", "Go", "Rust", "Java", "C++")
 _LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "GPL-3.0", None, "MPL-2.0", "NOASSERTION")
 _BOTS = ("dependabot[bot]", "renovate[bot]", "codecov-commenter")
+N_BOTS = len(_BOTS)
+# Accounts at the end of the list, who only close and report; GitHub takes the last for a person.
+MERGE_BOT, STALE_BOT, MACHINE = "bors[bot]", "stale[bot]", "quality-report"
+_PROGRAMS = (MERGE_BOT, STALE_BOT, MACHINE)
 _OWNERS = ("acme", "northwind", "initech", "globex", "umbra", "hooli", "stark", "wayne")
 _PROJECTS = ("atlas", "beacon", "cobalt", "drift", "ember", "forge", "glacier", "harbor", "iris", "juniper")
 
@@ -29,6 +33,10 @@ class People:
     is_bot: np.ndarray
     skill: np.ndarray
     deleted: np.ndarray
+
+    def index(self, login: str) -> int:
+        """The account with a login."""
+        return self.logins.tolist().index(login)
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,13 @@ def populate(rng: np.random.Generator, n_prs: int, days: int, first_day: date) -
     n_repos = int(np.clip(n_prs // 150, 8, 400))
     share = (np.arange(n_repos) + 3.0) ** -0.7
     share /= share.sum()
-    n_people = len(_BOTS) + max(40, n_prs // 12)
-    humans = np.arange(len(_BOTS), n_people)
+    n_people = N_BOTS + max(40, n_prs // 12)
+    humans = np.arange(N_BOTS, n_people)
     people = People(
-        logins=np.array([*_BOTS, *(f"dev-{n:05d}" for n in range(len(humans)))]),
-        is_bot=np.arange(n_people) < len(_BOTS),
-        skill=np.where(np.arange(n_people) < len(_BOTS), 1.0, rng.normal(0, 0.2, n_people)),
-        deleted=(np.arange(n_people) >= len(_BOTS)) & (rng.random(n_people) < 0.05),
+        logins=np.array([*_BOTS, *(f"dev-{n:05d}" for n in range(len(humans))), *_PROGRAMS]),
+        is_bot=np.append(np.arange(n_people) < N_BOTS, [login.endswith("[bot]") for login in _PROGRAMS]),
+        skill=np.append(np.where(np.arange(n_people) < N_BOTS, 1.0, rng.normal(0, 0.2, n_people)), [0.0] * 3),
+        deleted=np.append((np.arange(n_people) >= N_BOTS) & (rng.random(n_people) < 0.05), [False] * 3),
     )
     members, arrivals, activity, core = [], [], [], []
     for r in range(n_repos):

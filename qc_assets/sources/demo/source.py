@@ -23,7 +23,7 @@ from qc_assets.sources.demo import TRAITS
 from qc_assets.sources.demo.generated import generate
 from qc_assets.sources.source import Batch
 
-_VERSION = 5  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
+_VERSION = 6  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
 
 
 class DemoSource:

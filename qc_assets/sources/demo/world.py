@@ -25,7 +25,7 @@ import polars as pl
 from qc_assets.errors import SourceError
 from qc_assets.sources.demo import text
 from qc_assets.sources.demo.knobs import Bias
-from qc_assets.sources.demo.population import DAY, People, Repositories
+from qc_assets.sources.demo.population import DAY, N_BOTS, People, Repositories
 
 NEVER_CLOSED = 0.12
 CLOSING_SCATTER = 0.9
@@ -67,7 +67,7 @@ def authors(
         slot = np.searchsorted(weights, rng.random(len(rows)) * weights[present - 1])
         user[rows], is_core[rows] = repos.members[r][slot], repos.core[r][slot]
     is_bot = rng.random(len(repo)) < bot_share
-    user[is_bot] = rng.integers(0, people.is_bot.sum(), int(is_bot.sum()))
+    user[is_bot] = rng.integers(0, N_BOTS, int(is_bot.sum()))
     is_core[is_bot] = False
     pairs = pl.DataFrame({"repo": repo, "user": user})
     prior = pairs.select(pl.int_range(pl.len()).over("repo", "user")).to_series().to_numpy()

@@ -110,6 +110,8 @@ def _item(world: World, repo: Node, kind: str, row: dict[str, Any]) -> Node:
                 {"__typename": "UserContentEdit", "editedAt": stamp(row["created_at"]), "diff": row["opened_body"]},
             ],
         }
+    if kind == "Issue":
+        fields["stateReason"] = row["state_reason"] and row["state_reason"].upper()
     if kind == "PullRequest":
         fields |= {
             "state": "MERGED" if row["merged_at"] else fields["state"],
@@ -128,7 +130,10 @@ def _item(world: World, repo: Node, kind: str, row: dict[str, Any]) -> Node:
         if row["opened_is_draft"] and not row["is_draft"]:
             world.add_event(item, "ReadyForReviewEvent", opened + timedelta(minutes=1))
     if closed is not None:
-        world.add_event(item, "ClosedEvent", closed)
+        if row["title"] != row["opened_title"]:
+            world.add_event(item, "RenamedTitleEvent", closed, previousTitle=row["opened_title"])
+        closer = _author({"author_id": row["closed_by_id"], "author_login": row["closed_by_login"]})
+        world.add_event(item, "ClosedEvent", closed, actor=closer, stateReason=fields.get("stateReason"))
     return item
 
 

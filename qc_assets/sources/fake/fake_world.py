@@ -95,7 +95,7 @@ class World:
                 | {"baseRef": {"__typename": "Ref", "target": repo["_main"]}}
                 | {"_commits": [], "_reviews": [], "_reviewThreads": []}
                 if is_pr
-                else {"_assignees": []}
+                else {"_assignees": [], "stateReason": None}
             )
             | fields,
         )
@@ -174,7 +174,8 @@ class World:
         return comment
 
     def add_event(self, item: Node, kind: str, when: datetime, **fields: Any) -> Node:
-        event = self.add(kind, createdAt=stamp(when), **fields)
+        unsaid: Node = {"actor": None, "closer": None, "stateReason": None} if kind == "ClosedEvent" else {}
+        event = self.add(kind, createdAt=stamp(when), **(unsaid | fields))
         item["_timelineItems"].append(event)
         return event
 

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from qc_assets.clock import parse_instant
+from qc_assets.sources.github.closings import BY_MACHINE, closing, title_at_closing
 from qc_assets.sources.github.item_parts import clean, nodes_of, timeline_of
 from qc_assets.sources.github.opening import opened_facts
 from qc_assets.store.schema import columns, declared, define_macros
@@ -90,9 +91,10 @@ def write(rows_by_table: Rows, folder: Path, name: str) -> dict[str, Path]:
             if "author_type" in schema:
                 # The same rule as for the archive: bots are told by account type and by login.
                 connection.register("records", frame.to_arrow())
-                frame = connection.execute(
-                    "SELECT * EXCLUDE (author_type), is_bot(author_login, author_type) AS author_is_bot FROM records"
-                ).pl()
+                left_out, told = "author_type", "is_bot(author_login, author_type) AS author_is_bot"
+                if "closed_by_type" in schema:
+                    left_out, told = f"{left_out}, closed_by_type", f"{told}, {BY_MACHINE} AS closed_by_is_bot"
+                frame = connection.execute(f"SELECT * EXCLUDE ({left_out}), {told} FROM records").pl()
             elif table == "users":
                 connection.register("records", frame.to_arrow())
                 frame = connection.execute("SELECT *, is_bot(login, type) AS is_bot FROM records").pl()
@@ -134,6 +136,7 @@ def _common(item: Mapping[str, Any]) -> dict[str, Any]:
         "created_at": _instant(item["createdAt"]),
         "updated_at": _instant(item["updatedAt"]),
         "closed_at": _instant(item["closedAt"]),
+        **closing(item, timeline_of(item), _account),
         "labels": [clean(node["name"]) for node in nodes_of(item, "labels")],
         "unread_parts": sorted(item.get("lost", ())),
     }
@@ -144,6 +147,7 @@ def _issue(item: Mapping[str, Any]) -> dict[str, Any]:
         **_common(item),
         "issue_id": _int(item["fullDatabaseId"]),
         "state": item["issueState"].lower(),
+        "state_reason": (item["stateReason"] or "").lower() or None,
         "comments": (item.get("comments") or {}).get("totalCount"),
         "assignees": [clean(node["login"]) for node in nodes_of(item, "assignees")],
     }
@@ -156,6 +160,7 @@ def _pull_request(item: Mapping[str, Any]) -> dict[str, Any]:
         "state": "open" if item["state"] == "OPEN" else "closed",
         "is_draft": item["isDraft"],
         "merged_at": _instant(item["mergedAt"]),
+        "closed_title": clean(title_at_closing(item, timeline_of(item))),
         "additions": item["additions"],
         "deletions": item["deletions"],
         "changed_files": item["changedFiles"],
