@@ -63,13 +63,13 @@ def reports(seed: int, people: People, prs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def closing(over: pl.Expr) -> dict[str, pl.Expr]:
+def closing_columns(over: pl.Expr) -> dict[str, pl.Expr]:
     """Columns of the raw tables about the closing; the accounts of `closer` are joined as ``closed_by_*``."""
     columns: dict[str, pl.Expr] = {name: pl.when(over).then(name) for name in _CLOSED_BY}
     return columns | {"closed_with": pl.when(over).then(pl.lit("nothing"))}
 
 
-def title(over: pl.Expr) -> pl.Expr:
+def last_title(over: pl.Expr) -> pl.Expr:
     """The title of a pull request as it is last seen."""
     return pl.when(over & pl.col("squashed")).then(pl.lit(_LANDED) + pl.col("title")).otherwise("title")
 
