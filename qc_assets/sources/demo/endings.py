@@ -63,7 +63,7 @@ def reports(seed: int, people: People, prs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def closing(over: pl.Expr) -> dict[str, pl.Expr]:
+def closing_columns(over: pl.Expr) -> dict[str, pl.Expr]:
     """Columns of the raw tables about the closing; the accounts of `closer` are joined as ``closed_by_*``."""
     columns: dict[str, pl.Expr] = {name: pl.when(over).then(name) for name in _CLOSED_BY}
     return columns | {"closed_with": pl.when(over).then(pl.lit("nothing"))}
@@ -79,10 +79,10 @@ def with_closer(frame: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
 def last_title(over: pl.Expr) -> pl.Expr:
     """The title of a pull request as it is last seen: some are renamed after they landed."""
     renamed = over & pl.col("merged") & pl.col("renamed")
-    return pl.when(renamed).then("docs: landed " + pl.col("title")).otherwise(title(over))
+    return pl.when(renamed).then("docs: landed " + pl.col("title")).otherwise(title_at_end(over))
 
 
-def title(over: pl.Expr) -> pl.Expr:
+def title_at_end(over: pl.Expr) -> pl.Expr:
     """The title of a pull request at its closing."""
     return pl.when(over & pl.col("squashed")).then(pl.lit(_LANDED) + pl.col("title")).otherwise("title")
 
