@@ -105,7 +105,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def watched(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, registry: RegistryResource
     ) -> Iterator[dg.MaterializeResult]:
-        from qc_assets.monitoring import examination
+        from qc_assets.monitoring import examination, measures
         from qc_assets.registry.mirror import sync_mirror
 
         store, models = warehouse.open(), registry.open()
@@ -122,7 +122,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         verdicts = {f"{examined.model}_holds": (examined.holds, examined.sentence) for examined in examinations}
         verdicts |= {f"{name}_holds": (False, f"it cannot be examined: {text}") for name, text in troubles.items()}
         for examined in examinations:
-            verdicts[f"{examined.model}_inputs_are_stable"] = examination.measures.what_to_do(examined.drift)
+            verdicts[f"{examined.model}_inputs_are_stable"] = measures.what_to_do(examined.drift)
         removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
         verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
         for name in _REPORTS:
