@@ -96,8 +96,6 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             candidates=tuple(config.candidates),
         )
         made_up = reads_made_up(store, settings)
-        names = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
-        rows = model_rows(store, spec, is_synthetic=made_up).join(names, on="repo_id", how="left")
         origin = {
             "snapshot": store.snapshot([spec.table]),
             "dagster_run_id": context.run_id,
@@ -107,6 +105,8 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         }
 
         def attempt() -> lifecycle.TrainingOutcome:
+            names = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
+            rows = model_rows(store, spec, is_synthetic=made_up).join(names, on="repo_id", how="left")
             return lifecycle.train_and_register(
                 spec,
                 rows,

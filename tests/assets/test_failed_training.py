@@ -18,8 +18,12 @@ from qc_assets.store.warehouse import Warehouse
 
 def test_one_failed_training_is_red_and_the_others_go_on(make_settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings()
-    with Warehouse.from_settings(settings).write():
+    store = Warehouse.from_settings(settings)
+    with store.write():
         pass
+    store.rebuild("ops/coverage", {"min_archive_completeness": settings.min_archive_completeness})
+    for table in ("pull_requests", "issues"):
+        store.rebuild(f"features/{table}", settings.feature_parameters(table))
     mirrored: list[str] = []
 
     def train_and_register(spec: Any, *arguments: Any, **more: Any) -> lifecycle.TrainingOutcome:
