@@ -109,7 +109,7 @@ COMMENT ON COLUMN features.issues.observed_until IS 'End of the repository''s co
 WITH issues AS (
     SELECT
         repo_id, number, author_id, coalesce(author_is_bot, false) AS author_is_bot, source, created_at, closed_at,
-        opened_author_association, opened_title IS NOT NULL AS is_opening_observed
+        opened_author_association, opened_title IS NOT NULL OR is_snapshot(source) AS is_opening_observed
     FROM raw.issues
     WHERE created_at IS NOT NULL
 ),

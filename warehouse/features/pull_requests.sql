@@ -133,7 +133,7 @@ WITH pull_requests AS (
     SELECT
         repo_id, number, author_id, author_login, author_is_bot, source, created_at, closed_at, merged_at,
         opened_author_association, opened_is_draft, opened_additions, opened_deletions, opened_changed_files,
-        opened_commits, opened_title IS NOT NULL AS is_opening_observed
+        opened_commits, opened_title IS NOT NULL OR is_snapshot(source) AS is_opening_observed
     FROM raw.pull_requests
     WHERE created_at IS NOT NULL
 ),
