@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LATEST = "latest_model.json"
 
+_NEEDED = {"model", "version", "folder", "files", "sha256"}  # of a description
+
 
 class ExportError(QcError):
     """An exported model is missing, or is not what it says it is."""
@@ -244,7 +246,7 @@ def _document(place: Place, model: str, version: int) -> dict[str, Any]:
 def _parsed(data: bytes, path: str) -> dict[str, Any]:
     try:
         document = json.loads(data)
-        if not isinstance(document, dict) or not {"model", "version", "folder", "files", "sha256"} <= set(document):
+        if not isinstance(document, dict) or not set(document) >= _NEEDED:
             raise ValueError("fields are missing")
     except ValueError as error:
         raise ExportError(f"{path} is broken ({error}): roll back, or export again") from error

@@ -61,7 +61,7 @@ def test_the_search_for_names_finds_them() -> None:
 
 
 def test_an_unknown_source_is_refused_with_the_names_of_all() -> None:
-    with pytest.raises(SettingsError, match=r"QC_SOURCE='gitlab'.*demo, gharchive, github"):
+    with pytest.raises(SettingsError, match=r"QC_SOURCE='gitlab'.*demo, files, gharchive, github"):
         load_settings(source="gitlab")
     with pytest.raises(ValueError, match="no source 'gitlab'"):
         traits_of("gitlab")

@@ -118,13 +118,13 @@ def _data_set(folder: Path, forge: str, extracted_at: datetime | None) -> DataSe
             raise SourceError(f"{folder} has {paths[0].name} and {paths[1].name}: leave one of them")
         if paths:
             tables[table] = paths[0]
-    said = described(folder)
+    description = described(folder)
     return DataSet(
         folder.name,
         tables,
-        said.get("forge", forge),
-        _instant(said.get("extracted_at", extracted_at)),
-        bool(said.get("synthetic", False)),
+        description.get("forge", forge),
+        _instant(description.get("extracted_at", extracted_at)),
+        bool(description.get("synthetic", False)),
     )
 
 

@@ -46,14 +46,14 @@ def read_table(
     connection: duckdb.DuckDBPyConnection, table: str, number: int, data_set: DataSet, path: Path, folder: Path
 ) -> int:
     """Read a file into the table's input; returns how many rows it had."""
-    wanted = columns_of(table)
+    expected = columns_of(table)
     bad: list[tuple[int, str, str]] = []
     spare = folder / f"{number}-{path.name}"
     spare.mkdir()
     if path.suffix == ".parquet":
         parts, line, options = [path], "file_row_number + 1", ", file_row_number = true"
     else:
-        names = {*wanted, *(alias for name in wanted for alias in ALIASES.get(name, ()))}
+        names = {*expected, *(alias for name in expected for alias in ALIASES.get(name, ()))}
         parts, bad, _ = texts_of(path, sorted(names), spare)
         line, options = f'"{LINE}"', ""
     try:
@@ -66,16 +66,16 @@ def read_table(
         )
         there = {row[0]: row[1] for row in described}
         taken = {
-            name: next((alias for alias in (name, *ALIASES.get(name, ())) if alias in there), None) for name in wanted
+            name: next((alias for alias in (name, *ALIASES.get(name, ())) if alias in there), None) for name in expected
         }
         given = [name for name, column in taken.items() if column]
         _need(table, given, data_set, path)
         read, unreadable = [], []
         for name in given:
-            text, value = _cast(f'"{taken[name]}"', there[taken[name] or name], wanted[name], taken[name] == "key")
+            text, value = _cast(f'"{taken[name]}"', there[taken[name] or name], expected[name], taken[name] == "key")
             read.append(f"{value} AS {name}")
             unreadable.append(
-                f"CASE WHEN {text} IS NOT NULL AND {value} IS NULL THEN '{name} is no {wanted[name]}' END"
+                f"CASE WHEN {text} IS NOT NULL AND {value} IS NULL THEN '{name} is no {expected[name]}' END"
             )
         statement = sql_sections("sources/files")["read"].format(
             table=table, line=line, options=options, unreadable=", ".join(unreadable), columns=", ".join(read)
@@ -122,12 +122,12 @@ def _need(table: str, given: Sequence[str], data_set: DataSet, path: Path) -> No
             )
 
 
-def _cast(column: str, kind: str, wanted: str, is_key: bool) -> tuple[str, str]:
+def _cast(column: str, kind: str, expected: str, is_key: bool) -> tuple[str, str]:
     """A column as text, and as what it should be, in SQL; NULL if it is not."""
     if kind.endswith("[]"):
-        return f"CAST({column} AS VARCHAR[])", f"TRY_CAST({column} AS {wanted})"
-    text = f"nullif(CAST({column} AS VARCHAR), '')" if wanted != "VARCHAR" else f"CAST({column} AS VARCHAR)"
+        return f"CAST({column} AS VARCHAR[])", f"TRY_CAST({column} AS {expected})"
+    text = f"nullif(CAST({column} AS VARCHAR), '')" if expected != "VARCHAR" else f"CAST({column} AS VARCHAR)"
     if is_key:  # such as QC-17
         text = rf"coalesce(nullif(regexp_extract({text}, '(\d+)$', 1), ''), {text})"
     values = {"TIMESTAMP": f"instant({text})", "BIGINT": f"whole({text})"}
-    return text, values.get(wanted, f"TRY_CAST({text} AS {wanted})")
+    return text, values.get(expected, f"TRY_CAST({text} AS {expected})")

@@ -21,7 +21,7 @@ def texts_of(path: Path, known: Sequence[str], folder: Path) -> tuple[list[Path]
 
     Args:
         path: CSV with a header, or lines of JSON, gzipped or not; UTF-8.
-        known: the columns that are wanted.
+        known: the columns that are asked for.
         folder: an empty folder for the Parquet files; they have the column `LINE` as well.
 
     Returns:
@@ -57,7 +57,7 @@ def _csv_rows(path: Path, stream: TextIO, known: Sequence[str]) -> Iterator[dict
     header = [name.strip() for name in next(reader, [])]
     if not header:
         raise SourceError(f"{path} has no header: its first line names the columns")
-    wanted = [(place, name) for place, name in enumerate(header) if name in known]
+    cells_of = [(place, name) for place, name in enumerate(header) if name in known]
     first = reader.line_num + 1
     for cells in reader:
         line, first = first, reader.line_num + 1
@@ -66,7 +66,7 @@ def _csv_rows(path: Path, stream: TextIO, known: Sequence[str]) -> Iterator[dict
         if len(cells) != len(header):
             yield line, f"{len(cells)} cells under {len(header)} column names", ",".join(cells)[:200]
         else:
-            yield {LINE: line} | {name: cells[place] or None for place, name in wanted}
+            yield {LINE: line} | {name: cells[place] or None for place, name in cells_of}
 
 
 def _json_rows(stream: TextIO, known: Sequence[str]) -> Iterator[dict[str, Any] | tuple[int, str, str]]:

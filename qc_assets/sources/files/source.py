@@ -67,9 +67,10 @@ class FilesSource:
         """Other files, or files that have changed, are another history."""
         text = [*sql_sections("sources/files").values(), *table_statements().values()]
         text += [
-            f"{one.name} {one.forge} {one.extracted_at} {[path.name for path in one.paths]}" for one in self.data_sets
+            f"{each.name} {each.forge} {each.extracted_at} {[path.name for path in each.paths]}"
+            for each in self.data_sets
         ]
-        changed = changed_when(path for one in self.data_sets for path in one.paths)
+        changed = changed_when(path for each in self.data_sets for path in each.paths)
         return hashlib.sha256(repr((text, changed)).encode()).hexdigest()[:16]
 
     @cached_property
@@ -118,8 +119,8 @@ class FilesSource:
         if not repos:
             self._refuse_to_replace(set(named["name"]))
         of_days = pl.col("partition_date").is_in(list(days))
-        asked = named.filter(pl.col("name").str.to_lowercase().is_in([name.lower() for name in repos]))
-        of_repos = of_days & pl.col("repo_id").is_in(asked["repo_id"].to_list())
+        chosen = named.filter(pl.col("name").str.to_lowercase().is_in([name.lower() for name in repos]))
+        of_repos = of_days & pl.col("repo_id").is_in(chosen["repo_id"].to_list())
         staged: dict[str, list[Path]] = {}
         for number, table in enumerate(tables):
             if not (rows / f"{table}.parquet").is_file():
