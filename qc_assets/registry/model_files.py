@@ -256,10 +256,11 @@ def _parsed(data: bytes, path: str) -> dict[str, Any]:
 def _verified(place: Place, document: Mapping[str, Any]) -> dict[str, bytes]:
     """The files of a version, each checked."""
     what = f"{document['model']} version {document['version']}"
-    if _checksum(document["files"]) != document["sha256"]:
+    parts = document["files"]
+    if _checksum(parts) != document["sha256"]:
         raise ExportError(f"the checksum of {what} does not fit its list of files: roll back, or export again")
     contents = {}
-    for path, expected in document["files"].items():
+    for path, expected in parts.items():
         if posixpath.normpath(path) != path or path.startswith(("/", "..")):
             raise ExportError(f"{what} names the file {path!r}, which lies outside of its folder")
         data = place.read(f"{document['model']}/{document['folder']}/{path}")

@@ -128,8 +128,8 @@ def _placed(table: str) -> Mapping[str, str]:
             given = _MADE[name] if key else f"input.{name}"
             number = "coalesce(input.number, items.number)" if key else "NULL"
             text = f"concat_ws(' ', '{kind}', {_PLACE}, CASE WHEN input.{name} IS NULL THEN {number} END, {given})"
-            made = text if key else f"CASE WHEN input.{name} IS NOT NULL THEN {text} END"
-            placed[name] = f"id_of(has_ids, input.{name}, {made})"
+            value = text if key else f"CASE WHEN input.{name} IS NOT NULL THEN {text} END"
+            placed[name] = f"id_of(has_ids, input.{name}, {value})"
         else:
             placed[name] = f"CASE WHEN has_ids THEN TRY_CAST(input.{name} AS BIGINT) END"
     if "author_login" in has:
