@@ -9,7 +9,7 @@ import polars as pl
 from qc_assets.errors import TrainingError
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 
-_RESAMPLES = 500
+_RESAMPLES = 200
 _TEST_SHARE = 0.15
 
 
