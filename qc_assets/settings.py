@@ -68,8 +68,9 @@ class Settings(
 
     @property
     def earliest_date(self) -> date:
-        """First day that can be loaded: a made-up world begins with its first partition, others may have older days."""
-        return self.first_date if self.is_synthetic else min(self.first_date, self.traits.first_day)
+        """First day that can be loaded, whatever QC_START_DATE says; a made-up world begins with its first day."""
+        begins_there = self.is_synthetic or self.traits.first_day_from is not None
+        return self.first_date if begins_there else min(self.first_date, self.traits.first_day)
 
     @cached_property
     def last_date(self) -> date:

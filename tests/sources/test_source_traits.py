@@ -72,6 +72,8 @@ def test_settings_that_derive_from_the_source_ask_it() -> None:
     assert (demo.first_date, demo.last_date) == (date(2024, 1, 1), date(2024, 1, 30))
     assert load_settings(source="gharchive").first_date == date(2015, 1, 1)
     assert load_settings(source="gharchive").fixed_last_date is None
+    github = load_settings(source="github", start_date=date(2026, 1, 1))
+    assert github.first_date == date(2026, 1, 1) and github.earliest_date < date(2008, 1, 1), "nothing is hidden by it"
     assert [name for name, traits in all_traits().items() if traits.synthetic] == ["demo"]
 
 
