@@ -21,6 +21,7 @@ from qc_assets.registry.knobs import RegistryKnobs
 from qc_assets.serving.knobs import ServingKnobs
 from qc_assets.source_traits import SourceTraits, all_traits, traits_of
 from qc_assets.sources.demo.knobs import DemoKnobs
+from qc_assets.sources.files.knobs import FilesKnobs
 from qc_assets.sources.gharchive.knobs import ArchiveKnobs
 from qc_assets.sources.github.knobs import GitHubKnobs
 from qc_assets.sources.knobs import SourceKnobs
@@ -30,8 +31,8 @@ __all__ = ["PARTS", "Settings", "load_settings"]
 
 
 class Settings(
-    SourceKnobs, DemoKnobs, ArchiveKnobs, GitHubKnobs, StoreKnobs, FeatureKnobs, LearningKnobs, RegistryKnobs,
-    FairnessKnobs, CritiqueKnobs, ServingKnobs, AutomationKnobs, ServiceKnobs, BaseSettings,
+    SourceKnobs, DemoKnobs, ArchiveKnobs, GitHubKnobs, FilesKnobs, StoreKnobs, FeatureKnobs, LearningKnobs,
+    RegistryKnobs, FairnessKnobs, CritiqueKnobs, ServingKnobs, AutomationKnobs, ServiceKnobs, BaseSettings,
 ):  # fmt: skip
     """The settings of one process. Unknown `QC_*` names in `.env` are ignored; bad values are refused."""
 
@@ -62,7 +63,14 @@ class Settings(
     @property
     def first_date(self) -> date:
         """First day that has a partition: QC_START_DATE, else the source's first."""
-        return self.start_date or self.traits.first_day
+        first = self.traits.first_day_from
+        return first(self) if first else self.start_date or self.traits.first_day
+
+    @property
+    def earliest_date(self) -> date:
+        """First day that can be loaded, whatever QC_START_DATE says; a made-up world begins with its first day."""
+        begins_there = self.is_synthetic or self.traits.first_day_from is not None
+        return self.first_date if begins_there else min(self.first_date, self.traits.first_day)
 
     @cached_property
     def last_date(self) -> date:

@@ -34,7 +34,10 @@ class SourceTraits:
             coverage must reach up to when the days were read.
         priority: of two observations of the same instant, the one whose source has the higher priority counts as
             the newer one.
+        snapshot: whether its rows are of an extraction that shows every item from its opening on; what it does not
+            tell of the opening is unknown.
         first_day: its first daily partition, unless QC_START_DATE says another.
+        first_day_from: that by the data, where they decide; then QC_START_DATE hides none of them.
         last_day: its last daily partition by the settings; None if activity goes on, so that it is yesterday.
         last_whole_day: the last day whose items are told whole; later days never count as covered. None: all are.
         shows_diffs: whether it has the final code change of a pull request (`source.Truthful`, or GitHub's API).
@@ -47,7 +50,9 @@ class SourceTraits:
     forge_from: Callable[[Any], str] | None = None
     states: bool = False
     priority: int = 0
+    snapshot: bool = False
     first_day: date = date(2024, 1, 1)
+    first_day_from: Callable[[Any], date] | None = None
     last_day: Callable[[Any], date] | None = None
     last_whole_day: date | None = None
     shows_diffs: bool = False

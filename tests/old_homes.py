@@ -20,7 +20,7 @@ def unpack_home(folder: Path, version: str = "0.1.0") -> Path:
 
 
 def contents(path: Path) -> dict[str, tuple[int, int]]:
-    """Rows and their sum of hashes, by table, of any DuckDB file; columns that hold something are taken by name."""
+    """Rows and their sum of hashes, by table, of any DuckDB file; columns by name, but those that hold nothing."""
     with duckdb.connect(str(path), read_only=True) as connection:
         tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
         return {f"{schema}.{table}": _content(connection, schema, table) for schema, table in tables}
@@ -32,7 +32,8 @@ def _content(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> 
         [schema, table],
     ).fetchall()
     counts = ", ".join(f'count("{name}")' for (name,) in columns)
-    held = connection.execute(f'SELECT {counts} FROM {schema}."{table}"').fetchall()[0]
-    listed = ", ".join(f'"{name}"' for (name,), count in zip(columns, held, strict=True) if count) or "NULL"
+    counted = connection.execute(f'SELECT {counts} FROM {schema}."{table}"').fetchall()[0]
+    # A column that a later version added is NULL in the rows of before.
+    listed = ", ".join(f'"{name}"' for (name,), count in zip(columns, counted, strict=True) if count) or "NULL"
     sql = f'SELECT count(*), coalesce(sum(hash({listed})::HUGEINT), 0) FROM {schema}."{table}"'
     return connection.execute(sql).fetchall()[0]

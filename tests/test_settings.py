@@ -13,7 +13,7 @@ from tests import ROOT
 
 def test_a_bad_value_names_the_variable_and_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QC_SOURCE", "gitlab")
-    with pytest.raises(SettingsError, match=r"QC_SOURCE='gitlab'.*demo, gharchive, github"):
+    with pytest.raises(SettingsError, match=r"QC_SOURCE='gitlab'.*demo, files, gharchive, github"):
         load_settings()
 
 

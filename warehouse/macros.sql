@@ -39,6 +39,7 @@ CREATE OR REPLACE TEMP MACRO is_synthetic(source) AS list_contains(getvariable('
 (source, repo_id) AS list_contains(getvariable('synthetic_sources'), source) OR coalesce(repo_id < 0, false);
 CREATE OR REPLACE TEMP MACRO is_complete(source) AS list_contains(getvariable('complete_sources'), source);
 CREATE OR REPLACE TEMP MACRO shows_states(source) AS list_contains(getvariable('sources_of_states'), source);
+CREATE OR REPLACE TEMP MACRO is_snapshot(source) AS list_contains(getvariable('snapshot_sources'), source);
 CREATE OR REPLACE TEMP MACRO priority_of(source) AS coalesce(getvariable('source_priorities')[source], 0);
 CREATE OR REPLACE TEMP MACRO last_whole_day(source) AS
     coalesce(getvariable('last_whole_days')[source], DATE 'infinity');

@@ -144,7 +144,8 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
     finally:
         for draft in drafts.values():
             _remove(draft)
-    return {name: value for name, value in manifest.items() if name != "files"} | {"moved_aside": aside}
+    manifest.pop("files")
+    return manifest | {"moved_aside": aside}
 
 
 def _refuse_if_written(settings: Settings) -> None:

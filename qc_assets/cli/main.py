@@ -86,11 +86,13 @@ def backfill(
     chosen: dict[str, Any] = {"source": source, "repos": repos}
     settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
     days = _days(first.date(), last.date())
-    if days[0] < settings.first_date or days[-1] > settings.last_date:
+    if days[0] < settings.earliest_date or days[-1] > settings.last_date:
         raise QcError(
-            f"the {settings.source} source has partitions from {settings.first_date} to {settings.last_date}; "
-            "set QC_START_DATE or QC_END_DATE to widen them"
+            f"the {settings.source} source has days from {settings.earliest_date} to {settings.last_date}; "
+            "QC_END_DATE sets another end"
         )
+    if days[0] < settings.first_date:  # whoever names a day wants it, whatever the partitions begin with
+        settings = settings.model_copy(update={"start_date": days[0]})
     config = {"raw_tables": {"config": {"refresh": refresh}}}
     with console.bar(f"backfill {days[0]} to {days[-1]}"):
         # One run, however many days: what is loaded is committed batch by batch, and kept by the checkpoint.
@@ -160,17 +162,28 @@ def migrate() -> None:
 
 @app.command()
 def export(
-    table: Annotated[str, typer.Argument(help="As in raw.pull_requests.")],
+    table: Annotated[str | None, typer.Argument(help="As in raw.pull_requests.")] = None,
     file_format: Annotated[str, typer.Option("--format", help="csv, parquet or jsonl.gz.")] = "csv",
     output: Annotated[Path | None, typer.Option(help="File to write; default: TABLE.FORMAT here.")] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="Folder to make: all raw tables, as the files source reads them.")
+    ] = None,
 ) -> None:
-    """Write a table to a file, whole or not at all."""
-    from qc_assets.store.export import export_table
+    """Write a table to a file, or the raw tables as a history, whole or not at all."""
+    from qc_assets.store.export import export_history, export_table
 
+    store = Warehouse.from_settings(load_settings())
+    if (table is None) == (history is None):
+        raise QcError("name a TABLE, or a folder with --history")
+    if history is not None:
+        counts = export_history(store, history)
+        rows_of = [{"table": name, "rows": count} for name, count in counts.items()]
+        console.emit({"folder": str(history), "rows": counts}, console.table(f"written to {history}", rows_of))
+        return
     if file_format not in ("csv", "parquet", "jsonl.gz"):
         raise QcError(f"--format {file_format}: choose csv, parquet or jsonl.gz")
     path = output or Path(f"{table}.{file_format}")
-    rows = export_table(Warehouse.from_settings(load_settings()), table, path, file_format)  # type: ignore[arg-type]
+    rows = export_table(store, str(table), path, file_format)  # type: ignore[arg-type]
     console.emit({"table": table, "rows": rows, "file": str(path)}, f"{rows:,} rows of {table} written to {path}")
 
 

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command()(rollback)
     app.command()(bias)
     app.command()(publish)
+    app.command()(audit)
     app.add_typer(labels)
 
 
@@ -159,6 +160,46 @@ def _candidates(models: list[str], given: str | None) -> list[str]:
                 raise QcError(f"--candidates: {short} {why} (candidates of {spec.name})")
             chosen += kept
     return list(dict.fromkeys(chosen))
+
+
+def audit(
+    dataset: Annotated[Path, typer.Argument(help="Parquet or CSV: a row an item, with label, time and features.")],
+    label: Annotated[str, typer.Option(help="Column, or SQL over the columns, with the outcome: two values.")],
+    time: Annotated[str, typer.Option(help="Column with when the item began.")],
+    features: Annotated[str, typer.Option(help="Columns that the model knows, comma-separated.")],
+    cut_back: Annotated[
+        str, typer.Option(help="FEATURE=COLUMN, comma-separated: the feature's value as of the beginning.")
+    ] = "",
+    repository: Annotated[str | None, typer.Option(help="Column with whose item it is.")] = None,
+) -> None:
+    """How much of a score is look-ahead, what is missing, or telling repositories apart: of anybody's table."""
+    import duckdb
+
+    from qc_assets.learning.table_audit import audit_table
+
+    pairs = [pair.partition("=") for pair in cut_back.split(",") if pair.strip()]
+    if any(not column for _, _, column in pairs):
+        raise QcError(f"--cut-back {cut_back}: write FEATURE=COLUMN, such as commits=opened_commits")
+    names = [name.strip() for name in features.split(",") if name.strip()]
+    named = [(feature.strip(), column.strip()) for feature, _, column in pairs]
+    unknown = [feature for feature, _ in named if feature not in names]
+    if unknown:
+        raise QcError(f"--cut-back {unknown[0]}: it is none of --features")
+    # Features called opened_NAME are the values of the beginning, if the table has them.
+    rows = duckdb.sql(f"SELECT *, ({label}) AS audited_label FROM '{str(dataset).replace(chr(39), chr(39) * 2)}'").pl()
+    given = {name: f"opened_{name}" for name in names if f"opened_{name}" in rows.columns} | dict(named)
+    lines = audit_table(rows, label="audited_label", time=time, features=names, cut_back=given, repository=repository)
+    shown = [
+        {
+            "what the model knew": line.what,
+            "ROC AUC": round(line.auc, 3),
+            "95 % interval": f"{line.lower:.3f} to {line.upper:.3f}",
+            "than all features": f"{line.auc - lines[0].auc:+.3f}",
+            "within repositories": "" if line.within is None else f"{line.within:.3f}",
+        }
+        for line in lines
+    ]
+    console.emit(shown, console.table(f"{dataset.name}: the newest 15 % by {time}", shown))
 
 
 @labels.command("import")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LATEST = "latest_model.json"
 
+_NEEDED = {"model", "version", "folder", "files", "sha256"}  # of a description
+
 
 class ExportError(QcError):
     """An exported model is missing, or is not what it says it is."""
@@ -244,7 +246,7 @@ def _document(place: Place, model: str, version: int) -> dict[str, Any]:
 def _parsed(data: bytes, path: str) -> dict[str, Any]:
     try:
         document = json.loads(data)
-        if not isinstance(document, dict) or not {"model", "version", "folder", "files", "sha256"} <= set(document):
+        if not isinstance(document, dict) or not set(document) >= _NEEDED:
             raise ValueError("fields are missing")
     except ValueError as error:
         raise ExportError(f"{path} is broken ({error}): roll back, or export again") from error
@@ -254,10 +256,11 @@ def _parsed(data: bytes, path: str) -> dict[str, Any]:
 def _verified(place: Place, document: Mapping[str, Any]) -> dict[str, bytes]:
     """The files of a version, each checked."""
     what = f"{document['model']} version {document['version']}"
-    if _checksum(document["files"]) != document["sha256"]:
+    parts = document["files"]
+    if _checksum(parts) != document["sha256"]:
         raise ExportError(f"the checksum of {what} does not fit its list of files: roll back, or export again")
     contents = {}
-    for path, expected in document["files"].items():
+    for path, expected in parts.items():
         if posixpath.normpath(path) != path or path.startswith(("/", "..")):
             raise ExportError(f"{what} names the file {path!r}, which lies outside of its folder")
         data = place.read(f"{document['model']}/{document['folder']}/{path}")

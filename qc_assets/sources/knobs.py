@@ -16,7 +16,9 @@ class SourceKnobs(BaseModel):
         (), description="Only these repositories (owner/name, comma-separated); empty means all of the source."
     )
     start_date: date | None = Field(
-        None, description="First daily partition (UTC); default: 2015-01-01 for gharchive, else 2024-01-01."
+        None,
+        description="First daily partition (UTC) where the data do not decide; default: 2015-01-01 for gharchive, "
+        "2007-10-01 for github, 2024-01-01 for the demo.",
     )
     end_date: date | None = Field(None, description="Last daily partition; default: yesterday.")
     max_bad_line_share: float = Field(0.01, ge=0, le=1, description="Unreadable lines a partition may have.")

@@ -34,6 +34,7 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
     variables = {
         "synthetic_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.synthetic]),
         "complete_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.complete]),
+        "snapshot_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.snapshot]),
         "sources_of_states": ("VARCHAR[]", [name for name, source in traits.items() if source.states]),
         "source_priorities": ("MAP(VARCHAR, INTEGER)", {name: source.priority for name, source in traits.items()}),
         "last_whole_days": ("MAP(VARCHAR, DATE)", {name: source.last_whole_day for name, source in traits.items()}),

@@ -61,7 +61,7 @@ def test_the_search_for_names_finds_them() -> None:
 
 
 def test_an_unknown_source_is_refused_with_the_names_of_all() -> None:
-    with pytest.raises(SettingsError, match=r"QC_SOURCE='gitlab'.*demo, gharchive, github"):
+    with pytest.raises(SettingsError, match=r"QC_SOURCE='gitlab'.*demo, files, gharchive, github"):
         load_settings(source="gitlab")
     with pytest.raises(ValueError, match="no source 'gitlab'"):
         traits_of("gitlab")
@@ -72,6 +72,8 @@ def test_settings_that_derive_from_the_source_ask_it() -> None:
     assert (demo.first_date, demo.last_date) == (date(2024, 1, 1), date(2024, 1, 30))
     assert load_settings(source="gharchive").first_date == date(2015, 1, 1)
     assert load_settings(source="gharchive").fixed_last_date is None
+    github = load_settings(source="github", start_date=date(2026, 1, 1))
+    assert github.first_date == date(2026, 1, 1) and github.earliest_date < date(2008, 1, 1), "nothing is hidden by it"
     assert [name for name, traits in all_traits().items() if traits.synthetic] == ["demo"]
 
 

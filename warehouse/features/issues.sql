@@ -120,7 +120,7 @@ WITH issues AS (
     SELECT
         repo_id, number, author_id, source, created_at, closed_at,
         is_machine('ops.machine_accounts', author_is_bot, author_id) AS author_is_bot,
-        opened_author_association, opened_title IS NOT NULL AS is_opening_observed
+        opened_author_association, opened_title IS NOT NULL OR is_snapshot(source) AS is_opening_observed
     FROM raw.issues
     WHERE created_at IS NOT NULL
 ),

@@ -167,7 +167,7 @@ observed_openings AS (
         raw.closed_at,
         raw.merged_at,
         raw.opened_is_draft,
-        raw.opened_title IS NOT NULL AS is_opening_observed,
+        raw.opened_title IS NOT NULL OR is_snapshot(raw.source) AS is_opening_observed,
         coalesce(deliveries.opening ->> 'author_association', raw.opened_author_association)
             AS opened_author_association,
         CASE

@@ -38,13 +38,16 @@ WITH days AS (
 repositories AS (
     SELECT
         source, repo_id, ops.qualified(repo_id, arg_max(name, observed_at)) AS name,
-        ops.qualified(repo_id, '*') AS everything
+        ops.qualified(repo_id, '*') AS everything,
+        arg_max(watched_from, observed_at) AS watched_from, arg_max(watched_until, observed_at) AS watched_until
     FROM observed.repositories
     GROUP BY source, repo_id
 ),
 -- Days loaded for every repository form runs once; only repositories loaded by name need runs of their own.
 repo_days AS (
-    SELECT days.source, repositories.repo_id, days.partition_date, max(days.read_at) AS read_at
+    SELECT
+        days.source, repositories.repo_id, days.partition_date, max(days.read_at) AS read_at,
+        any_value(watched_from) AS watched_from, any_value(watched_until) AS watched_until
     FROM days
     INNER JOIN repositories
         ON days.source = repositories.source
@@ -52,22 +55,25 @@ repo_days AS (
             days.repo_id = repositories.repo_id
             OR days.repo_id IS NULL AND days.repo IN (repositories.name, repositories.everything)
         )
+    WHERE days.partition_date >= coalesce(watched_from::DATE, days.partition_date)
+        AND days.partition_date < coalesce(watched_until, 'infinity'::TIMESTAMP)
     GROUP BY days.source, repositories.repo_id, days.partition_date
 ),
 runs AS (
     SELECT
-        source, repo_id, partition_date, read_at,
+        source, repo_id, partition_date, read_at, watched_from, watched_until,
         partition_date - row_number() OVER (PARTITION BY source, repo_id ORDER BY partition_date)::INTEGER AS run
     FROM repo_days
 ),
 windows AS (
     SELECT
         source, repo_id,
-        min(partition_date)::TIMESTAMP AS covered_from,
-        max(partition_date)::TIMESTAMP + INTERVAL 1 DAY AS covered_until,
+        greatest(min(partition_date)::TIMESTAMP, any_value(watched_from)) AS covered_from,
+        least(max(partition_date)::TIMESTAMP + INTERVAL 1 DAY, any_value(watched_until)) AS covered_until,
         max(read_at) AS read_at
     FROM runs
     GROUP BY source, repo_id, run
+    HAVING covered_until > covered_from
     QUALIFY row_number() OVER (PARTITION BY source, repo_id ORDER BY max(partition_date) DESC) = 1
 ),
 items AS (

@@ -9,6 +9,8 @@ CREATE TABLE IF NOT EXISTS raw.repositories (
     created_at TIMESTAMP,
     is_selected BOOLEAN,
     selection_reason VARCHAR,
+    watched_from TIMESTAMP,
+    watched_until TIMESTAMP,
     source VARCHAR NOT NULL,
     observed_at TIMESTAMP NOT NULL,
     partition_date DATE NOT NULL
@@ -28,6 +30,10 @@ COMMENT ON COLUMN raw.repositories.created_at IS 'When it was created (UTC)';
 COMMENT ON COLUMN raw.repositories.is_selected IS
     'Whether discovery last chose it for reading; NULL if never looked at';
 COMMENT ON COLUMN raw.repositories.selection_reason IS 'Why discovery chose it, or why not';
+COMMENT ON COLUMN raw.repositories.watched_from IS
+    'Where its history was extracted elsewhere: from when it is whole (UTC); NULL: from the first day loaded';
+COMMENT ON COLUMN raw.repositories.watched_until IS
+    'Where its history was extracted elsewhere: up to when it is whole (UTC), at most the extraction';
 COMMENT ON COLUMN raw.repositories.source IS 'Source of the newest observation: demo, gharchive or github';
 COMMENT ON COLUMN raw.repositories.observed_at IS 'When the newest observation was made (UTC)';
 COMMENT ON COLUMN raw.repositories.partition_date IS 'Latest day of activity (UTC) on which it was observed';

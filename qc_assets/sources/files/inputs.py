@@ -1,0 +1,133 @@
+"""Tables of data sets read as they are, each column as what it should be, with the line that a row came from."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from qc_assets.errors import SourceError
+from qc_assets.sources.files.data_sets import DataSet
+from qc_assets.sources.files.lines import LINE, texts_of
+from qc_assets.store.schema import RAW_TABLES, columns, id_columns, sql_sections
+
+# What the data sets are known to call columns of ours; a column of the right name goes before them.
+ALIASES = {
+    "repo": ("repository", "repo_name", "project"),
+    "number": ("key",),
+    "author_login": ("author", "user", "login", "reporter"),
+    "closed_at": ("resolved_at",),
+    "name": ("repo", "repository", "repo_name", "full_name"),
+    "action": ("event",),
+    "label": ("detail",),
+}
+_COMMITS = [("committed_at", "TIMESTAMP"), ("additions", "BIGINT"), ("deletions", "BIGINT")]
+_LETTERS_PER_FILE = 100
+
+
+def columns_of(table: str) -> dict[str, str]:
+    """The columns that are read, with their types; ids are texts until it is known whose they are."""
+    raw = [] if table == "commits" else [column[:2] for column in columns(f"raw.{table}")]
+    own = dict([*raw, *(_COMMITS if table == "commits" else [])])
+    for name in ("source", "observed_at"):
+        own.pop(name, None)
+    ids = id_columns(f"raw.{table}") if table in RAW_TABLES else ()
+    own = {name: "VARCHAR" if name in ids else kind for name, kind in own.items()}
+    return {
+        "repo": "VARCHAR",
+        "repo_id": "VARCHAR",
+        "pr_id": "VARCHAR",
+        "number": "BIGINT",
+        "partition_date": "DATE",
+    } | own
+
+
+def read_table(
+    connection: duckdb.DuckDBPyConnection, table: str, number: int, data_set: DataSet, path: Path, folder: Path
+) -> int:
+    """Read a file into the table's input; returns how many rows it had."""
+    expected = columns_of(table)
+    bad: list[tuple[int, str, str]] = []
+    spare = folder / f"{number}-{path.name}"
+    spare.mkdir()
+    if path.suffix == ".parquet":
+        parts, line, options = [path], "file_row_number + 1", ", file_row_number = true"
+    else:
+        names = {*expected, *(alias for name in expected for alias in ALIASES.get(name, ()))}
+        parts, bad, _ = texts_of(path, sorted(names), spare)
+        line, options = f'"{LINE}"', ""
+    try:
+        described = (
+            connection.execute(
+                "DESCRIBE FROM read_parquet($paths, union_by_name = true)", {"paths": [str(part) for part in parts]}
+            ).fetchall()
+            if parts
+            else []
+        )
+        there = {row[0]: row[1] for row in described}
+        taken = {
+            name: next((alias for alias in (name, *ALIASES.get(name, ())) if alias in there), None) for name in expected
+        }
+        given = [name for name, column in taken.items() if column]
+        _need(table, given, data_set, path)
+        read, unreadable = [], []
+        for name in given:
+            text, value = _cast(f'"{taken[name]}"', there[taken[name] or name], expected[name], taken[name] == "key")
+            read.append(f"{value} AS {name}")
+            unreadable.append(
+                f"CASE WHEN {text} IS NOT NULL AND {value} IS NULL THEN '{name} is no {expected[name]}' END"
+            )
+        statement = sql_sections("sources/files")["read"].format(
+            table=table, line=line, options=options, unreadable=", ".join(unreadable), columns=", ".join(read)
+        )
+        parameters = {"data_set": number, "file": f"{data_set.name}/{path.name}", "given": _told(given, path)}
+        rows = connection.execute(statement, parameters | {"paths": [str(part) for part in parts]}).fetchall()[0][0]
+    except duckdb.Error as error:
+        raise SourceError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    finally:
+        shutil.rmtree(spare)
+    file = f"{data_set.name}/{path.name}"
+    letters: list[tuple[object, ...]] = [(number, None, file, "malformed_line", why, at, text) for at, why, text in bad]
+    if len(letters) > _LETTERS_PER_FILE:
+        more = f"and {len(letters) - _LETTERS_PER_FILE} more lines of this file"
+        del letters[_LETTERS_PER_FILE:]
+        letters.append((number, None, file, "malformed_line", more, None, None))
+    if letters:
+        connection.executemany("INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?)", letters)
+    return int(rows) + len(bad)
+
+
+def _told(given: Sequence[str], path: Path) -> list[str]:
+    """Columns of the file, and whether it tells of events of any kind."""
+    return [*given, *(["event"] if path.name.startswith("events") else [])]
+
+
+def _need(table: str, given: Sequence[str], data_set: DataSet, path: Path) -> None:
+    needs: dict[str, tuple[tuple[str, ...], ...]] = {
+        "pull_requests": (("repo", "repo_id"), ("number",), ("created_at",), ("author_login", "author_id")),
+        "issues": (("repo", "repo_id"), ("number",), ("created_at",), ("author_login", "author_id")),
+        "reviews": (("number", "pr_id"), ("author_login", "author_id"), ("state",), ("submitted_at",)),
+        "label_events": (("number", "pr_id"), ("label",), ("action",), ("created_at",)),
+        "review_comments": (("number", "pr_id"), ("created_at",)),
+        "issue_comments": (("number", "pr_id"), ("created_at",)),
+        "commits": (("number", "pr_id"), ("committed_at",)),
+        "repositories": (("name",),),
+        "users": (("login", "user_id"),),
+    }
+    for any_of in needs.get(table, ()):
+        if not set(any_of) & set(given):
+            raise SourceError(
+                f"{data_set.name}/{path.name} has no column {' or '.join(any_of)}, which every row needs "
+                "(docs/histories.md)"
+            )
+
+
+def _cast(column: str, kind: str, expected: str, is_key: bool) -> tuple[str, str]:
+    """A column as text, and as what it should be, in SQL; NULL if it is not."""
+    if kind.endswith("[]"):
+        return f"CAST({column} AS VARCHAR[])", f"TRY_CAST({column} AS {expected})"
+    text = f"nullif(CAST({column} AS VARCHAR), '')" if expected != "VARCHAR" else f"CAST({column} AS VARCHAR)"
+    if is_key:  # such as QC-17
+        text = rf"coalesce(nullif(regexp_extract({text}, '(\d+)$', 1), ''), {text})"
+    values = {"TIMESTAMP": f"instant({text})", "BIGINT": f"whole({text})"}
+    return text, values.get(expected, f"TRY_CAST({text} AS {expected})")

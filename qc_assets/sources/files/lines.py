@@ -1,0 +1,89 @@
+"""CSV and lines of JSON as Parquet files of texts, each row with the line that it came from."""
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import polars as pl
+
+from qc_assets.errors import SourceError
+
+LINE = "line of the file"
+_ROWS = 50_000  # held in memory at once
+
+
+def texts_of(path: Path, known: Sequence[str], folder: Path) -> tuple[list[Path], list[tuple[int, str, str]], int]:
+    """Write what a file says as texts, NULL where it says nothing.
+
+    Args:
+        path: CSV with a header, or lines of JSON, gzipped or not; UTF-8.
+        known: the columns that are asked for.
+        folder: an empty folder for the Parquet files; they have the column `LINE` as well.
+
+    Returns:
+        The Parquet files; of each line that is not one its number, what is wrong and how it begins; and how many
+        lines there were.
+
+    Raises:
+        SourceError: if the file has no header, or is not gzipped to its end.
+    """
+    parts: list[Path] = []
+    bad: list[tuple[int, str, str]] = []
+    lines = 0
+    try:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with cast(TextIO, opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="")) as stream:
+            rows = _csv_rows(path, stream, known) if ".csv" in path.suffixes[-2:] else _json_rows(stream, known)
+            while chunk := list(islice(rows, _ROWS)):
+                lines += len(chunk)
+                bad += [row for row in chunk if isinstance(row, tuple)]
+                good = [row for row in chunk if isinstance(row, dict)]
+                columns = sorted({name for row in good for name in row} - {LINE})
+                schema = {LINE: pl.Int64} | dict.fromkeys(columns, pl.String)
+                parts.append(folder / f"{len(parts)}.parquet")
+                pl.DataFrame(good, schema=schema).write_parquet(parts[-1], compression="lz4")
+    except (OSError, EOFError, csv.Error) as error:
+        raise SourceError(f"{path} cannot be read to its end: {error}. Export it again") from error
+    return parts, bad, lines
+
+
+def _csv_rows(path: Path, stream: TextIO, known: Sequence[str]) -> Iterator[dict[str, Any] | tuple[int, str, str]]:
+    csv.field_size_limit(2**28)
+    reader = csv.reader(stream)
+    header = [name.strip() for name in next(reader, [])]
+    if not header:
+        raise SourceError(f"{path} has no header: its first line names the columns")
+    cells_of = [(place, name) for place, name in enumerate(header) if name in known]
+    first = reader.line_num + 1
+    for cells in reader:
+        line, first = first, reader.line_num + 1
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            yield line, f"{len(cells)} cells under {len(header)} column names", ",".join(cells)[:200]
+        else:
+            yield {LINE: line} | {name: cells[place] or None for place, name in cells_of}
+
+
+def _json_rows(stream: TextIO, known: Sequence[str]) -> Iterator[dict[str, Any] | tuple[int, str, str]]:
+    names = set(known)
+    for line, text in enumerate(stream, 1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except ValueError as error:
+            yield line, f"not JSON: {error}", text[:200].strip()
+            continue
+        if not isinstance(row, dict):
+            yield line, "not an object of column names and values", text[:200].strip()
+        else:
+            yield {LINE: line} | {name: _text(value) for name, value in row.items() if name in names}
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
