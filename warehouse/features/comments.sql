@@ -46,7 +46,7 @@ imported AS (
     WHERE comment_id IS NOT NULL
     QUALIFY row_number() OVER (PARTITION BY comment_id ORDER BY imported_at DESC, label_id) = 1
 ),
-from_the_warehouse AS (
+judged AS (
     SELECT
         comments.repo_id,
         comments.number,
@@ -67,13 +67,13 @@ from_the_warehouse AS (
                 CASE WHEN comments.in_reply_to_id IS NOT NULL THEN 'reply' END
             ],
             lambda reason: reason IS NOT NULL
-        ) AS exclusions,
-        exclusions[1] AS exclusion
+        ) AS exclusions
     FROM raw.review_comments AS comments
     LEFT JOIN feedback ON comments.comment_id = feedback.comment_id
     LEFT JOIN imported ON comments.comment_id = imported.comment_id
     WHERE comments.created_at IS NOT NULL
 ),
+from_the_warehouse AS (SELECT *, exclusions[1] AS exclusion FROM judged),
 from_files AS (
     SELECT
         0 AS repo_id, 0 AS number, label_id AS comment_id, created_at AS opened_at, NULL::BIGINT AS author_id,
