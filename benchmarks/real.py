@@ -136,15 +136,10 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
     spec = SPECS[name]
     options = Options(quick=True, resamples=RESAMPLES)
     data = dataset_of(spec, labelled(spec, pl.read_parquet(path)))
-    trained = None
-    for maturity in sorted({spec.maturity, *(timedelta(days=n) for n in (7, 3, 1) if n < spec.maturity.days)})[::-1]:
-        try:
-            trained = train(replace(spec, maturity=maturity), data, options)
-            break
-        except TrainingError as error:
-            print(f"  no training with windows {maturity.days} days apart: {error}", flush=True)
-    if trained is None:
-        print("  not judged")
+    try:
+        trained = train(spec, data, options)
+    except TrainingError as error:
+        print(f"  not judged: {error}", flush=True)
         return
     split = trained.split
     y, repository = trained.known["test"].y, data.frame["repo_id"].to_numpy()

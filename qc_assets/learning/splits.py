@@ -1,5 +1,6 @@
 """Splits by time. Nothing here is random: what is evaluated is always later than what was fitted."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -37,7 +38,8 @@ def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] =
 
     At each boundary a label counts only if it was known by then, as it would have been had the model been fitted
     on that day. In the last `maturity` before a boundary only quick decisions would be known, so rows opened in it
-    are left out altogether.
+    are left out altogether. Where a history grows, its newest 15 % may all lie within such a gap: then calibration
+    and test are 15 % each of what lies outside of the gaps, and the train window is what is left before them.
 
     Args:
         data: labelled rows in order of opening.
@@ -52,20 +54,38 @@ def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] =
     gap = np.timedelta64(int(maturity.total_seconds() * 1e6), "us")
     # The first row's time stands for its whole instant, so that equal times never straddle a boundary.
     first, second = (data.opened_at[int(share * len(data))] for share in shares)
+    split = _windows(data, gap, first, second)
+    if _empty(split):
+        second = _start_of_newest(data.opened_at[data.opened_at < data.observed_until - gap], len(data), 1 - shares[1])
+        first = _start_of_newest(data.opened_at[data.opened_at < second - gap], len(data), shares[1] - shares[0])
+        split = _windows(data, gap, first, second)
+    if empty := _empty(split):
+        span = (data.opened_at[-1] - data.opened_at[0]) / np.timedelta64(1, "D")
+        raise TrainingError(
+            f"the {empty} window is empty: {len(data)} labelled rows over {span:.0f} days are too few for windows "
+            f"{maturity.days} days apart; backfill more days"
+        )
+    return replace(split, immature=len(data) - sum(map(len, split.windows.values())))
+
+
+def _windows(data: Dataset, gap: np.timedelta64, first: np.datetime64, second: np.datetime64) -> TimeSplit:
     opened, known = data.opened_at, data.known_at
     train = (opened < first - gap) & (known < first)
     calibration = (opened >= first) & (opened < second - gap) & (known < second)
     test = (opened >= second) & (opened < data.observed_until - gap)
     as_of = {"train": first, "calibration": second, "test": np.datetime64("9999-01-01", "us")}
-    split = TimeSplit(np.flatnonzero(train), np.flatnonzero(calibration), np.flatnonzero(test), as_of, immature=0)
-    for name, rows in split.windows.items():
-        if len(rows) == 0:
-            span = (opened[-1] - opened[0]) / np.timedelta64(1, "D")
-            raise TrainingError(
-                f"the {name} window is empty: {len(data)} labelled rows over {span:.0f} days are too few for windows "
-                f"{maturity.days} days apart; backfill more days"
-            )
-    return replace(split, immature=len(data) - sum(map(len, split.windows.values())))
+    return TimeSplit(np.flatnonzero(train), np.flatnonzero(calibration), np.flatnonzero(test), as_of, immature=0)
+
+
+def _empty(split: TimeSplit) -> str:
+    """The first window without a row; empty if there is none."""
+    return next((name for name, rows in split.windows.items() if len(rows) == 0), "")
+
+
+def _start_of_newest(opened: np.ndarray, rows: int, share: float) -> np.datetime64:
+    """When the newest of some openings begin that are a share of so many rows; long ago if there are not as many."""
+    count = math.ceil(share * rows)
+    return opened[-count] if count <= len(opened) else np.datetime64("1970-01-01", "us")
 
 
 def time_folds(

@@ -29,9 +29,10 @@ SMALL: ModelSpec = replace(
 OPTIONS = training.Options(quick=True, resamples=60, seed=1, threads=1)
 
 
-def rows(n: int = 900, *, days: int = 120, seed: int = 0, signal: float = 1.5) -> pl.DataFrame:
+def rows(n: int = 900, *, days: int = 120, seed: int = 0, signal: float = 1.5, growth: float = 1.0) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
-    opened = np.sort(rng.uniform(0, days * 86_400, n)).astype("timedelta64[s]") + np.datetime64("2024-01-01T00:00:00")
+    seconds = days * 86_400 * rng.uniform(0, 1, n) ** (1 / growth)
+    opened = np.sort(seconds).astype("timedelta64[s]") + np.datetime64("2024-01-01T00:00:00")
     log_lines = rng.normal(4, 1, n)
     # A step, which trees learn: along a line a logistic regression would surely beat them, and their gate fail.
     passed = rng.random(n) < 1 / (1 + np.exp(signal * np.sign(log_lines - 4) - 0.5))
@@ -63,14 +64,14 @@ def dataset(**kwargs: Any) -> Dataset:
 
 
 @settings(max_examples=40, deadline=None)
-@given(n=st.integers(40, 400), days=st.integers(60, 200), seed=st.integers(0, 99))
-def test_windows_are_in_order_apart_and_hold_only_what_was_known(n: int, days: int, seed: int) -> None:
-    data, gap = dataset(n=n, days=days, seed=seed), np.timedelta64(5, "D")
+@given(n=st.integers(40, 400), days=st.integers(60, 200), seed=st.integers(0, 99), growth=st.sampled_from([1.0, 3.0]))
+def test_windows_are_in_order_apart_and_hold_only_what_was_known(n: int, days: int, seed: int, growth: float) -> None:
+    data, gap = dataset(n=n, days=days, seed=seed, growth=growth), np.timedelta64(5, "D")
     try:
         split = time_split(data, SMALL.maturity)
     except TrainingError:
         assume(False)
-    boundaries = [data.opened_at[int(share * n)] for share in (0.70, 0.85)]
+    boundaries = [split.as_of["train"], split.as_of["calibration"]]
     parts = [split.train, split.calibration, split.test]
     for boundary, (earlier, later) in zip(boundaries, pairwise(parts), strict=True):
         assert data.opened_at[earlier].max() < boundary - gap
@@ -80,6 +81,14 @@ def test_windows_are_in_order_apart_and_hold_only_what_was_known(n: int, days: i
     assert sum(map(len, parts)) + split.immature == n
     for fit, validate, _ in time_folds(data, split.train, SMALL.maturity, 3):
         assert data.known_at[fit].max() < data.opened_at[validate].min()
+
+
+def test_a_history_that_grows_has_windows_of_rows_outside_of_the_gaps() -> None:
+    data = dataset(n=2_000, days=60, growth=4.0)
+    assert (data.opened_at > data.opened_at[-1] - np.timedelta64(5, "D")).mean() > 0.25, "the newest 15 % and more"
+    split = time_split(data, SMALL.maturity)
+    assert len(split.test) == 300 and len(split.train) > 100
+    assert 200 < len(split.calibration) <= 300, "of its 300, those whose label was known"
 
 
 def test_too_short_a_history_says_what_to_do() -> None:
