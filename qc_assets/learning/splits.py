@@ -1,6 +1,5 @@
 """Splits by time. Nothing here is random: what is evaluated is always later than what was fitted."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -84,7 +83,7 @@ def _empty(split: TimeSplit) -> str:
 
 def _start_of_newest(opened: np.ndarray, rows: int, share: float) -> np.datetime64:
     """When the newest of some openings begin that are a share of so many rows; long ago if there are not as many."""
-    count = math.ceil(share * rows)
+    count = max(1, round(share * rows))
     return opened[-count] if count <= len(opened) else np.datetime64("1970-01-01", "us")
 
 
