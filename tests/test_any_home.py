@@ -18,7 +18,8 @@ from qc_assets.settings import Settings
 from qc_assets.store.export import export_table
 from qc_assets.store.warehouse import Warehouse
 from tests.command_line import run_qc
-from tests.learning.test_models import OPTIONS, SMALL, rows
+from tests.learning.test_models import SMALL, rows
+from tests.registry.conftest import QUICK
 
 EVERYTHING = 'it\'s "100%20" of [a?b]*, #1 & ü'
 BUT_FOR_DUCKDB = EVERYTHING.replace("?", "")
@@ -86,7 +87,7 @@ def test_a_home_of_any_name_loads_trains_serves_and_is_examined(
 
     settings = make_settings(home=folder, warehouse=folder / "qc.duckdb")
     registry = Registry(settings.tracking_uri, settings.artifact_root)
-    outcome = lifecycle.train_and_register(SMALL, rows(), registry, OPTIONS, is_synthetic=True, origin={})
+    outcome = lifecycle.train_and_register(SMALL, rows(), registry, QUICK, is_synthetic=True, origin={})
     assert outcome.decision.promote
     monkeypatch.setattr("qc_assets.serving.champions.SPECS", {"p0": SMALL})
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:

@@ -65,7 +65,8 @@ class Intervals:
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Lower end, median and upper end in hours, (rows, 3)."""
-        return np.stack([np.expm1(part) for part in self._in_logs(scores)], axis=1)
+        # Of the horizon's logarithm, the exponential may be greater than the horizon in its last digit.
+        return np.minimum(np.stack([np.expm1(part) for part in self._in_logs(scores)], axis=1), self.horizon_hours)
 
     def to_json(self) -> dict[str, Any]:
         return {

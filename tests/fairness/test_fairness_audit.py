@@ -26,6 +26,7 @@ from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.trained import Options
 from qc_assets.learning.training import train
+from qc_assets.models.close_in_7_days import SPEC as CLOSE_IN_7_DAYS
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.registry.lifecycle import bundle_of_training
@@ -85,12 +86,16 @@ def test_a_version_is_audited_on_the_rows_that_it_was_tested_on(main_run: Any) -
     assert len(joined) == len(said)
     assert joined["y_pred"].to_numpy() == pytest.approx(joined["prediction"].to_numpy())
     assert (joined["y_true"] == joined["label"]).all()
-    by_seniority = audit_groups(found, "seniority", settings)
+    # Of p0 the test window has but one group of 30.
+    assert audit_groups(found, "seniority", settings).without_mitigation == "fewer than two groups have 30 rows"
+    closing = load_subject(store, registry, CLOSE_IN_7_DAYS, is_synthetic=True)
+    assert closing is not None
+    by_seniority = audit_groups(closing, "seniority", settings)
     assert by_seniority.mitigations is not None and len(by_seniority.mitigations) == 7
     assert by_seniority.mitigations["accuracy_after"].is_not_null().all()
     text = BiasReport.generate_audit_report(by_seniority)
     assert "Like changes" in text and "exponentiated gradient: largest gap" in text
-    again = audit_groups(found, "seniority", settings)
+    again = audit_groups(closing, "seniority", settings)
     assert by_seniority.analysis.findings.equals(again.analysis.findings)
     assert by_seniority.mitigations.equals(again.mitigations), "the same seed gives the same report"
     durations = load_subject(store, registry, RESOLUTION_TIME, is_synthetic=True)
@@ -178,11 +183,11 @@ def test_qc_bias_prints_the_report(main_run: Any, tmp_path: Path) -> None:
     def qc(*arguments: str) -> "subprocess.CompletedProcess[str]":
         return run_qc(tmp_path, environment, "bias", *arguments)
 
-    done = qc("p0", "--by", "seniority", "--output", "bias.html")
+    done = qc("close_in_7_days", "--by", "seniority", "--output", "bias.html")
     assert done.returncode == 0, done.stderr
-    assert "p0 version 1 by seniority" in done.stdout
+    assert "close_in_7_days version 1 by seniority" in done.stdout
     assert "weights: largest gap" in done.stdout
-    assert "Bias report: p0 version 1" in (tmp_path / "bias.html").read_text()
+    assert "Bias report: close_in_7_days version 1" in (tmp_path / "bias.html").read_text()
     document = json.loads(qc("p0", "--by", "newcomer,language", "--quick", "--json").stdout)
     assert [found["attribute"] for found in document] == ["newcomer", "language"] and document[0]["findings"]
     wrong = qc("p0", "--by", "colour")

@@ -65,7 +65,8 @@ def test_reasons_and_doubts_come_on_request(api: TestClient) -> None:
 
 
 def test_near_even_odds_the_answer_is_uncertain(api: TestClient) -> None:
-    asked = [FACTS | {"worker_id": f"dev-{n:05}", "lines_changed": 20 * n + 1} for n in range(300)]
+    large = FACTS | {"lines_changed": 3_000, "files_changed": 60, "title_length": 3}
+    asked = [large | {"worker_id": f"dev-{n:05}"} for n in range(300)]
     found = api.post("/predict/batch", json={"rows": asked}).json()["predictions"]
     for row, one in zip(asked, found, strict=True):
         is_even = max(one["p0"], 1 - one["p0"]) < 0.55

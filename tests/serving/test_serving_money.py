@@ -49,7 +49,8 @@ def test_the_same_payout_is_made_once(api: TestClient, serving_settings: Setting
 def test_nobody_is_paid_by_an_uncertain_or_outdated_prediction(
     api: TestClient, serving_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [FACTS | {"worker_id": f"dev-{n:05}", "lines_changed": 20 * n + 1} for n in range(300)]
+    large = FACTS | {"lines_changed": 3_000, "files_changed": 60, "title_length": 3}
+    asked = [large | {"worker_id": f"dev-{n:05}"} for n in range(300)]
     found = api.post("/predict/batch", json={"rows": asked}).json()["predictions"]
     even = next(row for row, one in zip(asked, found, strict=True) if max(one["p0"], 1 - one["p0"]) < 0.55)
     refused = api.post("/payout", json={"facts": even, "value": "10", "payout_id": "even"})

@@ -11,6 +11,10 @@ WITH pairs AS (
     SELECT repo_id, author_id
     FROM warehouse.raw.issues
     WHERE author_id IS NOT NULL AND created_at < $as_of
+    UNION
+    SELECT repo_id, author_id
+    FROM rights_used('warehouse.raw.reviews', 'warehouse.raw.pull_requests')
+    WHERE t < $as_of
 ),
 openings AS (
     SELECT repo_id, author_id FROM pairs
