@@ -24,10 +24,13 @@ class Rival:
     def surely_beats(self, spec: ModelSpec) -> list[str]:
         """The metrics in which it surely beats the model; none if the model surely beats it in another.
 
-        A sure loss in the task's loss counts however small it is, and in another judged metric beyond its margin.
+        A sure loss in the task's loss counts beyond a tenth of its margin, and in another judged metric beyond all of
+        it: a hundredth of a point, though sure, is worth nothing.
         """
         task = task_of(spec)
-        limits = {name: -margin for name, margin in spec.margins.items()} | {task.loss: 0.0}
+        limits = {name: -margin for name, margin in spec.margins.items()} | {
+            task.loss: -spec.margins.get(task.loss, 0.0) / 10
+        }
         gains = {name: self.differences[name].times(task.metrics[name].sign) for name in limits}
         if any(gain.is_surely_above(0) for gain in gains.values()):
             return []

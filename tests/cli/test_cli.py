@@ -53,7 +53,7 @@ def test_errors_are_one_line_that_says_how_to_mend(qc: Any) -> None:
     backwards = qc("backfill", "--from", "2024-02-01", "--to", "2024-01-01")
     assert "ends (2024-01-01) before it begins" in one_line_error(backwards)
     outside = qc("backfill", "--from", "2030-01-01", "--to", "2030-01-02")
-    assert "partitions from 2024-01-01 to 2024-01-14; set QC_START_DATE or QC_END_DATE" in one_line_error(outside)
+    assert "days from 2024-01-01 to 2024-01-14; QC_END_DATE sets another end" in one_line_error(outside)
     nowhere = {"QC_SOURCE": "gharchive", "QC_GHARCHIVE_DIR": "/nowhere"}
     archive = qc("backfill", "--from", "2015-01-01", "--to", "2015-01-01", **nowhere)
     assert "/nowhere is not a folder" in one_line_error(archive)

@@ -91,8 +91,10 @@ def test_components_come_from_the_train_window_alone(helped: training.Trained) -
 
 
 @pytest.mark.slow
-def test_mlflow_serves_a_model_with_texts(tmp_path: Path) -> None:
+def test_mlflow_serves_a_model_with_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
+
+    monkeypatch.setattr("qc_assets.learning.promotion.not_surely_worse", lambda spec, rivals: (True, "not looked at"))
 
     registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
     data = frame(telling=True)

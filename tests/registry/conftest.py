@@ -5,12 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from qc_assets.learning import promotion
 from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
 from tests.learning.test_models import OPTIONS
 
 QUICK = replace(OPTIONS, candidates=("lightgbm",))
 ORIGIN = {"snapshot": "abc", "dagster_run_id": "d-1", "git_commit": ""}
+
+
+@pytest.fixture(autouse=True)
+def _whatever_plain_rivals_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decisions are looked at here, on rows on which trees may lose; rivals have tests of their own."""
+    monkeypatch.setattr(promotion, "not_surely_worse", lambda spec, rivals: (True, "not looked at"))
 
 
 @pytest.fixture

@@ -123,17 +123,18 @@ def _item(world: World, repo: Node, kind: str, row: dict[str, Any]) -> Node:
             "changedFiles": row["changed_files"],
         }
     item = world.add_item(repo, kind, row["number"], row["created_at"], row["updated_at"], **fields)
-    if row["title"] != row["opened_title"]:
-        world.add_event(item, "RenamedTitleEvent", row["updated_at"], previousTitle=row["opened_title"])
     if kind == "PullRequest":
         opened = row["created_at"]
         if row["opened_is_draft"] and not row["is_draft"]:
             world.add_event(item, "ReadyForReviewEvent", opened + timedelta(minutes=1))
     if closed is not None:
-        if row["title"] != row["opened_title"]:
+        title = row.get("closed_title") or row["title"]
+        if title != row["opened_title"]:
             world.add_event(item, "RenamedTitleEvent", closed, previousTitle=row["opened_title"])
         closer = _author({"author_id": row["closed_by_id"], "author_login": row["closed_by_login"]})
         world.add_event(item, "ClosedEvent", closed, actor=closer, stateReason=fields.get("stateReason"))
+        if row["title"] != title:
+            world.add_event(item, "RenamedTitleEvent", closed, previousTitle=title)
     return item
 
 

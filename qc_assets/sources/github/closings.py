@@ -33,5 +33,8 @@ def title_at_closing(item: Mapping[str, Any], events: Sequence[Mapping[str, Any]
     """The title that an item had when it was last closed; None while it is open, or where the timeline was lost."""
     if item["closedAt"] is None or "timelineItems" in item.get("lost", ()):
         return None
-    later = [e for e in events if e["__typename"] == "RenamedTitleEvent" and e["createdAt"] > item["closedAt"]]
+    # By its place in the timeline: a merge bot renames and closes within the second that instants are told in.
+    last = max((place for place, event in enumerate(events) if event["__typename"] == "ClosedEvent"), default=None)
+    renamed = [event for event in events[(last or 0) :] if event["__typename"] == "RenamedTitleEvent"]
+    later = [event for event in renamed if last is not None or event["createdAt"] > item["closedAt"]]
     return str(later[0]["previousTitle"] if later else item["title"])
