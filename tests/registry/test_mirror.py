@@ -41,7 +41,7 @@ def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: W
     # Most of what it is fitted to is noise: good enough for the gates, worse than the champion.
     rng = np.random.default_rng(0)
     coin = pl.Series(rng.random(1_500) < 0.5)
-    spoilt = pl.Series(rng.random(1_500) < 0.85) & (pl.col("number") < 1_040)
+    spoilt = pl.Series(rng.random(1_500) < 0.7) & (pl.col("number") < 1_040)
     broken = later(rows(n=1_500)).with_columns(passed=pl.when(spoilt).then(coin).otherwise("passed"))
     assert not train(warehouse, registry, broken).decision.promote
     decisions = warehouse.query("FROM ml.promotions ORDER BY version").to_dicts()

@@ -59,7 +59,7 @@ def test_no_champion_is_not_never_had_one(registry: Registry, removal: str) -> N
     outcome = train(registry, noisy(rows(1_200)), numbered_after=1)
     assert not outcome.decision.promote, outcome.decision.reason
     assert outcome.decision.reason.startswith("the champion was removed, and against version 1 ")
-    outcome = train(registry, rows(1_300, seed=3), numbered_after=1)
+    outcome = train(registry, rows(1_300, seed=3, signal=4.0), numbered_after=1)
     assert outcome.decision.promote and "the champion was removed; compared with version 1" in outcome.decision.reason
     assert registry.standing("p0").removal is None
 
