@@ -129,6 +129,7 @@ def load_folder(folder: str, state: str) -> str:
 def judge(name: str, path: str, elsewhere: list[str]) -> None:
     """Train on rows, and print how good the answers are, and those of the rivals."""
     from qc_assets.learning.promotion import check_gates
+    from qc_assets.learning.table_audit import plain_answers
     from qc_assets.learning.task import dataset_of, labelled
     from qc_assets.learning.trained import Options
     from qc_assets.learning.training import train
@@ -156,7 +157,7 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
     show("base rate", np.full(len(y), base))
     hits = {r: (known[repository[fitted] == r].sum(), (repository[fitted] == r).sum()) for r in np.unique(in_test)}
     show("base rate by repository", np.array([(hits[r][0] + 4 * base) / (hits[r][1] + 4) for r in in_test]))
-    for who, answer in (("logistic regression", _logistic), ("default LightGBM", _boosted)):
+    for who, answer in (("logistic regression", _logistic), ("default LightGBM", plain_answers)):
         show(who, answer(data.x[fitted], known, data.x[split.test]))
     others = [frame for file in elsewhere if len(frame := pl.read_parquet(file)) and spec.target in frame.columns]
     if others:
@@ -165,14 +166,14 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
         rows = rows.filter(pl.col(spec.opened_at) < data.opened_at[split.test].min())
         there = dataset_of(spec, labelled(spec, rows))
         if len(there) >= spec.min_rows and 0 < there.y.mean() < 1:
-            show(f"transfer, {len(there):,} rows of others", _boosted(there.x, there.y, data.x[split.test]))
+            show(f"transfer, {len(there):,} rows of others", plain_answers(there.x, there.y, data.x[split.test]))
     for group, prefixes in GROUPS.items():
         inside = np.array([feature.startswith(prefixes) for feature in spec.features])
         if np.isnan(data.x[np.ix_(fitted, np.flatnonzero(inside))]).all():
             print(f"  {group}: unknown")
             continue
         for words, columns in ((f"LightGBM with {group} only", inside), (f"LightGBM without {group}", ~inside)):
-            p = _boosted(data.x[fitted][:, columns], known, data.x[split.test][:, columns])
+            p = plain_answers(data.x[fitted][:, columns], known, data.x[split.test][:, columns])
             auc = Answers(y, p, in_test).figures(np.ones((1, len(y))))["roc_auc"][0]
             print(f"  {words}: ROC AUC {auc:.3f}", flush=True)
     for gate in check_gates(trained):
@@ -188,17 +189,6 @@ def _logistic(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     model: Any = make_pipeline(imputer, StandardScaler(), LogisticRegression(C=0.1, max_iter=1_000))
     return model.fit(x, y).predict_proba(asked)[:, 1]
-
-
-def _boosted(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    import lightgbm
-
-    booster = lightgbm.train(
-        {"objective": "binary", "verbose": -1, "seed": 0, "deterministic": True, "num_threads": 1},
-        lightgbm.Dataset(x, y),
-        num_boost_round=100,
-    )
-    return np.asarray(booster.predict(asked))
 
 
 def main() -> None:

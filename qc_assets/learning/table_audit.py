@@ -73,7 +73,7 @@ def audit_table(
 
     def line(what: str, columns: Sequence[np.ndarray]) -> AuditLine:
         x = np.column_stack(columns)
-        p = _answers(x[:first], y[:first], x[first:])
+        p = plain_answers(x[:first], y[:first], x[first:])
         weights = np.random.default_rng(0).poisson(1, (_RESAMPLES, len(p))).astype(float)
         point = WeightedMetrics(y[first:], p)
         lower, upper = np.nanquantile(point(weights)["roc_auc"], [0.025, 0.975])
@@ -132,7 +132,8 @@ def _within(y: np.ndarray, p: np.ndarray, where: np.ndarray) -> float | None:
     return float(hits / pairs) if pairs else None
 
 
-def _answers(x: np.ndarray, y: np.ndarray, newest: np.ndarray) -> np.ndarray:
+def plain_answers(x: np.ndarray, y: np.ndarray, newest: np.ndarray) -> np.ndarray:
+    """What a LightGBM with its defaults, fitted to `x` (rows, features) and `y` of 0 and 1, says of newer rows."""
     import lightgbm
 
     parameters = {"objective": "binary", "verbose": -1, "seed": 0, "deterministic": True, "num_threads": 1}

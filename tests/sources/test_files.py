@@ -214,3 +214,9 @@ def test_real_folders_load_as_they_are(make_settings: Make, name: str) -> None:
         keys = {"pull_requests": ["repo_id", "number"], "issues": ["repo_id", "number"], "reviews": ["review_id"]}
         landed = pl.read_parquet(rows / file.name).unique(keys[file.stem])
         assert len(landed) == len(pl.read_parquet(file)), file.stem
+
+
+def test_a_home_and_a_folder_may_have_any_name(make_settings: Make, tmp_path: Path) -> None:
+    folder = write(tmp_path / "o'brien's 100% [own]*", pull_requests=[PULL])
+    store, report = loaded(make_settings(source="files", files_dir=folder, home=tmp_path / "it's a home, 50 %"))
+    assert report.dead_letters == 0 and store.query("SELECT number FROM raw.pull_requests")["number"].to_list() == [1]

@@ -7,10 +7,7 @@ reads it. All ids are negative, so that synthetic rows can never be taken for Gi
 
 import hashlib
 import json
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.demo import TRAITS
 from qc_assets.sources.demo.generated import generate
+from qc_assets.sources.kept_rows import kept_rows, stage_kept_rows
 from qc_assets.sources.source import Batch
 
 _VERSION = 6  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
@@ -70,19 +68,12 @@ class DemoSource:
 
     def folder(self) -> Path:
         """The folder of this world's files, generating them if need be; safe under many processes at once."""
-        folder = self.cache / self.fingerprint()
-        if folder.is_dir():
-            return folder
-        draft = self.cache / f".{uuid.uuid4().hex}"
-        draft.mkdir(parents=True)
-        try:
+
+        def write_world(folder: Path) -> None:
             for name, frame in generate(self.n_prs, self.days, self.first_day, self.seed, self.bias).items():
-                frame.write_parquet(draft / f"{name}.parquet", compression="lz4", row_group_size=20_000)
-            with suppress(OSError):  # another process was quicker: its world is the same
-                draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        return folder
+                frame.write_parquet(folder / f"{name}.parquet", compression="lz4", row_group_size=20_000)
+
+        return kept_rows(self.cache, self.fingerprint(), write_world)
 
     def truth(self, name: str = "truth") -> pl.DataFrame:
         """What no model may see: ``truth``, ``truth_issues`` or ``truth_comments`` as `generate` returns them."""
@@ -112,19 +103,10 @@ class DemoSource:
             raise SourceError(
                 f"the demo has no repository {unknown[0]}; it has {', '.join(sorted(repositories['name'])[:5])}, …"
             )
-        of_days = pl.col("partition_date").is_in(list(days))
-        if repos:
-            ids = repositories.filter(pl.col("name").is_in(list(repos)))["repo_id"].to_list()
-            of_repos = of_days & pl.col("repo_id").is_in(ids)
-        staged: dict[str, list[Path]] = {}
-        for n, table in enumerate(tables):
-            if not (world / f"{table}.parquet").is_file():
-                continue  # the demo has nothing of this kind
-            rows = pl.scan_parquet(world / f"{table}.parquet")
-            rows = rows.filter(of_repos if repos and table != "users" else of_days)
-            staged[table] = [folder / f"{table}.parquet"]
-            rows.sink_parquet(staged[table][0], compression="lz4")
-            progress("staging the demo", n + 1, len(tables))
+        ids = repositories.filter(pl.col("name").is_in(list(repos)))["repo_id"].to_list() if repos else None
+        staged = stage_kept_rows(
+            world, tables, folder, days=days, repo_ids=ids, progress=progress, step="staging the demo"
+        )
         yield Batch(days=tuple(days), tables=staged)
 
 

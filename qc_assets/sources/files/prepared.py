@@ -211,11 +211,11 @@ def _write(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], folder:
     summary: dict[str, Any] = {"first": first, "last": max(first, newest.date()), "lines": lines}
     connection.execute(
         "COPY (SELECT $first::DATE AS first_day, $last::DATE AS last_day, $lines::BIGINT AS lines) "
-        f"TO '{folder / 'summary.parquet'}' (FORMAT parquet)",
-        summary,
+        "TO $target (FORMAT parquet)",
+        summary | {"target": str(folder / "summary.parquet")},
     )
     connection.execute(
         "COPY (SELECT greatest(coalesce(day, $first), $first::DATE) AS day, * EXCLUDE (data_set, day) FROM letters) "
-        f"TO '{folder / 'letters.parquet'}' (FORMAT parquet)",
-        {"first": first},
+        "TO $target (FORMAT parquet)",
+        {"first": first, "target": str(folder / "letters.parquet")},
     )

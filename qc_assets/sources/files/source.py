@@ -5,10 +5,7 @@ loading a day takes its rows from there.
 """
 
 import hashlib
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -24,6 +21,7 @@ from qc_assets.progress import Reporter
 from qc_assets.sources.files import TRAITS
 from qc_assets.sources.files.data_sets import DESCRIPTION, DataSet, data_sets_in, forge_of_folder
 from qc_assets.sources.files.prepared import prepare
+from qc_assets.sources.kept_rows import kept_rows, stage_kept_rows
 from qc_assets.sources.source import Batch
 from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import sql_sections, table_statements
@@ -80,19 +78,12 @@ class FilesSource:
         Raises:
             SourceError: as `prepare` does.
         """
-        folder = self.cache / self.fingerprint()
-        if folder.is_dir():
-            return folder
-        draft = self.cache / f".{uuid.uuid4().hex}"
-        draft.mkdir(parents=True)
-        try:
+
+        def write_rows(folder: Path) -> None:
             with self.warehouse.scratch() as connection:
-                prepare(self.data_sets, connection, draft)
-            with suppress(OSError):  # another process was quicker: its rows are the same
-                draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        return folder
+                prepare(self.data_sets, connection, folder)
+
+        return kept_rows(self.cache, self.fingerprint(), write_rows)
 
     @property
     def days(self) -> tuple[date, date]:
@@ -118,19 +109,11 @@ class FilesSource:
             raise SourceError(f"the files have no repository {unknown[0]}; they have {_some(named['name'])}")
         if not repos:
             self._refuse_to_replace(set(named["name"]))
-        of_days = pl.col("partition_date").is_in(list(days))
         chosen = named.filter(pl.col("name").str.to_lowercase().is_in([name.lower() for name in repos]))
-        of_repos = of_days & pl.col("repo_id").is_in(chosen["repo_id"].to_list())
-        staged: dict[str, list[Path]] = {}
-        for number, table in enumerate(tables):
-            if not (rows / f"{table}.parquet").is_file():
-                continue  # the data sets have nothing of this kind
-            staged[table] = [folder / f"{table}.parquet"]
-            condition = of_repos if repos and table != "users" else of_days
-            pl.scan_parquet(rows / f"{table}.parquet").filter(condition).sink_parquet(
-                staged[table][0], compression="lz4"
-            )
-            progress("staging the files", number + 1, len(tables))
+        ids = chosen["repo_id"].to_list() if repos else None
+        staged = stage_kept_rows(
+            rows, tables, folder, days=days, repo_ids=ids, progress=progress, step="staging the files"
+        )
         letters = pl.read_parquet(rows / "letters.parquet").filter(pl.col("day").is_in(list(days)))
         yield Batch(
             days=tuple(days),
