@@ -5,6 +5,23 @@ from datetime import timedelta
 from qc_assets.learning import spaces
 from qc_assets.learning.spec import ASSOCIATIONS, UNUSABLE, Candidate, ModelSpec
 
+# Unknown only for an author whose account is gone, or who has no history.
+AUTHOR_HISTORY = (
+    "author_prior_prs",
+    "author_prior_prs_in_repo",
+    "author_prior_merged",
+    "author_prior_merged_in_repo",
+    "author_prior_decided",
+    "author_pass_rate",
+    "author_average_cycles",
+    "author_days_since_last_pr",
+    "author_tenure_days",
+    "author_is_newcomer",
+    "author_is_first_contribution",
+    "author_reviews_given_in_repo",
+    "author_merges_given_in_repo",
+)
+
 SPEC = ModelSpec(
     name="p0",
     question="Will this pull request pass its first review?",
@@ -20,19 +37,7 @@ SPEC = ModelSpec(
     known_at="decided_at",
     opened_at="opened_at",
     features=(
-        "author_prior_prs",
-        "author_prior_prs_in_repo",
-        "author_prior_merged",
-        "author_prior_merged_in_repo",
-        "author_prior_decided",
-        "author_pass_rate",
-        "author_average_cycles",
-        "author_days_since_last_pr",
-        "author_tenure_days",
-        "author_is_newcomer",
-        "author_is_first_contribution",
-        "author_reviews_given_in_repo",
-        "author_merges_given_in_repo",
+        *AUTHOR_HISTORY,
         "author_association",
         "repo_pass_rate",
         "repo_decided_recently",
@@ -59,19 +64,7 @@ SPEC = ModelSpec(
     categories={"author_association": ASSOCIATIONS},
     # An author or a repository without a history, and an author whose account is gone.
     missing_is_a_fact=(
-        "author_prior_prs",
-        "author_prior_prs_in_repo",
-        "author_prior_merged",
-        "author_prior_merged_in_repo",
-        "author_prior_decided",
-        "author_pass_rate",
-        "author_average_cycles",
-        "author_days_since_last_pr",
-        "author_tenure_days",
-        "author_is_newcomer",
-        "author_is_first_contribution",
-        "author_reviews_given_in_repo",
-        "author_merges_given_in_repo",
+        *AUTHOR_HISTORY,
         "repo_pass_rate",
         "repo_hours_to_first_review",
     ),

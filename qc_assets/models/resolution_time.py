@@ -5,8 +5,7 @@ from datetime import timedelta
 from qc_assets.learning import spaces
 from qc_assets.learning.spec import ASSOCIATIONS, Candidate, ModelSpec
 
-# What is known of an issue when it is opened.
-FEATURES = (
+_AUTHOR_HISTORY = (
     "author_prior_issues",
     "author_prior_issues_in_repo",
     "author_prior_prs_in_repo",
@@ -15,6 +14,11 @@ FEATURES = (
     "author_days_since_last_issue",
     "author_tenure_days",
     "author_is_newcomer",
+)
+
+# What is known of an issue when it is opened.
+FEATURES = (
+    *_AUTHOR_HISTORY,
     "author_association",
     "repo_closed_recently",
     "repo_open_issues",
@@ -36,17 +40,7 @@ FEATURES = (
 )
 
 # Unknown for an author or a repository without a history, and for an author whose account is gone.
-HISTORIES = (
-    "author_prior_issues",
-    "author_prior_issues_in_repo",
-    "author_prior_prs_in_repo",
-    "author_prior_closed",
-    "author_average_hours",
-    "author_days_since_last_issue",
-    "author_tenure_days",
-    "author_is_newcomer",
-    "repo_median_hours",
-)
+HISTORIES = (*_AUTHOR_HISTORY, "repo_median_hours")
 
 SPEC = ModelSpec(
     name="resolution_time",
