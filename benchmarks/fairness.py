@@ -72,8 +72,8 @@ def planted() -> str:
     harsh = [world(seed, Bias("newcomers", LOG_ODDS)) for seed in range(SEEDS)]
     new, rate = pl.col("is_newcomer"), pl.col("passed").mean()
     before, after = (np.mean([demo.filter(new).select(rate).item() for demo in worlds]) for worlds in (fair, harsh))
-    alarms = sum(any(flagged(demo).values()) for demo in fair)
-    flags = sum("newcomer" in flagged(demo)["newcomer"] for demo in harsh)
+    alarms = sum(bool(flagged(demo, "repo") | flagged(demo, "newcomer")) for demo in fair)
+    flags = sum("newcomer" in flagged(demo, "newcomer") for demo in harsh)
     return (
         f"planted {LOG_ODDS} on the log-odds of newcomers ({100 * (after - before):+.0f} points of passing): "
         f"flagged in {flags} of {SEEDS} worlds; any flag in {alarms} of {SEEDS} fair ones"
