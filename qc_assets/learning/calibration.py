@@ -34,10 +34,12 @@ class ProbabilityCalibrator:
 
     @classmethod
     def fit(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Self:
-        """A sigmoid, unless another map surely predicts later rows of the calibration window better.
+        """None at all, unless another map surely predicts later rows of the calibration window better.
 
-        The others are no calibration at all and, from 1,000 rows on, isotonic regression. All are fitted to the first
-        half and judged on the third quarter, then fitted to three quarters and judged on the last.
+        Estimators are fitted by their likelihood, so their scores are probabilities, and a map from one window carries
+        the base rate of that window into the next. The others are a sigmoid and, from 1,000 rows on, isotonic
+        regression. They are fitted to the first half and judged on the third quarter, then fitted to three quarters
+        and judged on the last.
 
         Args:
             scores: uncalibrated probabilities, (rows,), in order of opening.
@@ -45,7 +47,7 @@ class ProbabilityCalibrator:
             weights: of the rows, (rows,); default: they count alike.
         """
         weights = np.ones(len(scores)) if weights is None else weights
-        fits: dict[str, Callable[..., Self]] = {"sigmoid": cls._sigmoid, "none": cls._none}
+        fits: dict[str, Callable[..., Self]] = {"none": cls._none, "sigmoid": cls._sigmoid}
         if len(scores) >= MIN_ISOTONIC_ROWS:
             fits["isotonic"] = cls._isotonic
         middle, third, end = (int(share * len(scores)) for share in (0.5, 0.75, 1.0))
@@ -55,9 +57,9 @@ class ProbabilityCalibrator:
                 for name, fit in fits.items():
                     fitted = fit(scores[earlier], labels[earlier], weights[earlier])
                     losses[name].append(weights[later] * _losses(fitted(scores[later]), labels[later]))
-        chosen, least = "sigmoid", 0.0
-        for name in [name for name in fits if losses[name] and name != "sigmoid"]:
-            gained = np.concatenate(losses["sigmoid"]) - np.concatenate(losses[name])
+        chosen, least = "none", 0.0
+        for name in [name for name in fits if losses[name] and name != "none"]:
+            gained = np.concatenate(losses["none"]) - np.concatenate(losses[name])
             # Few rows would choose by chance: a gain counts where it is larger than twice its standard error.
             gain = gained.sum() - 2 * gained.std() * np.sqrt(len(gained))
             if gain > least:
@@ -65,8 +67,13 @@ class ProbabilityCalibrator:
         return fits[chosen](scores, labels, weights)
 
     @classmethod
-    def _none(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
+    def none(cls) -> Self:
+        """Scores as they are."""
         return cls("none", (), (1.0, 0.0))
+
+    @classmethod
+    def _none(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
+        return cls.none()
 
     @classmethod
     def _sigmoid(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:

@@ -123,7 +123,9 @@ def fit_classifier(
     seed: int,
     threads: int | None,
 ) -> AnyEstimator:
-    """Fit one classifier with balanced classes; calibration undoes what the balancing does to the probabilities.
+    """Fit one classifier by its likelihood, so that its scores are probabilities before any calibration.
+
+    Classes are not balanced: that distorts the scores, and the map that undoes it is fitted to one window's base rate.
 
     Args:
         kind: ``random_forest``, ``lightgbm``, ``xgboost`` or ``logistic``.
@@ -138,25 +140,24 @@ def fit_classifier(
     if kind == "random_forest":
         from sklearn.ensemble import RandomForestClassifier
 
-        forest = RandomForestClassifier(
-            class_weight="balanced", n_jobs=jobs, random_state=seed, **_tree_sample(len(y)), **parameters
-        )
+        forest = RandomForestClassifier(n_jobs=jobs, random_state=seed, **_tree_sample(len(y)), **parameters)
         return SklearnEstimator(forest.fit(x, y, sample_weight=weights))
     if kind == "lightgbm":
         import lightgbm
 
-        classifier = lightgbm.LGBMClassifier(class_weight="balanced", **_lightgbm(seed, jobs), **parameters)
+        classifier = lightgbm.LGBMClassifier(**_lightgbm(seed, jobs), **parameters)
         return LightGBMEstimator(classifier.fit(x, y, sample_weight=weights).booster_)
     if kind == "xgboost":
         import xgboost
 
-        balance = {"scale_pos_weight": float((y == 0).sum() / max(1, (y == 1).sum()))}
-        boosted = xgboost.XGBClassifier(**_xgboost(seed, threads), **balance, **parameters)
+        boosted = xgboost.XGBClassifier(**_xgboost(seed, threads), **parameters)
         return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
     if kind == "logistic":
         from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
 
-        model = _scaled(LogisticRegression(max_iter=1_000, **parameters), len(y), seed)
+        # Ranks, not normal scores: in the tails of a window that others filled, a line would be sure of itself.
+        model = _scaled(LogisticRegression(max_iter=1_000, **parameters), len(y), seed, StandardScaler(), as_="uniform")
         return SklearnEstimator(model.fit(x, y, logisticregression__sample_weight=weights))
     raise QcError(f"no classifier called {kind}")
 
@@ -233,18 +234,18 @@ def _xgboost(seed: int, threads: int | None) -> dict[str, Any]:
     return {"tree_method": "hist", "n_jobs": threads or 0, "random_state": seed, "verbosity": 0}
 
 
-def _scaled(model: Any, rows: int, seed: int, *steps: Any) -> Any:
-    """Unknown values become medians with a flag, and every feature a normal variable, whatever its tails."""
+def _scaled(model: Any, rows: int, seed: int, *steps: Any, as_: str = "normal") -> Any:
+    """Unknown values become medians with a flag, and every feature a variable of one distribution, whatever its tails."""
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import QuantileTransformer
 
-    normal = QuantileTransformer(
-        n_quantiles=min(200, rows), output_distribution="normal", subsample=20_000, random_state=seed
+    spread = QuantileTransformer(
+        n_quantiles=min(200, rows), output_distribution=as_, subsample=20_000, random_state=seed
     )
     # A feature that is unknown throughout would otherwise be dropped here and missed there.
     return make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), normal, *steps, model
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), spread, *steps, model
     )
 
 

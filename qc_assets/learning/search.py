@@ -78,13 +78,13 @@ def choose(
     context: Mapping[str, Any],
     options: Options,
 ) -> tuple[Parameters, float, tuple[Trial, ...]]:
-    """Search parameters over the folds; quick, or without a space: score the defaults on the last fold.
+    """Search parameters over the folds; quick, or without a space: score the defaults on them.
 
     Returns:
         The parameters, their validation metric, and every trial in order.
     """
     if options.quick or candidate.space is None:
-        value = _validate(spec, candidate.kind, candidate.defaults, data, folds[-1:], context, options)
+        value = _validate(spec, candidate.kind, candidate.defaults, data, folds, context, options)
         return candidate.defaults, value, (Trial(candidate.defaults, value),)
     import optuna
 

@@ -17,19 +17,32 @@ class TimeSplit:
 
     Attributes:
         train, calibration, test: integer indices into the data set.
+        before_test: everything whose label was known and mature when the test window began: train, calibration, and
+            what lies in the gap between them.
         as_of: by window, the instant at which its labels are read: the next boundary, or the end of time.
-        immature: rows left out because they lie in the gaps, or their label came after their window's gap.
+        immature: rows left out because they lie in the last two gaps, or their label came after their window's gap.
     """
 
     train: np.ndarray
     calibration: np.ndarray
     test: np.ndarray
+    before_test: np.ndarray
     as_of: dict[str, np.datetime64]
     immature: int
 
     @property
     def windows(self) -> dict[str, np.ndarray]:
         return {"train": self.train, "calibration": self.calibration, "test": self.test}
+
+    @property
+    def gap(self) -> np.ndarray:
+        """What `before_test` adds to train and calibration window."""
+        return np.setdiff1d(self.before_test, np.concatenate([self.train, self.calibration]))
+
+    @property
+    def known_windows(self) -> dict[str, np.ndarray]:
+        """The windows, and `before_test`, which overlaps them."""
+        return self.windows | {"before_test": self.before_test}
 
 
 def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] = (0.70, 0.85)) -> TimeSplit:
@@ -64,7 +77,7 @@ def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] =
             f"the {empty} window is empty: {len(data)} labelled rows over {span:.0f} days are too few for windows "
             f"{maturity.days} days apart; backfill more days"
         )
-    return replace(split, immature=len(data) - sum(map(len, split.windows.values())))
+    return replace(split, immature=len(data) - len(split.before_test) - len(split.test))
 
 
 def _windows(data: Dataset, gap: np.timedelta64, first: np.datetime64, second: np.datetime64) -> TimeSplit:
@@ -72,8 +85,15 @@ def _windows(data: Dataset, gap: np.timedelta64, first: np.datetime64, second: n
     train = (opened < first - gap) & (known < first)
     calibration = (opened >= first) & (opened < second - gap) & (known < second)
     test = (opened >= second) & (opened < data.observed_until - gap)
-    as_of = {"train": first, "calibration": second, "test": np.datetime64("9999-01-01", "us")}
-    return TimeSplit(np.flatnonzero(train), np.flatnonzero(calibration), np.flatnonzero(test), as_of, immature=0)
+    before_test = (opened < second - gap) & (known < second)
+    as_of = {
+        "train": first,
+        "calibration": second,
+        "before_test": second,
+        "test": np.datetime64("9999-01-01", "us"),
+    }
+    rows = (np.flatnonzero(mask) for mask in (train, calibration, test, before_test))
+    return TimeSplit(*rows, as_of, immature=0)
 
 
 def _empty(split: TimeSplit) -> str:

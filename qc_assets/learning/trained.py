@@ -53,10 +53,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class FittedCandidate:
-    """A candidate that was fitted on the train window and calibrated on the calibration window.
+    """A candidate: calibrated on rows that its fit had not seen, then fitted anew to all that was known by the test.
 
     Attributes:
         validation: mean of the task's selection metric over the folds of the train window; decides the selection.
+        calibration_scores: what it said of the calibration window when fitted to the train window only, (rows, …).
         scores: what the estimator said of the test window before calibration, (rows, …).
         predictions: answers for the test window, (rows, …).
         evaluations: metrics by window (``test``, ``last_30_days``).
@@ -68,6 +69,7 @@ class FittedCandidate:
     validation: float
     estimator: Estimator
     calibrator: Calibrator
+    calibration_scores: np.ndarray
     scores: np.ndarray
     predictions: np.ndarray
     evaluations: dict[str, dict[str, Estimate]]
@@ -83,10 +85,10 @@ class Trained:
         candidates: all of them.
         skipped: candidates that were left out, and why.
         texts: makes the numbers of texts that follow the features, if texts helped; then `spec` and `data` have them.
-        known: labels of each window as they were known at its end.
+        known: labels of each window, and of ``before_test``, as they were known at its end.
         context: what was settled before fitting.
         trivial: the answer that knows only the labels of the calibration window.
-        importance: mean loss of the selection metric when a feature is shuffled, by feature, largest first.
+        importance: mean loss of the quality that is watched when a feature is shuffled, by feature, largest first.
         dominance: the feature that says most by itself; None where that cannot be told.
         rivals: plain models on the same rows and features.
         missingness: what the pattern of unknown features says by itself.

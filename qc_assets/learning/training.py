@@ -46,7 +46,7 @@ def train(
     task = task_of(spec)
     split = time_split(data, spec.maturity)
     context = task.context(spec, data, split)
-    known = {name: task.known(data, rows, split.as_of[name], context) for name, rows in split.windows.items()}
+    known = {name: task.known(data, rows, split.as_of[name], context) for name, rows in split.known_windows.items()}
     for name, labels in known.items():
         reason = task.why_not(labels)
         if reason:
@@ -54,7 +54,8 @@ def train(
     if data.x.dtype == np.float64 and np.isnan(data.x[split.train]).all():
         raise TrainingError("every feature is NULL in the train window: materialize the features anew")
     folds = usable_folds(spec, data, split, context, options.n_folds)
-    known["train"] = balanced(spec, data, split.train, known["train"])
+    for name in ("train", "before_test"):
+        known[name] = balanced(spec, data, split.known_windows[name], known[name])
     if "repo_id" in data.frame.columns:
         groups = data.frame["repo_id"][split.calibration].to_numpy()
         known["calibration"] = replace(known["calibration"], groups=groups)
@@ -123,17 +124,28 @@ def _fit(
     data: Dataset,
     options: Options,
 ) -> FittedCandidate:
-    """Fit on the train window, calibrate on the calibration window, evaluate on the test window."""
+    """Fit on the train window, calibrate on the calibration window, fit anew with it, evaluate on the test window.
+
+    The newest rows say most of what comes next, so the estimator sees them once the map from scores to answers has
+    been fitted on scores of rows that it had not seen.
+    """
     task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
-    estimator = task.fit(kind, parameters, x[split.train], known["train"], seed=options.seed, threads=options.threads)
-    calibrator = task.calibrate(estimator.score(x[split.calibration]), known["calibration"], windows.context)
+    seeded = {"seed": options.seed, "threads": options.threads}
+    earlier = task.fit(kind, parameters, x[split.train], known["train"], **seeded)
+    calibration_scores = earlier.score(x[split.calibration])
+    # Of one that knew less than half of what the final one will know, the map says little of that one.
+    carries = 2 * len(split.train) >= len(split.before_test)
+    calibrator = task.calibrate(calibration_scores, known["calibration"], windows.context, carries=carries)
+    estimator = task.fit(kind, parameters, x[split.before_test], known["before_test"], **seeded)
     scores = estimator.score(x[split.test])
     answers = calibrator(scores)
     evaluations = {
         window: _evaluate(windows.spec, known["test"], answers, windows.trivial, mask, options)
         for window, mask in evaluation_windows(data, split).items()
     }
-    return FittedCandidate(kind, parameters, validation, estimator, calibrator, scores, answers, evaluations, trials)
+    return FittedCandidate(
+        kind, parameters, validation, estimator, calibrator, calibration_scores, scores, answers, evaluations, trials
+    )
 
 
 def _rival(windows: "Windows", rival: Candidate, best: FittedCandidate, data: Dataset, options: Options) -> Rival:
@@ -175,18 +187,18 @@ def _evaluate(
 
 
 def permutation_importance(trained: Trained, seed: int, repeats: int = 3) -> dict[str, float]:
-    """Loss of the selection metric when a feature is shuffled (Breiman, 2001), on the newest rows tested."""
+    """Loss of the quality that is watched when a feature is shuffled (Breiman, 2001), on the newest rows tested."""
     task, data = task_of(trained.spec), trained.data
     newest = slice(-_IMPORTANCE_ROWS, None)
     rows = trained.split.test[newest]
     known = trained.known["test"][newest]
     if task.why_not(known):
         return {}
-    sign = task.metrics[task.selection].sign
+    sign = task.metrics[task.quality].sign
 
     def metric(x: np.ndarray) -> float:
         answers = trained.best.calibrator(trained.best.estimator.score(x))
-        return sign * float(task.statistics(known.y, answers)(known.weights[None, :])[task.selection][0])
+        return sign * float(task.statistics(known.y, answers)(known.weights[None, :])[task.quality][0])
 
     x = data.x[rows].copy()
     whole, rng = metric(x), np.random.default_rng(seed)

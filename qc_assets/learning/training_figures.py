@@ -60,7 +60,7 @@ def by_month(trained: Trained) -> bytes:
     rows = np.concatenate([split.calibration, split.test])
     y = np.concatenate([trained.known["calibration"].y, trained.known["test"].y])
     weights = np.concatenate([trained.known["calibration"].weights, trained.known["test"].weights])
-    answers = np.concatenate([best.calibrator(best.estimator.score(data.x[split.calibration])), best.predictions])
+    answers = np.concatenate([best.calibrator(best.calibration_scores), best.predictions])
     month = data.opened_at[rows].astype("datetime64[M]")
     first_tested = month[len(split.calibration)]
     names: list[str] = []
@@ -90,7 +90,7 @@ def importance(trained: Trained, top: int = 15) -> bytes:
     def draw(axes: Any) -> None:
         names = list(trained.importance)[:top][::-1]
         axes.barh(names, [trained.importance[name] for name in names], color="tab:blue")
-        axes.set(xlabel=f"loss of {task.metrics[task.selection].label} when shuffled", title="Permutation importance")
+        axes.set(xlabel=f"loss of {task.metrics[task.quality].label} when shuffled", title="Permutation importance")
 
     return png(draw, (6.4, 4.2))
 

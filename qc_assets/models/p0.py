@@ -79,22 +79,36 @@ SPEC = ModelSpec(
         "training; predictions for them are extrapolation.",
     ),
     candidates=(
+        Candidate("logistic", {"C": 0.03}, spaces.logistic),
         Candidate(
             "random_forest",
-            {"n_estimators": 150, "max_depth": 12, "min_samples_leaf": 40, "max_features": 0.35},
+            {"n_estimators": 150, "max_depth": 12, "min_samples_leaf": 20, "max_features": 0.35},
             spaces.random_forest,
         ),
+        # Small trees for the few hundred rows of a project, and larger ones for many thousands of many.
         Candidate(
             "lightgbm",
             {
-                "n_estimators": 400,
+                "n_estimators": 150,
                 "learning_rate": 0.04,
                 "num_leaves": 4,
-                "min_child_samples": 100,
+                "min_child_samples": 20,
                 "reg_lambda": 10.0,
                 "colsample_bytree": 0.5,
             },
             spaces.lightgbm,
+        ),
+        Candidate(
+            "xgboost",
+            {
+                "n_estimators": 300,
+                "learning_rate": 0.04,
+                "max_depth": 6,
+                "min_child_weight": 10.0,
+                "reg_lambda": 10.0,
+                "colsample_bytree": 0.5,
+            },
+            spaces.xgboost,
         ),
     ),
 )

@@ -46,16 +46,16 @@ def candidates_table(trained: Trained) -> str:
 
 
 def windows_table(trained: Trained) -> str:
-    """Markdown table of the three windows."""
+    """Markdown table of the three windows, and of all that was known before the test."""
     task = task_of(trained.spec)
     table = []
-    for name, rows in trained.split.windows.items():
+    for name, rows in trained.split.known_windows.items():
         opened = trained.data.opened_at[rows]
         first, last = (
             moment.astype("datetime64[D]").astype(datetime).isoformat() for moment in (opened[0], opened[-1])
         )
         labels = task.summary(trained.spec, trained.known[name], trained.context)
-        table.append([name, f"{len(rows):,}", first, last, labels])
+        table.append([name.replace("_", " "), f"{len(rows):,}", first, last, labels])
     return markdown_table(["window", "rows", "opened from", "to", "labels"], table)
 
 

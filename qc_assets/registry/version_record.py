@@ -95,6 +95,7 @@ def record_of(
     )
     keys = trained.data.frame.select(spec.key)
     windows = trained.split.windows
+    seen = windows | {"gap": trained.split.gap}
     facts = {
         "task": spec.task,
         "candidate": trained.best.kind,
@@ -116,7 +117,7 @@ def record_of(
         ),
         "test_predictions": with_comment(predictions),
         "training_rows": with_comment(
-            pl.concat([keys[part].with_columns(time_window=pl.lit(name)) for name, part in windows.items()])
+            pl.concat([keys[part].with_columns(time_window=pl.lit(name)) for name, part in seen.items()])
         ),
     }
     return VersionRecord(facts, tables)

@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS ml.training_rows (
     repo_id BIGINT, -- forge id
     number BIGINT,
     comment_id BIGINT DEFAULT 0, -- forge id
-    time_window VARCHAR NOT NULL CHECK (time_window IN ('train', 'calibration', 'test')),
+    time_window VARCHAR NOT NULL CHECK (time_window IN ('train', 'gap', 'calibration', 'test')),
     PRIMARY KEY (model, version, repo_id, number, comment_id)
 );
 COMMENT ON TABLE ml.training_rows IS
@@ -15,4 +15,5 @@ COMMENT ON COLUMN ml.training_rows.version IS 'Version in the MLflow registry';
 COMMENT ON COLUMN ml.training_rows.repo_id IS 'Repository';
 COMMENT ON COLUMN ml.training_rows.number IS 'Number of the pull request or issue';
 COMMENT ON COLUMN ml.training_rows.comment_id IS 'Review comment; 0 where the pull request or issue itself is meant';
-COMMENT ON COLUMN ml.training_rows.time_window IS 'train: fitted to; calibration: calibrated on; test: judged on';
+COMMENT ON COLUMN ml.training_rows.time_window IS 
+    'train: fitted to; calibration: calibrated on, then fitted to with train and the gap between them; test: judged on';

@@ -108,7 +108,9 @@ class Category(Task):
     def load(self, folder: Path) -> Estimator:
         return text_classifiers.load_text_classifier(folder)
 
-    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Temperature:
+    def calibrate(
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
+    ) -> Temperature:
         return Temperature.fit(_widened(scores, context), known.y)
 
     def calibrator_from_json(self, document: dict[str, Any]) -> Temperature:

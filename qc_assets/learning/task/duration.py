@@ -103,7 +103,9 @@ class Duration(Task):
     def load(self, folder: Path) -> Estimator:
         return estimators.load_estimator(folder)
 
-    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Intervals:
+    def calibrate(
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
+    ) -> Intervals:
         return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"])
 
     def calibrator_from_json(self, document: dict[str, Any]) -> Intervals:

@@ -106,8 +106,17 @@ class Task(ABC):
         """Load what an estimator saved."""
 
     @abstractmethod
-    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Calibrator:
-        """The map from scores to answers, fitted on the calibration window."""
+    def calibrate(
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
+    ) -> Calibrator:
+        """The map from scores to answers, fitted on the calibration window.
+
+        Args:
+            scores: of an estimator that had not seen these rows.
+            known: their labels.
+            context: what was settled before fitting.
+            carries: whether the estimator that will answer is like the one that gave the scores.
+        """
 
     @abstractmethod
     def calibrator_from_json(self, document: dict[str, Any]) -> Calibrator:

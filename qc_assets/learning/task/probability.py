@@ -31,7 +31,7 @@ class Probability(Task):
         "log_loss": Metric("log loss", False),
         "ece": Metric("calibration error (ECE)", False),
     }
-    selection = "roc_auc"
+    selection = "log_loss"
     loss = "log_loss"
     quality, error, tolerance = "roc_auc", "brier", 0.05
     gates = {  # noqa: RUF012
@@ -40,7 +40,7 @@ class Probability(Task):
     }
     rivals = (Candidate("logistic", {"C": 0.1}), Candidate("lightgbm", {}))
     trivial_name = "base rate alone"
-    method = "with balanced classes"
+    method = "by its likelihood"
     answers_with = "A calibrated probability"
     answer_fields = ("probability", "answer")
     is_binary = True
@@ -61,7 +61,11 @@ class Probability(Task):
     def load(self, folder: Path) -> Estimator:
         return estimators.load_estimator(folder)
 
-    def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> ProbabilityCalibrator:
+    def calibrate(
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
+    ) -> ProbabilityCalibrator:
+        if not carries:
+            return ProbabilityCalibrator.none()
         weights = known.weights if known.groups is None else known.weights * weights_by_group(known.groups)
         return ProbabilityCalibrator.fit(scores, known.y, weights)
 
