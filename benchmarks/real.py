@@ -44,6 +44,7 @@ MERGED = replace(
     target="merged_soon",
     known_at="settled_at",
     texts=(),
+    heads=None,
     maturity=timedelta(days=3),
 )
 SPECS = {spec.name: spec for spec in (P0, MERGED)}

@@ -235,7 +235,7 @@ def _xgboost(seed: int, threads: int | None) -> dict[str, Any]:
 
 
 def _scaled(model: Any, rows: int, seed: int, *steps: Any, as_: str = "normal") -> Any:
-    """Unknown values become medians with a flag, and every feature a variable of one distribution, whatever its tails."""
+    """Unknown values become medians with a flag, and every feature follows one distribution, whatever its tails."""
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import QuantileTransformer

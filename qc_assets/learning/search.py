@@ -1,7 +1,7 @@
-"""Parameters by Optuna on time-ordered folds of the train window."""
+"""Parameters by Optuna on time-ordered folds of what was known before the test window."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,13 @@ class Fold:
 def usable_folds(
     spec: ModelSpec, data: Dataset, split: TimeSplit, context: Mapping[str, Any], n_folds: int
 ) -> list[Fold]:
-    """The folds of the train window on which something can be learnt and judged.
+    """The folds of all that was known before the test window on which something can be learnt and judged.
 
     Raises:
         TrainingError: if there is none.
     """
     task = task_of(spec)
-    end = split.as_of["train"]
+    end = split.as_of["before_test"]
     folds = [
         Fold(
             fit,
@@ -45,13 +45,13 @@ def usable_folds(
             validate,
             task.known(data, validate, end, context),
         )
-        for fit, validate, start in time_folds(data, split.train, spec.maturity, n_folds)
+        for fit, validate, start in time_folds(data, split.before_test, spec.maturity, n_folds)
     ]
     usable = [fold for fold in folds if not (task.why_not(fold.fit_known) or task.why_not(fold.validate_known))]
     if not usable:
         raise TrainingError(
-            f"the train window ({len(split.train)} rows) cannot be split into folds with enough different labels; "
-            "backfill more days"
+            f"what was known before the test window ({len(split.before_test)} rows) cannot be split into folds with "
+            "enough different labels; backfill more days"
         )
     return usable
 
@@ -67,7 +67,7 @@ def balanced(spec: ModelSpec, data: Dataset, rows: np.ndarray, known: Known) -> 
     if spec.balance not in data.frame.columns:
         raise TrainingError(f"{spec.name} is to be balanced by {spec.balance}, which {spec.table} does not have")
     weights = group_weights(data.frame[spec.balance][rows])
-    return Known(known.y, known.weights * weights)
+    return replace(known, weights=known.weights * weights)
 
 
 def choose(
@@ -118,9 +118,13 @@ def _validate(
     for fold in folds:
         # Evenly thinned, so that the fold keeps its span of time.
         step = slice(None, None, -(-len(fold.fit) // options.search_rows))
-        known = Known(fold.fit_known.y[step], fold.fit_known.weights[step])
         estimator = task.fit(
-            kind, parameters, data.x[fold.fit[step]], known, seed=options.seed, threads=options.threads
+            kind,
+            parameters,
+            data.x[fold.fit[step]],
+            fold.fit_known[step],
+            seed=options.seed,
+            threads=options.threads,
         )
         answers = task.uncalibrated(estimator.score(data.x[fold.validate]), context)
         statistics = task.statistics(fold.validate_known.y, answers)
@@ -129,17 +133,20 @@ def _validate(
 
 
 @dataclass(frozen=True)
-class TextGain:
-    """What texts add to the selection metric on a fold, with its 95 % interval.
+class Gain:
+    """What a change to a candidate adds to the selection metric on a fold, with its 95 % interval.
 
     Attributes:
-        without, with_texts: the metric.
-        gain: with texts minus without, positive if better.
+        change: what is changed, in words.
+        metric: its label.
+        without, with_it: the metric.
+        gain: with the change minus without, positive if better.
     """
 
+    change: str
     metric: str
     without: float
-    with_texts: float
+    with_it: float
     gain: Estimate
 
     @property
@@ -148,7 +155,7 @@ class TextGain:
 
     def __str__(self) -> str:
         verdict = "taken" if self.is_certain else "not taken"
-        return f"texts change {self.metric} by {self.gain:+.4f} on the last fold: {verdict}"
+        return f"{self.change} change {self.metric} by {self.gain:+.4f} on the last fold: {verdict}"
 
 
 def text_gain(
@@ -159,23 +166,54 @@ def text_gain(
     fold: Fold,
     context: Mapping[str, Any],
     options: Options,
-) -> TextGain:
+) -> Gain:
     """Fit a candidate on a fold with and without the numbers of its texts, which are fitted on the same rows.
 
     Returns:
         The gain on the fold's validation rows, by paired bootstrap.
     """
-    task = task_of(spec)
     reducer = TextReducer.fit(data.frame[fold.fit], spec.texts)
     both = np.concatenate([fold.fit, fold.validate])
     numbers = reducer(data.frame[both])
     fit_numbers, validate_numbers = numbers[: len(fold.fit)], numbers[len(fold.fit) :]
-    statistics = []
-    for extra in (None, (fit_numbers, validate_numbers)):
-        x, x_new = data.x[fold.fit], data.x[fold.validate]
-        if extra is not None:
-            x, x_new = np.hstack([x, extra[0]]), np.hstack([x_new, extra[1]])
-        estimator = task.fit(kind, parameters, x, fold.fit_known, seed=options.seed, threads=options.threads)
+    x, x_new = data.x[fold.fit], data.x[fold.validate]
+    with_texts = np.hstack([x, fit_numbers]), np.hstack([x_new, validate_numbers])
+    fits = [(x, x_new, fold.fit_known), (*with_texts, fold.fit_known)]
+    return _gain("texts", spec, kind, parameters, fits, fold, context, options)
+
+
+def one_head_gain(
+    spec: ModelSpec,
+    kind: str,
+    parameters: Parameters,
+    data: Dataset,
+    fold: Fold,
+    context: Mapping[str, Any],
+    options: Options,
+) -> Gain:
+    """Fit a candidate on a fold with its heads and with one head; see `qc_assets.learning.combined`.
+
+    Returns:
+        What one head gains on the fold's validation rows, by paired bootstrap.
+    """
+    x, x_new = data.x[fold.fit], data.x[fold.validate]
+    fits = [(x, x_new, fold.fit_known), (x, x_new, replace(fold.fit_known, way=None))]
+    return _gain("one head in place of two would", spec, kind, parameters, fits, fold, context, options)
+
+
+def _gain(
+    change: str,
+    spec: ModelSpec,
+    kind: str,
+    parameters: Parameters,
+    fits: list[tuple[np.ndarray, np.ndarray, Known]],
+    fold: Fold,
+    context: Mapping[str, Any],
+    options: Options,
+) -> Gain:
+    task, statistics = task_of(spec), []
+    for x, x_new, known in fits:
+        estimator = task.fit(kind, parameters, x, known, seed=options.seed, threads=options.threads)
         answers = task.uncalibrated(estimator.score(x_new), context)
         statistics.append(task.statistics(fold.validate_known.y, answers))
     weights = fold.validate_known.weights
@@ -183,5 +221,5 @@ def text_gain(
     differences = paired_differences(
         statistics[1], statistics[0], weights, task.needs, resamples=options.resamples, seed=options.seed
     )
-    without, with_texts = (float(measured(weights[None, :])[task.selection][0]) for measured in statistics)
-    return TextGain(metric.label, without, with_texts, differences[task.selection].times(metric.sign))
+    without, with_it = (float(measured(weights[None, :])[task.selection][0]) for measured in statistics)
+    return Gain(change, metric.label, without, with_it, differences[task.selection].times(metric.sign))

@@ -28,11 +28,6 @@ def forest_of_medians(trial: "optuna.Trial") -> Parameters:
     }
 
 
-def logistic(trial: "optuna.Trial") -> Parameters:
-    """Logistic regression with a ridge penalty."""
-    return {"C": trial.suggest_float("C", 1e-3, 1.0, log=True)}
-
-
 def linear(trial: "optuna.Trial") -> Parameters:
     """Ridge regression."""
     return {"alpha": trial.suggest_float("alpha", 0.1, 1e4, log=True)}

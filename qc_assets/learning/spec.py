@@ -40,6 +40,25 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Heads:
+    """Two ways in which an item may be decided, asked about one by one; see `qc_assets.learning.combined`.
+
+    Attributes:
+        column: Boolean label column that says which way it was.
+        way, on_way, off_way: names of the three probabilities: of the way, and of a positive label on it and off it.
+    """
+
+    column: str
+    way: str
+    on_way: str
+    off_way: str
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        return self.way, self.on_way, self.off_way
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What a model predicts, from what, and how good it must be.
 
@@ -73,6 +92,7 @@ class ModelSpec:
         alerts: whether a run fails, at its end, if its training breaks a gate.
         margins: by metric, how much worse than the champion a challenger may be at most; these metrics are judged.
         outcome: what a positive label means, in a word or two.
+        heads: the ways in which an item may be decided, where they are worth a question each (probability).
         sensitive: attributes whose groups the bias report compares, see `qc_assets.fairness.DataSlicer`.
         balance: column of the feature table whose groups get equal weight in training (inverse frequency), such as
             ``repo_id`` or ``author_seniority``; empty: every row counts alike.
@@ -112,6 +132,7 @@ class ModelSpec:
     min_auc: float = 0.55
     alerts: bool = False
     outcome: str = "positive"
+    heads: Heads | None = None
     sensitive: tuple[str, ...] = ("repo", "seniority")
     balance: str = ""
     missing_is_a_fact: tuple[str, ...] = ()

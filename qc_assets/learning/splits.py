@@ -92,8 +92,8 @@ def _windows(data: Dataset, gap: np.timedelta64, first: np.datetime64, second: n
         "before_test": second,
         "test": np.datetime64("9999-01-01", "us"),
     }
-    rows = (np.flatnonzero(mask) for mask in (train, calibration, test, before_test))
-    return TimeSplit(*rows, as_of, immature=0)
+    windows = {"train": train, "calibration": calibration, "test": test, "before_test": before_test}
+    return TimeSplit(**{name: np.flatnonzero(mask) for name, mask in windows.items()}, as_of=as_of, immature=0)
 
 
 def _empty(split: TimeSplit) -> str:

@@ -1,7 +1,7 @@
 """How a training is asked for, and what it leads to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,7 @@ class Trained:
         importance: mean loss of the quality that is watched when a feature is shuffled, by feature, largest first.
         dominance: the feature that says most by itself; None where that cannot be told.
         rivals: plain models on the same rows and features.
+        heads: the model's answers to each question of its spec's heads on the test window, by name.
         missingness: what the pattern of unknown features says by itself.
         reliability: predicted against observed by repository and month; empty where nothing is promised of it.
     """
@@ -108,6 +109,7 @@ class Trained:
     skipped: Mapping[str, str] = field(default_factory=dict)
     texts: TextReducer | None = None
     rivals: tuple[Rival, ...] = ()
+    heads: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     missingness: Missingness | None = None
     reliability: tuple[Reliability, ...] = ()
 
@@ -121,3 +123,10 @@ class Windows:
     known: Mapping[str, Known]
     context: Mapping[str, Any]
     trivial: np.ndarray
+
+    @property
+    def with_one_head(self) -> "Windows":
+        """The same for candidates that answer one question only."""
+        known = {name: replace(labels, way=None) for name, labels in self.known.items()}
+        context = {name: value for name, value in self.context.items() if name != "way"}
+        return replace(self, known=known, context=context)

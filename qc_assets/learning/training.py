@@ -6,16 +6,17 @@ from dataclasses import replace
 import numpy as np
 
 from qc_assets.errors import TrainingError
+from qc_assets.learning.combined import HeadsEstimator, measured_heads
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, paired_differences
 from qc_assets.learning.missingness import measure_missingness
 from qc_assets.learning.reliability import reliability_of
 from qc_assets.learning.rivals import Rival
-from qc_assets.learning.search import balanced, choose, text_gain, usable_folds
+from qc_assets.learning.search import balanced, choose, one_head_gain, text_gain, usable_folds
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit, time_split
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.terms import Known
+from qc_assets.learning.task.terms import Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer
 from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows
 
@@ -84,6 +85,15 @@ def train(
         progress(f"{candidate.kind}: validation {task.metrics[task.selection].label} {validation:.3f}")
         fitted.append(_fit(windows, candidate.kind, parameters, validation, trials, data, options))
     best = max(fitted, key=lambda candidate: task.metrics[task.selection].sign * candidate.validation)
+    if known["train"].way is not None:
+        loss = one_head_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
+        progress(str(loss))
+        if loss.is_certain:
+            skipped["two heads"] = str(loss)
+            windows = windows.with_one_head
+            known, context = dict(windows.known), dict(windows.context)
+            best = _fit(windows, best.kind, best.parameters, best.validation, best.trials, data, options)
+            fitted.append(best)
     texts = None
     if spec.texts and not options.quick and set(spec.texts) <= set(data.frame.columns):
         gain = text_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
@@ -92,7 +102,7 @@ def train(
             texts = TextReducer.fit(data.frame[split.train], spec.texts)
             data = replace(data, x=np.hstack([data.x, texts(data.frame)]))
             spec = replace(spec, features=spec.features + texts.names)
-            best = _fit(windows, best.kind, best.parameters, gain.with_texts, (), data, options)
+            best = _fit(windows, best.kind, best.parameters, gain.with_it, (), data, options)
             best = replace(best, kind=f"{best.kind}_with_texts")
             fitted.append(best)
         else:
@@ -102,12 +112,16 @@ def train(
     progress(f"{best.kind} wins")
     trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
     importance = permutation_importance(trained, options.seed)
+    rivals = task.rivals
+    if isinstance(best.estimator, HeadsEstimator):
+        rivals = (*rivals, Candidate(best.kind.removesuffix("_with_texts"), best.parameters))
     promised = task.reliable(known["test"], best.predictions)
     return replace(
         trained,
         importance=importance,
         dominance=task.dominant_feature(spec, data, split, best.evaluations["test"], importance),
-        rivals=tuple(_rival(windows, rival, best, data, options) for rival in task.rivals),
+        rivals=tuple(_rival(windows.with_one_head, rival, best, data, options) for rival in rivals),
+        heads=_heads(trained, options),
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=()
         if promised is None
@@ -130,13 +144,17 @@ def _fit(
     been fitted on scores of rows that it had not seen.
     """
     task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
-    seeded = {"seed": options.seed, "threads": options.threads}
-    earlier = task.fit(kind, parameters, x[split.train], known["train"], **seeded)
+
+    def fit(window: str) -> Estimator:
+        rows = split.known_windows[window]
+        return task.fit(kind, parameters, x[rows], known[window], seed=options.seed, threads=options.threads)
+
+    earlier = fit("train")
     calibration_scores = earlier.score(x[split.calibration])
     # Of one that knew less than half of what the final one will know, the map says little of that one.
     carries = 2 * len(split.train) >= len(split.before_test)
     calibrator = task.calibrate(calibration_scores, known["calibration"], windows.context, carries=carries)
-    estimator = task.fit(kind, parameters, x[split.before_test], known["before_test"], **seeded)
+    estimator = fit("before_test")
     scores = estimator.score(x[split.test])
     answers = calibrator(scores)
     evaluations = {
@@ -146,6 +164,14 @@ def _fit(
     return FittedCandidate(
         kind, parameters, validation, estimator, calibrator, calibration_scores, scores, answers, evaluations, trials
     )
+
+
+def _heads(trained: Trained, options: Options) -> dict[str, dict[str, Estimate]]:
+    estimator, heads = trained.best.estimator, trained.spec.heads
+    if heads is None or not isinstance(estimator, HeadsEstimator):
+        return {}
+    p, needs = estimator.all_scores(trained.data.x[trained.split.test]), task_of(trained.spec).needs
+    return measured_heads(heads, p, trained.known["test"], needs, resamples=options.resamples, seed=options.seed)
 
 
 def _rival(windows: "Windows", rival: Candidate, best: FittedCandidate, data: Dataset, options: Options) -> Rival:
@@ -161,6 +187,8 @@ def _rival(windows: "Windows", rival: Candidate, best: FittedCandidate, data: Da
         seed=options.seed,
     )
     name = rival.kind if rival.defaults else f"{rival.kind} with its defaults"
+    if rival.defaults == best.parameters:
+        name = f"{rival.kind} with one head"
     return Rival(name, fitted.evaluations["test"], differences)
 
 

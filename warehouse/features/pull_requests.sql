@@ -26,6 +26,8 @@ CREATE TABLE features.pull_requests (
     repo_decided_recently INTEGER NOT NULL, -- of: repository
     repo_open_prs INTEGER NOT NULL, -- of: repository
     repo_hours_to_first_review DOUBLE, -- of: repository
+    repo_verdict_share DOUBLE NOT NULL, -- of: repository
+    repo_changes_rate DOUBLE NOT NULL, -- of: repository
     log_lines DOUBLE, -- of: item = log_size(lines_changed)
     lines_changed BIGINT, -- of: item
     files_changed BIGINT, -- of: item
@@ -46,6 +48,7 @@ CREATE TABLE features.pull_requests (
     is_weekend BOOLEAN NOT NULL, -- of: item = is_weekend(weekday)
     is_draft BOOLEAN, -- of: item
     passed BOOLEAN, -- of: label
+    decided_by_verdict BOOLEAN, -- of: label
     decided_at TIMESTAMP, -- of: label
     review_cycles INTEGER NOT NULL, -- of: label
     closed_at TIMESTAMP, -- of: label
@@ -103,6 +106,11 @@ COMMENT ON COLUMN features.pull_requests.repo_decided_recently IS 'How many were
 COMMENT ON COLUMN features.pull_requests.repo_open_prs IS 'Open pull requests in the repository (its review load)';
 COMMENT ON COLUMN features.pull_requests.repo_hours_to_first_review IS
     'Median hours to the first review by a person, over the last 100 reviewed pull requests';
+COMMENT ON COLUMN features.pull_requests.repo_verdict_share IS
+    'Share of those decided in the last 90 days that a verdict decided, not their landing or closing: '
+    '(verdicts + 1) / (decided + 2)';
+COMMENT ON COLUMN features.pull_requests.repo_changes_rate IS
+    'Share of people''s verdicts of the last 90 days that asked for changes: (requests + 1) / (verdicts + 3)';
 COMMENT ON COLUMN features.pull_requests.log_lines IS 'ln(1 + lines_changed)';
 COMMENT ON COLUMN features.pull_requests.lines_changed IS
     'Lines added and deleted by the commits that existed at the opening';
@@ -128,6 +136,8 @@ COMMENT ON COLUMN features.pull_requests.is_draft IS 'Opened as a draft; NULL wh
 COMMENT ON COLUMN features.pull_requests.passed IS
     'Label: what people corrected it to (ml.feedback), else the first decisive review by another person '
     'approved, or it landed without one';
+COMMENT ON COLUMN features.pull_requests.decided_by_verdict IS
+    'Whether a reviewer''s verdict decided that, rather than its landing or closing without one; NULL while undecided';
 COMMENT ON COLUMN features.pull_requests.decided_at IS 'When that became known (UTC); NULL while undecided';
 COMMENT ON COLUMN features.pull_requests.review_cycles IS 'Requests for changes by other people, in all';
 COMMENT ON COLUMN features.pull_requests.closed_at IS 'When it was closed (UTC), merged or not; NULL while open';
@@ -204,7 +214,7 @@ landed AS (FROM landings('raw.pull_requests', 'raw.issue_comments', 'raw.label_e
 verdicts AS (
     SELECT
         reviews.repo_id, reviews.number, reviews.review_id, reviews.submitted_at, reviews.submitted_state,
-        pull_requests.author_id, pull_requests.created_at
+        pull_requests.author_id, pull_requests.author_is_bot, pull_requests.created_at
     FROM raw.reviews AS reviews
     INNER JOIN pull_requests
         ON reviews.repo_id = pull_requests.repo_id AND reviews.number = pull_requests.number
@@ -242,6 +252,7 @@ outcomes AS (
             WHEN pull_requests.closed_at IS NOT NULL THEN landed.landed_at IS NOT NULL
         END AS passed,
         reviewed.first_review_at,
+        reviewed.first_decision_at,
         coalesce(reviewed.review_cycles, 0) AS review_cycles
     FROM pull_requests
     LEFT JOIN reviewed ON pull_requests.repo_id = reviewed.repo_id AND pull_requests.number = reviewed.number
@@ -341,11 +352,23 @@ repo_decisions AS (
         repo_id,
         decided_at AS t,
         sum(count(*)::DOUBLE) OVER before AS decided,
-        sum(count_if(passed)::DOUBLE) OVER before AS passed
+        sum(count_if(passed)::DOUBLE) OVER before AS passed,
+        sum(count(first_decision_at)::DOUBLE) OVER before AS by_verdict
     FROM outcomes
     WHERE decided_at IS NOT NULL AND NOT author_is_bot
     GROUP BY repo_id, decided_at
     WINDOW before AS (PARTITION BY repo_id ORDER BY decided_at ROWS UNBOUNDED PRECEDING)
+),
+repo_verdicts AS (
+    SELECT
+        repo_id,
+        submitted_at AS t,
+        sum(count(*)::DOUBLE) OVER before AS verdicts,
+        sum(count_if(submitted_state = 'CHANGES_REQUESTED')::DOUBLE) OVER before AS requests
+    FROM verdicts
+    WHERE submitted_state IN ('APPROVED', 'CHANGES_REQUESTED') AND NOT author_is_bot
+    GROUP BY repo_id, submitted_at
+    WINDOW before AS (PARTITION BY repo_id ORDER BY submitted_at ROWS UNBOUNDED PRECEDING)
 ),
 asked AS (
     SELECT repo_id, number, author_id, created_at AS t, created_at - INTERVAL 90 DAY AS recently FROM outcomes
@@ -383,11 +406,18 @@ repo_history AS (
         asked.number,
         coalesce(repo_closings.closed, 0) AS closed,
         coalesce(now.decided, 0) - coalesce(earlier.decided, 0) AS decided,
-        coalesce(now.passed, 0) - coalesce(earlier.passed, 0) AS passed
+        coalesce(now.passed, 0) - coalesce(earlier.passed, 0) AS passed,
+        coalesce(now.by_verdict, 0) - coalesce(earlier.by_verdict, 0) AS by_verdict,
+        coalesce(verdicts_now.verdicts, 0) - coalesce(verdicts_earlier.verdicts, 0) AS verdicts,
+        coalesce(verdicts_now.requests, 0) - coalesce(verdicts_earlier.requests, 0) AS requests
     FROM asked
     ASOF LEFT JOIN repo_closings ON asked.repo_id = repo_closings.repo_id AND asked.t > repo_closings.t
     ASOF LEFT JOIN repo_decisions AS now ON asked.repo_id = now.repo_id AND asked.t > now.t
     ASOF LEFT JOIN repo_decisions AS earlier ON asked.repo_id = earlier.repo_id AND asked.recently > earlier.t
+    ASOF LEFT JOIN repo_verdicts AS verdicts_now
+        ON asked.repo_id = verdicts_now.repo_id AND asked.t > verdicts_now.t
+    ASOF LEFT JOIN repo_verdicts AS verdicts_earlier
+        ON asked.repo_id = verdicts_earlier.repo_id AND asked.recently > verdicts_earlier.t
 ),
 review_speed AS (
     SELECT
@@ -489,6 +519,8 @@ features AS (
         repo.decided::INTEGER AS repo_decided_recently,
         (openings.repo_prior_prs - repo.closed)::INTEGER AS repo_open_prs,
         speed.hours_to_first_review AS repo_hours_to_first_review,
+        (repo.by_verdict + 1) / (repo.decided + 2) AS repo_verdict_share,
+        (repo.requests + 1) / (repo.verdicts + 3) AS repo_changes_rate,
         pr.additions + pr.deletions AS lines_changed,
         log_size(lines_changed) AS log_lines,
         pr.changed_files AS files_changed,
@@ -522,6 +554,8 @@ features AS (
         is_weekend(weekday) AS is_weekend,
         pr.opened_is_draft AS is_draft,
         coalesce(corrected.passed, outcomes.passed) AS passed,
+        CASE WHEN outcomes.decided_at IS NOT NULL THEN outcomes.first_decision_at IS NOT NULL END
+            AS decided_by_verdict,
         CASE
             WHEN outcomes.decided_at IS NULL AND corrected.given_at < pr.created_at THEN pr.created_at
             ELSE coalesce(outcomes.decided_at, corrected.given_at)

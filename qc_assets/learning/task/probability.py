@@ -1,13 +1,14 @@
 """Probability of a Boolean label, calibrated."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from qc_assets.learning import estimators, plots
+from qc_assets.learning import combined, plots
 from qc_assets.learning.calibration import ProbabilityCalibrator, weights_by_group
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance, dominant_feature
@@ -53,13 +54,27 @@ class Probability(Task):
     def why_not(self, known: Known) -> str | None:
         return None if len(np.unique(known.y)) == 2 else f"all {len(known.y)} rows have the same label"
 
+    def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
+        column = spec.heads.column if spec.heads else ""
+        return {"way": column} if column in data.frame.columns else {}
+
+    def known(self, data: Dataset, rows: np.ndarray, as_of: np.datetime64, context: Mapping[str, Any]) -> Known:
+        known = super().known(data, rows, as_of, context)
+        if "way" not in context:
+            return known
+        # A label that people gave where nothing had been decided went no way at all.
+        way = data.frame[context["way"]][rows].fill_null(False)
+        return replace(known, way=way.cast(pl.Float64).to_numpy())
+
     def fit(
         self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
     ) -> Estimator:
-        return estimators.fit_classifier(kind, parameters, x, known.y, known.weights, seed=seed, threads=threads)
+        if known.way is not None:
+            return combined.fit_heads(kind, parameters, x, known, seed=seed, threads=threads)
+        return combined.fit_classifier(kind, parameters, x, known.y, known.weights, seed=seed, threads=threads)
 
     def load(self, folder: Path) -> Estimator:
-        return estimators.load_estimator(folder)
+        return combined.load_estimator(folder)
 
     def calibrate(
         self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True

@@ -55,15 +55,22 @@ class Known:
         y: labels, (rows,).
         weights: (rows,); 0 for a row whose label was not known, more than 1 for one that stands for others.
         groups: repositories, of which none may decide a calibration alone, (rows,); None where there are none.
+        way: 1 where a row was decided the way that the spec's heads ask about, else 0, (rows,); None without heads.
     """
 
     y: np.ndarray
     weights: np.ndarray
     groups: np.ndarray | None = None
+    way: np.ndarray | None = None
 
     def __getitem__(self, rows: Any) -> "Known":
         """Only some rows."""
-        return Known(self.y[rows], self.weights[rows], None if self.groups is None else self.groups[rows])
+        return Known(
+            self.y[rows],
+            self.weights[rows],
+            None if self.groups is None else self.groups[rows],
+            None if self.way is None else self.way[rows],
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,178 @@
+"""Estimators made of others.
+
+Heads: one answer from two questions with causes of their own: which way an item will be decided, and how, on each way.
+Blend: the mean of several kinds.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from qc_assets.learning import estimators
+from qc_assets.learning.metrics.bootstrap import Estimate, evaluate
+from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
+from qc_assets.learning.spec import Heads, Parameters
+from qc_assets.learning.task.terms import Estimator, Known
+
+# With fewer rows on one way its rate is all that is known of it.
+_MIN_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Rate:
+    """An estimator that knows the share of positive labels, and nothing of the row."""
+
+    share: float
+
+    file: ClassVar[str] = "rate.json"
+
+    @classmethod
+    def of(cls, y: np.ndarray, weights: np.ndarray) -> "Rate":
+        """By Laplace's rule, as no finite number of rows shows that something never happens."""
+        return cls(float((weights @ y + 1) / (weights.sum() + 2)))
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        return np.full(len(x), self.share)
+
+    def save(self, folder: Path) -> None:
+        (folder / self.file).write_text(json.dumps(self.share), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        return cls(float(json.loads((folder / cls.file).read_text(encoding="utf-8"))))
+
+
+@dataclass(frozen=True)
+class CombinedEstimator:
+    """Several estimators that give one score together; each lies in a folder of its own."""
+
+    parts: tuple[Estimator, ...]
+
+    file: ClassVar[str]
+
+    def all_scores(self, x: np.ndarray) -> np.ndarray:
+        """What each part says, (rows, parts)."""
+        return np.stack([part.score(x) for part in self.parts], axis=1)
+
+    def save(self, folder: Path) -> None:
+        for index, part in enumerate(self.parts):
+            inside = folder / f"part_{index}"
+            inside.mkdir(exist_ok=True)
+            part.save(inside)
+        (folder / self.file).write_text(json.dumps({"parts": len(self.parts)}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        count = json.loads((folder / cls.file).read_text(encoding="utf-8"))["parts"]
+        return cls(tuple(load_estimator(folder / f"part_{index}") for index in range(count)))
+
+
+class HeadsEstimator(CombinedEstimator):
+    """P(way) P(positive | way) + P(not way) P(positive | not way), of three parts in this order."""
+
+    file = "heads.json"
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        way, on_way, off_way = self.all_scores(x).T
+        return way * on_way + (1 - way) * off_way
+
+
+class BlendEstimator(CombinedEstimator):
+    """The mean log-odds of its parts."""
+
+    file = "blend.json"
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        p = np.clip(self.all_scores(x), 1e-6, 1 - 1e-6)
+        return 1 / (1 + np.exp(-np.log(p / (1 - p)).mean(axis=1)))
+
+
+def load_estimator(folder: Path) -> Estimator:
+    """Load whichever estimator lies in `folder`, combined or not.
+
+    Raises:
+        QcError: if there is none.
+    """
+    for kind in (HeadsEstimator, BlendEstimator, Rate):
+        if (folder / kind.file).exists():
+            return kind.load(folder)
+    return estimators.load_estimator(folder)
+
+
+def fit_classifier(
+    kind: str,
+    parameters: Parameters,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    *,
+    seed: int,
+    threads: int | None,
+) -> Estimator:
+    """As `qc_assets.learning.estimators.fit_classifier`, or a ``blend`` of its kinds, whose parameters are by kind."""
+    seeded: dict[str, Any] = {"seed": seed, "threads": threads}
+    if kind != "blend":
+        return estimators.fit_classifier(kind, parameters, x, y, weights, **seeded)
+    return BlendEstimator(
+        tuple(estimators.fit_classifier(part, own, x, y, weights, **seeded) for part, own in parameters.items())
+    )
+
+
+def fit_heads(
+    kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
+) -> HeadsEstimator:
+    """Fit a classifier to each question, on the rows that answer it.
+
+    Args:
+        kind, parameters: of `fit_classifier`, the same for all three.
+        x: features, (rows, features) with NaN.
+        known: labels; its `way` says on which way each row was decided.
+        seed: the same seed, rows and threads give the same estimator.
+        threads: None means all cores.
+    """
+    way = known.way
+    assert way is not None, "only rows whose way is known are fitted"
+    parts: list[Estimator] = []
+    for y, rows in ((way, np.ones(len(way), bool)), (known.y, way == 1), (known.y, way == 0)):
+        labels, weights = y[rows], known.weights[rows]
+        if len(labels) < _MIN_ROWS or len(np.unique(labels)) < 2:
+            parts.append(Rate.of(labels, weights))
+        else:
+            parts.append(fit_classifier(kind, parameters, x[rows], labels, weights, seed=seed, threads=threads))
+    return HeadsEstimator(tuple(parts))
+
+
+def measured_heads(
+    heads: Heads, p: np.ndarray, known: Known, needs: Mapping[str, str], *, resamples: int, seed: int
+) -> dict[str, dict[str, Estimate]]:
+    """Each head judged by itself, on the rows that answer its question.
+
+    Args:
+        heads: their names.
+        p: what each says, (rows, 3); see `HeadsEstimator.all_scores`.
+        known: labels of the rows, and their way.
+        needs: what each metric needs in order to exist.
+        resamples, seed: of the bootstrap.
+
+    Returns:
+        Metrics by name of the head; the baseline of each is the share of positive labels among these very rows.
+    """
+    assert known.way is not None, "heads are judged where the way is known"
+    judged = {}
+    questions = ((known.way, np.ones(len(p), bool)), (known.y, known.way == 1), (known.y, known.way == 0))
+    for index, (name, (y, rows)) in enumerate(zip(heads.names, questions, strict=True)):
+        labels = y[rows]
+        share = np.full(len(labels), labels.mean() if len(labels) else np.nan)
+        judged[name] = evaluate(
+            WeightedMetrics(labels, p[rows, index]),
+            WeightedMetrics(labels, share),
+            known.weights[rows],
+            needs,
+            resamples=resamples,
+            seed=seed,
+        )
+    return judged
