@@ -141,6 +141,7 @@ class Gain:
         metric: its label.
         without, with_it: the metric.
         gain: with the change minus without, positive if better.
+        least: a gain that is not surely larger is not worth the change.
     """
 
     change: str
@@ -148,10 +149,11 @@ class Gain:
     without: float
     with_it: float
     gain: Estimate
+    least: float = 0.0
 
     @property
     def is_certain(self) -> bool:
-        return self.gain.is_surely_above(0)
+        return self.gain.is_surely_above(self.least)
 
     def __str__(self) -> str:
         verdict = "taken" if self.is_certain else "not taken"
@@ -193,12 +195,16 @@ def one_head_gain(
 ) -> Gain:
     """Fit a candidate on a fold with its heads and with one head; see `qc_assets.learning.combined`.
 
+    Two heads tell people more, and so much better how a review ends if there is one, that one head has to gain more
+    than the spec's margin.
+
     Returns:
         What one head gains on the fold's validation rows, by paired bootstrap.
     """
     x, x_new = data.x[fold.fit], data.x[fold.validate]
     fits = [(x, x_new, fold.fit_known), (x, x_new, replace(fold.fit_known, way=None))]
-    return _gain("one head in place of two would", spec, kind, parameters, fits, fold, context, options)
+    gain = _gain("one head in place of two would", spec, kind, parameters, fits, fold, context, options)
+    return replace(gain, least=spec.margins.get(task_of(spec).selection, 0.0))
 
 
 def _gain(

@@ -86,10 +86,10 @@ def train(
         fitted.append(_fit(windows, candidate.kind, parameters, validation, trials, data, options))
     best = max(fitted, key=lambda candidate: task.metrics[task.selection].sign * candidate.validation)
     if known["train"].way is not None:
-        loss = one_head_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
-        progress(str(loss))
-        if loss.is_certain:
-            skipped["two heads"] = str(loss)
+        one_head = one_head_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
+        progress(str(one_head))
+        if one_head.is_certain:
+            skipped["two heads"] = str(one_head)
             windows = windows.with_one_head
             known, context = dict(windows.known), dict(windows.context)
             best = _fit(windows, best.kind, best.parameters, best.validation, best.trials, data, options)
