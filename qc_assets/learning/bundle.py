@@ -14,6 +14,7 @@ from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_named
 from qc_assets.learning.task.terms import Calibrator, Estimator
 from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.venn_abers import VennAbers, with_bounds
 
 _FILE = "bundle.json"
 
@@ -35,6 +36,8 @@ class Bundle:
         is_synthetic: trained on made-up data.
         fitted: how it was fitted: `kind`, `parameters`, and `as_of`, the instants at which labels were read.
         texts: makes further numbers of texts; they follow the features in the matrix.
+        bounds: gives probabilities their intervals; None in versions of before there were any, and where answers
+            have intervals of their own.
     """
 
     model: str
@@ -49,6 +52,7 @@ class Bundle:
     is_synthetic: bool
     texts: TextReducer | None = None
     fitted: Mapping[str, Any] = field(default_factory=dict)
+    bounds: VennAbers | None = None
 
     @classmethod
     def of(cls, spec: ModelSpec, estimator: Estimator, calibrator: Calibrator, **others: Any) -> "Bundle":
@@ -70,6 +74,10 @@ class Bundle:
             TrainingError: if a feature column is missing. A text column may be: then its numbers are unknown.
         """
         return self.predict_matrix(self.matrix(frame))
+
+    def table(self, answers: np.ndarray) -> pl.DataFrame:
+        """Answers of `predict` as the columns prediction, lower, upper, answer."""
+        return with_bounds(task_named(self.task).table(self.classes, answers), self.bounds)
 
     def matrix(self, frame: pl.DataFrame) -> np.ndarray:
         """What the estimator sees of a frame, (rows, inputs)."""
@@ -109,6 +117,7 @@ class Bundle:
             "is_synthetic": self.is_synthetic,
             "fitted": dict(self.fitted),
             "texts": None if self.texts is None else self.texts.to_json(),
+            "bounds": None if self.bounds is None else self.bounds.to_json(),
         }
         (folder / _FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -116,7 +125,7 @@ class Bundle:
     def load(cls, folder: Path) -> "Bundle":
         """Read what `save` wrote; runs no code from the files."""
         document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        task = task_named(document["task"])
+        task, bounds = task_named(document["task"]), document.get("bounds")
         return cls(
             model=document["model"],
             task=task.name,
@@ -130,6 +139,7 @@ class Bundle:
             is_synthetic=document["is_synthetic"],
             fitted=document.get("fitted", {}),
             texts=TextReducer.from_json(document["texts"]) if document["texts"] else None,
+            bounds=VennAbers.from_json(bounds) if bounds else None,
         )
 
 

@@ -16,6 +16,7 @@ from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.terms import Calibrator, Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.venn_abers import VennAbers
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Trained:
         rivals: plain models on the same rows and features.
         missingness: what the pattern of unknown features says by itself.
         reliability: predicted against observed by repository and month; empty where nothing is promised of it.
+        bounds: gives answers their intervals; see `Bundle`.
     """
 
     spec: ModelSpec
@@ -108,6 +110,7 @@ class Trained:
     rivals: tuple[Rival, ...] = ()
     missingness: Missingness | None = None
     reliability: tuple[Reliability, ...] = ()
+    bounds: VennAbers | None = None
 
 
 @dataclass(frozen=True)

@@ -102,11 +102,13 @@ def train(
     trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
     importance = permutation_importance(trained, options.seed)
     promised = task.reliable(known["test"], best.predictions)
+    calibrated = best.calibrator(best.estimator.score(data.x[split.calibration]))
     return replace(
         trained,
         importance=importance,
         dominance=task.dominant_feature(spec, data, split, best.evaluations["test"], importance),
         rivals=tuple(_rival(windows, rival, best, data, options) for rival in task.rivals),
+        bounds=task.bounds(known["calibration"], calibrated),
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=()
         if promised is None

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from qc_assets.learning.metrics.bootstrap import MISSING, shown
 from qc_assets.learning.promotion import Decision
 from qc_assets.learning.task import task_of
@@ -81,6 +83,28 @@ def calibration_table(trained: Trained) -> str:
     return markdown_table(header, rows) + (f"\n\n{more} more are in `ml.reliability`." if more else "")
 
 
+def how_sure(trained: Trained) -> str:
+    """What the intervals of probabilities say of the test window, in fifths by prediction; empty for other answers."""
+    if trained.bounds is None:
+        return ""
+    predicted, observed = trained.best.predictions, trained.known["test"].y
+    lower, upper = trained.bounds(predicted)
+    rows = [
+        [f"{len(part):,}", *(f"{values[part].mean():.3f}" for values in (predicted, lower, upper, observed))]
+        for part in np.array_split(np.argsort(predicted, kind="stable"), 5)
+    ]
+    return f"""
+## How sure it is
+
+An interval is what the probability would be with one more failure, or one more success, among the
+{trained.bounds.rows:,} calibration rows at this score (Venn-Abers), widened to hold the probability. Its median width
+on the test window is {np.median(upper - lower):.3f}. It is wide where calibration rows are few; it is no confidence
+interval of the true probability, and knows nothing of changes since.
+
+{markdown_table(["rows", "predicted", "lower", "upper", "observed"], rows)}
+"""
+
+
 def validation_against_test(trained: Trained) -> str:
     """A sentence where the folds and the test window say surely different things of the model; else empty."""
     task = task_of(trained.spec)
@@ -140,7 +164,7 @@ Rivals are plain models, fitted to the same rows and features; {
 ## Calibration by repository and month
 
 {calibration_table(trained)}
-
+{how_sure(trained)}
 ## Data
 
 {windows_table(trained)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from qc_assets.learning.task import task_of
+from qc_assets.learning.venn_abers import with_bounds
 
 if TYPE_CHECKING:
     from qc_assets.learning.metrics.bootstrap import Estimate
@@ -88,7 +89,7 @@ def record_of(
     predictions = pl.concat(
         [
             rows.select(*spec.key, pl.col(spec.opened_at).alias("opened_at")),
-            task.table(spec.classes, trained.best.predictions),
+            with_bounds(task.table(spec.classes, trained.best.predictions), trained.bounds),
             task.outcomes(spec.classes, trained.known["test"], trained.best.predictions),
         ],
         how="horizontal",

@@ -15,6 +15,7 @@ from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
+from qc_assets.learning.venn_abers import VennAbers
 
 
 class Task(ABC):
@@ -112,6 +113,10 @@ class Task(ABC):
     @abstractmethod
     def calibrator_from_json(self, document: dict[str, Any]) -> Calibrator:
         """What `Calibrator.to_json` wrote."""
+
+    def bounds(self, known: Known, answers: np.ndarray) -> VennAbers | None:
+        """What gives answers their intervals, fitted to answers for the calibration window; None if they have some."""
+        return None
 
     @abstractmethod
     def uncalibrated(self, scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:

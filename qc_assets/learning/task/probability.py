@@ -18,6 +18,7 @@ from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Task
 from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
+from qc_assets.learning.venn_abers import VennAbers
 
 
 class Probability(Task):
@@ -62,14 +63,16 @@ class Probability(Task):
         return estimators.load_estimator(folder)
 
     def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> ProbabilityCalibrator:
-        weights = known.weights if known.groups is None else known.weights * weights_by_group(known.groups)
-        return ProbabilityCalibrator.fit(scores, known.y, weights)
+        return ProbabilityCalibrator.fit(scores, known.y, _calibration_weights(known))
 
     def calibrator_from_json(self, document: dict[str, Any]) -> ProbabilityCalibrator:
         return ProbabilityCalibrator.from_json(document)
 
     def uncalibrated(self, scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:
         return scores
+
+    def bounds(self, known: Known, answers: np.ndarray) -> VennAbers:
+        return VennAbers.fit(answers, known.y, _calibration_weights(known))
 
     def trivial(self, known: Known, context: Mapping[str, Any]) -> np.ndarray:
         return np.array([known.y.mean()])
@@ -166,3 +169,7 @@ class Probability(Task):
 
     def correctable(self, answers: np.ndarray, context: Mapping[str, Any]) -> tuple[np.ndarray, float] | None:
         return answers, 1.0
+
+
+def _calibration_weights(known: Known) -> np.ndarray:
+    return known.weights if known.groups is None else known.weights * weights_by_group(known.groups)
