@@ -60,11 +60,17 @@ class Bundle:
         return cls(spec.name, spec.task, spec.features, spec.categories, spec.classes, estimator, calibrator, **others)
 
     def predict_matrix(self, x: np.ndarray) -> np.ndarray:
-        """Answers for a matrix in the order of `features`; the first dimension is that of `x`."""
-        return self.calibrator(self.estimator.score(x))
+        """Answers for a matrix in the order of `features`; the first dimension is that of `x`.
+
+        Nobody says which repositories the rows are of, so intervals are those of all.
+        """
+        return self._answers(x, None)
+
+    def _answers(self, x: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
+        return task_named(self.task).answers(self.calibrator, self.estimator.score(x), repositories)
 
     def predict(self, frame: pl.DataFrame) -> np.ndarray:
-        """Answers for a frame with the feature columns.
+        """Answers for a frame with the feature columns; with `repo_id`, intervals are those of the repository.
 
         Returns:
             Probabilities (rows,); lower end, median and upper end in hours (rows, 3); or probabilities of the
@@ -73,7 +79,9 @@ class Bundle:
         Raises:
             TrainingError: if a feature column is missing. A text column may be: then its numbers are unknown.
         """
-        return self.predict_matrix(self.matrix(frame))
+        known = "repo_id" in frame.columns
+        repositories = frame["repo_id"].cast(pl.Int64).fill_null(0).to_numpy() if known else None
+        return self._answers(self.matrix(frame), repositories)
 
     def table(self, answers: np.ndarray) -> pl.DataFrame:
         """Answers of `predict` as the columns prediction, lower, upper, answer."""

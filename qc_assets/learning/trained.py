@@ -91,7 +91,7 @@ class Trained:
         dominance: the feature that says most by itself; None where that cannot be told.
         rivals: plain models on the same rows and features.
         missingness: what the pattern of unknown features says by itself.
-        reliability: predicted against observed by repository and month; empty where nothing is promised of it.
+        reliability: predicted against observed by repository and month.
         bounds: gives answers their intervals; see `Bundle`.
     """
 

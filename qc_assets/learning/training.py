@@ -56,8 +56,8 @@ def train(
     folds = usable_folds(spec, data, split, context, options.n_folds)
     known["train"] = balanced(spec, data, split.train, known["train"])
     if "repo_id" in data.frame.columns:
-        groups = data.frame["repo_id"][split.calibration].to_numpy()
-        known["calibration"] = replace(known["calibration"], groups=groups)
+        for name in ("calibration", "test"):
+            known[name] = replace(known[name], groups=data.frame["repo_id"][split.windows[name]].to_numpy())
     skipped = {
         candidate.kind: "too slow for a quick training"
         for candidate in spec.candidates
@@ -110,9 +110,7 @@ def train(
         rivals=tuple(_rival(windows, rival, best, data, options) for rival in task.rivals),
         bounds=task.bounds(known["calibration"], calibrated),
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
-        reliability=()
-        if promised is None
-        else reliability_of(data, split.test, *promised, resamples=options.resamples, seed=options.seed),
+        reliability=reliability_of(data, split.test, *promised, resamples=options.resamples, seed=options.seed),
     )
 
 
@@ -130,7 +128,7 @@ def _fit(
     estimator = task.fit(kind, parameters, x[split.train], known["train"], seed=options.seed, threads=options.threads)
     calibrator = task.calibrate(estimator.score(x[split.calibration]), known["calibration"], windows.context)
     scores = estimator.score(x[split.test])
-    answers = calibrator(scores)
+    answers = task.answers(calibrator, scores, known["test"].groups)
     evaluations = {
         window: _evaluate(windows.spec, known["test"], answers, windows.trivial, mask, options)
         for window, mask in evaluation_windows(data, split).items()

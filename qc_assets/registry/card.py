@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from qc_assets.learning.conformal import ROWS_OF_A_REPOSITORY, Intervals
 from qc_assets.learning.metrics.bootstrap import MISSING, shown
 from qc_assets.learning.promotion import Decision
 from qc_assets.learning.task import task_of
@@ -62,9 +63,7 @@ def windows_table(trained: Trained) -> str:
 
 
 def calibration_table(trained: Trained) -> str:
-    """Markdown table of promised against observed probability by repository and month; where there is none, why."""
-    if not trained.reliability:
-        return "No probability is promised."
+    """Markdown table of what was promised (a probability, an interval) and observed by repository and month."""
     verdicts = {True: "SURELY OFF", False: "within chance", None: "too few rows to say"}
     rows = [
         [
@@ -84,9 +83,9 @@ def calibration_table(trained: Trained) -> str:
 
 
 def how_sure(trained: Trained) -> str:
-    """What the intervals of probabilities say of the test window, in fifths by prediction; empty for other answers."""
+    """What the intervals of probabilities say of the test window, in fifths by prediction; of durations, where from."""
     if trained.bounds is None:
-        return ""
+        return _by_own_residuals(trained)
     predicted, observed = trained.best.predictions, trained.known["test"].y
     lower, upper = trained.bounds(predicted)
     rows = [
@@ -102,6 +101,18 @@ on the test window is {np.median(upper - lower):.3f}. It is wide where calibrati
 interval of the true probability, and knows nothing of changes since.
 
 {markdown_table(["rows", "predicted", "lower", "upper", "observed"], rows)}
+"""
+
+
+def _by_own_residuals(trained: Trained) -> str:
+    intervals = trained.best.calibrator
+    if not isinstance(intervals, Intervals):
+        return ""
+    return f"""
+## How sure it is
+
+Intervals come from residuals of calibration rows: of the repository's own in {len(intervals.by_repository)} that have
+at least {ROWS_OF_A_REPOSITORY} of them, of all rows elsewhere. The table above says how often they held.
 """
 
 

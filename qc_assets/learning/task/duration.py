@@ -11,7 +11,7 @@ candidates alike; an AFT objective would serve XGBoost only, and claim a distrib
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -21,11 +21,11 @@ from qc_assets.learning.calibration import neighbours_out_of_order
 from qc_assets.learning.conformal import COVERAGE, Intervals
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, shown
-from qc_assets.learning.metrics.duration_metrics import DurationMetrics, weighted_quantile
+from qc_assets.learning.metrics.duration_metrics import DurationMetrics, are_inside, weighted_quantile
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Task
-from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
+from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
 
 # At the horizon this share of a window's items must still be watched: no item stands for more than five.
 _WATCHED = 0.2
@@ -104,7 +104,10 @@ class Duration(Task):
         return estimators.load_estimator(folder)
 
     def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Intervals:
-        return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"])
+        return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)
+
+    def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
+        return cast(Intervals, calibrator)(scores, repositories)
 
     def calibrator_from_json(self, document: dict[str, Any]) -> Intervals:
         return Intervals.from_json(document)
@@ -141,6 +144,10 @@ class Duration(Task):
     def out_of_order(self, scores: np.ndarray, answers: np.ndarray, context: Mapping[str, Any]) -> int:
         # At the horizon, and at no time at all, what differs in its score is answered alike.
         return neighbours_out_of_order(scores, answers[:, 1], ties_count=False)
+
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        inside = are_inside(np.expm1(known.y), answers) * 1.0
+        return np.full(len(inside), COVERAGE), inside, known.weights
 
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         try:

@@ -110,6 +110,10 @@ class Task(ABC):
     def calibrate(self, scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> Calibrator:
         """The map from scores to answers, fitted on the calibration window."""
 
+    def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
+        """What a calibrator makes of scores; `repositories` are ids, (rows,), None where nobody knows them."""
+        return calibrator(scores)
+
     @abstractmethod
     def calibrator_from_json(self, document: dict[str, Any]) -> Calibrator:
         """What `Calibrator.to_json` wrote."""
@@ -140,9 +144,9 @@ class Task(ABC):
         """How many rows a calibration ranks otherwise than the scores did, (rows, …) both."""
         return neighbours_out_of_order(self.uncalibrated(scores, context), answers)
 
-    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """What was promised with a probability, and whether it came true, (rows,) both; None if nothing is."""
-        return None
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What was promised with a probability, whether it came true, and weights, 0 if nobody knows; (rows,) each."""
+        return answers, known.y, known.weights
 
     def dominant_feature(
         self,

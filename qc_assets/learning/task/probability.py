@@ -95,9 +95,6 @@ class Probability(Task):
             ),
         ]
 
-    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        return answers, known.y
-
     def dominant_feature(
         self,
         spec: ModelSpec,
