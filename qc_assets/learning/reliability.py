@@ -50,18 +50,40 @@ def reliability_of(
     resamples: int,
     seed: int,
 ) -> tuple[Reliability, ...]:
-    """Reliability by repository and by month of opening, the largest parts first.
+    """Reliability of a test window; see `reliability_in`.
 
     Args:
         data: the data set.
         rows: indices of the test window, (n,).
+        predicted, observed, weights: of its rows, (n,).
+        resamples, seed: of the intervals.
+    """
+    promised = predicted, observed, weights
+    return reliability_in(data.frame[rows], data.opened_at[rows], *promised, resamples=resamples, seed=seed)
+
+
+def reliability_in(
+    frame: pl.DataFrame,
+    opened_at: np.ndarray,
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    weights: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
+) -> tuple[Reliability, ...]:
+    """Reliability by repository and by month of opening, the largest parts first.
+
+    Args:
+        frame: the rows; without `repo_id` there are no repositories.
+        opened_at: when they were opened, (n,).
         predicted: probabilities, (n,); of intervals, the share that they promise to hold.
         observed: 0 or 1, (n,).
         weights: of the rows, 0 for those that are not known, (n,).
         resamples, seed: of the intervals.
     """
     seen = weights > 0
-    frame, opened_at = data.frame[rows[seen]], data.opened_at[rows[seen]]
+    frame, opened_at = frame.filter(pl.Series(seen)), opened_at[seen]
     parts = {"month": opened_at.astype("datetime64[M]").astype(str)}
     if "repo_id" in frame.columns:
         parts["repository"] = _repositories(frame)

@@ -143,6 +143,8 @@ class Category(Task):
         return int(np.count_nonzero(_widened(scores, context).argmax(axis=1) != answers.argmax(axis=1)))
 
     def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if answers.ndim == 1:  # of `live`: confidences, and whether they were right
+            return answers, known.y, known.weights
         return answers.max(axis=1), self.judged_labels(known, answers), known.weights
 
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:

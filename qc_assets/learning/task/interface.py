@@ -236,6 +236,14 @@ class Task(ABC):
         measured = self.statistics(known.y, answers)(known.weights[None, :])
         return {name: float(value[0]) for name, value in measured.items() if np.isfinite(value[0])}
 
+    def expected(self, answers: np.ndarray, *, resamples: int, seed: int) -> dict[str, Estimate]:
+        """How good answers are if they are right, before labels are known; empty where they promise no probability."""
+        return {}
+
+    def realised(self, known: Known, answers: np.ndarray) -> dict[str, float]:
+        """What `expected` estimates, of answers whose labels are all known; what does not exist is left out."""
+        return {}
+
     def order_holds(
         self, spec: ModelSpec, known: Known, answers: np.ndarray, *, resamples: int, seed: int
     ) -> tuple[bool, str]:

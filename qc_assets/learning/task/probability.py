@@ -13,6 +13,7 @@ from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance, dominant_feature
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, evaluate, shown
 from qc_assets.learning.metrics.category_metrics import UNCERTAIN
+from qc_assets.learning.metrics.expected_metrics import expected_metrics, realised_metrics
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
@@ -154,6 +155,12 @@ class Probability(Task):
             "roc": plots.roc_curve(known.y, answers),
             "precision_recall": plots.precision_recall_curve(known.y, answers),
         }
+
+    def expected(self, answers: np.ndarray, *, resamples: int, seed: int) -> dict[str, Estimate]:
+        return expected_metrics(answers, resamples=resamples, seed=seed)
+
+    def realised(self, known: Known, answers: np.ndarray) -> dict[str, float]:
+        return realised_metrics(answers, known.y)
 
     def order_holds(
         self, spec: ModelSpec, known: Known, answers: np.ndarray, *, resamples: int, seed: int
