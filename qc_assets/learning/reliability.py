@@ -46,6 +46,7 @@ def reliability_of(
     predicted: np.ndarray,
     observed: np.ndarray,
     weights: np.ndarray,
+    error: float = 0.0,
     *,
     resamples: int,
     seed: int,
@@ -55,10 +56,10 @@ def reliability_of(
     Args:
         data: the data set.
         rows: indices of the test window, (n,).
-        predicted, observed, weights: of its rows, (n,).
+        predicted, observed, weights, error: of its rows.
         resamples, seed: of the intervals.
     """
-    promised = predicted, observed, weights
+    promised = predicted, observed, weights, error
     return reliability_in(data.frame[rows], data.opened_at[rows], *promised, resamples=resamples, seed=seed)
 
 
@@ -68,6 +69,7 @@ def reliability_in(
     predicted: np.ndarray,
     observed: np.ndarray,
     weights: np.ndarray,
+    error: float = 0.0,
     *,
     resamples: int,
     seed: int,
@@ -80,6 +82,7 @@ def reliability_in(
         predicted: probabilities, (n,); of intervals, the share that they promise to hold.
         observed: 0 or 1, (n,).
         weights: of the rows, 0 for those that are not known, (n,).
+        error: standard error of what is predicted for a part, besides chance.
         resamples, seed: of the intervals.
     """
     seen = weights > 0
@@ -87,7 +90,7 @@ def reliability_in(
     parts = {"month": opened_at.astype("datetime64[M]").astype(str)}
     if "repo_id" in frame.columns:
         parts["repository"] = _repositories(frame)
-    promised = predicted[seen], observed[seen], weights[seen]
+    promised = predicted[seen], observed[seen], weights[seen], error
     return tuple(
         row
         for part, names in parts.items()
@@ -109,6 +112,7 @@ def _by(
     predicted: np.ndarray,
     observed: np.ndarray,
     weights: np.ndarray,
+    error: float,
     resamples: int,
     seed: int,
 ) -> list[Reliability]:
@@ -120,7 +124,8 @@ def _by(
     for name in judged:
         p, y, w = predicted[members[name]], observed[members[name]], weights[members[name]]
         # Were the predictions right, the sum of the labels would have this variance.
-        chances.append(2 * norm.sf(abs(w @ (y - p)) / np.sqrt(max(w**2 @ (p * (1 - p)), 1e-9))))
+        variance = w**2 @ (p * (1 - p)) + (error * w.sum()) ** 2
+        chances.append(2 * norm.sf(abs(w @ (y - p)) / np.sqrt(max(variance, 1e-9))))
     corrected = false_discovery_control(chances) if judged else ()
     is_off = dict(zip(judged, (bool(q <= _FALSE_ALARMS) for q in corrected), strict=True))
     needs = {"ece": "rows", "gap": "rows"}

@@ -11,7 +11,7 @@ from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.conformal import COVERAGE, ROWS_OF_A_REPOSITORY, Intervals
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.duration_metrics import are_inside
-from qc_assets.learning.reliability import reliability_of
+from qc_assets.learning.reliability import reliability_in, reliability_of
 from qc_assets.learning.task.duration import Duration
 from qc_assets.learning.task.terms import Known
 from qc_assets.models.resolution_time import SPEC
@@ -110,3 +110,21 @@ def test_repositories_in_which_intervals_hold_too_little_are_named_and_the_unsee
         assert by_name[str(ERRATIC)].predicted == pytest.approx(COVERAGE)
         off[name] = {repo for repo, part in by_name.items() if part.is_off and part.gap.is_surely_above(0)}
     assert off == {"pooled": {str(ERRATIC), str(SLOW)}, "by repository": set()}
+
+
+def test_what_a_calibration_on_few_rows_leaves_to_chance_is_not_called_off() -> None:
+    rng = np.random.default_rng(4)
+    n, repositories = 400, 8
+    rows = n * repositories
+    frame = pl.DataFrame({"repo_id": np.repeat(np.arange(repositories), n)})
+    opened = np.full(rows, np.datetime64("2024-01-01", "us"))
+    *_, error = Duration().reliable(Known(np.ones(1), np.ones(1)), np.ones((1, 3)))
+    alarms = {0.0: 0, error: 0}
+    for _ in range(25):
+        reached = COVERAGE + rng.normal(0, np.sqrt(COVERAGE * (1 - COVERAGE) / ROWS_OF_A_REPOSITORY), repositories)
+        inside = (rng.random(rows) < np.repeat(reached, n)) * 1.0
+        for allowed in alarms:
+            promised = np.full(rows, COVERAGE), inside, np.ones(rows), allowed
+            parts = reliability_in(frame, opened, *promised, resamples=2, seed=0)
+            alarms[allowed] += any(part.is_off for part in parts)
+    assert alarms[error] <= 3 < alarms[0.0], alarms

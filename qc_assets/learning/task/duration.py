@@ -18,7 +18,7 @@ import polars as pl
 
 from qc_assets.learning import estimators, plots
 from qc_assets.learning.calibration import neighbours_out_of_order
-from qc_assets.learning.conformal import COVERAGE, Intervals
+from qc_assets.learning.conformal import COVERAGE, ROWS_OF_A_REPOSITORY, Intervals
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, shown
 from qc_assets.learning.metrics.duration_metrics import DurationMetrics, are_inside, weighted_quantile
@@ -145,9 +145,10 @@ class Duration(Task):
         # At the horizon, and at no time at all, what differs in its score is answered alike.
         return neighbours_out_of_order(scores, answers[:, 1], ties_count=False)
 
-    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         inside = are_inside(np.expm1(known.y), answers) * 1.0
-        return np.full(len(inside), COVERAGE), inside, known.weights
+        error = float(np.sqrt(COVERAGE * (1 - COVERAGE) / ROWS_OF_A_REPOSITORY))
+        return np.full(len(inside), COVERAGE), inside, known.weights, error
 
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         try:

@@ -144,9 +144,12 @@ class Task(ABC):
         """How many rows a calibration ranks otherwise than the scores did, (rows, …) both."""
         return neighbours_out_of_order(self.uncalibrated(scores, context), answers)
 
-    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What was promised with a probability, whether it came true, and weights, 0 if nobody knows; (rows,) each."""
-        return answers, known.y, known.weights
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """What was promised with a probability, whether it came true, and weights, 0 if nobody knows; (rows,) each.
+
+        Last, the standard error that calibration on a repository's few rows leaves to the promise.
+        """
+        return answers, known.y, known.weights, 0.0
 
     def dominant_feature(
         self,
