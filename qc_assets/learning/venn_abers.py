@@ -1,6 +1,7 @@
 """How sure a probability is: what it would be had the item been one more failure, or one more success, like it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 
 # Levels are rounded outwards to so many steps, which bounds the file whatever the calibration window has.
 _STEPS = 10_000
+_STEP_FIELDS = ("lower_from", "lower", "upper_to", "upper")
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,23 @@ class VennAbers:
 
         The calibration's curve is smooth and may lie outside of the steps of the isotonic regressions.
         """
-        lower = np.r_[0.0, self.lower][np.searchsorted(self.lower_from, answers, side="right")]
-        upper = np.r_[self.upper, 1.0][np.searchsorted(self.upper_to, answers, side="left")]
-        return np.minimum(lower, answers), np.maximum(upper, answers)
+        lower_from, lower, upper_to, upper = self._arrays
+        return (
+            np.minimum(lower[np.searchsorted(lower_from, answers, side="right")], answers),
+            np.maximum(upper[np.searchsorted(upper_to, answers, side="left")], answers),
+        )
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Made once: a request is one answer, and there may be thousands of steps."""
+        return np.array(self.lower_from), np.r_[0.0, self.lower], np.array(self.upper_to), np.r_[self.upper, 1.0]
 
     def to_json(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {"rows": self.rows} | {name: list(getattr(self, name)) for name in _STEP_FIELDS}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "VennAbers":
-        steps = (tuple(document[name]) for name in ("lower_from", "lower", "upper_to", "upper"))
+        steps = (tuple(document[name]) for name in _STEP_FIELDS)
         return cls(document["rows"], *steps)
 
 
@@ -77,7 +86,9 @@ def with_bounds(table: pl.DataFrame, bounds: VennAbers | None) -> pl.DataFrame:
     if bounds is None:
         return table
     lower, upper = bounds(table["prediction"].to_numpy())
-    return table.with_columns(lower=pl.Series(lower), upper=pl.Series(upper))
+    # Without an expression, whose engine takes longer than all else that a request needs.
+    ends = {"lower": pl.Series("lower", lower), "upper": pl.Series("upper", upper)}
+    return pl.DataFrame([ends.get(column.name, column) for column in table.get_columns()])
 
 
 def _with_one_more(mass: np.ndarray, ones: np.ndarray) -> np.ndarray:

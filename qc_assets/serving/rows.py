@@ -67,8 +67,8 @@ def feature_frame(rows: Sequence[Row], spec: ModelSpec, bundle: "Bundle | None" 
     """The columns that a bundle wants, or else features and texts of the spec, in that order, and repo_id."""
     types = feature_types(spec, bundle)
     columns = {name: [row.features.get(name) for row in rows] for name in types}
-    frame = pl.DataFrame(columns, schema=types, strict=False)
-    return frame.with_columns(repo_id=pl.Series([row.repo_id for row in rows], dtype=pl.Int64))
+    columns["repo_id"] = [row.repo_id for row in rows]
+    return pl.DataFrame(columns, schema=types | {"repo_id": pl.Int64}, strict=False)
 
 
 def feature_types(spec: ModelSpec, bundle: "Bundle | None" = None) -> dict[str, Any]:
