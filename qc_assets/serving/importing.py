@@ -155,17 +155,14 @@ def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     payout = entry["document"]
     copied = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
     exact = ("beta", "p0", "value", "d1")  # as text: DuckDB makes decimals of it
-    ends = ("p0_lower", "p0_upper")  # which older versions have not written
-    return (
-        {name: payout[name] for name in (*copied, *exact)}
-        | {name: payout.get(name) for name in ends}
-        | {
-            "entry": f"{journal}:{entry['number']}",
-            "asked_at": datetime.fromisoformat(entry["written_at"]),
-            "version": int(payout["model_version"]),
-            "inputs": _inputs(payout),
-        }
-    )
+    return {name: payout[name] for name in (*copied, *exact)} | {
+        "p0_lower": payout.get("p0_lower"),  # which older servers have not written
+        "p0_upper": payout.get("p0_upper"),
+        "entry": f"{journal}:{entry['number']}",
+        "asked_at": datetime.fromisoformat(entry["written_at"]),
+        "version": int(payout["model_version"]),
+        "inputs": _inputs(payout),
+    }
 
 
 def _inputs(document: dict[str, Any]) -> str:
