@@ -228,8 +228,9 @@ def falls_behind(trained: Trained, evaluations: pl.DataFrame) -> str | None:
 
 
 def answers_alike(challenger: Bundle, version: Bundle, rows: pl.DataFrame) -> bool:
-    """Whether two versions are the same to the last digit of every answer to some rows."""
-    if (challenger.features, challenger.is_synthetic) != (version.features, version.is_synthetic):
+    """Whether two versions are the same to the last digit of every answer to some rows, and of its interval."""
+    about = [(each.features, each.is_synthetic, each.bounds) for each in (challenger, version)]
+    if about[0] != about[1]:
         return False
     return bool(np.array_equal(challenger.predict(rows), version.predict(rows), equal_nan=True))
 

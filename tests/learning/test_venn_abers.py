@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
 from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.promotion import answers_alike
 from qc_assets.learning.task import dataset_of
 from qc_assets.learning.training import Trained, train
 from qc_assets.learning.venn_abers import VennAbers, with_bounds
@@ -113,6 +114,7 @@ def test_a_version_has_its_intervals_and_one_of_before_answers_without(trained: 
     before = old.table(old.predict(rows(n=50)))
     assert before["lower"].null_count() == before["upper"].null_count() == 50
     assert before["prediction"].equals(table["prediction"])
+    assert answers_alike(bundle, bundle, rows(n=50)) and not answers_alike(bundle, old, rows(n=50))
     assert with_bounds(before, None) is before and at_both_ends(None, None, "1000", "0.25") == {}
     assert "| predicted | lower | upper | observed |" in how_sure(trained)
 
