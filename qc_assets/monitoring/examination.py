@@ -54,7 +54,8 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
         return None
     version, bundle = champion
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
-    rows = model_rows(store, spec, is_synthetic=made_up)
+    repositories = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
+    rows = model_rows(store, spec, is_synthetic=made_up).join(repositories, on="repo_id", how="left")
     first, last = _tested_on(store, spec, version)
     if first is None or last is None:
         empty = pl.DataFrame()
