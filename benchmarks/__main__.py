@@ -1,6 +1,6 @@
 """`make bench`: run all benchmarks, or those named: `python -m benchmarks archive features startup`.
 
-`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real` are folders.
+`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real` and `uncertainty` are folders.
 """
 
 import sys
@@ -21,6 +21,7 @@ from benchmarks import (
     startup,
     texts,
     training,
+    uncertainty,
 )
 
 BENCHMARKS = {
@@ -39,11 +40,12 @@ BENCHMARKS = {
     "real": real.main,
     "serving": serving.main,
     "texts": texts.main,
+    "uncertainty": uncertainty.main,
 }
 
 
 def main() -> None:
-    chosen = sys.argv[1:2] if sys.argv[1:2] == ["real"] else sys.argv[1:] or list(BENCHMARKS)
+    chosen = sys.argv[1:2] if sys.argv[1:2] in (["real"], ["uncertainty"]) else sys.argv[1:] or list(BENCHMARKS)
     unknown = [name for name in chosen if name not in BENCHMARKS]
     if unknown:
         sys.exit(f"no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")

@@ -19,9 +19,12 @@ _REPORTS = {
     "monitoring": "The champions by week: predicted against what happened.",
     "drift": "How far the champions' inputs have moved since their training.",
     "champion_challenger": "Champion against challenger on the same live items.",
+    "expected_quality": "How good the champions are to be expected before labels come, and were found to be after.",
+    "live_reliability": "What champions promised and what happened, by repository and month.",
 }
 _T = TypeVar("_T")
 MONITORING = tables.key("reports.monitoring")
+_ONLY_WARN = ("_inputs_are_stable", "_is_right_in_every_part")
 _KEPT = "no_champion_was_removed"
 
 
@@ -41,15 +44,24 @@ def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
         )
         for spec in SPECS
     }
+    right = {
+        f"{spec.name}_is_right_in_every_part": (
+            "In no repository and no month are the champion's answers, or the share that intervals hold, surely off. "
+            "Only warns.",
+            tables.key("reports.live_reliability"),
+        )
+        for spec in SPECS
+    }
     return (
         holds
         | stable
+        | right
         | {_KEPT: ("Nobody removed a champion in MLflow: where none is left, nobody answers.", MONITORING)}
     )
 
 
 def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """ml/predictions, and reports/monitoring with reports/drift and reports/champion_challenger."""
+    """ml/predictions, and reports/monitoring with the other reports of champions."""
     models = [f"models.{spec.name}" for spec in SPECS]
     features = sorted({spec.table for spec in SPECS})
 
@@ -105,7 +117,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def watched(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, registry: RegistryResource
     ) -> Iterator[dg.MaterializeResult]:
-        from qc_assets.monitoring import examination, measures
+        from qc_assets.monitoring import examination, expectations, measures
         from qc_assets.registry.mirror import sync_mirror
 
         store, models = warehouse.open(), registry.open()
@@ -123,6 +135,8 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         verdicts |= {f"{name}_holds": (False, f"it cannot be examined: {text}") for name, text in troubles.items()}
         for examined in examinations:
             verdicts[f"{examined.model}_inputs_are_stable"] = measures.what_to_do(examined.drift)
+            parts = expectations.right_in_every_part(examined.live_reliability)
+            verdicts[f"{examined.model}_is_right_in_every_part"] = parts
         removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
         verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
         for name in _REPORTS:
@@ -133,6 +147,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             yield dg.MaterializeResult(
                 asset_key=asset,
                 metadata=tables.row_count(rows)
+                | (_numbers(frame) if name == "expected_quality" and len(frame) else {})
                 | {"report": dg.MetadataValue.url(link), "rows": tables.preview(frame.tail(20).to_dicts())},
                 check_results=[
                     _result(asset, check, *verdicts.get(check, (True, "there is no champion yet")))
@@ -142,6 +157,12 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             )
 
     return [predictions, watched]
+
+
+def _numbers(quality: pl.DataFrame) -> dict[str, float]:
+    """What is expected of items that wait, as numbers that Dagster plots from run to run."""
+    waiting = quality.filter(pl.col("expected").is_not_null() & (pl.col("part") == "waiting"))
+    return {f"{row['model']} {row['metric']} expected": row["expected"] for row in waiting.to_dicts()}
 
 
 def _each_model(
@@ -154,7 +175,7 @@ def _each_model(
 
 
 def _result(asset: dg.AssetKey, name: str, passed: bool, detail: str) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.WARN if name.endswith("_inputs_are_stable") else dg.AssetCheckSeverity.ERROR
+    severity = dg.AssetCheckSeverity.WARN if name.endswith(_ONLY_WARN) else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(
         asset_key=asset, check_name=name, passed=passed, severity=severity, metadata={"detail": detail}
     )

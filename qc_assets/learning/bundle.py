@@ -14,6 +14,7 @@ from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_named
 from qc_assets.learning.task.terms import Calibrator, Estimator
 from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.venn_abers import VennAbers, with_bounds
 
 _FILE = "bundle.json"
 
@@ -35,6 +36,8 @@ class Bundle:
         is_synthetic: trained on made-up data.
         fitted: how it was fitted: `kind`, `parameters`, and `as_of`, the instants at which labels were read.
         texts: makes further numbers of texts; they follow the features in the matrix.
+        bounds: gives probabilities their intervals; None in versions of before there were any, and where answers
+            have intervals of their own.
     """
 
     model: str
@@ -49,6 +52,7 @@ class Bundle:
     is_synthetic: bool
     texts: TextReducer | None = None
     fitted: Mapping[str, Any] = field(default_factory=dict)
+    bounds: VennAbers | None = None
 
     @classmethod
     def of(cls, spec: ModelSpec, estimator: Estimator, calibrator: Calibrator, **others: Any) -> "Bundle":
@@ -56,11 +60,17 @@ class Bundle:
         return cls(spec.name, spec.task, spec.features, spec.categories, spec.classes, estimator, calibrator, **others)
 
     def predict_matrix(self, x: np.ndarray) -> np.ndarray:
-        """Answers for a matrix in the order of `features`; the first dimension is that of `x`."""
-        return self.calibrator(self.estimator.score(x))
+        """Answers for a matrix in the order of `features`; the first dimension is that of `x`.
+
+        Nobody says which repositories the rows are of, so intervals are those of all.
+        """
+        return self._answers(x, None)
+
+    def _answers(self, x: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
+        return task_named(self.task).answers(self.calibrator, self.estimator.score(x), repositories)
 
     def predict(self, frame: pl.DataFrame) -> np.ndarray:
-        """Answers for a frame with the feature columns.
+        """Answers for a frame with the feature columns; with `repo_id`, intervals are those of the repository.
 
         Returns:
             Probabilities (rows,); lower end, median and upper end in hours (rows, 3); or probabilities of the
@@ -69,7 +79,13 @@ class Bundle:
         Raises:
             TrainingError: if a feature column is missing. A text column may be: then its numbers are unknown.
         """
-        return self.predict_matrix(self.matrix(frame))
+        known = "repo_id" in frame.columns
+        repositories = frame["repo_id"].cast(pl.Int64).fill_null(0).to_numpy() if known else None
+        return self._answers(self.matrix(frame), repositories)
+
+    def table(self, answers: np.ndarray) -> pl.DataFrame:
+        """Answers of `predict` as the columns prediction, lower, upper, answer."""
+        return with_bounds(task_named(self.task).table(self.classes, answers), self.bounds)
 
     def matrix(self, frame: pl.DataFrame) -> np.ndarray:
         """What the estimator sees of a frame, (rows, inputs)."""
@@ -109,6 +125,7 @@ class Bundle:
             "is_synthetic": self.is_synthetic,
             "fitted": dict(self.fitted),
             "texts": None if self.texts is None else self.texts.to_json(),
+            "bounds": None if self.bounds is None else self.bounds.to_json(),
         }
         (folder / _FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -116,7 +133,7 @@ class Bundle:
     def load(cls, folder: Path) -> "Bundle":
         """Read what `save` wrote; runs no code from the files."""
         document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        task = task_named(document["task"])
+        task, bounds = task_named(document["task"]), document.get("bounds")
         return cls(
             model=document["model"],
             task=task.name,
@@ -130,6 +147,7 @@ class Bundle:
             is_synthetic=document["is_synthetic"],
             fitted=document.get("fitted", {}),
             texts=TextReducer.from_json(document["texts"]) if document["texts"] else None,
+            bounds=VennAbers.from_json(bounds) if bounds else None,
         )
 
 

@@ -41,24 +41,60 @@ class Reliability:
 
 
 def reliability_of(
-    data: Dataset, rows: np.ndarray, predicted: np.ndarray, observed: np.ndarray, *, resamples: int, seed: int
+    data: Dataset,
+    rows: np.ndarray,
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    weights: np.ndarray,
+    error: float = 0.0,
+    *,
+    resamples: int,
+    seed: int,
 ) -> tuple[Reliability, ...]:
-    """Reliability by repository and by month of opening, the largest parts first.
+    """Reliability of a test window; see `reliability_in`.
 
     Args:
         data: the data set.
         rows: indices of the test window, (n,).
-        predicted: probabilities, (n,).
-        observed: 0 or 1, (n,).
+        predicted, observed, weights, error: of its rows.
         resamples, seed: of the intervals.
     """
-    parts = {"month": data.opened_at[rows].astype("datetime64[M]").astype(str)}
-    if "repo_id" in data.frame.columns:
-        parts["repository"] = _repositories(data.frame[rows])
+    promised = predicted, observed, weights, error
+    return reliability_in(data.frame[rows], data.opened_at[rows], *promised, resamples=resamples, seed=seed)
+
+
+def reliability_in(
+    frame: pl.DataFrame,
+    opened_at: np.ndarray,
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    weights: np.ndarray,
+    error: float = 0.0,
+    *,
+    resamples: int,
+    seed: int,
+) -> tuple[Reliability, ...]:
+    """Reliability by repository and by month of opening, the largest parts first.
+
+    Args:
+        frame: the rows; without `repo_id` there are no repositories.
+        opened_at: when they were opened, (n,).
+        predicted: probabilities, (n,); of intervals, the share that they promise to hold.
+        observed: 0 or 1, (n,).
+        weights: of the rows, 0 for those that are not known, (n,).
+        error: standard error of what is predicted for a part, besides chance.
+        resamples, seed: of the intervals.
+    """
+    seen = weights > 0
+    frame, opened_at = frame.filter(pl.Series(seen)), opened_at[seen]
+    parts = {"month": opened_at.astype("datetime64[M]").astype(str)}
+    if "repo_id" in frame.columns:
+        parts["repository"] = _repositories(frame)
+    promised = predicted[seen], observed[seen], weights[seen], error
     return tuple(
         row
         for part, names in parts.items()
-        for row in _by(part, names, predicted, observed, resamples, seed)  # type: ignore[arg-type]
+        for row in _by(part, names, *promised, resamples, seed)  # type: ignore[arg-type]
     )
 
 
@@ -75,6 +111,8 @@ def _by(
     names: np.ndarray,
     predicted: np.ndarray,
     observed: np.ndarray,
+    weights: np.ndarray,
+    error: float,
     resamples: int,
     seed: int,
 ) -> list[Reliability]:
@@ -84,23 +122,30 @@ def _by(
     judged = [name for name, of_part in members.items() if len(of_part) >= MIN_ROWS]
     chances = []
     for name in judged:
-        p, y = predicted[members[name]], observed[members[name]]
+        p, y, w = predicted[members[name]], observed[members[name]], weights[members[name]]
         # Were the predictions right, the sum of the labels would have this variance.
-        chances.append(2 * norm.sf(abs((y - p).sum()) / np.sqrt(max((p * (1 - p)).sum(), 1e-9))))
+        variance = w**2 @ (p * (1 - p)) + (error * w.sum()) ** 2
+        chances.append(2 * norm.sf(abs(w @ (y - p)) / np.sqrt(max(variance, 1e-9))))
     corrected = false_discovery_control(chances) if judged else ()
     is_off = dict(zip(judged, (bool(q <= _FALSE_ALARMS) for q in corrected), strict=True))
     needs = {"ece": "rows", "gap": "rows"}
     parts = []
     for name, of_part in sorted(members.items(), key=lambda item: -len(item[1])):
-        p, y = predicted[of_part], observed[of_part]
+        p, y, w_part = predicted[of_part], observed[of_part], weights[of_part]
         metrics, excess = WeightedMetrics(y, p), p - y
+        # Of one promise for all rows there is one bin.
+        is_constant = bool(np.ptp(p) == 0)
 
         def statistics(
-            w: np.ndarray, metrics: WeightedMetrics = metrics, excess: np.ndarray = excess
+            w: np.ndarray,
+            metrics: WeightedMetrics = metrics,
+            excess: np.ndarray = excess,
+            is_constant: bool = is_constant,
         ) -> dict[str, np.ndarray]:
-            return {"ece": metrics(w)["ece"], "gap": w @ excess / w.sum(axis=1)}
+            gap = w @ excess / w.sum(axis=1)
+            return {"ece": np.abs(gap) if is_constant else metrics(w)["ece"], "gap": gap}
 
-        measured = evaluate(statistics, statistics, np.ones(len(p)), needs, resamples=resamples, seed=seed)
-        means = float(p.mean()), float(y.mean())
+        measured = evaluate(statistics, statistics, w_part, needs, resamples=resamples, seed=seed)
+        means = float(np.average(p, weights=w_part)), float(np.average(y, weights=w_part))
         parts.append(Reliability(part, name, len(p), *means, measured["gap"], measured["ece"], is_off.get(name)))
     return parts

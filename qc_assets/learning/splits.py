@@ -40,6 +40,14 @@ class TimeSplit:
         return np.setdiff1d(self.before_test, np.concatenate([self.train, self.calibration]))
 
     @property
+    def calibration_carries(self) -> bool:
+        """Whether what is fitted to the train window knows at least half of what is fitted to all before the test.
+
+        Else what the first one's scores turned out to mean says little of the second one's.
+        """
+        return 2 * len(self.train) >= len(self.before_test)
+
+    @property
     def known_windows(self) -> dict[str, np.ndarray]:
         """The windows, and `before_test`, which overlaps them."""
         return self.windows | {"before_test": self.before_test}

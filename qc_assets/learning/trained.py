@@ -16,6 +16,7 @@ from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.terms import Calibrator, Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.venn_abers import VennAbers
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ class Trained:
         rivals: plain models on the same rows and features.
         heads: the model's answers to each question of its spec's heads on the test window, by name.
         missingness: what the pattern of unknown features says by itself.
-        reliability: predicted against observed by repository and month; empty where nothing is promised of it.
+        reliability: predicted against observed by repository and month.
+        bounds: gives answers their intervals; see `Bundle`.
     """
 
     spec: ModelSpec
@@ -112,6 +114,7 @@ class Trained:
     heads: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     missingness: Missingness | None = None
     reliability: tuple[Reliability, ...] = ()
+    bounds: VennAbers | None = None
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ def train(
     for name in ("train", "before_test"):
         known[name] = balanced(spec, data, split.known_windows[name], known[name])
     if "repo_id" in data.frame.columns:
-        groups = data.frame["repo_id"][split.calibration].to_numpy()
-        known["calibration"] = replace(known["calibration"], groups=groups)
+        for name in ("calibration", "test"):
+            known[name] = replace(known[name], groups=data.frame["repo_id"][split.windows[name]].to_numpy())
     skipped = {
         candidate.kind: "too slow for a quick training"
         for candidate in spec.candidates
@@ -116,16 +116,16 @@ def train(
     if isinstance(best.estimator, HeadsEstimator):
         rivals = (*rivals, Candidate(best.kind.removesuffix("_with_texts"), best.parameters))
     promised = task.reliable(known["test"], best.predictions)
+    calibrated = best.calibrator(best.calibration_scores)
     return replace(
         trained,
         importance=importance,
         dominance=task.dominant_feature(spec, data, split, best.evaluations["test"], importance),
         rivals=tuple(_rival(windows.with_one_head, rival, best, data, options) for rival in rivals),
         heads=_heads(trained, options),
+        bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
-        reliability=()
-        if promised is None
-        else reliability_of(data, split.test, *promised, resamples=options.resamples, seed=options.seed),
+        reliability=reliability_of(data, split.test, *promised, resamples=options.resamples, seed=options.seed),
     )
 
 
@@ -151,12 +151,12 @@ def _fit(
 
     earlier = fit("train")
     calibration_scores = earlier.score(x[split.calibration])
-    # Of one that knew less than half of what the final one will know, the map says little of that one.
-    carries = 2 * len(split.train) >= len(split.before_test)
-    calibrator = task.calibrate(calibration_scores, known["calibration"], windows.context, carries=carries)
+    calibrator = task.calibrate(
+        calibration_scores, known["calibration"], windows.context, carries=split.calibration_carries
+    )
     estimator = fit("before_test")
     scores = estimator.score(x[split.test])
-    answers = calibrator(scores)
+    answers = task.answers(calibrator, scores, known["test"].groups)
     evaluations = {
         window: _evaluate(windows.spec, known["test"], answers, windows.trivial, mask, options)
         for window, mask in evaluation_windows(data, split).items()

@@ -1,7 +1,7 @@
 """What monitoring says of each champion, as tables and as a page; the mathematics is in `measures.py`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from qc_assets.features.model_rows import model_rows
 from qc_assets.learning import plots
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
-from qc_assets.monitoring import measures, scoring
+from qc_assets.monitoring import expectations, measures, scoring
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
 from qc_assets.store.warehouse import Warehouse
@@ -31,7 +31,8 @@ class Examined:
 
     Attributes:
         holds, sentence: whether its predictions still hold, and the numbers.
-        monitoring, drift, champion_challenger: rows of the tables of these names in `reports`.
+        monitoring, drift, champion_challenger, expected_quality, live_reliability: rows of the tables of these names
+            in `reports`.
     """
 
     model: str
@@ -41,6 +42,8 @@ class Examined:
     monitoring: pl.DataFrame
     drift: pl.DataFrame
     champion_challenger: pl.DataFrame
+    expected_quality: pl.DataFrame = field(default_factory=pl.DataFrame)
+    live_reliability: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def examine_champion(settings: Settings, store: Warehouse, registry: "Registry", spec: ModelSpec) -> Examined | None:
@@ -51,7 +54,8 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
         return None
     version, bundle = champion
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
-    rows = model_rows(store, spec, is_synthetic=made_up)
+    repositories = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
+    rows = model_rows(store, spec, is_synthetic=made_up).join(repositories, on="repo_id", how="left")
     first, last = _tested_on(store, spec, version)
     if first is None or last is None:
         empty = pl.DataFrame()
@@ -70,10 +74,16 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
         ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0]))
     drift = _drift(spec, bundle, rows, first, last)
     # A frame without rows would be given one by the names.
-    drift, weeks = (
-        frame.with_columns(**names) if len(frame) else frame for frame in (drift, measures.by_week(spec, live))
+    weeks, drift, quality, reliability = (
+        frame.with_columns(**names) if len(frame) else frame
+        for frame in (
+            measures.by_week(spec, live),
+            drift,
+            expectations.expected_quality(spec, live, **sampling),
+            expectations.live_reliability(spec, live, **sampling),
+        )
     )
-    return Examined(spec.name, version, holds, sentence, weeks, drift, pairs)
+    return Examined(spec.name, version, holds, sentence, weeks, drift, pairs, quality, reliability)
 
 
 def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetime | None, datetime | None]:
@@ -122,6 +132,8 @@ def monitoring_page(examinations: Sequence[Examined], *, is_synthetic: bool) -> 
                 "examined": examination,
                 "weeks": pages.html_table(examination.monitoring.drop("model", "version", strict=False).tail(_WEEKS)),
                 "drift": pages.html_table(examination.drift.drop("model", "version", strict=False)),
+                "quality": pages.html_table(examination.expected_quality.drop("model", "version", strict=False)),
+                "reliability": pages.html_table(examination.live_reliability.drop("model", "version", strict=False)),
                 "live": pages.html_table(examination.champion_challenger),
                 "picture": _picture(examination.monitoring),
             }

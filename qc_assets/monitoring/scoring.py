@@ -23,12 +23,10 @@ def score_rows(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.Data
 
     A feature that the rows do not have is unknown.
     """
-    from qc_assets.learning.task import task_of
-
     if rows.is_empty():
         table = pl.DataFrame(schema=dict.fromkeys(("prediction", "lower", "upper"), pl.Float64) | {"answer": pl.String})
     else:
-        table = task_of(spec).table(bundle.classes, bundle.predict(bundle.with_unknown(rows)))
+        table = bundle.table(bundle.predict(bundle.with_unknown(rows)))
     return pl.concat([rows.select(spec.key), table], how="horizontal")
 
 

@@ -3,6 +3,9 @@
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
+from qc_assets.learning.conformal import ROWS_OF_A_REPOSITORY, Intervals
 from qc_assets.learning.metrics.bootstrap import MISSING, shown
 from qc_assets.learning.promotion import Decision
 from qc_assets.learning.task import task_of
@@ -60,9 +63,7 @@ def windows_table(trained: Trained) -> str:
 
 
 def calibration_table(trained: Trained) -> str:
-    """Markdown table of promised against observed probability by repository and month; where there is none, why."""
-    if not trained.reliability:
-        return "No probability is promised."
+    """Markdown table of what was promised (a probability, an interval) and observed by repository and month."""
     verdicts = {True: "SURELY OFF", False: "within chance", None: "too few rows to say"}
     rows = [
         [
@@ -79,6 +80,40 @@ def calibration_table(trained: Trained) -> str:
     header = ["part", "rows", "predicted", "observed", "gap", "ECE", "verdict"]
     more = len(trained.reliability) - len(rows)
     return markdown_table(header, rows) + (f"\n\n{more} more are in `ml.reliability`." if more else "")
+
+
+def how_sure(trained: Trained) -> str:
+    """What the intervals of probabilities say of the test window, in fifths by prediction; of durations, where from."""
+    if trained.bounds is None:
+        return _by_own_residuals(trained)
+    predicted, observed = trained.best.predictions, trained.known["test"].y
+    lower, upper = trained.bounds(predicted)
+    rows = [
+        [f"{len(part):,}", *(f"{values[part].mean():.3f}" for values in (predicted, lower, upper, observed))]
+        for part in np.array_split(np.argsort(predicted, kind="stable"), 5)
+    ]
+    return f"""
+## How sure it is
+
+An interval is what the probability would be with one more failure, or one more success, among the
+{trained.bounds.rows:,} calibration rows at this score (Venn-Abers), widened to hold the probability. Its median width
+on the test window is {np.median(upper - lower):.3f}. It is wide where calibration rows are few; it is no confidence
+interval of the true probability, and knows nothing of changes since.
+
+{markdown_table(["rows", "predicted", "lower", "upper", "observed"], rows)}
+"""
+
+
+def _by_own_residuals(trained: Trained) -> str:
+    intervals = trained.best.calibrator
+    if not isinstance(intervals, Intervals):
+        return ""
+    return f"""
+## How sure it is
+
+Intervals come from residuals of calibration rows: of the repository's own in {len(intervals.by_repository)} that have
+at least {ROWS_OF_A_REPOSITORY} of them, of all rows elsewhere. The table above says how often they held.
+"""
 
 
 def validation_against_test(trained: Trained) -> str:
@@ -140,7 +175,7 @@ Rivals are plain models, fitted to the same rows and features; {
 ## Calibration by repository and month
 
 {calibration_table(trained)}
-
+{how_sure(trained)}
 ## Data
 
 {windows_table(trained)}

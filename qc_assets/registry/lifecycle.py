@@ -63,6 +63,7 @@ def bundle_of_training(spec: ModelSpec, trained: Trained, *, is_synthetic: bool)
         context=trained.context,
         is_synthetic=is_synthetic,
         texts=trained.texts,
+        bounds=trained.bounds,
         fitted={
             "kind": trained.best.kind.removesuffix("_with_texts"),
             "parameters": trained.best.parameters,

@@ -1,7 +1,7 @@
 """What the warehouse's tables say of a version, logged with it, so that they can be made again from the registry."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from qc_assets.learning.task import task_of
+from qc_assets.learning.venn_abers import with_bounds
 
 if TYPE_CHECKING:
     from qc_assets.learning.metrics.bootstrap import Estimate
+    from qc_assets.learning.reliability import Reliability
     from qc_assets.learning.task.terms import Gate
     from qc_assets.learning.trained import Trained
 
@@ -79,16 +81,10 @@ def record_of(
         for rival in trained.rivals
         for metric, estimate in rival.evaluations.items()
     ]
-    reliability = [
-        {name: getattr(each, name) for name in ("part", "name", "rows", "predicted", "observed", "is_off")}
-        | {"gap": each.gap.value, "lower": each.gap.lower, "upper": each.gap.upper}
-        | _row(each.ece, "ece")
-        for each in trained.reliability
-    ]
     predictions = pl.concat(
         [
             rows.select(*spec.key, pl.col(spec.opened_at).alias("opened_at")),
-            task.table(spec.classes, trained.best.predictions),
+            with_bounds(task.table(spec.classes, trained.best.predictions), trained.bounds),
             task.outcomes(spec.classes, trained.known["test"], trained.best.predictions),
         ],
         how="horizontal",
@@ -111,7 +107,7 @@ def record_of(
     tables = {
         "evaluations": _typed(evaluations),
         "rivals": _typed(rivals),
-        "reliability": _typed(reliability),
+        "reliability": reliability_rows(trained.reliability),
         "gates": pl.DataFrame([vars(gate) for gate in gates], schema_overrides={"passed": pl.Boolean}).rename(
             {"name": "gate"}
         ),
@@ -121,6 +117,18 @@ def record_of(
         ),
     }
     return VersionRecord(facts, tables)
+
+
+def reliability_rows(parts: Sequence["Reliability"]) -> pl.DataFrame:
+    """Reliability as ml.reliability has it, but for the names of the version."""
+    return _typed(
+        [
+            {name: getattr(each, name) for name in ("part", "name", "rows", "predicted", "observed", "is_off")}
+            | {"gap": each.gap.value, "lower": each.gap.lower, "upper": each.gap.upper}
+            | _row(each.ece, "ece")
+            for each in parts
+        ]
+    )
 
 
 def _row(estimate: "Estimate", prefix: str = "") -> dict[str, Any]:

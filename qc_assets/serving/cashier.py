@@ -6,7 +6,7 @@ from qc_assets.errors import QcError
 from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.serving.champions import Champion
 from qc_assets.serving.feedback import ConflictError
-from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest, payout
+from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest, at_both_ends, payout
 from qc_assets.serving.predictions import instant
 from qc_assets.serving.service import Serving
 
@@ -33,6 +33,7 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
     predictions, (prediction,) = serving.predict("p0", [order.facts])
     beta = order.beta if order.beta is not None else serving.settings.payout_beta
     computed = payout(prediction["prediction"], order.value, beta)
+    ends = at_both_ends(prediction["lower"], prediction["upper"], order.value, beta)
     answer: dict[str, Any] = {
         "task_id": order.facts.task_id,
         "worker_id": order.facts.worker_id,
@@ -42,6 +43,7 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
         "value": str(computed.value),
         "model_version": str(predictions.champion.version),
         "is_synthetic": predictions.champion.bundle.is_synthetic,
+        **{name: str(end) for name, end in ends.items()},
     }
     audit = answer | {
         "payout_id": order.payout_id,
@@ -96,4 +98,4 @@ def objections(
 def _the_same(payout_id: str, request: dict[str, Any], earlier: dict[str, Any]) -> PayoutAnswer:
     if earlier["request"] != request:
         raise ConflictError(f"payout_id {payout_id!r} was used for another request: give each payout an id of its own")
-    return PayoutAnswer(**{name: earlier[name] for name in _FIELDS})
+    return PayoutAnswer(**{name: earlier[name] for name in _FIELDS if name in earlier})

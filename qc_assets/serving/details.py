@@ -29,10 +29,12 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
     if background.is_empty():  # nothing to compare with but the item itself
         background = item
     reasons = explain(bundle, item, background, top=_REASONS)
-    prediction, _, _, answer = predictions.table.row(index)
+    prediction, lower, upper, answer = predictions.table.row(index)
     return Details(
         answer=answer,
         confidence=task_of(spec).confidence(prediction),
+        lower=lower,
+        upper=upper,
         is_known_task=row.opened_at is not None,
         history_as_of=(row.as_of or knowledge.as_of).replace(tzinfo=UTC),
         unknown_features=[name for name in bundle.features if row.features.get(name) is None],

@@ -156,6 +156,8 @@ def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     copied = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
     exact = ("beta", "p0", "value", "d1")  # as text: DuckDB makes decimals of it
     return {name: payout[name] for name in (*copied, *exact)} | {
+        "p0_lower": payout.get("p0_lower"),  # which older servers have not written
+        "p0_upper": payout.get("p0_upper"),
         "entry": f"{journal}:{entry['number']}",
         "asked_at": datetime.fromisoformat(entry["written_at"]),
         "version": int(payout["model_version"]),

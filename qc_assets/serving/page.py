@@ -19,7 +19,7 @@ from qc_assets.serving.cashier import objections
 from qc_assets.serving.champions import Champion
 from qc_assets.serving.details import details_of
 from qc_assets.serving.facts import PullRequestFacts
-from qc_assets.serving.payouts import Payout, payout
+from qc_assets.serving.payouts import Payout, at_both_ends, payout
 from qc_assets.serving.schemas import P0Answer, bucket_of, p0_fields, repository_and_number
 from qc_assets.serving.service import Serving
 
@@ -110,7 +110,8 @@ def _pay(serving: Serving, form: _Form, champion: Champion, document: dict[str, 
         return {}
     beta = form.query.get("beta", "").strip() or serving.settings.payout_beta
     shown: Payout = payout(document["prediction"], value, beta)
-    return {"pay": shown, "objections": objections(serving, document["answer"], champion)}
+    ends = at_both_ends(document["lower"], document["upper"], value, beta)
+    return {"pay": shown, "ends": ends, "objections": objections(serving, document["answer"], champion)}
 
 
 def _fields(form: _Form) -> list[dict[str, Any]]:

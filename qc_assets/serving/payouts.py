@@ -58,6 +58,22 @@ def payout(p0: float, value: Decimal | str | int, beta: Decimal | str) -> Payout
     return Payout(amount, known["beta"], exact, known["value"])
 
 
+def at_both_ends(
+    lower: float | None, upper: float | None, value: Decimal | str | int, beta: Decimal | str
+) -> dict[str, Decimal]:
+    """p0 and d1 at the ends of p0's interval, by their names in `PayoutAnswer`; empty where there is no interval.
+
+    They inform; what is paid is d1.
+
+    Raises:
+        PayoutError: as `payout` does.
+    """
+    if lower is None or upper is None:
+        return {}
+    ends = {"lower": payout(lower, value, beta), "upper": payout(upper, value, beta)}
+    return {f"p0_{end}": at.p0 for end, at in ends.items()} | {f"d1_{end}": at.amount for end, at in ends.items()}
+
+
 def _decimal(name: str, given: Decimal | str | int) -> Decimal:
     if isinstance(given, float):
         raise PayoutError(f"{name} is a binary number: give it as text, such as '0.25', so that no digit changes")
@@ -93,6 +109,7 @@ class PayoutAnswer(BaseModel):
             "example": {
                 **{"task_id": "acme/atlas#7", "worker_id": "dev-00001", "d1": "203.08", "beta": "0.25"},
                 **{"p0": "0.812300", "value": "1000.00", "model_version": "3", "is_synthetic": False},
+                **{"p0_lower": "0.791000", "p0_upper": "0.826400", "d1_lower": "197.75", "d1_upper": "206.60"},
             }
         }
     )
@@ -104,3 +121,7 @@ class PayoutAnswer(BaseModel):
     value: Decimal
     model_version: str
     is_synthetic: bool = Field(description="The model knows only made-up data: this is no real payout.")
+    p0_lower: Decimal | None = Field(None, description="Lower end of p0's interval; missing where there is none.")
+    p0_upper: Decimal | None = Field(None, description="Upper end of it.")
+    d1_lower: Decimal | None = Field(None, description="What d1 would be with p0_lower; it informs, and is not paid.")
+    d1_upper: Decimal | None = Field(None, description="What d1 would be with p0_upper.")

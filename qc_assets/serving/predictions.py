@@ -40,10 +40,9 @@ class Predictions:
 def ask_champion(champion: Champion, rows: Sequence[Row]) -> Predictions:
     """What a champion says of rows."""
     spec = SPECS[champion.model]
-    task, bundle = task_of(spec), champion.bundle
+    bundle = champion.bundle
     answers = bundle.predict(feature_frame(rows, spec, bundle))
-    table = task.worded(spec, task.table(bundle.classes, answers))
-    return Predictions(champion, rows, answers, table)
+    return Predictions(champion, rows, answers, task_of(spec).worded(spec, bundle.table(answers)))
 
 
 def journal_documents(predictions: Predictions, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

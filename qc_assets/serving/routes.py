@@ -86,7 +86,7 @@ def give_feedback(request: Request, statement: Feedback) -> FeedbackAnswer:
     return feedback.accept(_serving(request), statement)
 
 
-@router.post("/payout", responses=ERRORS | CONFLICT)
+@router.post("/payout", responses=ERRORS | CONFLICT, response_model_exclude_none=True)
 def pay(request: Request, order: PayoutRequest) -> PayoutAnswer:
     """d1 = beta × p0 × value, in decimals, rounded to two, half to even. Refused if p0 is UNCERTAIN or out of date."""
     answer = cashier.make_payout(_serving(request), order)

@@ -64,10 +64,11 @@ def text_row(facts: TextFacts, knowledge: Knowledge | None) -> Row:
 
 
 def feature_frame(rows: Sequence[Row], spec: ModelSpec, bundle: "Bundle | None" = None) -> pl.DataFrame:
-    """Features and texts as a frame with the columns that a bundle wants, or else the spec's, in that order."""
+    """The columns that a bundle wants, or else features and texts of the spec, in that order, and repo_id."""
     types = feature_types(spec, bundle)
     columns = {name: [row.features.get(name) for row in rows] for name in types}
-    return pl.DataFrame(columns, schema=types, strict=False)
+    columns["repo_id"] = [row.repo_id for row in rows]
+    return pl.DataFrame(columns, schema=types | {"repo_id": pl.Int64}, strict=False)
 
 
 def feature_types(spec: ModelSpec, bundle: "Bundle | None" = None) -> dict[str, Any]:

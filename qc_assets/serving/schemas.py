@@ -71,6 +71,12 @@ class Details(BaseModel):
 
     answer: str | None = Field(None, description="UNCERTAIN below the model's least confidence.")
     confidence: float | None = None
+    lower: float | None = Field(
+        None,
+        description="Lower end of the answer's interval: 80 % of durations; of a probability, what it would be with "
+        "one more failure among the calibration rows like it. Missing where a version has no intervals.",
+    )
+    upper: float | None = Field(None, description="Upper end of it; of a probability, with one more success.")
     is_known_task: bool = Field(description="The warehouse has the item itself, so its opening was looked up.")
     history_as_of: datetime = Field(description="Up to when the warehouse knows authors and repositories (UTC).")
     unknown_features: list[str] = Field(description="What nobody knows, imputed as in training.")

@@ -41,7 +41,7 @@ def test_the_main_job_fills_every_table_and_every_check_has_an_answer(main_run: 
     keys = build_definitions(settings).resolve_asset_graph().asset_check_keys
     promised = {f"{key.asset_key.to_user_string()}: {key.name}" for key in keys}
     assert {name for name in promised - result.checks.keys() if "critique" not in name} == set()
-    judged = ("models/", "reports/monitoring", "reports/drift", "reports/bias")
+    judged = ("models/", "reports/monitoring", "reports/drift", "reports/live_reliability", "reports/bias")
     assert all(passed for name, (passed, _) in result.checks.items() if not name.startswith(judged))
     warehouse = Warehouse.from_settings(settings)
     for name, metadata in result.metadata.items():

@@ -205,6 +205,15 @@ def test_what_was_open_is_predicted_and_later_joined_with_its_outcome(watched: S
     weeks = store.query("FROM reports.monitoring WHERE model = 'p0' ORDER BY week")
     assert weeks["decided"].sum() > 50
     assert store.query("SELECT count(DISTINCT model) FROM reports.drift").item() >= 2
+    sure = store.query("SELECT lower, prediction, upper FROM ml.predictions WHERE model IN ('p0', 'resolution_time')")
+    assert (sure["lower"] <= sure["prediction"]).all() and (sure["prediction"] <= sure["upper"]).all()
+    quality = store.query("FROM reports.expected_quality WHERE model = 'p0' AND expected IS NOT NULL")
+    assert set(quality["part"]) == {"waiting", "decided"}, quality
+    assert quality.filter(part="decided")["observed"].null_count() == 0
+    named = "SELECT name FROM reports.live_reliability WHERE part = 'repository'"
+    assert store.query(named)["name"].str.contains("/").all()
+    watched_parts = store.query("SELECT DISTINCT model, part FROM reports.live_reliability").rows()
+    assert {("p0", "repository"), ("p0", "month"), ("resolution_time", "month")} <= set(watched_parts)
 
 
 @pytest.mark.slow

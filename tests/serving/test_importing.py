@@ -47,7 +47,8 @@ def fill(path: Path, at: str = "2026-02-28T12:00:00") -> None:
     journal = Journal(path)
     journal.record("prediction", [prediction(n) for n in range(1, 4)], written_at=at)
     journal.write("payout", paid(), written_at=at)
-    journal.write("payout", paid(d1=None, refused="UNCERTAIN"), written_at=at)
+    ends = {"p0_lower": "0.200000", "p0_upper": "0.310000", "d1_lower": "50.00", "d1_upper": "77.50"}
+    journal.write("payout", paid(d1=None, refused="UNCERTAIN", **ends), written_at=at)
     journal.write("feedback", given_feedback("f", "passed", at), written_at=at, key="f")
     outcome = {"task_id": "a/b#1", "event": "review:1", "passed": False, "decided_at": at}
     journal.write("outcome", outcome, written_at=at, key="a/b#1:review:1")
@@ -206,5 +207,8 @@ def test_the_report_finds_a_payout_that_does_not_add_up(warehouse: Warehouse, tm
         warehouse.rebuild(f"features/{table}", Settings(_env_file=None).feature_parameters(table))
     warehouse.rebuild("reports/payouts")
     rows = warehouse.query("SELECT d1, recomputed_d1, adds_up, passed FROM reports.payouts ORDER BY d1").rows()
+    ends = warehouse.query("SELECT p0_lower, p0_upper, d1_lower, d1_upper FROM reports.payouts ORDER BY d1").rows()
+    nothing = (None,) * 4  # as an older server wrote it
+    assert ends == [nothing, nothing, tuple(map(Decimal, ("0.200000", "0.310000", "50.00", "77.50")))]
     right = Decimal("62.50")
     assert rows == [(right, right, True, False), (Decimal("62.51"), right, False, False), (None, right, True, False)]

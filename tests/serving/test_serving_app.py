@@ -54,8 +54,12 @@ def test_a_batch_answers_in_order_and_as_single_requests_do(api: TestClient) -> 
 
 
 def test_reasons_and_doubts_come_on_request(api: TestClient) -> None:
-    details = api.post("/predict?details=true", json=FACTS).json()["details"]
+    answer = api.post("/predict?details=true", json=FACTS).json()
+    details = answer["details"]
     assert len(details["reasons"]) == 3
+    assert details["lower"] <= answer["p0"] <= details["upper"] and details["lower"] < details["upper"]
+    generic = api.post("/predict/p0?details=true", json=FACTS).json()
+    assert generic["details"]["lower"] == details["lower"] and generic["details"]["upper"] == details["upper"]
     effects = [abs(reason["contribution"]) for reason in details["reasons"]]
     assert effects == sorted(effects, reverse=True) and effects[0] > 0
     assert not details["is_known_task"] and "link_count" in details["unknown_features"]

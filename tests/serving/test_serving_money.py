@@ -18,6 +18,10 @@ def test_a_payout_is_decimal_and_says_what_it_was_computed_from(api: TestClient,
     answer = api.post("/payout", json={"facts": SURE, "value": "1000.00", "beta": "0.3"}).json()
     assert Decimal(answer["d1"]) == (Decimal("300") * Decimal(answer["p0"])).quantize(Decimal("0.01"))
     assert all(isinstance(answer[name], str) for name in ("d1", "beta", "p0", "value")) and answer["is_synthetic"]
+    for end in ("lower", "upper"):
+        at_end = Decimal("300") * Decimal(answer[f"p0_{end}"])
+        assert Decimal(answer[f"d1_{end}"]) == at_end.quantize(Decimal("0.01"))
+    assert Decimal(answer["d1_lower"]) <= Decimal(answer["d1"]) <= Decimal(answer["d1_upper"])
     default = api.post("/payout", json={"facts": SURE, "value": 10}).json()
     assert default["beta"] == str(serving_settings.payout_beta)
     (entry,) = journal_reader.latest(serving_settings.journal, ["payout"], 1)

@@ -1,5 +1,6 @@
 """The page for people, in Chromium with JavaScript turned off."""
 
+import re
 from typing import Any
 
 import pytest
@@ -53,6 +54,9 @@ def test_what_is_wrong_is_said_beside_the_form_and_nothing_typed_is_lost(api: Te
 def test_facts_can_be_pasted(api: TestClient) -> None:
     pasted = '{"worker_id": "x", "task_id": "y", "lines_changed": 5, "files_changed": 1, "title_length": 9}'
     assert 'id="answer"' in api.get("/", params={"json": pasted}).text
+    paid = api.get("/", params={"json": pasted, "value": "1000"}).text
+    assert re.search(r"p0 = 0\.\d{3}</span>\s+\(0\.\d{3} to [01]\.\d{3}, with one more failure or success", paid), paid
+    assert re.search(r"<strong>[\d.]+</strong>, [\d.]+ to [\d.]+ over the interval of p0", paid)
     broken: Any = api.get("/", params={"json": "{"})
     assert broken.status_code == 422 and "JSON: Invalid JSON" in broken.text
     unpaid = api.get("/", params={"json": pasted, "value": "lots"})

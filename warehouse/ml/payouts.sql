@@ -10,6 +10,8 @@ CREATE TABLE IF NOT EXISTS ml.payouts (
     is_synthetic BOOLEAN NOT NULL,
     beta DECIMAL(7, 6) NOT NULL,
     p0 DECIMAL(7, 6) NOT NULL,
+    p0_lower DECIMAL(7, 6),
+    p0_upper DECIMAL(7, 6),
     value DECIMAL(20, 6) NOT NULL,
     d1 DECIMAL(24, 2),
     refused VARCHAR,
@@ -29,6 +31,9 @@ COMMENT ON COLUMN ml.payouts.version IS 'Version of p0 that answered';
 COMMENT ON COLUMN ml.payouts.is_synthetic IS 'It was trained on the demo source: this is no real payout';
 COMMENT ON COLUMN ml.payouts.beta IS 'Share, 0 to 1';
 COMMENT ON COLUMN ml.payouts.p0 IS 'Probability, rounded to six decimals before it was used';
+COMMENT ON COLUMN ml.payouts.p0_lower IS
+    'Lower end of the interval of p0; NULL where the version has none. It changes no payout';
+COMMENT ON COLUMN ml.payouts.p0_upper IS 'Upper end of it';
 COMMENT ON COLUMN ml.payouts.value IS 'V, in any currency';
 COMMENT ON COLUMN ml.payouts.d1 IS 'beta × p0 × value, rounded to two decimals, half to even; NULL if it was refused';
 COMMENT ON COLUMN ml.payouts.refused IS 'Why nothing was paid; NULL if it was';

@@ -38,8 +38,11 @@ COMMENT ON COLUMN ml.predictions.predicted_at IS 'When the prediction was last m
 COMMENT ON COLUMN ml.predictions.as_of IS
     'Up to when the item''s repository had been watched then: the outcome is later';
 COMMENT ON COLUMN ml.predictions.prediction IS 'Calibrated probability; median in hours; or confidence in the answer';
-COMMENT ON COLUMN ml.predictions.lower IS 'Lower end of the 80 % interval, hours; durations only';
-COMMENT ON COLUMN ml.predictions.upper IS 'Upper end of it; at the horizon it means: or longer';
+COMMENT ON COLUMN ml.predictions.lower IS
+    'Lower end of the interval: 80 % of durations, hours; of probabilities what it would be with one more failure '
+    'like it (Venn-Abers); NULL where there is none';
+COMMENT ON COLUMN ml.predictions.upper IS
+    'Upper end of it; of durations at the horizon it means: or longer; of probabilities with one more success';
 COMMENT ON COLUMN ml.predictions.answer IS 'The category, or UNCERTAIN; for probabilities only if the API answered';
 COMMENT ON COLUMN ml.predictions.task_id IS 'What the API was asked about';
 COMMENT ON COLUMN ml.predictions.worker_id IS 'Author that the API was told';

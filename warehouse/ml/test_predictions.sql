@@ -23,8 +23,11 @@ COMMENT ON COLUMN ml.test_predictions.comment_id IS 'Review comment; 0 where the
 COMMENT ON COLUMN ml.test_predictions.opened_at IS 'When it was opened (UTC)';
 COMMENT ON COLUMN ml.test_predictions.prediction IS
     'Calibrated probability; median in hours; or confidence in the answer';
-COMMENT ON COLUMN ml.test_predictions.lower IS 'Lower end of the 80 % interval, hours; durations only';
-COMMENT ON COLUMN ml.test_predictions.upper IS 'Upper end of it; at the horizon it means: or longer';
+COMMENT ON COLUMN ml.test_predictions.lower IS
+    'Lower end of the interval: 80 % of durations, hours; of probabilities what it would be with one more failure '
+    'like it (Venn-Abers); NULL where there is none';
+COMMENT ON COLUMN ml.test_predictions.upper IS
+    'Upper end of it; of durations at the horizon it means: or longer; of probabilities with one more success';
 COMMENT ON COLUMN ml.test_predictions.answer IS 'The category that was answered, or UNCERTAIN; categories only';
 COMMENT ON COLUMN ml.test_predictions.label IS
     '1 if it came true, else 0; hours up to the horizon, NULL if still open; 1 if the likeliest category was right';

@@ -9,8 +9,12 @@ CREATE TABLE reports.payouts (
     is_synthetic BOOLEAN NOT NULL,
     beta DECIMAL(7, 6) NOT NULL,
     p0 DECIMAL(7, 6) NOT NULL,
+    p0_lower DECIMAL(7, 6),
+    p0_upper DECIMAL(7, 6),
     value DECIMAL(20, 6) NOT NULL,
     d1 DECIMAL(24, 2),
+    d1_lower DECIMAL(24, 2),
+    d1_upper DECIMAL(24, 2),
     recomputed_d1 DECIMAL(24, 2) NOT NULL,
     adds_up BOOLEAN NOT NULL,
     refused VARCHAR,
@@ -27,8 +31,12 @@ COMMENT ON COLUMN reports.payouts.version IS 'Version of p0 that answered';
 COMMENT ON COLUMN reports.payouts.is_synthetic IS 'It was trained on the demo source: this is no real payout';
 COMMENT ON COLUMN reports.payouts.beta IS 'Share, 0 to 1';
 COMMENT ON COLUMN reports.payouts.p0 IS 'Probability';
+COMMENT ON COLUMN reports.payouts.p0_lower IS 'Lower end of the interval of p0; NULL where there is none';
+COMMENT ON COLUMN reports.payouts.p0_upper IS 'Upper end of it';
 COMMENT ON COLUMN reports.payouts.value IS 'V';
 COMMENT ON COLUMN reports.payouts.d1 IS 'What was paid; NULL if it was refused';
+COMMENT ON COLUMN reports.payouts.d1_lower IS 'beta × p0_lower × value: it informs, and is not paid';
+COMMENT ON COLUMN reports.payouts.d1_upper IS 'beta × p0_upper × value';
 COMMENT ON COLUMN reports.payouts.recomputed_d1 IS 'beta × p0 × value by SQL';
 COMMENT ON COLUMN reports.payouts.adds_up IS 'Both are the same, or nothing was paid';
 COMMENT ON COLUMN reports.payouts.refused IS 'Why nothing was paid';
@@ -52,8 +60,12 @@ SELECT
     payouts.is_synthetic,
     payouts.beta,
     payouts.p0,
+    payouts.p0_lower,
+    payouts.p0_upper,
     payouts.value,
     payouts.d1,
+    payout(payouts.beta, payouts.p0_lower, payouts.value) AS d1_lower,
+    payout(payouts.beta, payouts.p0_upper, payouts.value) AS d1_upper,
     payouts.recomputed_d1,
     payouts.d1 IS NULL OR payouts.d1 = payouts.recomputed_d1 AS adds_up,
     payouts.refused,

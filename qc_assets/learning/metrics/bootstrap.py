@@ -9,7 +9,7 @@ import numpy as np
 # Fewer rows than this say nothing about a model: an AUC of them goes from 0 to 1.
 MIN_ROWS = 30
 # A resample in which a metric does not exist is left out; where more than a tenth are, so is the interval.
-_DEFINED = 0.9
+DEFINED = 0.9
 _CELLS = 4_000_000  # numbers held at once while resampling
 
 # Each metric under each of many weightings (resamples, rows) of the same rows: (resamples,) by name.
@@ -134,7 +134,7 @@ def _estimates(
         defined = resampled[np.isfinite(resampled)]
         if not isfinite(value):
             estimates[name] = Estimate(None, None, None, known, f"it needs {need}")
-        elif len(defined) < _DEFINED * len(resampled):
+        elif len(defined) < DEFINED * len(resampled):
             reason = f"it needs {need}, which many resamples lack"
             estimates[name] = Estimate(value, None, None, known, reason)
         else:

@@ -18,8 +18,7 @@ class DurationMetrics:
         lower, median, upper = predicted.T
         self.y, self.log_y = hours, np.log1p(hours)
         self.error, self.log_error = hours - median, self.log_y - np.log1p(median)
-        # A prediction is a float: what lies on the edge of its interval lies in it.
-        self.inside = (hours >= lower * (1 - 1e-9)) & (hours <= upper * (1 + 1e-9))
+        self.inside = are_inside(hours, predicted)
         self.width = np.log1p(upper) - np.log1p(lower)
         self.rows = np.unique(np.linspace(0, len(hours) - 1, min(len(hours), _PAIRED_ROWS)).astype(np.int64))
         order, p = hours[self.rows], median[self.rows]
@@ -54,6 +53,12 @@ class DurationMetrics:
                 "coverage": weights @ self.inside / total,
                 "interval_width": weights @ self.width / total,
             }
+
+
+def are_inside(hours: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Whether durations lie in their intervals, (n,); see `DurationMetrics`."""
+    # A prediction is a float: what lies on the edge of its interval lies in it.
+    return (hours >= predicted[:, 0] * (1 - 1e-9)) & (hours <= predicted[:, 2] * (1 + 1e-9))
 
 
 def _r2(weights: np.ndarray, y: np.ndarray, error: np.ndarray, total: np.ndarray) -> np.ndarray:

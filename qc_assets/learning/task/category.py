@@ -144,8 +144,10 @@ class Category(Task):
     def out_of_order(self, scores: np.ndarray, answers: np.ndarray, context: Mapping[str, Any]) -> int:
         return int(np.count_nonzero(_widened(scores, context).argmax(axis=1) != answers.argmax(axis=1)))
 
-    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        return answers.max(axis=1), self.judged_labels(known, answers)
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        if answers.ndim == 1:  # of `live`: confidences, and whether they were right
+            return answers, known.y, known.weights, 0.0
+        return answers.max(axis=1), self.judged_labels(known, answers), known.weights, 0.0
 
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         return None if label in spec.classes else f"label {label!r} is none of {', '.join(spec.classes)}"

@@ -11,21 +11,21 @@ candidates alike; an AFT objective would serve XGBoost only, and claim a distrib
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
 from qc_assets.learning import estimators, plots
 from qc_assets.learning.calibration import neighbours_out_of_order
-from qc_assets.learning.conformal import COVERAGE, Intervals
+from qc_assets.learning.conformal import COVERAGE, ROWS_OF_A_REPOSITORY, Intervals
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, shown
-from qc_assets.learning.metrics.duration_metrics import DurationMetrics, weighted_quantile
+from qc_assets.learning.metrics.duration_metrics import DurationMetrics, are_inside, weighted_quantile
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Task
-from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
+from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
 
 # At the horizon this share of a window's items must still be watched: no item stands for more than five.
 _WATCHED = 0.2
@@ -106,7 +106,10 @@ class Duration(Task):
     def calibrate(
         self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> Intervals:
-        return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"])
+        return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)
+
+    def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
+        return cast(Intervals, calibrator)(scores, repositories)
 
     def calibrator_from_json(self, document: dict[str, Any]) -> Intervals:
         return Intervals.from_json(document)
@@ -143,6 +146,11 @@ class Duration(Task):
     def out_of_order(self, scores: np.ndarray, answers: np.ndarray, context: Mapping[str, Any]) -> int:
         # At the horizon, and at no time at all, what differs in its score is answered alike.
         return neighbours_out_of_order(scores, answers[:, 1], ties_count=False)
+
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        inside = are_inside(np.expm1(known.y), answers) * 1.0
+        error = float(np.sqrt(COVERAGE * (1 - COVERAGE) / ROWS_OF_A_REPOSITORY))
+        return np.full(len(inside), COVERAGE), inside, known.weights, error
 
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         try:

@@ -15,6 +15,7 @@ from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
+from qc_assets.learning.venn_abers import VennAbers
 
 
 class Task(ABC):
@@ -118,9 +119,17 @@ class Task(ABC):
             carries: whether the estimator that will answer is like the one that gave the scores.
         """
 
+    def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
+        """What a calibrator makes of scores; `repositories` are ids, (rows,), None where nobody knows them."""
+        return calibrator(scores)
+
     @abstractmethod
     def calibrator_from_json(self, document: dict[str, Any]) -> Calibrator:
         """What `Calibrator.to_json` wrote."""
+
+    def bounds(self, known: Known, answers: np.ndarray) -> VennAbers | None:
+        """What gives answers their intervals, fitted to answers for the calibration window; None if they have some."""
+        return None
 
     @abstractmethod
     def uncalibrated(self, scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:
@@ -144,9 +153,12 @@ class Task(ABC):
         """How many rows a calibration ranks otherwise than the scores did, (rows, …) both."""
         return neighbours_out_of_order(self.uncalibrated(scores, context), answers)
 
-    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """What was promised with a probability, and whether it came true, (rows,) both; None if nothing is."""
-        return None
+    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """What was promised with a probability, whether it came true, and weights, 0 if nobody knows; (rows,) each.
+
+        Last, the standard error that calibration on a repository's few rows leaves to the promise.
+        """
+        return answers, known.y, known.weights, 0.0
 
     def dominant_feature(
         self,
@@ -235,6 +247,14 @@ class Task(ABC):
             return {}
         measured = self.statistics(known.y, answers)(known.weights[None, :])
         return {name: float(value[0]) for name, value in measured.items() if np.isfinite(value[0])}
+
+    def expected(self, answers: np.ndarray, *, resamples: int, seed: int) -> dict[str, Estimate]:
+        """How good answers are if they are right, before labels are known; empty where they promise no probability."""
+        return {}
+
+    def realised(self, known: Known, answers: np.ndarray) -> dict[str, float]:
+        """What `expected` estimates, of answers whose labels are all known; what does not exist is left out."""
+        return {}
 
     def order_holds(
         self, spec: ModelSpec, known: Known, answers: np.ndarray, *, resamples: int, seed: int

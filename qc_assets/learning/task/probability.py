@@ -14,11 +14,13 @@ from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance, dominant_feature
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, evaluate, shown
 from qc_assets.learning.metrics.category_metrics import UNCERTAIN
+from qc_assets.learning.metrics.expected_metrics import expected_metrics, realised_metrics
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Task
 from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
+from qc_assets.learning.venn_abers import VennAbers
 
 
 class Probability(Task):
@@ -81,14 +83,16 @@ class Probability(Task):
     ) -> ProbabilityCalibrator:
         if not carries:
             return ProbabilityCalibrator.none()
-        weights = known.weights if known.groups is None else known.weights * weights_by_group(known.groups)
-        return ProbabilityCalibrator.fit(scores, known.y, weights)
+        return ProbabilityCalibrator.fit(scores, known.y, _calibration_weights(known))
 
     def calibrator_from_json(self, document: dict[str, Any]) -> ProbabilityCalibrator:
         return ProbabilityCalibrator.from_json(document)
 
     def uncalibrated(self, scores: np.ndarray, context: Mapping[str, Any]) -> np.ndarray:
         return scores
+
+    def bounds(self, known: Known, answers: np.ndarray) -> VennAbers:
+        return VennAbers.fit(answers, known.y, _calibration_weights(known))
 
     def trivial(self, known: Known, context: Mapping[str, Any]) -> np.ndarray:
         return np.array([known.y.mean()])
@@ -110,9 +114,6 @@ class Probability(Task):
                 f"log loss {loss:.4f} against {shown(loss.baseline)} for the base rate",
             ),
         ]
-
-    def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        return answers, known.y
 
     def dominant_feature(
         self,
@@ -174,6 +175,12 @@ class Probability(Task):
             "precision_recall": plots.precision_recall_curve(known.y, answers),
         }
 
+    def expected(self, answers: np.ndarray, *, resamples: int, seed: int) -> dict[str, Estimate]:
+        return expected_metrics(answers, resamples=resamples, seed=seed)
+
+    def realised(self, known: Known, answers: np.ndarray) -> dict[str, float]:
+        return realised_metrics(answers, known.y)
+
     def order_holds(
         self, spec: ModelSpec, known: Known, answers: np.ndarray, *, resamples: int, seed: int
     ) -> tuple[bool, str]:
@@ -185,3 +192,7 @@ class Probability(Task):
 
     def correctable(self, answers: np.ndarray, context: Mapping[str, Any]) -> tuple[np.ndarray, float] | None:
         return answers, 1.0
+
+
+def _calibration_weights(known: Known) -> np.ndarray:
+    return known.weights if known.groups is None else known.weights * weights_by_group(known.groups)

@@ -54,7 +54,8 @@ class Known:
     Attributes:
         y: labels, (rows,).
         weights: (rows,); 0 for a row whose label was not known, more than 1 for one that stands for others.
-        groups: repositories, of which none may decide a calibration alone, (rows,); None where there are none.
+        groups: ids of repositories, of which none may decide a calibration alone, and each may have intervals of its
+            own, (rows,); None where there are none.
         way: 1 where a row was decided the way that the spec's heads ask about, else 0, (rows,); None without heads.
     """
 
