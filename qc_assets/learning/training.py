@@ -224,19 +224,20 @@ def permutation_importance(trained: Trained, seed: int, repeats: int = 3) -> dic
         return {}
     sign = task.metrics[task.quality].sign
 
-    def metric(x: np.ndarray) -> float:
-        answers = trained.best.calibrator(trained.best.estimator.score(x))
+    def metric(answers: np.ndarray) -> float:
         return sign * float(task.statistics(known.y, answers)(known.weights[None, :])[task.quality][0])
 
-    x = data.x[rows].copy()
-    whole, rng = metric(x), np.random.default_rng(seed)
+    def answers_to(x: np.ndarray) -> np.ndarray:
+        return trained.best.calibrator(trained.best.estimator.score(x))
+
+    x = data.x[rows]
+    whole, rng = metric(answers_to(x)), np.random.default_rng(seed)
+    # All repeats are asked at once: each question to a forest costs as much as many rows.
+    tiled = np.tile(x, (repeats, 1))
     drops = {}
     for index, feature in enumerate(trained.spec.features):
-        column = x[:, index].copy()
-        shuffled = []
-        for _ in range(repeats):
-            x[:, index] = rng.permutation(column)
-            shuffled.append(metric(x))
-        x[:, index] = column
+        tiled[:, index] = np.concatenate([rng.permutation(x[:, index]) for _ in range(repeats)])
+        shuffled = [metric(part) for part in np.split(answers_to(tiled), repeats)]
+        tiled[:, index] = np.tile(x[:, index], repeats)
         drops[feature] = whole - float(np.mean(shuffled))
     return dict(sorted(drops.items(), key=lambda item: -item[1]))

@@ -88,7 +88,7 @@ SPEC = ModelSpec(
             "blend",
             {
                 "logistic": {"C": 0.03},
-                "random_forest": {"n_estimators": 150, "max_depth": 12, "min_samples_leaf": 20, "max_features": 0.35},
+                "random_forest": {"n_estimators": 100, "max_depth": 12, "min_samples_leaf": 20, "max_features": 0.35},
                 "lightgbm": {
                     "n_estimators": 150,
                     "learning_rate": 0.04,
@@ -103,8 +103,8 @@ SPEC = ModelSpec(
         Candidate(
             "lightgbm",
             {
-                "n_estimators": 300,
-                "learning_rate": 0.04,
+                "n_estimators": 200,
+                "learning_rate": 0.05,
                 "num_leaves": 31,
                 "min_child_samples": 50,
                 "reg_lambda": 10.0,
