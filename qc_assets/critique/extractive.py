@@ -86,14 +86,14 @@ class Extractive:
 
     def _pick(self, of_thread: list["_Sentence"], vectors: np.ndarray) -> str:
         rank = lexrank(vectors)
-        asked = [row for row, sentence in enumerate(of_thread) if sentence.remark == of_thread[0].remark]
+        request = [row for row, sentence in enumerate(of_thread) if sentence.remark == of_thread[0].remark]
         # What is asked for comes first, in words and as a suggestion; then the word of somebody else on it.
-        asked.sort(key=lambda row: rank[row] * (2 if _ASKS.search(of_thread[row].text) else 1), reverse=True)
-        suggestions = [row for row in asked if of_thread[row].is_suggestion][:1]
-        answers = range(len(asked), len(of_thread))
+        request.sort(key=lambda row: rank[row] * (2 if _ASKS.search(of_thread[row].text) else 1), reverse=True)
+        suggestions = [row for row in request if of_thread[row].is_suggestion][:1]
+        answers = range(len(request), len(of_thread))
         others = [row for row in answers if of_thread[row].role != of_thread[0].role] or list(answers)
         answer = sorted(others, key=lambda row: (rejected(of_thread[row].text) is None, rank[row]), reverse=True)[:1]
-        words = [row for row in asked if not of_thread[row].is_suggestion]
+        words = [row for row in request if not of_thread[row].is_suggestion]
         words = words[: max(1, self.most_sentences - len(suggestions) - len(answer))] + answer
         length = self.most_characters - sum(len(of_thread[row].text) for row in suggestions)
         one_speaks = all(sentence.role == of_thread[0].role for sentence in of_thread)

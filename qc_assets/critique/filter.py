@@ -131,9 +131,9 @@ def near_duplicates(
     code = np.array([numbers.setdefault(code, len(numbers)) for code in codes or [None] * len(vectors)], dtype=np.int64)
 
     def likeness(rows: Sequence[int] | np.ndarray, others: np.ndarray) -> np.ndarray:
-        mine, theirs = code[rows, None], code[None, others]
-        by_code = (mine >= 0) & (theirs >= 0) & (mine + theirs > 0)
-        return np.where(by_code, mine == theirs, vectors[rows] @ vectors[others].T)
+        row_codes, other_codes = code[rows, None], code[None, others]
+        by_code = (row_codes >= 0) & (other_codes >= 0) & (row_codes + other_codes > 0)
+        return np.where(by_code, row_codes == other_codes, vectors[rows] @ vectors[others].T)
 
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
