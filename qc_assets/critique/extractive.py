@@ -80,7 +80,9 @@ class Extractive:
         place = {sentence: row for row, sentence in enumerate(unique)}
         vectors = self.encode(unique) if unique else np.empty((0, 1))
         return [
-            self._pick(of_thread, vectors[[place[s.text] for s in of_thread]]) if of_thread else thread.transcript(200)
+            self._pick(of_thread, vectors[[place[s.text] for s in of_thread]])
+            if of_thread
+            else shortened(thread.transcript(), 200)
             for thread, of_thread in zip(threads, by_thread, strict=True)
         ]
 
@@ -101,7 +103,7 @@ class Extractive:
         for row in sorted(suggestions + words):
             sentence = of_thread[row]
             text += f" {sentence.role}: " if sentence.role != role else " "
-            text += sentence.text if row in suggestions else shortened(sentence.text, length // len(words))
+            text += sentence.text if sentence.is_suggestion else shortened(sentence.text, length // len(words))
             role = sentence.role
         return text.strip()
 
@@ -128,7 +130,7 @@ class _Sentence:
                     own.append((_told(piece), True))
                 elif own and own[-1][0].endswith(":"):  # it is the rest of the sentence
                     own[-1] = (f"{own[-1][0]} {_told(piece)}", False)
-            if not own and of_thread and comment.prose:  # such as "Fixed.", which is an answer
+            if not own and len(thread.remarks) > 1 and comment.prose:  # such as "Fixed.", which is an answer
                 own.append((masked(comment.prose), False))
             of_thread += [cls(_ended(text), remark.role, place, is_suggestion) for text, is_suggestion in own]
         return of_thread

@@ -36,7 +36,8 @@ class CodeBlock:
         if not self.code and self.is_suggestion:
             return "Suggests deleting the lines."
         shown = shortened(self.code, most_characters)
-        ticks, space = ("``", " ") if "`" in shown else ("`", "")
+        inner = max((len(run) for run in re.findall("`+", shown)), default=0)
+        ticks, space = ("`" * (inner + 1), " ") if inner else ("`", "")  # as Markdown has it
         shown = f"{ticks}{space}{shown}{space}{ticks}"
         count = self.code.count("\n") + 1
         lines = f" ({count} lines)" if count > 1 else ""

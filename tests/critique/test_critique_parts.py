@@ -153,12 +153,14 @@ def alike(texts: Any) -> np.ndarray:
 @pytest.mark.parametrize(("remarks", "summary"), [
     ((("reviewer", "```suggestion\nreturn x\n```"),), "Suggests replacing with `return x`."),
     ((("reviewer", "````suggestion\r\n```\r\nx\r\n```\r\n````"),),
-     "Suggests replacing with `` ``` x ``` `` (3 lines)."),
+     "Suggests replacing with ```` ``` x ``` ```` (3 lines)."),
     ((("reviewer", "This is not needed.\n~~~suggestion\n\n~~~"),), "This is not needed. Suggests deleting the lines."),
     ((("reviewer", "> Is it slow?\n\nYou can write:\n```py\nx = 1\n```"), ("author", "<!-- n -->Done.")),
      "reviewer: You can write: `x = 1`. author: Done."),
     ((("reviewer", "Why is this public"), ("reviewer 2", "It is used elsewhere. Thanks all around!")),
      "reviewer: Why is this public. reviewer 2: It is used elsewhere."),
+    ((("reviewer", "camelCase"), ("author", "Renamed it, as you say.")),
+     "reviewer: camelCase. author: Renamed it, as you say."),
     ((("reviewer", "Mail a@b.org.\n```suggestion\nby = 'a@b.org'\n```"),),
      "Suggests replacing with `by = '<email>'`."),
 ])  # fmt: skip
