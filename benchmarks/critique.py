@@ -9,6 +9,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ import psutil
 
 from benchmarks.measure import verdict
 
-LABELLED = Path(__file__).resolve().parents[2] / "shared" / "benchmarks" / "review_comments_esem23.csv"
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+LABELLED = SHARED / "benchmarks" / "review_comments_esem23.csv"
+VALID = SHARED / "histories" / "aacr_bench" / "labelled_comments.parquet"
 N = 100_000
 REPOS, PRS, PER_PR = 400, 50, 5
 _SUBJECTS = ("The {a} of `{b}`", "This {a}", "Your {a} for `{b}`", "`{b}`, the {a},", "Each {a} in `{b}`")
@@ -111,38 +115,128 @@ def mine_in_processes(environment: dict[str, str]) -> tuple[float, float, str]:
     return time.perf_counter() - started, peak, output.strip().splitlines()[-1]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Comments that people judged.
+
+    Attributes:
+        name: whose they are.
+        texts: the comments.
+        useful: what people said, (n,) bool.
+        groups: what a classifier must not have seen of the tested ones: changes of one project, or repositories.
+    """
+
+    name: str
+    texts: list[str]
+    useful: np.ndarray
+    groups: np.ndarray
+
+    def filtered(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the rules let through, what the filter keeps, and its margin, -1 where a rule decided; (n,) each."""
+        import polars as pl
+
+        from qc_assets.critique import rules
+        from qc_assets.critique.filter import CommentFilter
+        from qc_assets.learning.text.embeddings import cached_encoder
+
+        rows = pl.DataFrame({"body": self.texts}).with_row_index("comment_id")
+        rows = rows.with_columns(repo_id=0, author_is_bot=False, is_pr_author=False)
+        rows = rows.with_columns(created_at=pl.datetime(2024, 1, 1) + pl.duration(seconds="comment_id"))
+        judged = CommentFilter(cached_encoder().encode, duplicate_cosine=1.01).judge(rows).sort("comment_id")
+        passed = np.array([rules.rejected(text) is None for text in self.texts])
+        return passed, judged["reason"].is_null().to_numpy(), judged["margin"].fill_null(-1.0).to_numpy()
+
+    def told_by_text(self) -> np.ndarray:
+        """Probability of being useful by a classifier of words and embeddings that saw other groups only, (n,)."""
+        from scipy import sparse
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import GroupKFold
+
+        from qc_assets.learning.text.embeddings import cached_encoder
+
+        embedded = sparse.csr_matrix(cached_encoder().encode(self.texts))
+        p = np.empty(len(self.useful))
+        for fit, test in GroupKFold(10, shuffle=True, random_state=0).split(p, groups=self.groups):
+            words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+            words.fit([self.texts[row] for row in fit])
+            x = sparse.hstack([embedded, words.transform(self.texts)], format="csr")
+            p[test] = LogisticRegression(solver="liblinear").fit(x[fit], self.useful[fit]).predict_proba(x[test])[:, 1]
+        return p
+
+
+def judged_by_people() -> Iterator[Judged]:
+    """The labelled comments that are there: of OpenStack (Turzo et al., 2023), and of aacr_bench's 50 repositories."""
+    import polars as pl
+
+    if LABELLED.is_file():
+        frame = pl.read_csv(LABELLED).filter(pl.col("message").is_not_null())
+        wrong, praise = frame["comment_group"] == "FALSE POSITIVE", frame["category"].str.contains("(?i)praise")
+        for name, useless in (("no false positive, no praise", wrong | praise), ("no false positive", wrong)):
+            groups = frame["change_id"].to_numpy()
+            yield Judged(f"OpenStack, {name}", frame["message"].to_list(), (~useless).to_numpy(), groups)
+    if VALID.is_file():
+        frame = pl.read_parquet(VALID).with_columns(repo=pl.col("pr").str.extract("([^/]+/[^/]+)/pull"))
+        for name, kind in (
+            ("valid, by people", ~pl.col("is_ai_comment")),
+            ("valid, by models", pl.col("is_ai_comment")),
+        ):
+            part = frame.filter(kind)
+            groups = part["repo"].to_numpy()
+            yield Judged(f"aacr_bench, {name}", part["comment"].to_list(), part["is_valid"].to_numpy(), groups)
+
+
 def usefulness() -> dict[str, tuple[float, float]] | None:
-    """How well the filter agrees with people on which comments are useful (Turzo et al., 2023).
+    """How well the filter agrees with people on which comments of OpenStack are useful.
 
     Returns:
         Precision and recall of keeping all of them, what the rules let through, and what the filter keeps, if false
         positives and praise are not useful and all others are; None if the labelled comments are not there.
     """
-    import polars as pl
-
-    from qc_assets.critique import rules
-    from qc_assets.critique.filter import CommentFilter
-    from qc_assets.learning.text.embeddings import cached_encoder
-
     if not LABELLED.is_file():
         return None
-    frame = pl.read_csv(LABELLED).drop("comment_id").filter(pl.col("message").is_not_null())
-    frame = frame.with_row_index("comment_id")
-    useful = ~((frame["comment_group"] == "FALSE POSITIVE") | frame["category"].str.contains("(?i)praise")).to_numpy()
-    rows = frame.select("comment_id", body="message", repo_id=0, author_is_bot=False, is_pr_author=False)
-    rows = rows.with_columns(created_at=pl.datetime(2024, 1, 1) + pl.duration(seconds="comment_id"))
-    judged = CommentFilter(cached_encoder().encode, duplicate_cosine=1.01).judge(rows)
-    kept = {
-        "all": np.ones(len(useful), dtype=bool),
-        "rules": np.array([rules.rejected(body) is None for body in frame["message"]]),
-        "filter": judged.sort("comment_id")["reason"].is_null().to_numpy(),
-    }
-    return {name: (float(useful[k].mean()), float((k & useful).sum() / useful.sum())) for name, k in kept.items()}
+    judged = next(judged_by_people())
+    useful = judged.useful
+    passed, kept, _ = judged.filtered()
+    choices = {"all": np.ones_like(useful), "rules": passed, "filter": kept}
+    return {name: (float(useful[k].mean()), float((k & useful).sum() / useful.sum())) for name, k in choices.items()}
+
+
+def print_judgement(judged: Judged) -> None:
+    """Precision, recall and AUC of the filter, and the AUC of what a classifier makes of the text, with intervals."""
+    from qc_assets.learning.metrics.bootstrap import evaluate
+    from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
+
+    _, kept, margin = judged.filtered()
+    y, text = judged.useful.astype(float), judged.told_by_text()
+
+    def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        both, keeps = weights @ (kept * y), weights @ kept.astype(float)
+        return {
+            "useful": weights @ y / weights.sum(axis=1),
+            "precision": both / keeps,
+            "recall": both / (weights @ y),
+            "AUC of the filter": WeightedMetrics(y, margin)(weights)["roc_auc"],
+            "AUC of a classifier": WeightedMetrics(y, text)(weights)["roc_auc"],
+        }
+
+    needs = dict.fromkeys(statistics(np.ones((1, len(y)))), "comments of both kinds")
+    figures = evaluate(statistics, statistics, np.ones(len(y)), needs, resamples=500, seed=0)
+    told = ", ".join(f"{name} {figure:.3f}" for name, figure in figures.items())
+    print(f"{judged.name}: {len(y):,} comments, {told}", flush=True)
 
 
 def main() -> None:
-    for name, (precision, recall) in (usefulness() or {}).items():
-        print(f"labelled comments, {name}: precision {precision:.3f}, recall {recall:.3f}", flush=True)
+    from qc_assets.learning.text.embeddings import configure_embeddings
+    from qc_assets.settings import load_settings
+
+    settings = load_settings()
+    configure_embeddings(settings.encoder, settings.embeddings_cache)
+    for path in (LABELLED, VALID):
+        if not path.is_file():
+            print(f"skipped: {path} is not there")
+    for judged in judged_by_people():
+        print_judgement(judged)
     with tempfile.TemporaryDirectory() as state:
         folder = Path(state)
         fill(folder / "qc.duckdb", folder / "staging")

@@ -118,7 +118,8 @@ def card(store: Warehouse, settings: Settings) -> str:
         _markdown(usefulness),
         "## Categories",
         "What a person said (`label`), else the newest prediction of comment_category (`prediction`), which is "
-        "right for six of ten comments of OpenStack (see the project's README).",
+        "right for half of all comments of the project that it was taught on, and for seven of ten where it is sure "
+        "enough to answer (see docs/truth.md of the project).",
         "## Languages of the repositories",
         _markdown(languages),
         "## Licences of the repositories",
@@ -133,7 +134,7 @@ def card(store: Warehouse, settings: Settings) -> str:
         _markdown(funnel.join(meaning, on="reason", how="left", maintain_order="left")),
         "## What it is not for",
         "It shows what reviewers of these repositories wrote, mostly in English; not what they thought and did not "
-        "write. The filter drops criticism, too: see the project's README for how much.",
+        "write. The filter drops criticism, too: see docs/critiques.md of the project for how much.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -1,4 +1,4 @@
-"""Summaries without a language model: the sentences that say most of what a discussion says."""
+"""Summaries without a language model: what was asked for, and the sentences that say most of what was said."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,11 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qc_assets.critique.masks import masked
-from qc_assets.critique.prose import parts
+from qc_assets.critique.masks import masked, masked_code
+from qc_assets.critique.prose import CodeBlock, parts, shortened
+from qc_assets.critique.rules import rejected
 from qc_assets.critique.threads import Thread
 
-_BOUNDARY = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[A-Z0-9`\"'(])|\n+")
+_VERSION = 2  # raise it when others would be picked
+# A line that goes on in lower case was broken by a program, as in e-mails; abbreviations end no sentence.
+_BOUNDARY = re.compile(
+    r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\betc\.)[\"')\]]*\s+(?=[A-Z0-9`\"'(])|"
+    r"\n+(?![a-z])|(?<=[.!?:;])\n+"
+)
+_ASKS = re.compile(
+    r"(?i)\?|\b(please|should|could|can (you|we)|would|instead|rather|need(s|ed)?|must|suggests?|prefer|better|why|"
+    r"use|rename|remove|delete|add|move|replace|drop|split|make|put|fix|write)\b"
+)
+_CODE_CHARACTERS = 100
 _DAMPING = 0.85
 _STEPS = 50
 
@@ -60,21 +71,75 @@ class Extractive:
     @property
     def version(self) -> str:
         """Changes with what it would pick."""
-        return f"lexrank:{self.most_sentences}:{self.most_characters}:{self.encoder}".rstrip(":")
+        return f"lexrank{_VERSION}:{self.most_sentences}:{self.most_characters}:{self.encoder}".rstrip(":")
 
     def summarize(self, threads: Sequence[Thread]) -> list[str]:
         """A summary of each discussion, in their order; all sentences are embedded at once."""
-        by_thread = [
-            [s for remark in thread.remarks for s in sentences(masked(parts(remark.body).prose))] for thread in threads
-        ]
-        unique = list(dict.fromkeys(sentence for of_thread in by_thread for sentence in of_thread))
+        by_thread = [_Sentence.all_of(thread) for thread in threads]
+        unique = list(dict.fromkeys(sentence.text for of_thread in by_thread for sentence in of_thread))
         place = {sentence: row for row, sentence in enumerate(unique)}
         vectors = self.encode(unique) if unique else np.empty((0, 1))
         return [
-            self._pick(of_thread, vectors[[place[s] for s in of_thread]]) if of_thread else thread.transcript(200)
+            self._pick(of_thread, vectors[[place[s.text] for s in of_thread]])
+            if of_thread
+            else shortened(thread.transcript(), 200)
             for thread, of_thread in zip(threads, by_thread, strict=True)
         ]
 
-    def _pick(self, of_thread: list[str], vectors: np.ndarray) -> str:
-        order = np.argsort(-lexrank(vectors), kind="stable")[: self.most_sentences]
-        return " ".join(of_thread[row] for row in sorted(order.tolist()))[: self.most_characters]
+    def _pick(self, of_thread: list["_Sentence"], vectors: np.ndarray) -> str:
+        rank = lexrank(vectors)
+        request = [row for row, sentence in enumerate(of_thread) if sentence.remark == of_thread[0].remark]
+        # What is asked for comes first, in words and as a suggestion; then the word of somebody else on it.
+        request.sort(key=lambda row: rank[row] * (2 if _ASKS.search(of_thread[row].text) else 1), reverse=True)
+        suggestions = [row for row in request if of_thread[row].is_suggestion][:1]
+        answers = range(len(request), len(of_thread))
+        others = [row for row in answers if of_thread[row].role != of_thread[0].role] or list(answers)
+        answer = sorted(others, key=lambda row: (rejected(of_thread[row].text) is None, rank[row]), reverse=True)[:1]
+        words = [row for row in request if not of_thread[row].is_suggestion]
+        words = words[: max(1, self.most_sentences - len(suggestions) - len(answer))] + answer
+        length = self.most_characters - sum(len(of_thread[row].text) for row in suggestions)
+        one_speaks = all(sentence.role == of_thread[0].role for sentence in of_thread)
+        text, role = "", of_thread[0].role if one_speaks else ""
+        for row in sorted(suggestions + words):
+            sentence = of_thread[row]
+            text += f" {sentence.role}: " if sentence.role != role else " "
+            text += sentence.text if sentence.is_suggestion else shortened(sentence.text, length // len(words))
+            role = sentence.role
+        return text.strip()
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    """A sentence, masked, with who said it in which remark."""
+
+    text: str
+    role: str
+    remark: int
+    is_suggestion: bool
+
+    @classmethod
+    def all_of(cls, thread: Thread) -> list["_Sentence"]:
+        of_thread: list[_Sentence] = []
+        for place, remark in enumerate(thread.remarks):
+            comment = parts(remark.body)
+            own: list[tuple[str, bool]] = []
+            for piece in comment.pieces:
+                if isinstance(piece, str):
+                    own += [(sentence, False) for sentence in sentences(masked(piece))]
+                elif piece.is_suggestion:
+                    own.append((_told(piece), True))
+                elif own and own[-1][0].endswith(":"):  # it is the rest of the sentence
+                    own[-1] = (f"{own[-1][0]} {_told(piece)}", False)
+            if not own and len(thread.remarks) > 1 and comment.prose:  # such as "Fixed.", which is an answer
+                own.append((masked(comment.prose), False))
+            of_thread += [cls(_ended(text), remark.role, place, is_suggestion) for text, is_suggestion in own]
+        return of_thread
+
+
+def _told(block: CodeBlock) -> str:
+    return CodeBlock(masked_code(block.code), block.is_suggestion).told(_CODE_CHARACTERS)
+
+
+def _ended(sentence: str) -> str:
+    sentence = " ".join(sentence.split()).rstrip(":;, ")
+    return sentence if re.search(r"[.!?…][\"')\]`*]*$", sentence) else f"{sentence}."

@@ -17,7 +17,7 @@ REASONS = rules.REASONS | {
     "unlike_critique": "it is more like comments that teach nothing",
     "duplicate": "an earlier comment says the same",
 }
-_VERSION = 1  # raise it when the rules change
+_VERSION = 2  # raise it when the rules change
 _NEAREST = 3
 _BLOCK = 2_048
 
@@ -75,16 +75,22 @@ class CommentFilter:
         duplicate_of: list[int | None] = [None] * len(rows)
         undecided = [place for place, reason in enumerate(reasons) if reason is None]
         if undecided:
-            texts = [parts(rows["body"][place]).prose or rows["body"][place] for place in undecided]
-            vectors = self.encode(texts)
+            comment_parts = [parts(rows["body"][place]) for place in undecided]
+            bodies = rows["body"][undecided]
+            vectors = self.encode([comment.prose or body for comment, body in zip(comment_parts, bodies, strict=True)])
             margins[undecided] = self.margins(vectors)
-            for place in undecided:
-                if margins[place] < self.min_margin:
+            for place, comment in zip(undecided, comment_parts, strict=True):
+                if margins[place] < self.min_margin and not comment.has_suggestion:
                     reasons[place] = "unlike_critique"
             kept_rows = np.array([place for place in undecided if reasons[place] is None], dtype=np.int64)
             where = {place: row for row, place in enumerate(undecided)}
-            chosen = vectors[[where[place] for place in kept_rows.tolist()]]
-            originals = near_duplicates(chosen, rows["repo_id"].to_numpy()[kept_rows], self.duplicate_cosine)
+            chosen = [where[place] for place in kept_rows.tolist()]
+            originals = near_duplicates(
+                vectors[chosen],
+                rows["repo_id"].to_numpy()[kept_rows],
+                self.duplicate_cosine,
+                [comment_parts[row].code for row in chosen],
+            )
             for place, original in zip(kept_rows.tolist(), originals.tolist(), strict=True):
                 if original >= 0:
                     reasons[place] = "duplicate"
@@ -105,25 +111,37 @@ def _mean_of_nearest(cosines: np.ndarray) -> np.ndarray:
     return np.sort(cosines, axis=1)[:, -_NEAREST:].mean(axis=1)
 
 
-def near_duplicates(vectors: np.ndarray, groups: np.ndarray, limit: float) -> np.ndarray:
+def near_duplicates(
+    vectors: np.ndarray, groups: np.ndarray, limit: float, codes: Sequence[str | None] = ()
+) -> np.ndarray:
     """Which earlier text of its group each text repeats.
 
     Args:
         vectors: unit vectors in order of time, (n, dimension).
         groups: (n,), such as repositories.
         limit: cosine from which on two are the same.
+        codes: code that each holds, None for none, (n,): where two hold some, it decides, and words do not. Of two
+            deletions, which hold none, words decide.
 
     Returns:
         Row of the first earlier text that is no duplicate itself, or -1; (n,).
     """
     repeated = np.full(len(vectors), -1, dtype=np.int64)
+    numbers: dict[str | None, int] = {None: -1, "": 0}
+    code = np.array([numbers.setdefault(code, len(numbers)) for code in codes or [None] * len(vectors)], dtype=np.int64)
+
+    def likeness(rows: Sequence[int] | np.ndarray, others: np.ndarray) -> np.ndarray:
+        row_codes, other_codes = code[rows, None], code[None, others]
+        by_code = (row_codes >= 0) & (other_codes >= 0) & (row_codes + other_codes > 0)
+        return np.where(by_code, row_codes == other_codes, vectors[rows] @ vectors[others].T)
+
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
         originals: list[int] = []
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
-            earlier = vectors[originals] @ vectors[block].T if originals else np.empty((0, len(block)))
-            within = vectors[block] @ vectors[block].T
+            earlier = likeness(originals, block) if originals else np.empty((0, len(block)))
+            within = likeness(block, block)
             fresh: list[int] = []
             for column, row in enumerate(block):
                 match = np.flatnonzero(earlier[:, column] >= limit)

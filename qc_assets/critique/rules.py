@@ -11,6 +11,9 @@ _MACHINE = re.compile(
     r"circleci|appveyor|deploy preview|lint(er)?( check)? (error|failed)|sonarqube|cla (not )?signed|"
     r"can one of the admins verify|automatically (generated|created|merged)|this pull request (has been|introduces))\b"
 )
+# Templates of machines: whatever else stands in them, no person wrote it. Most say so in an HTML comment.
+_TEMPLATE = re.compile(r"(?i)\b(reported|posted|(auto-?)?generated) by \W*(reviewdog|danger|hound|[\w-]*bot)\b")
+_MACHINE_MARK = re.compile(r"(?i)__reviewdog__|auto-?generated|automatically generated|\bbot\b")
 _COMMAND = re.compile(
     r"^\s*(@?[\w-]*bot\b.*|/[a-z][\w-]*( .*)?|retest this.*|test this please|r\+|r\? @\S+|cc @\S+.*)$", re.I
 )
@@ -58,13 +61,17 @@ def rejected(body: str | None, *, is_bot: bool | None = False, is_own: bool | No
     if not (body or "").strip():
         return "empty"
     comment = parts(body or "")
+    if _TEMPLATE.search(comment.prose) or _MACHINE_MARK.search(comment.hidden):
+        return "machine"
+    if comment.has_suggestion:  # the exact change is criticism, and worth more than words on it
+        return None
     return _by_form(comment) or _by_words(comment)
 
 
 def _by_form(comment: CommentParts) -> str | None:
-    if comment.prose or comment.has_suggestion:
+    if comment.prose:
         return None
-    if comment.code:
+    if comment.blocks:
         return "code"
     if comment.quoted:
         return "quote"
@@ -77,11 +84,11 @@ def _by_words(comment: CommentParts) -> str | None:
         return "machine"
     if all(_COMMAND.match(line) for line in text.splitlines() if line.strip()) and text:
         return "command"
-    if comment.has_suggestion:  # the exact change is worth more than words on it
-        return None
     if _ONLY_POLITE.match(text):
         return "polite"
     if comment.words < 2 and "`" not in text:
         return "link" if comment.links else "no_words"
+    if "`" in text:  # code in a sentence is no output, however short the sentence is: "`a` -> `b`"
+        return None
     letters = sum(character.isalpha() or character.isspace() for character in text)
     return "not_prose" if letters < _PROSE_SHARE * len(text) else None

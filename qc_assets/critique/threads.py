@@ -19,7 +19,7 @@ class Remark:
 
     Attributes:
         comment_id: of the comment.
-        role: ``author`` of the pull request, or ``reviewer``.
+        role: ``author`` of the pull request, or ``reviewer``; others who speak are ``reviewer 2``, ``reviewer 3``.
         body: Markdown, as it was written.
     """
 
@@ -46,8 +46,11 @@ class Thread:
     remarks: tuple[Remark, ...]
 
     def transcript(self, most_characters: int = _MOST_CHARACTERS) -> str:
-        """Who said what, masked; without quotes of what was said before; cut off at `most_characters`."""
-        lines = [f"{remark.role}: {masked(parts(remark.body).prose or remark.body)}" for remark in self.remarks]
+        """Who said what, masked; without quotes of what was said before; cut off at `most_characters`.
+
+        A suggestion is told in words, in one line.
+        """
+        lines = [f"{remark.role}: {masked(parts(remark.body).told() or remark.body)}" for remark in self.remarks]
         return "\n".join(lines)[:most_characters]
 
     def content_hash(self, *versions: str) -> str:
@@ -59,8 +62,9 @@ def threads(comments: pl.DataFrame) -> Iterator[Thread]:
     """Discussions, in order of their first comments.
 
     Args:
-        comments: comment_id, in_reply_to_id, repo_id, number, path, body, is_pr_author, created_at. An answer whose
-            first comment is not among them begins a discussion of its own.
+        comments: comment_id, in_reply_to_id, repo_id, number, path, body, is_pr_author, created_at, and author_id,
+            without which all reviewers are one. An answer whose first comment is not among them begins a discussion
+            of its own.
     """
     comment_ids = set(comments["comment_id"].to_list())
     answers: dict[int, list[dict[str, Any]]] = {}
@@ -68,8 +72,12 @@ def threads(comments: pl.DataFrame) -> Iterator[Thread]:
         root = row["in_reply_to_id"] if row["in_reply_to_id"] in comment_ids else row["comment_id"]
         answers.setdefault(root, []).append(row)
     for root, rows in answers.items():
-        remarks = (
-            Remark(row["comment_id"], "author" if row["is_pr_author"] else "reviewer", row["body"] or "")
-            for row in rows
-        )
+        reviewers: dict[int | None, str] = {}
+        remarks = []
+        for row in rows:
+            role = "author"
+            if not row["is_pr_author"]:
+                nth = f"reviewer {len(reviewers) + 1}" if reviewers else "reviewer"
+                role = reviewers.setdefault(row.get("author_id"), nth)
+            remarks.append(Remark(row["comment_id"], role, row["body"] or ""))
         yield Thread(root, rows[0]["repo_id"], rows[0]["number"], rows[0]["path"], tuple(remarks))

@@ -30,7 +30,8 @@ SPEC = ModelSpec(
     margins={"macro_f1": 0.03, "log_loss": 0.05},
     limits=(
         "Categories overlap, and people disagree about one comment in five: the confidence matters.",
-        "It was trained on the languages and habits of the labelled comments; English, mostly.",
+        "It was trained on the languages and habits of the labelled comments; English, mostly. In other projects it is "
+        "UNCERTAIN more often, and right less often (docs/truth.md says how much).",
         "It reads the comment and its path, not the code under discussion.",
     ),
     candidates=(

@@ -1,5 +1,7 @@
 """Comments that teach nothing are told by their form, by their likeness, and by having been said before."""
 
+import zlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +42,20 @@ from qc_assets.learning.text.embeddings import cached_encoder
     ("Build failed: see Jenkins for details", "machine"),
     ("error at 0x7ff1 0x8000 %% 12:33:01.12 #### 0000 9999 ||| 123 456 42 17 99", "not_prose"),
     ("```suggestion\nreturn x\n```", None),
+    ("````suggestion\r\n```\r\nx\r\n```\r\n````", None),
+    ("~~~ suggestion\nreturn x\n~~~", None),
+    ("```suggestion:-0+2\n```", None),
+    ("Thanks!\n```suggestion\n```\ncc @amy", None),
+    ("The jenkins build failed.\n```suggestion\nreturn x\n```", None),
+    ("> ```suggestion\n> return x\n> ```\n\nDone.", "polite"),
+    ("> ```suggestion\n> return x\n> ```", "quote"),
+    ("```suggestions\nx\n```", "code"),
+    ("**[lint]** <sub>reported by [reviewdog](https://example.org) :dog:</sub><br>\n```suggestion\nx\n```", "machine"),
+    ("Use a constant.\n\n<!-- This is an auto-generated comment by a service -->", "machine"),
+    ("<!-- note to self -->This leaks the handle if `read` throws.", None),
+    ("<!-- This leaks the handle. -->", "no_words"),
+    ("<details>\n<summary>Why</summary>\nThe handle leaks here.\n</details>", None),
+    ("`$3` -> `$3$`", None),
     ("This leaks the handle if `read` throws.", None),
     ("Needs Javadoc", None),
     ("Done, but the lock is still held while `flush` runs.", None),
@@ -61,7 +77,7 @@ def test_prose_is_what_its_author_wrote() -> None:
     body = "> quoted\n> text\n\nUse `x` **here**, see [docs](http://a.b/c).\n\n```py\ncode\n```\n\n    indented"
     comment = parts(body)
     assert comment.prose == "Use `x` here, see docs."
-    assert comment.code == len("code\n") + len("indented\n") or comment.code > 8
+    assert comment.code == "code\n\nindented"
     assert comment.quoted > 0 and comment.links == 1 and comment.words == 4 and not comment.has_suggestion
     mail = "I will change it.\n\nOn Wed, Dec 31, 2014 Some Body <notifications@github.com>\nwrote:\n> old"
     assert "I will change it." in parts(mail).prose and "old" not in parts(mail).prose
@@ -104,6 +120,33 @@ def test_comments_are_compared_with_exemplars_and_with_earlier_ones() -> None:
     lenient = CommentFilter(cached_encoder().encode, min_margin=-1.0, duplicate_cosine=1.1)
     assert lenient.judge(rows(leak, leak))["reason"].to_list() == [None, None]
     assert lenient.version != CommentFilter(cached_encoder().encode).version
+
+
+@pytest.mark.parametrize("margin", [-1.0, 1.0])
+def test_a_suggestion_is_criticism_and_its_code_decides_what_repeats(margin: float) -> None:
+    def fence(code: str, words: str = "", marks: str = "```", newline: str = "\n") -> str:
+        return newline.join((words, f"{marks}suggestion", *code.splitlines(), marks)).lstrip()
+
+    bodies = [
+        fence("a = 1", "Same here, thanks:"),
+        fence("b = 2", "Same here, thanks:"),
+        fence("    a = 1", "Another word on it.", "~~~~", "\r\n"),  # elsewhere in the file, by another client
+        fence("", "Same here, thanks:"),
+        fence("", "Not needed any more"),
+        "Please write it so:\n```py\nb = 2\n```",
+        "> " + fence("b = 2").replace("\n", "\n> ") + "\n\nWhy not `c`, as above?",
+    ]
+
+    def encode(texts: Sequence[str]) -> np.ndarray:  # all words that are not the same are at right angles
+        return np.stack([np.eye(1_000)[zlib.crc32(text.encode()) % 1_000] for text in texts])
+
+    verdicts = CommentFilter(encode, min_margin=margin).judge(rows(*bodies))
+    reasons = verdicts["reason"].to_list()
+    assert reasons[:5] == [None, None, "duplicate", None, None]
+    assert reasons[5:] == (["duplicate", None] if margin < 0 else ["unlike_critique"] * 2)
+    assert verdicts["duplicate_of"].to_list()[:6] == [None, None, 0, None, None, 1 if margin < 0 else None]
+    everything = CommentFilter(encode, min_margin=-1, duplicate_cosine=1.01).judge(rows(bodies[0], bodies[0]))
+    assert everything["reason"].null_count() == 2, "above 1, nothing repeats anything"
 
 
 def test_a_duplicate_points_at_what_was_kept(monkeypatch: Any) -> None:

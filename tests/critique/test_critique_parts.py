@@ -118,6 +118,10 @@ def test_answers_belong_to_their_first_comment() -> None:
     assert {key: [remark.comment_id for remark in discussion.remarks] for key, discussion in discussions.items()} == {
         1: [1, 3, 5], 2: [2], 4: [4],
     }  # fmt: skip
+    many = rows.with_columns(author_id=pl.Series([5, 5, 4, 5, 6]), in_reply_to_id=pl.Series([None, 1, 1, 1, 1]))
+    assert [remark.role for remark in next(threads(many)).remarks] == [
+        "reviewer", "reviewer", "author", "reviewer", "reviewer 2",
+    ]  # fmt: skip
     assert discussions[1].transcript() == "reviewer: first\nauthor: answer by @<user>\nreviewer: again"
     assert discussions[1].content_hash("a") != discussions[1].content_hash("b") != discussions[2].content_hash("b")
 
@@ -139,6 +143,46 @@ def test_the_most_central_sentences_are_picked_in_their_order() -> None:
     assert Extractive(encode).summarize([discussion]) == ["Take the lock here please. Two threads get here."]
     short = Thread(2, 1, 1, "a.py", (Remark(2, "reviewer", "No."),))
     assert Extractive(encode).summarize([short]) == ["reviewer: No."]
+
+
+def alike(texts: Any) -> np.ndarray:
+    """No sentence is more central than another."""
+    return np.full((len(texts), 4), 0.5)
+
+
+@pytest.mark.parametrize(("remarks", "summary"), [
+    ((("reviewer", "```suggestion\nreturn x\n```"),), "Suggests replacing with `return x`."),
+    ((("reviewer", "````suggestion\r\n```\r\nx\r\n```\r\n````"),),
+     "Suggests replacing with ```` ``` x ``` ```` (3 lines)."),
+    ((("reviewer", "This is not needed.\n~~~suggestion\n\n~~~"),), "This is not needed. Suggests deleting the lines."),
+    ((("reviewer", "> Is it slow?\n\nYou can write:\n```py\nx = 1\n```"), ("author", "<!-- n -->Done.")),
+     "reviewer: You can write: `x = 1`. author: Done."),
+    ((("reviewer", "Why is this public"), ("reviewer 2", "It is used elsewhere. Thanks all around!")),
+     "reviewer: Why is this public. reviewer 2: It is used elsewhere."),
+    ((("reviewer", "camelCase"), ("author", "Renamed it, as you say.")),
+     "reviewer: camelCase. author: Renamed it, as you say."),
+    ((("reviewer", "Mail a@b.org.\n```suggestion\nby = 'a@b.org'\n```"),),
+     "Suggests replacing with `by = '<email>'`."),
+])  # fmt: skip
+def test_a_summary_says_what_is_asked_and_who_speaks(remarks: tuple[tuple[str, str], ...], summary: str) -> None:
+    said = tuple(Remark(n, role, body) for n, (role, body) in enumerate(remarks))
+    assert Extractive(alike).summarize([Thread(1, 1, 1, "a.py", said)]) == [summary]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["reviewer", "reviewer 2", "author"]), st.text(
+    alphabet="ab .:\n`~>*<!-sugestion", max_size=60)), min_size=1, max_size=4))  # fmt: skip
+def test_a_summary_is_one_line_of_bounded_length(remarks: list[tuple[str, str]]) -> None:
+    bodies = [
+        f"{body}\n```suggestion\n{'x ' * 300}\n```" if n % 2 == 0 else body for n, (_, body) in enumerate(remarks)
+    ]
+    said = tuple(Remark(n, role, body) for n, ((role, _), body) in enumerate(zip(remarks, bodies, strict=True)))
+    (summary,) = Extractive(alike).summarize([Thread(1, 1, 1, "a.py", said)])
+    assert summary and "\n" not in summary and "```suggestion" not in summary and len(summary) < 500
+
+
+def test_hard_wrapped_lines_and_abbreviations_are_no_sentences() -> None:
+    wrapped = "This import is read\nbefore it is written, e.g. `a` here.\nthe next\nOne more line"
+    assert sentences(wrapped) == ["This import is read\nbefore it is written, e.g. `a` here.", "One more line"]
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ SELECT
     comments.path,
     comments.diff_hunk,
     comments.body,
+    comments.author_id,
     is_machine('ops.machine_accounts', comments.author_is_bot, comments.author_id) AS author_is_bot,
     coalesce(comments.author_id = pull_requests.author_id, false) AS is_pr_author,
     comments.created_at,

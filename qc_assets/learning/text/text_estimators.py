@@ -65,7 +65,10 @@ class LinearTextEstimator:
         encoder = "" if only_words else cached_encoder(parameters.get("encoder")).name
         estimator = cls(parts, int(y.max()) + 1, encoder)
         logistic = LogisticRegression(C=parameters["C"], max_iter=2_000, random_state=seed)
-        parts["logistic"] = logistic.fit(estimator._views(x), y.astype(np.int64), sample_weight=weights)
+        labels = y.astype(np.int64)
+        # Half of the way to equal weight: rare categories are named more often, and the shares are still known.
+        rarity = 1 / np.sqrt(np.bincount(labels)[labels])
+        parts["logistic"] = logistic.fit(estimator._views(x), labels, sample_weight=weights * rarity / rarity.mean())
         return estimator
 
     def score(self, x: np.ndarray) -> np.ndarray:
@@ -86,7 +89,8 @@ class LinearTextEstimator:
                 sparse.csr_matrix(embedded),
                 *views,
                 self.parts["characters"].transform(bodies),
-                sparse.csr_matrix(0.1 * self.parts["shape"].transform(_shape(bodies))),
+                # Another project's marks, such as backticks, may be many deviations from what was seen.
+                sparse.csr_matrix(0.1 * np.clip(self.parts["shape"].transform(_shape(bodies)), -2, 2)),
             ]
         if "path" in self.parts:
             views.append(0.5 * self.parts["path"].transform(paths))
