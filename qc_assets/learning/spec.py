@@ -40,6 +40,19 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """Another model's probability that the same item has ended, in whatever way, after so many hours.
+
+    Attributes:
+        model: a probability over the same rows, with no other features.
+        hours: the moment that it speaks of, from the opening.
+    """
+
+    model: str
+    hours: float
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What a model predicts, from what, and how good it must be.
 
@@ -68,6 +81,7 @@ class ModelSpec:
         texts: text columns of section ``texts`` of the table's SQL, tried beside the features, which are numbers.
         classes: the categories.
         max_horizon: durations are counted up to here at most.
+        bound: what no answer may contradict (duration), see `qc_assets.learning.agreement`.
         min_rows: fewer labelled rows fail the gate.
         min_auc: a lower ROC AUC on the test window fails the gate (probability).
         alerts: whether a run fails, at its end, if its training breaks a gate.
@@ -108,6 +122,7 @@ class ModelSpec:
     texts: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     max_horizon: timedelta = timedelta(days=90)
+    bound: Bound | None = None
     min_rows: int = 50
     min_auc: float = 0.55
     alerts: bool = False

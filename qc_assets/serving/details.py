@@ -32,6 +32,7 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
     prediction, _, _, answer = predictions.table.row(index)
     return Details(
         answer=answer,
+        raised=predictions.raised[index] or None,
         confidence=task_of(spec).confidence(prediction),
         is_known_task=row.opened_at is not None,
         history_as_of=(row.as_of or knowledge.as_of).replace(tzinfo=UTC),

@@ -71,6 +71,7 @@ class Details(BaseModel):
 
     answer: str | None = Field(None, description="UNCERTAIN below the model's least confidence.")
     confidence: float | None = None
+    raised: str | None = Field(None, description="Which other model's answer a duration was raised by, so as to agree.")
     is_known_task: bool = Field(description="The warehouse has the item itself, so its opening was looked up.")
     history_as_of: datetime = Field(description="Up to when the warehouse knows authors and repositories (UTC).")
     unknown_features: list[str] = Field(description="What nobody knows, imputed as in training.")
@@ -111,7 +112,7 @@ def p0_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class DurationAnswer(BaseModel):
-    """Median hours to the closing, with an 80 % interval."""
+    """Median hours until it is resolved, with an 80 % interval; raised where close_in_7_days leaves no room for it."""
 
     model_config = ConfigDict(
         json_schema_extra={
