@@ -273,7 +273,7 @@ kinds AS (
     INNER JOIN texts ON issues.repo_id = texts.repo_id AND issues.number = texts.number
     LEFT JOIN labels ON issues.repo_id = labels.repo_id AND issues.number = labels.number
 ),
-ended AS (FROM endings('raw.issues', 'raw.label_events', 'ops.machine_accounts')),
+ended AS (FROM endings('raw.issues', 'raw.label_events', 'ops.machine_accounts', 'ml.closings')),
 covered AS (
     SELECT repo_id, covered_from, covered_until
     FROM ops.coverage

@@ -66,6 +66,7 @@ CREATE VIEW raw.issue_comments AS FROM warehouse.raw.issue_comments;
 CREATE VIEW ops.machine_accounts AS FROM warehouse.ops.machine_accounts;
 CREATE VIEW ops.coverage AS FROM warehouse.ops.coverage;
 CREATE VIEW ml.feedback AS FROM warehouse.ml.feedback;
+CREATE VIEW ml.closings AS FROM warehouse.ml.closings;
 CREATE VIEW ml.predictions AS FROM warehouse.ml.predictions;
 CREATE VIEW raw.pull_requests AS
 FROM warehouse.raw.pull_requests
