@@ -14,6 +14,8 @@ _AUTHOR_HISTORY = (
     "author_days_since_last_issue",
     "author_tenure_days",
     "author_is_newcomer",
+    "author_reviews_given_in_repo",
+    "author_merges_given_in_repo",
 )
 
 # What is known of an issue when it is opened.
@@ -39,6 +41,8 @@ FEATURES = (
     "is_weekend",
 )
 
+TEXTS = ("opened_title", "opened_body")
+
 # Unknown for an author or a repository without a history, and for an author whose account is gone.
 HISTORIES = (*_AUTHOR_HISTORY, "repo_median_hours")
 
@@ -55,6 +59,7 @@ SPEC = ModelSpec(
     known_at="opened_at",
     opened_at="opened_at",
     features=FEATURES,
+    texts=TEXTS,
     missing_is_a_fact=HISTORIES,
     categories={"author_association": ASSOCIATIONS},
     maturity=timedelta(days=7),

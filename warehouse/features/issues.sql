@@ -392,6 +392,11 @@ LEFT JOIN corrected_hours ON issues.repo_id = corrected_hours.repo_id AND issues
 LEFT JOIN corrected_closing ON issues.repo_id = corrected_closing.repo_id AND issues.number = corrected_closing.number
 LEFT JOIN speed_at_opening AS speed ON issues.repo_id = speed.repo_id AND issues.number = speed.number;
 
+-- name: texts
+SELECT repo_id, number, opened_title, opened_body
+FROM raw.issues
+WHERE opened_title IS NOT NULL AND is_synthetic(source, repo_id) = $is_synthetic;
+
 -- name: groups
 SELECT groups.*, epoch(items.closed_at - items.opened_at) / 3600 AS completion_hours
 FROM groups_of('features.issues', 'raw.issues') AS groups

@@ -116,7 +116,7 @@ INNER JOIN raw.pull_requests AS texts ON features.repo_id = texts.repo_id AND fe
 WHERE features.exclusion IS DISTINCT FROM 'opening_not_observed';
 
 -- name: tasks_of_issues
-SELECT features.*, lower(texts.author_login) AS author
+SELECT features.*, texts.opened_title, texts.opened_body, lower(texts.author_login) AS author
 FROM features.issues AS features
 INNER JOIN raw.issues AS texts ON features.repo_id = texts.repo_id AND features.number = texts.number
 WHERE features.exclusion IS DISTINCT FROM 'opening_not_observed';
