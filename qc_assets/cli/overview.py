@@ -44,18 +44,7 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
     return document, [
         console.table("Pull requests on the way to p0", funnel),
         *(
-            console.table(
-                f"{model} on its test window (95 % bootstrap intervals)",
-                [row for row in metrics if row["model"] == model and row["time_window"] == "test"],
-                [
-                    "metric",
-                    "value",
-                    "lower",
-                    "upper",
-                    "baseline",
-                    *(["reason"] if any(r["reason"] for r in metrics) else []),
-                ],
-            )
+            _on_test_window(model, [row for row in metrics if row["model"] == model and row["time_window"] == "test"])
             for model in dict.fromkeys(row["model"] for row in metrics)
         ),
         console.table("Time of each step", steps),
@@ -64,6 +53,15 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
         f"{len(checks) - len(failed)} of {len(checks)} checks passed",
         *note,
     ]
+
+
+def _on_test_window(model: str, metrics: Sequence[dict[str, Any]]) -> Table | str:
+    """The metrics of a model's test window, or the one reason why there are none."""
+    reasons = {row["reason"] for row in metrics}
+    if len(reasons) == 1 and all(row["value"] is None for row in metrics):
+        return f"{model} cannot be judged on its test window: {reasons.pop()}"
+    columns = ["metric", "value", "lower", "upper", "baseline", *(["reason"] if any(reasons) else [])]
+    return console.table(f"{model} on its test window (95 % bootstrap intervals)", list(metrics), columns)
 
 
 def _champions_by_mlflow(settings: Settings, warehouse: Warehouse) -> list[str]:

@@ -5,6 +5,7 @@ import polars as pl
 
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.estimators import LightGBMEstimator, XGBoostEstimator
+from qc_assets.learning.task import task_named
 from qc_assets.learning.task.terms import Estimator
 
 _ORDERS = 40
@@ -73,8 +74,8 @@ def explain(bundle: Bundle, item: pl.DataFrame, background: pl.DataFrame, *, top
         top: rows to return.
 
     Returns:
-        feature, value (as text, empty if unknown), contribution; the largest first. Contributions are log-odds of
-        boosted probabilities, log hours of durations, and shares of the score of other estimators.
+        feature, value (as text, empty if unknown), contribution, words; the largest first. Contributions are log-odds
+        of boosted probabilities, log hours of durations, and shares of the score of other estimators.
     """
     x = bundle.matrix(item)
     contributions = tree_contributions(bundle.estimator, x)
@@ -86,8 +87,13 @@ def explain(bundle: Bundle, item: pl.DataFrame, background: pl.DataFrame, *, top
     rows = rows.group_by(feature.alias("feature"), maintain_order=True).agg(pl.col("contribution").sum())
     shown = {name: item[name][0] for name in bundle.features}
     values = [_shown(shown.get(name)) for name in rows["feature"]]
+    up, down = task_named(bundle.task).directions
+    named = pl.col("feature").str.replace_all("_", " ")
+    of_value = pl.when(pl.col("value") == "").then(pl.lit(", unknown,")).otherwise(" of " + pl.col("value"))
+    direction = pl.when(pl.col("contribution") < 0).then(pl.lit(down)).otherwise(pl.lit(up))
     return (
         rows.select("feature", pl.Series("value", values, dtype=pl.String), "contribution")
+        .with_columns(words=pl.concat_str(named, of_value, pl.lit(" "), direction))
         .sort(pl.col("contribution").abs(), descending=True)
         .head(top)
     )

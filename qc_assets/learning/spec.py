@@ -53,6 +53,21 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A feature of an item that its author decides on.
+
+    Attributes:
+        words: the item with another value, which stands for {}: ``a description of {} characters``.
+        gaming: how the value is had without a better item, for the card.
+        is_log: the feature is ln(1 + value).
+    """
+
+    words: str
+    gaming: str
+    is_log: bool = False
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What a model predicts, from what, and how good it must be.
 
@@ -90,6 +105,7 @@ class ModelSpec:
         sensitive: attributes whose groups the bias report compares, see `qc_assets.fairness.DataSlicer`.
         balance: column of the feature table whose groups get equal weight in training (inverse frequency), such as
             ``repo_id`` or ``author_seniority``; empty: every row counts alike.
+        changes: features that the author of an item decides on, see `qc_assets.learning.what_if`.
         missing_is_a_fact: features whose being unknown was a fact at the opening, such as no history; that of any
             other is a matter of our watching, and must not tell the answer.
         refresh_after: a challenger that is no better than the champion replaces it when its data are so much newer.
@@ -129,6 +145,7 @@ class ModelSpec:
     outcome: str = "positive"
     sensitive: tuple[str, ...] = ("repo", "seniority")
     balance: str = ""
+    changes: Mapping[str, Change] = field(default_factory=dict)
     missing_is_a_fact: tuple[str, ...] = ()
     refresh_after: timedelta = timedelta(days=90)
     limits: tuple[str, ...] = ()

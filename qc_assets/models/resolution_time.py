@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from qc_assets.learning import spaces
 from qc_assets.learning.spec import ASSOCIATIONS, Bound, Candidate, ModelSpec
+from qc_assets.models import author_choices
 
 _AUTHOR_HISTORY = (
     "author_prior_issues",
@@ -60,6 +61,7 @@ SPEC = ModelSpec(
     opened_at="opened_at",
     features=FEATURES,
     texts=TEXTS,
+    changes=author_choices.ISSUE,
     missing_is_a_fact=HISTORIES,
     categories={"author_association": ASSOCIATIONS},
     maturity=timedelta(days=7),
