@@ -133,9 +133,9 @@ class Serving:
         return True
 
     def _why(self, error: Exception) -> str:
-        if isinstance(error, duckdb.CatalogException):
+        if isinstance(error, duckdb.CatalogException) and not self.store.pending_changes():
             return f"{self.store.path} has no features yet: run `qc train`"
-        if isinstance(error, duckdb.BinderException):
+        if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
             log.warning("%s", error)
             return f"{self.store.path} does not fit this version of qc-assets: run `qc migrate`, then `qc train`"
         return str(error)

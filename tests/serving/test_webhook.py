@@ -190,5 +190,5 @@ def test_githubs_own_examples_are_understood(hooked: TestClient) -> None:
         assert answer.status_code == 200, (path, answer.text)
         found.setdefault(answer.json()["status"], set()).add(f"{path.parent.name}/{path.name.partition('.')[0]}")
     assert found.pop("predicted") == {"pull_request/opened", "pull_request/ready_for_review"}
-    assert found.pop("recorded") | found.pop("known") == {"pull_request/closed", "issues/closed"}
+    assert found.pop("recorded") | found.pop("known") == {"pull_request/closed"}
     assert set(found) == {"ignored"} and "pull_request_review/submitted" in found["ignored"], "it only commented"
