@@ -1,5 +1,6 @@
 """ModelSpec: everything that makes one model different from another."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -65,6 +66,10 @@ class Change:
     words: str
     gaming: str
     is_log: bool = False
+
+    def of(self, value: float) -> str:
+        """The words with a value of the feature."""
+        return self.words.format(f"{round(math.expm1(value) if self.is_log else value):,}")
 
 
 @dataclass(frozen=True)

@@ -44,5 +44,6 @@ def usual_changes(changes: Mapping[str, Change], item: Mapping[str, Any], backgr
         from_feature, to_feature = (np.expm1, np.log1p) if change.is_log else (float, float)
         shown = round(float(f"{from_feature(typical):.2g}"))
         if shown != round(float(f"{from_feature(own):.2g}")):
-            usual.append(WhatIf(feature, float(to_feature(shown)), change.words.format(f"{shown:,}")))
+            value = float(to_feature(shown))
+            usual.append(WhatIf(feature, value, change.of(value)))
     return usual

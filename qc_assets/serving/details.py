@@ -30,7 +30,7 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
     item = feature_frame([row], spec, bundle)
     if background.is_empty():  # nothing to compare with but the item itself
         background = item
-    reasons = explain(bundle, item, background, top=_REASONS)
+    reasons = explain(bundle, item, background, top=_REASONS, changes=spec.changes)
     prediction, _, _, answer = predictions.table.row(index)
     return Details(
         answer=answer,

@@ -48,6 +48,9 @@ def test_an_explanation_reads_well(trained: training.Trained, kind: str) -> None
     bundle = Bundle.of(SMALL, one.estimator, one.calibrator, trivial=(), context={}, is_synthetic=True)
     item = trained.data.frame.sort("log_lines")[-1:].with_columns(author_prior_prs=pl.lit(None, dtype=pl.Int64))
     table = explain(bundle, item, trained.data.frame)
+    lines = round(np.expm1(item["log_lines"].item()))
+    told = explain(bundle, item, trained.data.frame, top=1, changes=author_choices.PULL_REQUEST)
+    assert told["words"].item() == f"a change of {lines:,} lines lowers it"
     assert table.columns == ["feature", "value", "contribution", "words"]
     assert set(table["feature"]) == set(SMALL.features)
     assert table["feature"][0] == "log_lines" and table["contribution"][0] < 0, "large changes fail"
