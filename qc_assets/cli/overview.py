@@ -18,6 +18,8 @@ Summary = tuple[dict[str, Any], list[Table | str]]
 
 def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = ()) -> Summary:
     """Funnel, metrics with intervals, checks, and how long each step took; of `models`, or of all."""
+    from qc_assets.assets.model_versions import NOTHING_TRAINED
+
     funnel = warehouse.sql_file("reports/overview", section="funnel").to_dicts()
     parameters = {"models": list(models)}
     metrics = warehouse.sql_file("reports/overview", parameters, section="latest_metrics").to_dicts()
@@ -27,9 +29,11 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
     failed = [
         f"[red]check failed[/red] {name}: {metadata.get('detail', metadata)}"
         for name, (passed, metadata) in result.checks.items()
-        if not passed
+        # Why nothing was trained another check of the model says.
+        if not passed and metadata.get("detail") != NOTHING_TRAINED
     ]
-    synthetic = bool(versions and versions[0]["is_synthetic"])
+    loaded = [str(values.get("source")) for values in result.metadata.values()]
+    synthetic = any(version["is_synthetic"] for version in versions) or any("(synthetic)" in name for name in loaded)
     document = {
         "run_id": result.run_id,
         "synthetic": synthetic,
@@ -50,7 +54,7 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
         console.table("Time of each step", steps),
         *verdict,
         *failed,
-        f"{len(checks) - len(failed)} of {len(checks)} checks passed",
+        f"{sum(check['passed'] for check in checks)} of {len(checks)} checks passed",
         *note,
     ]
 
