@@ -85,12 +85,17 @@ class BatchedEventLog(SqliteEventLogStorage):
 
     def _rows(self, events: Sequence[EventLogEntry]) -> Iterator[dict[str, Any]]:
         """A row for each event; an event that differs from the one before in its partition alone is not packed anew."""
-        model, row = None, {}
+        model: EventLogEntry | None = None
+        row: dict[str, Any] = {}
         for event in events:
-            packed = model and _packed_like(model, event, row["event"])
+            packed = None if model is None else _packed_like(model, event, row["event"])
             if packed:
-                moved = {"partition": event.get_dagster_event().partition}
-                row = row | moved | {"event": packed, "timestamp": self._event_insert_timestamp(event)}
+                inserted_at = self._event_insert_timestamp(event)  # type: ignore[no-untyped-call]
+                row = row | {
+                    "event": packed,
+                    "partition": event.get_dagster_event().partition,
+                    "timestamp": inserted_at,
+                }
             else:
                 row = self._event_to_row(event)
             model = event

@@ -54,7 +54,7 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
         console.table("Time of each step", steps),
         *verdict,
         *failed,
-        f"{sum(check['passed'] for check in checks)} of {len(checks)} checks passed",
+        f"{sum(passed for passed, _ in result.checks.values())} of {len(checks)} checks passed",
         *note,
     ]
 
