@@ -14,9 +14,10 @@ from typing import Any
 from dagster import StringSource
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._serdes import ConfigurableClassData
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy import text
 
 _EVENTS_PER_BATCH = 2000
@@ -82,6 +83,22 @@ class BatchedEventLog(SqliteEventLogStorage):
             last = {(row["asset_key"], row["dagster_event_type"]): place for place, (_, row) in enumerate(indexed)}
             for place in last.values():
                 self._store_asset_event(connection, indexed[place][0], ids[place])
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        # Dagster packs the event for each day, into one statement that has more variables than some SQLite takes.
+        planned: Any = event.get_dagster_event().event_specific_data
+        days = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
+        row = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+            "evaluation_event_storage_id": event_id,
+        }
+        with self.index_connection() as connection:
+            connection.execute(AssetCheckExecutionsTable.insert(), [row | {"partition": day} for day in days])
 
     def _rows(self, events: Sequence[EventLogEntry]) -> Iterator[dict[str, Any]]:
         """A row for each event; an event that differs from the one before in its partition alone is not packed anew."""

@@ -41,7 +41,9 @@ def _contents(folder: Path) -> dict[str, list[Any]]:
     return {
         "index": sorted(map(repr, index.execute(f"{events} WHERE asset_key IS NOT NULL"))),
         "tags": sorted(index.execute("SELECT asset_key, key, value FROM asset_event_tags WHERE key = 'kind'")),
-        "checks": sorted(map(repr, index.execute("SELECT check_name, partition FROM asset_check_executions"))),
+        "checks": sorted(
+            map(repr, index.execute("SELECT check_name, partition, execution_status FROM asset_check_executions"))
+        ),
         "made": sorted(
             row
             for run in of_runs
