@@ -150,9 +150,9 @@ def _packed_like(model: EventLogEntry, event: EventLogEntry, packed: str) -> str
     return packed
 
 
-def _same_but(one: Any, other: Any, *names: str) -> bool:
+def _same_but(event: Any, other: Any, *names: str) -> bool:
     """Whether two named tuples of a kind are equal but for some of their fields."""
-    return all(getattr(one, name) == getattr(other, name) for name in one._fields if name not in names)
+    return all(getattr(event, name) == getattr(other, name) for name in event._fields if name not in names)
 
 
 def _is_of_asset(event: EventLogEntry) -> bool:
