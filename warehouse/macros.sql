@@ -166,14 +166,21 @@ INNER JOIN evidence ON closed.repo_id = evidence.repo_id AND closed.number = evi
 GROUP BY ALL;
 
 -- How closed issues ended. Only what is completed is resolved; what a program closed without a commit or a pull
--- request, or what was closed while it was marked as stale, was given up.
-CREATE OR REPLACE TEMP MACRO endings(issue_table, label_table, machine_table) AS TABLE
+-- request, or what was closed while it was marked as stale, was given up. What a webhook told of the very same closing
+-- (warehouse/ml/closings.sql) fills in what the source does not say.
+CREATE OR REPLACE TEMP MACRO endings(issue_table, label_table, machine_table, told_table) AS TABLE
 WITH closed AS (
     SELECT
-        repo_id, number, closed_at, state_reason, closed_with,
-        is_machine(machine_table, closed_by_is_bot, closed_by_id) AS is_closed_by_machine
-    FROM query_table(issue_table)
-    WHERE created_at IS NOT NULL AND closed_at IS NOT NULL
+        issues.repo_id, issues.number, issues.closed_at, issues.closed_with,
+        coalesce(issues.state_reason, told.state_reason) AS state_reason,
+        is_machine(
+            machine_table,
+            coalesce(issues.closed_by_is_bot, told.closed_by_is_bot), coalesce(issues.closed_by_id, told.closed_by_id)
+        ) AS is_closed_by_machine
+    FROM query_table(issue_table) AS issues
+    LEFT JOIN query_table(told_table) AS told
+        ON issues.repo_id = told.repo_id AND issues.number = told.number AND issues.closed_at = told.closed_at
+    WHERE issues.created_at IS NOT NULL AND issues.closed_at IS NOT NULL
 ),
 marks AS (
     SELECT

@@ -63,7 +63,7 @@ def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             }
         )
 
-    @_step("filtered", "Every review comment, and why it is kept or not.", "critique.batches")
+    @_step("filtered", "Every review comment, and why it is kept or not.", "critique.batches", "ops.machine_accounts")
     def filtered(
         context: dg.AssetExecutionContext, config: StepConfig, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult]:
@@ -112,9 +112,9 @@ def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [batches, filtered, summarized, diffs]
 
 
-def _step(table: str, description: str, dep: str) -> Any:
+def _step(table: str, description: str, *deps: str) -> Any:
     """A step of a batch as an asset with one check, which only warns."""
-    spec = tables.spec(f"critique.{table}", description, group=GROUP, deps=[dep])
+    spec = tables.spec(f"critique.{table}", description, group=GROUP, deps=deps)
     check, promise = STEPS[table]
     return dg.multi_asset(
         name=f"critique_{table}",

@@ -38,7 +38,7 @@ def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "reports.critiques",
                 "Comments that are kept, with code, summary, category and usefulness, in splits that do not leak.",
                 group=GROUP,
-                deps=["critique.summaries", "critique.diffs", "features.comments"],
+                deps=["critique.summaries", "critique.diffs", "features.comments", "ml.predictions"],
             ).replace_attributes(automation_condition=CHANGED)
         ],
         check_specs=[

@@ -29,7 +29,7 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _feature_asset(
             "issues",
             "What was known about each issue when it was opened, and when it was closed.",
-            list(_RAW),
+            [*_RAW, "ml.closings"],
             settings.feature_parameters("issues"),
         ),
         _feature_asset(

@@ -12,6 +12,7 @@ from qc_assets.settings import Settings
 _JOURNAL = {
     "ml.feedback": "What people said the right answer is, by `POST /feedback`: the only human ground truth.",
     "ml.outcomes": "What GitHub's webhook said of pull requests that were predicted.",
+    "ml.closings": "What GitHub's webhook said of issues when they were closed.",
     "ml.payouts": "Every payout that was asked for, with all that it was computed from.",
     "ops.journal_imports": "How far the API's journals are in the warehouse; what they predicted is in ml.predictions.",
 }
@@ -19,7 +20,7 @@ PAYOUTS = tables.key("reports.payouts")
 
 
 def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """ml/feedback, ml/outcomes, ml/payouts and ops/journal_imports."""
+    """ml/feedback, ml/outcomes, ml/closings, ml/payouts and ops/journal_imports."""
 
     @dg.multi_asset(
         name="journal",
@@ -41,10 +42,10 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         store = warehouse.open()
         new = bring_in(store, settings.journal, keep_days=settings.journal_days, forge=settings.forge)
         totals = store.sql_file("ops/journal_imports", section="totals").row(0, named=True)
-        new_rows = {"ml.feedback": new.feedback, "ml.outcomes": new.outcomes, "ml.payouts": new.payouts}
         for table in _JOURNAL:
             if table != "ops.journal_imports":
-                counts = tables.row_count(totals[table.removeprefix("ml.")]) | {"new": new_rows[table]}
+                name = table.removeprefix("ml.")
+                counts = tables.row_count(totals[name]) | {"new": getattr(new, name)}
                 yield dg.MaterializeResult(asset_key=tables.key(table), metadata=counts)
         key = tables.key("ops.journal_imports")
         yield dg.MaterializeResult(

@@ -50,6 +50,9 @@ class TrainingConfig(dg.Config):
     run_name: str | None = Field(None, description="Name of the MLflow run; default: model and winning candidate.")
 
 
+NOTHING_TRAINED = "nothing was trained"
+
+
 def training_config(*, quick: bool, **others: Any) -> dict[str, Any]:
     """Run configuration that trains every model in the same way; `others` as in `TrainingConfig`."""
     config = {"quick": quick} | others
@@ -138,7 +141,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                     # What cannot be judged is left out, and its detail says so.
                     passed=name in by_name and by_name[name].passed is not False,
                     severity=_severity(by_name.get(name)),
-                    metadata={"detail": by_name[name].detail if name in by_name else "nothing was trained"},
+                    metadata={"detail": by_name[name].detail if name in by_name else NOTHING_TRAINED},
                 )
                 for name in promises
             ],

@@ -125,7 +125,7 @@ def _plot(name: str, frame: pl.DataFrame) -> dict[str, dg.MarkdownMetadataValue]
         title = "From all pull requests to those that p0 learns from"
         return {"plot": tables.png_metadata(plots.funnel(steps, counts, "pull requests", title))}
     if name == "weekly_activity":
-        columns = ("prs_opened", "prs_merged", "reviews", "issues_opened", "issues_closed")
+        columns = ("prs_opened", "prs_landed", "reviews", "issues_opened", "issues_closed")
         return {
             "plot": tables.png_metadata(plots.weekly(frame["week"].to_list(), {c: frame[c].to_list() for c in columns}))
         }

@@ -18,6 +18,8 @@ Summary = tuple[dict[str, Any], list[Table | str]]
 
 def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = ()) -> Summary:
     """Funnel, metrics with intervals, checks, and how long each step took; of `models`, or of all."""
+    from qc_assets.assets.model_versions import NOTHING_TRAINED
+
     funnel = warehouse.sql_file("reports/overview", section="funnel").to_dicts()
     parameters = {"models": list(models)}
     metrics = warehouse.sql_file("reports/overview", parameters, section="latest_metrics").to_dicts()
@@ -27,9 +29,11 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
     failed = [
         f"[red]check failed[/red] {name}: {metadata.get('detail', metadata)}"
         for name, (passed, metadata) in result.checks.items()
-        if not passed
+        # Why nothing was trained another check of the model says.
+        if not passed and metadata.get("detail") != NOTHING_TRAINED
     ]
-    synthetic = bool(versions and versions[0]["is_synthetic"])
+    loaded = [str(values.get("source")) for values in result.metadata.values()]
+    synthetic = any(version["is_synthetic"] for version in versions) or any("(synthetic)" in name for name in loaded)
     document = {
         "run_id": result.run_id,
         "synthetic": synthetic,
@@ -44,26 +48,24 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
     return document, [
         console.table("Pull requests on the way to p0", funnel),
         *(
-            console.table(
-                f"{model} on its test window (95 % bootstrap intervals)",
-                [row for row in metrics if row["model"] == model and row["time_window"] == "test"],
-                [
-                    "metric",
-                    "value",
-                    "lower",
-                    "upper",
-                    "baseline",
-                    *(["reason"] if any(r["reason"] for r in metrics) else []),
-                ],
-            )
+            _on_test_window(model, [row for row in metrics if row["model"] == model and row["time_window"] == "test"])
             for model in dict.fromkeys(row["model"] for row in metrics)
         ),
         console.table("Time of each step", steps),
         *verdict,
         *failed,
-        f"{len(checks) - len(failed)} of {len(checks)} checks passed",
+        f"{sum(passed for passed, _ in result.checks.values())} of {len(checks)} checks passed",
         *note,
     ]
+
+
+def _on_test_window(model: str, metrics: Sequence[dict[str, Any]]) -> Table | str:
+    """The metrics of a model's test window, or the one reason why there are none."""
+    reasons = {row["reason"] for row in metrics}
+    if len(reasons) == 1 and all(row["value"] is None for row in metrics):
+        return f"{model} cannot be judged on its test window: {reasons.pop()}"
+    columns = ["metric", "value", "lower", "upper", "baseline", *(["reason"] if any(reasons) else [])]
+    return console.table(f"{model} on its test window (95 % bootstrap intervals)", list(metrics), columns)
 
 
 def _champions_by_mlflow(settings: Settings, warehouse: Warehouse) -> list[str]:

@@ -196,7 +196,8 @@ def fit_regressor(
         # A support vector regression in the primal: epsilon-insensitive loss on an approximated kernel
         # (Williams and Seeger, 2001), whose cost grows with the rows and not with their square.
         names = ("gamma", "n_components")
-        kernel = Nystroem(random_state=seed, **{name: parameters[name] for name in names})
+        components = min(parameters["n_components"], len(y))
+        kernel = Nystroem(gamma=parameters["gamma"], n_components=components, random_state=seed)
         loss = {"loss": "epsilon_insensitive", "learning_rate": "adaptive", "eta0": 0.05, "max_iter": 30, "tol": None}
         others = {name: value for name, value in parameters.items() if name not in names}
         model = _scaled(SGDRegressor(random_state=seed, **loss, **others), len(y), seed, kernel)

@@ -1,10 +1,15 @@
 """Why a model says what it says of one item: Shapley values, in words that a person can check."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import polars as pl
 
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.estimators import LightGBMEstimator, XGBoostEstimator
+from qc_assets.learning.spec import Change
+from qc_assets.learning.task import task_named
 from qc_assets.learning.task.terms import Estimator
 
 _ORDERS = 40
@@ -61,7 +66,14 @@ def sampled_contributions(
     return contributions / orders
 
 
-def explain(bundle: Bundle, item: pl.DataFrame, background: pl.DataFrame, *, top: int = 8) -> pl.DataFrame:
+def explain(
+    bundle: Bundle,
+    item: pl.DataFrame,
+    background: pl.DataFrame,
+    *,
+    top: int = 8,
+    changes: Mapping[str, Change] = MappingProxyType({}),
+) -> pl.DataFrame:
     """What moved the score of one item the most.
 
     The components of a text mean nothing one by one, so they are added up under the name of the text.
@@ -71,10 +83,11 @@ def explain(bundle: Bundle, item: pl.DataFrame, background: pl.DataFrame, *, top
         item: one row with the feature columns.
         background: rows to compare with, for estimators other than boosted trees.
         top: rows to return.
+        changes: of the model's spec, for their words.
 
     Returns:
-        feature, value (as text, empty if unknown), contribution; the largest first. Contributions are log-odds of
-        boosted probabilities, log hours of durations, and shares of the score of other estimators.
+        feature, value (as text, empty if unknown), contribution, words; the largest first. Contributions are log-odds
+        of boosted probabilities, log hours of durations, and shares of the score of other estimators.
     """
     x = bundle.matrix(item)
     contributions = tree_contributions(bundle.estimator, x)
@@ -84,13 +97,25 @@ def explain(bundle: Bundle, item: pl.DataFrame, background: pl.DataFrame, *, top
     # opened_title_text_3 belongs to the text of opened_title.
     feature = pl.col("input").str.replace(r"_text_\d+$", " (what it says)")
     rows = rows.group_by(feature.alias("feature"), maintain_order=True).agg(pl.col("contribution").sum())
-    shown = {name: item[name][0] for name in bundle.features}
-    values = [_shown(shown.get(name)) for name in rows["feature"]]
+    known = {name: item[name][0] for name in bundle.features}
+    up, down = task_named(bundle.task).directions
+    words = [
+        f"{_named(feature, known.get(feature, ''), changes)} {down if contribution < 0 else up}"
+        for feature, contribution in rows.iter_rows()
+    ]
     return (
-        rows.select("feature", pl.Series("value", values, dtype=pl.String), "contribution")
+        rows.with_columns(value=pl.Series([_shown(known.get(name)) for name in rows["feature"]], dtype=pl.String))
+        .select("feature", "value", "contribution", pl.Series("words", words, dtype=pl.String))
         .sort(pl.col("contribution").abs(), descending=True)
         .head(top)
     )
+
+
+def _named(feature: str, value: object, changes: Mapping[str, Change]) -> str:
+    if feature in changes and isinstance(value, int | float):
+        return changes[feature].of(value)
+    named, shown = feature.replace("_", " "), _shown(value)
+    return f"{named}, unknown," if value is None else f"{named} of {shown}" if shown else named
 
 
 def _shown(value: object) -> str:

@@ -1,5 +1,6 @@
 """ModelSpec: everything that makes one model different from another."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -59,6 +60,38 @@ class Heads:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """Another model's probability that the same item has ended, in whatever way, after so many hours.
+
+    Attributes:
+        model: a probability over the same rows, with no other features.
+        hours: the moment that it speaks of, from the opening.
+    """
+
+    model: str
+    hours: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """A feature of an item that its author decides on.
+
+    Attributes:
+        words: the item with another value, which stands for {}: ``a description of {} characters``.
+        gaming: how the value is had without a better item, for the card.
+        is_log: the feature is ln(1 + value).
+    """
+
+    words: str
+    gaming: str
+    is_log: bool = False
+
+    def of(self, value: float) -> str:
+        """The words with a value of the feature."""
+        return self.words.format(f"{round(math.expm1(value) if self.is_log else value):,}")
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """What a model predicts, from what, and how good it must be.
 
@@ -87,6 +120,7 @@ class ModelSpec:
         texts: text columns of section ``texts`` of the table's SQL, tried beside the features, which are numbers.
         classes: the categories.
         max_horizon: durations are counted up to here at most.
+        bound: what no answer may contradict (duration), see `qc_assets.learning.agreement`.
         min_rows: fewer labelled rows fail the gate.
         min_auc: a lower ROC AUC on the test window fails the gate (probability).
         alerts: whether a run fails, at its end, if its training breaks a gate.
@@ -96,6 +130,7 @@ class ModelSpec:
         sensitive: attributes whose groups the bias report compares, see `qc_assets.fairness.DataSlicer`.
         balance: column of the feature table whose groups get equal weight in training (inverse frequency), such as
             ``repo_id`` or ``author_seniority``; empty: every row counts alike.
+        changes: features that the author of an item decides on, see `qc_assets.learning.what_if`.
         missing_is_a_fact: features whose being unknown was a fact at the opening, such as no history; that of any
             other is a matter of our watching, and must not tell the answer.
         refresh_after: a challenger that is no better than the champion replaces it when its data are so much newer.
@@ -128,6 +163,7 @@ class ModelSpec:
     texts: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     max_horizon: timedelta = timedelta(days=90)
+    bound: Bound | None = None
     min_rows: int = 50
     min_auc: float = 0.55
     alerts: bool = False
@@ -135,6 +171,7 @@ class ModelSpec:
     heads: Heads | None = None
     sensitive: tuple[str, ...] = ("repo", "seniority")
     balance: str = ""
+    changes: Mapping[str, Change] = field(default_factory=dict)
     missing_is_a_fact: tuple[str, ...] = ()
     refresh_after: timedelta = timedelta(days=90)
     limits: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit, time_split
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.terms import Estimator, Known
-from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.text.text_features import TextReducer, has_enough_texts
 from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows
 
 WINDOWS = ("test", "last_30_days")
@@ -95,7 +95,7 @@ def train(
             best = _fit(windows, best.kind, best.parameters, best.validation, best.trials, data, options)
             fitted.append(best)
     texts = None
-    if spec.texts and not options.quick and set(spec.texts) <= set(data.frame.columns):
+    if spec.texts and not options.quick and has_enough_texts(data.frame[folds[-1].fit], spec.texts):
         gain = text_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
         progress(str(gain))
         if gain.is_certain:
@@ -108,7 +108,7 @@ def train(
         else:
             skipped["with texts"] = str(gain)
     elif spec.texts:
-        skipped["with texts"] = "too slow for a quick training" if options.quick else "the rows have no texts"
+        skipped["with texts"] = "too slow for a quick training" if options.quick else "the rows have too few texts"
     progress(f"{best.kind} wins")
     trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
     importance = permutation_importance(trained, options.seed)

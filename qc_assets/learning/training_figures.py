@@ -40,7 +40,9 @@ def performance(trained: Trained) -> bytes:
         axes.errorbar(numbers[:, 0], names, xerr=spread, fmt="o", color="tab:blue", capsize=3)
         for place, estimate in enumerate(estimates):
             if estimate.value is None:
-                axes.annotate(f"{MISSING} {estimate.reason}", (0.02, place), xycoords=("axes fraction", "data"))
+                text = f"{MISSING} {estimate.reason}"
+                note = axes.annotate(text, (0.02, place), xycoords=("axes fraction", "data"), fontsize=7)
+                note.set_in_layout(False)  # a long reason would leave no room for the axes
         if estimates[0].baseline is not None:
             axes.axvline(estimates[0].baseline, color="0.6", linestyle="--", label=task.trivial_name)
             axes.legend(fontsize=8)

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from qc_assets.learning import spaces
 from qc_assets.learning.spec import ASSOCIATIONS, Candidate, ModelSpec
-from qc_assets.models.resolution_time import FEATURES, HISTORIES
+from qc_assets.models import author_choices
+from qc_assets.models.resolution_time import FEATURES, HISTORIES, TEXTS
 
 SPEC = ModelSpec(
     name="close_in_7_days",
@@ -22,6 +23,8 @@ SPEC = ModelSpec(
     known_at="known_at",
     opened_at="opened_at",
     features=FEATURES,
+    texts=TEXTS,
+    changes=author_choices.ISSUE,
     missing_is_a_fact=HISTORIES,
     categories={"author_association": ASSOCIATIONS},
     # After seven days every issue has its label: closed by then, or not.

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from qc_assets.learning import spaces
 from qc_assets.learning.spec import ASSOCIATIONS, UNUSABLE, Candidate, Heads, ModelSpec
+from qc_assets.models import author_choices
 
 # Unknown only for an author whose account is gone, or who has no history.
 AUTHOR_HISTORY = (
@@ -63,6 +64,7 @@ SPEC = ModelSpec(
         "is_weekend",
     ),
     texts=("opened_title", "opened_body"),
+    changes=author_choices.PULL_REQUEST,
     categories={"author_association": ASSOCIATIONS},
     # An author or a repository without a history, and an author whose account is gone.
     missing_is_a_fact=(

@@ -56,19 +56,20 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
     repositories = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
     rows = model_rows(store, spec, is_synthetic=made_up).join(repositories, on="repo_id", how="left")
+    bounding = scoring.bounding_bundle(registry, spec, is_synthetic=made_up)
     first, last = _tested_on(store, spec, version)
     if first is None or last is None:
         empty = pl.DataFrame()
         sentence = f"nothing says what version {version} was tested on: train it anew"
         return Examined(spec.name, version, False, sentence, empty, empty, empty)
-    live = _live(spec, bundle, rows, first, last)
+    live = _live(spec, bundle, rows, first, last, bounding)
     sampling = {"resamples": settings.bootstrap_resamples, "seed": settings.seed}
     holds, sentence = measures.verdict(spec, live, **sampling)
     pairs = pl.DataFrame()
     _, later = _tested_on(store, spec, challenger[0]) if challenger is not None else (None, None)
     if challenger is not None and later is not None:
         since = max(last, later) + timedelta(microseconds=1)
-        ours, theirs = (_live(spec, version_bundle, rows, since, last) for version_bundle in (bundle, challenger[1]))
+        ours, theirs = (_live(spec, either, rows, since, last, bounding) for either in (bundle, challenger[1]))
         pairs = pl.DataFrame(
             measures.compare_live(spec, ours, theirs, **sampling), infer_schema_length=None
         ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0]))
@@ -94,7 +95,12 @@ def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetim
 
 
 def _live(
-    spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, since: datetime, tested_until: datetime
+    spec: ModelSpec,
+    bundle: "Bundle",
+    rows: pl.DataFrame,
+    since: datetime,
+    tested_until: datetime,
+    bounding: "Bundle | None",
 ) -> measures.Live:
     """What a version says of every item opened since some moment that it was not fitted to.
 
@@ -104,7 +110,7 @@ def _live(
     """
     chosen = rows.filter(pl.col(spec.opened_at) >= since)
     is_test = chosen.select(pl.col(spec.opened_at) <= tested_until).to_series()
-    scored = scoring.score_rows(spec, bundle, chosen).with_columns(is_test=is_test)
+    scored = scoring.score_rows(spec, bundle, chosen, bounding).with_columns(is_test=is_test)
     return measures.beside_outcomes(spec, scored, chosen, bundle.context)
 
 

@@ -18,15 +18,26 @@ if TYPE_CHECKING:
 ROLES = ("champion", "challenger")
 
 
-def score_rows(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame) -> pl.DataFrame:
+def bounding_bundle(registry: "Registry", spec: ModelSpec, *, is_synthetic: bool) -> "Bundle | None":
+    """The champion that answers of a model may not contradict, if there is one that learnt from data of that kind."""
+    champion = registry.champion(spec.bound.model) if spec.bound else None
+    return champion[1] if champion is not None and champion[1].is_synthetic == is_synthetic else None
+
+
+def score_rows(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, bounding: "Bundle | None" = None) -> pl.DataFrame:
     """What a bundle says of rows: the spec's key, prediction, lower, upper and answer.
 
-    A feature that the rows do not have is unknown.
+    A feature that the rows do not have is unknown. With the bundle of `spec.bound`, nothing contradicts that.
     """
+    from qc_assets.learning.agreement import agreed
+
     if rows.is_empty():
         table = pl.DataFrame(schema=dict.fromkeys(("prediction", "lower", "upper"), pl.Float64) | {"answer": pl.String})
     else:
-        table = bundle.table(bundle.predict(bundle.with_unknown(rows)))
+        answers = bundle.predict(bundle.with_unknown(rows))
+        if spec.bound and bounding is not None:
+            answers = agreed(answers, bundle.context, bounding.predict(bounding.with_unknown(rows)), spec.bound)
+        table = bundle.table(answers)
     return pl.concat([rows.select(spec.key), table], how="horizontal")
 
 
@@ -39,7 +50,7 @@ def score_waiting_items(
         Items scored, by role; a role that no version has is left out.
     """
     waiting = model_rows(store, spec, is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
-    now = now_utc()
+    now, bounding = now_utc(), bounding_bundle(registry, spec, is_synthetic=is_synthetic)
     parts, counts = [], {}
     for role in ROLES:
         version_and_bundle = registry.bundle_of(spec.name, role)
@@ -51,7 +62,7 @@ def score_waiting_items(
             continue
         instants = waiting.select(pl.col(spec.opened_at).alias("opened_at"), pl.col("observed_until").alias("as_of"))
         parts.append(
-            pl.concat([score_rows(spec, bundle, waiting), instants], how="horizontal").with_columns(
+            pl.concat([score_rows(spec, bundle, waiting, bounding), instants], how="horizontal").with_columns(
                 version=pl.lit(version), role=pl.lit(role)
             )
         )

@@ -1,5 +1,6 @@
 """The model card (Mitchell et al., 2019): what a version is, what it was made from, how good it is, and its limits."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from qc_assets.pages import markdown_table
 
 _FEATURES_SHOWN = 10
 _PARTS_SHOWN = 40
+_NAMED = 5
 
 
 def metrics_table(trained: Trained) -> str:
@@ -116,6 +118,31 @@ at least {ROWS_OF_A_REPOSITORY} of them, of all rows elsewhere. The table above 
 """
 
 
+def works_for(trained: Trained) -> str:
+    """For whom the answers are right on average, by repository, in three sentences."""
+    parts = [part for part in trained.reliability if part.part == "repository"]
+    if not parts:
+        return "By repository nothing is measured: no probability is promised, or the rows name no repository."
+    off = [part for part in parts if part.is_off]
+    right = [part.name for part in parts if part.is_off is False]
+    few = len(parts) - len(off) - len(right)
+    wrong = [f"{part.name} ({part.predicted:.0%} said, {part.observed:.0%} came true)" for part in off]
+    return (
+        f"Its answers are right on average, as far as chance lets tell, in {len(right)} of {len(parts)} repositories"
+        f"{_listed(right)}. They are surely off in {len(off) or 'none'}{_listed(wrong)}. "
+        f"Of {few} it had too few rows to tell, and of repositories that are not among these nothing is known."
+    )
+
+
+def gaming(trained: Trained) -> str:
+    """A sentence about the features that can be changed without a better item; empty if there are none."""
+    own = {name: change for name, change in trained.spec.changes.items() if name in trained.spec.features}
+    if not own:
+        return ""
+    ways = ", ".join(f"{name} (by {change.gaming})" for name, change in own.items())
+    return f"\n- These can be gamed, and a reason that names one is no advice: {ways}."
+
+
 def validation_against_test(trained: Trained) -> str:
     """A sentence where the folds and the test window say surely different things of the model; else empty."""
     task = task_of(trained.spec)
@@ -172,6 +199,10 @@ Rivals are plain models, fitted to the same rows and features; {
         "; ".join(rival.compared(spec) for rival in trained.rivals) or "there is none"
     }.
 
+## Whom it works for
+
+{works_for(trained)}
+
 ## Calibration by repository and month
 
 {calibration_table(trained)}
@@ -195,13 +226,18 @@ fall in the gaps and are left out. What a prediction that knows nothing says com
 
 ## Limits
 
-{chr(10).join(f"- {limit}" for limit in spec.limits)}
+{chr(10).join(f"- {limit}" for limit in spec.limits)}{gaming(trained)}
 - Fairness between groups has to be judged from the bias report, not from these averages.
 
 ## Origin
 
 {chr(10).join(f"- {name}: {value}" for name, value in context.items())}
 """
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return f": {', '.join([*names[:_NAMED], *more])}" if names else ""
 
 
 def _words(name: str) -> str:

@@ -124,6 +124,22 @@ class Champions:
             raise NoChampionError(self.troubles.get(model) or f"{model} has no champion: run `qc train {model}`")
         return champion
 
+    def bounding(self, champion: Champion) -> Champion | None:
+        """The champion that another's answers may not contradict, if there is one that learnt from the same kind."""
+        bound = SPECS[champion.model].bound
+        other = self._serving.get(bound.model) if bound else None
+        return other if other is not None and other.bundle.is_synthetic == champion.bundle.is_synthetic else None
+
+    def reads_texts(self, model: str) -> bool:
+        """Whether an answer of a model's champion takes the time of reading texts.
+
+        Raises:
+            NoChampionError: if there is none.
+        """
+        champion = self.of(model)
+        both = (champion, self.bounding(champion))
+        return any(either.bundle.texts is not None for either in both if either is not None)
+
 
 def _try(bundle: "Bundle", spec: ModelSpec) -> None:
     """Ask about an item of which nothing is known: a version that cannot answer that is no use.

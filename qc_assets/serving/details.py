@@ -1,14 +1,16 @@
 """What is behind a prediction."""
 
+from dataclasses import replace
 from datetime import UTC
 
 import polars as pl
 
 from qc_assets.learning.explain import explain
 from qc_assets.learning.task import task_of
-from qc_assets.serving.predictions import Predictions
+from qc_assets.learning.what_if import usual_changes
+from qc_assets.serving.predictions import Predictions, ask_champion
 from qc_assets.serving.rows import feature_frame
-from qc_assets.serving.schemas import Details, Reason
+from qc_assets.serving.schemas import Details, Difference, Reason
 from qc_assets.serving.service import Serving
 
 _REASONS = 3
@@ -16,7 +18,7 @@ _BACKGROUND = 200
 
 
 def details_of(serving: Serving, predictions: Predictions, index: int) -> Details:
-    """Answer, confidence, what nobody knows, and the three features that moved a prediction most.
+    """Answer, confidence, what nobody knows, the three features that moved a prediction most, and what if.
 
     Reasons are Shapley values against rows of the warehouse; see `qc_assets.learning.explain`.
     """
@@ -28,10 +30,11 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
     item = feature_frame([row], spec, bundle)
     if background.is_empty():  # nothing to compare with but the item itself
         background = item
-    reasons = explain(bundle, item, background, top=_REASONS)
+    reasons = explain(bundle, item, background, top=_REASONS, changes=spec.changes)
     prediction, lower, upper, answer = predictions.table.row(index)
     return Details(
         answer=answer,
+        raised=predictions.raised[index] or None,
         confidence=task_of(spec).confidence(prediction),
         lower=lower,
         upper=upper,
@@ -39,4 +42,24 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
         history_as_of=(row.as_of or knowledge.as_of).replace(tzinfo=UTC),
         unknown_features=[name for name in bundle.features if row.features.get(name) is None],
         reasons=[Reason(**reason) for reason in reasons.with_columns(pl.col("contribution").round(6)).to_dicts()],
+        differences=_differences(serving, predictions, index, known),
     )
+
+
+def _differences(serving: Serving, predictions: Predictions, index: int, known: pl.DataFrame) -> list[Difference]:
+    """The champion is really asked about the item as it would be."""
+    spec, champion, row = predictions.spec, predictions.champion, predictions.rows[index]
+    changes = {name: change for name, change in spec.changes.items() if name in champion.bundle.features}
+    usual = usual_changes(changes, row.features, known)
+    if not usual:
+        return []
+    rows = [replace(row, features=row.features | {each.feature: each.value}) for each in usual]
+    after = ask_champion(champion, rows, serving.champions.bounding(champion)).table["prediction"].to_list()
+    before = predictions.table["prediction"][index]
+    order = sorted(zip(usual, after, strict=True), key=lambda change: -abs(change[1] - before))
+    told = [(each, value, task_of(spec).difference(before, value)) for each, value in order]
+    return [
+        Difference(change=each.words, prediction=value, words=f"{each.words}: {difference}")
+        for each, value, difference in told
+        if difference
+    ][:_REASONS]

@@ -32,7 +32,7 @@ class Imported:
     """What an import brought.
 
     Attributes:
-        predictions, feedback, outcomes, payouts: new entries.
+        predictions, feedback, outcomes, payouts, closings: new entries.
         lost: predictions that crashes of the server lost, in all.
         doubts: why more may have been lost, in all.
         forgotten: predictions deleted from the journal, as the warehouse has had them for long enough.
@@ -45,12 +45,13 @@ class Imported:
     lost: int = 0
     forgotten: int = 0
     doubts: tuple[str, ...] = ()
+    closings: int = 0
 
 
 def bring_in(
     store: Warehouse, journal: Path, *, keep_days: int, forge: str = GITHUB, now: datetime | None = None
 ) -> Imported:
-    """Bring what is new in the journal into ml.predictions, ml.feedback, ml.outcomes and ml.payouts.
+    """Bring what is new in the journal into ml.predictions, ml.feedback, ml.outcomes, ml.closings and ml.payouts.
 
     Each chunk is one transaction with the number that it reaches, so nothing comes twice and nothing is left out.
 
@@ -86,8 +87,9 @@ def bring_in(
     forgotten = journal_reader.forget(journal, up_to, (now - timedelta(days=keep_days)).isoformat())
     doubts = tuple(journal_reader.doubts(journal))
     return Imported(
-        counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten, doubts
-    )
+        counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten, doubts,
+        counts["closing"],
+    )  # fmt: skip
 
 
 def _placing(
@@ -151,6 +153,12 @@ def _outcome(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _closing(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
+    closing = entry["document"]
+    copied = ("repo_id", "number", "state_reason", "closed_by_id", "closed_by_login", "closed_by_is_bot")
+    return {name: closing[name] for name in copied} | {"closed_at": datetime.fromisoformat(closing["closed_at"])}
+
+
 def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     payout = entry["document"]
     copied = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
@@ -173,5 +181,6 @@ _ROWS = {
     "prediction": ("ml.predictions", _prediction),
     "feedback": ("ml.feedback", _feedback),
     "outcome": ("ml.outcomes", _outcome),
+    "closing": ("ml.closings", _closing),
     "payout": ("ml.payouts", _payout),
 }

@@ -15,6 +15,7 @@ from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.features.contract import contract_of
 from qc_assets.features.history import UNKNOWN, History, imagine
+from qc_assets.forges import forge_id, forge_number
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import assumed_forge, is_made_up
@@ -75,6 +76,7 @@ class Knowledge:
         histories, tasks: by table, ``pull_requests`` and ``issues``.
         unknown: columns that champions want and the warehouse does not have, by table.
         troubles: why a table could not be read, by table.
+        numbers: of the forges that have been loaded, by name.
     """
 
     as_of: datetime
@@ -86,6 +88,7 @@ class Knowledge:
     tasks: Mapping[str, Tasks]
     unknown: Mapping[str, Sequence[str]] = field(default_factory=dict)
     troubles: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -125,6 +128,7 @@ class Knowledge:
         with store.read() as connection:
             names = connection.execute(sections["names"]).fetchall()
             forge = assumed_forge(connection, settings)
+            numbers = dict(connection.execute("SELECT forge, forge_number FROM ops.forges").fetchall())
             is_synthetic = settings.is_synthetic or is_made_up(connection, settings.forge)
             now = now_utc()
             until = connection.execute(sections["end_of_data"]).fetchone()
@@ -153,7 +157,7 @@ class Knowledge:
         troubles = {table: _in_words(table, error) for table, error in errors.items()}
         repos = {(host, name): identity for host, name, identity, kind in names if kind == "repo"}
         authors = {(host, name): identity for host, name, identity, kind in names if kind == "author"}
-        return cls(as_of, is_synthetic, forge, repos, authors, histories, tasks, unknown, troubles)
+        return cls(as_of, is_synthetic, forge, repos, authors, histories, tasks, unknown, troubles, numbers)
 
     def _refuse_unread(self, table: str) -> None:
         if table in self.troubles:
@@ -172,19 +176,28 @@ class Knowledge:
         """Id of an account by its login, on the forge of a repository, or None if it is unknown."""
         return self.authors.get((self._placed(repo)[0], (author or "").lower()))
 
-    def place(self, repo: str | None, number: int) -> tuple[int, int]:
-        """Repository and number of an item; both 0 if the repository is unknown."""
-        repo_id = self.repo_id(repo)
+    def place(self, repo: str | None, number: int, own_id: int | None = None) -> tuple[int, int]:
+        """Repository and number of an item; both 0 if the repository is unknown.
+
+        With the forge's own id of the repository (1 to 2**40 - 1) it need not have been loaded, nor have this name.
+        """
+        if own_id is None:
+            repo_id = self.repo_id(repo)
+        else:
+            forge = self._placed(repo)[0]
+            repo_id = forge_id(self.numbers.get(forge, forge_number(forge, is_synthetic=False)), own_id)
         return (0, 0) if repo_id is None else (repo_id, number)
 
-    def history(self, table: str, repo: str | None, author: str | None) -> dict[str, Any]:
+    def history(self, table: str, repo: str | None, author: str | None, repo_id: int | None = None) -> dict[str, Any]:
         """Features of an opening by an author in a repository, by their names; who is unknown has no history yet.
+
+        An id decides over the name of the repository, which may have changed.
 
         Raises:
             NotReadyError: if the table could not be read.
         """
         self._refuse_unread(table)
-        repo_id = self.repo_id(repo)
+        repo_id = repo_id or self.repo_id(repo)
         author_id = self.author_id(repo, author)
         return self.histories[table].of(
             UNKNOWN if repo_id is None else repo_id, UNKNOWN if author_id is None else author_id

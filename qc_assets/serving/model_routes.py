@@ -68,7 +68,7 @@ async def predict_one(
 ) -> Prediction:
     """Ask a champion about one item, and journal what it says."""
     serving: Serving = request.app.state.serving
-    if isinstance(facts, TextFacts) or serving.champions.of(model).bundle.texts is not None:
+    if isinstance(facts, TextFacts) or serving.champions.reads_texts(model):
         predictions, documents = await run_in_threadpool(serving.predict, model, [facts])
     else:
         predictions, documents = serving.predict(model, [facts])  # two milliseconds: a thread would cost more

@@ -9,6 +9,7 @@ import polars as pl
 
 from qc_assets.clock import now_utc
 from qc_assets.forges import id_beside
+from qc_assets.learning.agreement import agreed, contradicting
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.serving.champions import SPECS, Champion
@@ -24,12 +25,14 @@ class Predictions:
         rows: of what.
         answers: as its bundle gives them, a row an item.
         table: prediction, lower, upper and answer, a row an item; the answer of a probability is a word or UNCERTAIN.
+        raised: why answers are not the champion's own, empty where they are; a sentence an item.
     """
 
     champion: Champion
     rows: Sequence[Row]
     answers: np.ndarray
     table: pl.DataFrame
+    raised: Sequence[str]
 
     @property
     def spec(self) -> ModelSpec:
@@ -37,12 +40,20 @@ class Predictions:
         return SPECS[self.champion.model]
 
 
-def ask_champion(champion: Champion, rows: Sequence[Row]) -> Predictions:
-    """What a champion says of rows."""
+def ask_champion(champion: Champion, rows: Sequence[Row], bounding: Champion | None = None) -> Predictions:
+    """What a champion says of rows, and does not contradict the champion of its spec's `bound`."""
     spec = SPECS[champion.model]
     bundle = champion.bundle
     answers = bundle.predict(feature_frame(rows, spec, bundle))
-    return Predictions(champion, rows, answers, task_of(spec).worded(spec, bundle.table(answers)))
+    raised = [""] * len(rows)
+    if spec.bound is not None and bounding is not None:
+        probability = bounding.bundle.predict(feature_frame(rows, SPECS[bounding.model], bounding.bundle))
+        too_early = contradicting(answers, bundle.context, probability, spec.bound)
+        answers = agreed(answers, bundle.context, probability, spec.bound)
+        by = f"{bounding.model} version {bounding.version} says {{:.3f}} for the end of {spec.bound.hours:.0f} hours"
+        raised = [by.format(p) if ends.any() else "" for p, ends in zip(probability, too_early, strict=True)]
+    table = task_of(spec).worded(spec, bundle.table(answers))
+    return Predictions(champion, rows, answers, table, raised)
 
 
 def journal_documents(predictions: Predictions, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -64,6 +64,15 @@ class Reason(BaseModel):
     feature: str
     value: str = Field(description="As the model saw it; empty if nobody knows it.")
     contribution: float = Field(description="Log-odds, log hours, or a share of the score; see `explain`.")
+    words: str = Field(description="The same in words, with the direction.")
+
+
+class Difference(BaseModel):
+    """What the answer would be if the author had done one thing as is usual: of the model, and no advice."""
+
+    change: str = Field(description="The item as it would be, all else equal.", examples=["a change of 60 lines"])
+    prediction: float = Field(description="What the champion answers then: a probability, or median hours.")
+    words: str = Field(description="How much more or less that is.", examples=["a change of 60 lines: +0.03"])
 
 
 class Details(BaseModel):
@@ -77,10 +86,12 @@ class Details(BaseModel):
         "one more failure among the calibration rows like it. Missing where a version has no intervals.",
     )
     upper: float | None = Field(None, description="Upper end of it; of a probability, with one more success.")
+    raised: str | None = Field(None, description="Which other model's answer a duration was raised by, so as to agree.")
     is_known_task: bool = Field(description="The warehouse has the item itself, so its opening was looked up.")
     history_as_of: datetime = Field(description="Up to when the warehouse knows authors and repositories (UTC).")
     unknown_features: list[str] = Field(description="What nobody knows, imputed as in training.")
     reasons: list[Reason] = Field(description="The three features that moved it most.")
+    differences: list[Difference] = Field(description="Up to three, the largest first, of what its author decides on.")
 
 
 class P0Answer(BaseModel):
@@ -117,7 +128,7 @@ def p0_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class DurationAnswer(BaseModel):
-    """Median hours to the closing, with an 80 % interval."""
+    """Median hours until it is resolved, with an 80 % interval; raised where close_in_7_days leaves no room for it."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -133,9 +133,9 @@ class Serving:
         return True
 
     def _why(self, error: Exception) -> str:
-        if isinstance(error, duckdb.CatalogException):
+        if isinstance(error, duckdb.CatalogException) and not self.store.pending_changes():
             return f"{self.store.path} has no features yet: run `qc train`"
-        if isinstance(error, duckdb.BinderException):
+        if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
             log.warning("%s", error)
             return f"{self.store.path} does not fit this version of qc-assets: run `qc migrate`, then `qc train`"
         return str(error)
@@ -181,7 +181,7 @@ class Serving:
         rows = [self._row(request, now) for request in requests]
         # One text after the other: the encoder uses all cores.
         with self._encoding if any(isinstance(request, TextFacts) for request in requests) else nullcontext():
-            predictions = ask_champion(champion, rows)
+            predictions = ask_champion(champion, rows, self.champions.bounding(champion))
         documents = journal_documents(predictions, [request.model_dump(mode="json") for request in requests])
         elapsed = round((time.perf_counter() - started) * 1000, 3)
         for document in documents:

@@ -1,4 +1,4 @@
-"""GitHub's webhook: p0 of a pull request when it is opened, and its outcome when that comes."""
+"""GitHub's webhook: p0 of a pull request when it is opened, and how it and issues end when they do."""
 
 import threading
 import time
@@ -8,18 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from qc_assets.features.contract import contract_of
-from qc_assets.forges import forge_at, qualified
+from qc_assets.forges import forge_at, id_beside, qualified
 from qc_assets.serving.predictions import ask_champion, instant, journal_documents
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import Instant, P0Answer, p0_fields
 from qc_assets.serving.service import Serving
 from qc_assets.store.migrations import bring_up_to_date
-from qc_assets.store.schema import sql_sections
+from qc_assets.store.schema import allowed_values, sql_sections
 
 _SQL = "features/webhook"
-EVENTS = ("pull_request", "pull_request_review")
+EVENTS = ("pull_request", "pull_request_review", "issues")
 _OPENING = {"additions", "deletions", "changed_files", "commits", "author_association"}
 _STATES = {"approved": True, "changes_requested": False}
+_REASONS = allowed_values("ml.closings", "state_reason")
 
 
 class _Payload(BaseModel):
@@ -27,6 +28,7 @@ class _Payload(BaseModel):
 
 
 class _Account(_Payload):
+    id: int | None = Field(None, gt=0, lt=2**40)
     login: str = Field(min_length=1, max_length=300)
     type: str = "User"
 
@@ -36,12 +38,17 @@ class _Label(_Payload):
 
 
 class _Repository(_Payload):
+    id: int | None = Field(None, gt=0, lt=2**40)
     full_name: str = Field(min_length=3, max_length=300)
     html_url: str = ""
 
     def forge(self, other: str) -> str:
         """The forge that sent it, by its page; `other` if it does not say."""
         return forge_at(self.html_url) if self.html_url.startswith("http") else other
+
+    def name_at(self, other: str) -> str:
+        """Its name, after its forge's if it says that."""
+        return f"{self.forge(other)}/{self.full_name}" if self.html_url else self.full_name
 
 
 class _PullRequest(_Payload):
@@ -69,6 +76,12 @@ class _Review(_Payload):
     submitted_at: Instant | None = None
 
 
+class _Issue(_Payload):
+    number: int = Field(gt=0, lt=2**62)
+    closed_at: Instant | None = None
+    state_reason: str | None = None
+
+
 class Event(_Payload):
     """What is read of a delivery; GitHub sends much more."""
 
@@ -76,6 +89,7 @@ class Event(_Payload):
     repository: _Repository | None = None
     pull_request: _PullRequest | None = None
     review: _Review | None = None
+    issue: _Issue | None = None
     sender: _Account | None = None
 
 
@@ -98,7 +112,9 @@ class WebhookAnswer(BaseModel):
 
 def ignored(name: str) -> WebhookAnswer:
     """The answer to an event that says nothing of openings and outcomes."""
-    return WebhookAnswer(status="ignored", why=f"{name} is not about a pull request's opening or outcome")
+    return WebhookAnswer(
+        status="ignored", why=f"{name} is not about a pull request's opening, or how it or an issue ended"
+    )
 
 
 class Webhook:
@@ -127,9 +143,13 @@ class Webhook:
             event: its payload.
         """
         pull_request, repository = event.pull_request, event.repository
-        if name not in EVENTS or pull_request is None or repository is None:
+        if repository is None:
             return ignored(name)
         forge = repository.forge(self.serving.settings.forge)
+        if name == "issues" and event.issue is not None:
+            return self._closing(forge, repository, event.action, event.issue, event.sender)
+        if name not in ("pull_request", "pull_request_review") or pull_request is None:
+            return ignored(name)
         task_id = f"{qualified(forge, repository.full_name)}#{pull_request.number}"
         if name == "pull_request_review":
             return self._review(task_id, event.action, pull_request, event.review)
@@ -144,20 +164,26 @@ class Webhook:
             return WebhookAnswer(status="ignored", why="drafts are asked about when they are ready for review")
         if pull_request.user is None or self._is_bot(pull_request.user):
             return WebhookAnswer(status="ignored", why="p0 is about people's pull requests")
-        repo = f"{forge}/{repository.full_name}" if repository.html_url else repository.full_name
-        return self._predict(task_id, event.action, delivery, repo, pull_request, pull_request.user)
+        return self._predict(task_id, event.action, delivery, repository, pull_request, pull_request.user)
 
     def _predict(
-        self, task_id: str, action: str, delivery: str, repo: str, pull_request: _PullRequest, author: _Account
+        self,
+        task_id: str,
+        action: str,
+        delivery: str,
+        repository: _Repository,
+        pull_request: _PullRequest,
+        author: _Account,
     ) -> WebhookAnswer:
         started = time.perf_counter()
         opened_at = pull_request.created_at if action == "opened" else pull_request.updated_at
         knowledge = self.serving.ready()
         measured = self._measure(pull_request, author.login, opened_at)
-        history = knowledge.history("pull_requests", repo, author.login)
+        repo = repository.name_at(self.serving.settings.forge)
+        place = knowledge.place(repo, pull_request.number, repository.id)
+        history = knowledge.history("pull_requests", repo, author.login, place[0])
         features = measured | {name: history[name] for name in contract_of("pull_requests").history}
         features |= {"opened_title": pull_request.title, "opened_body": pull_request.body or ""}
-        place = knowledge.place(repo, pull_request.number)
         champion = self.serving.champions.of("p0")
         predictions = ask_champion(champion, [Row(features, *place, opened_at, knowledge.as_of)])
         request: dict[str, Any] = {
@@ -205,6 +231,29 @@ class Webhook:
         if review.user is None or review.user.login == author or self._is_bot(review.user):
             return WebhookAnswer(status="ignored", why="only another person's review decides")
         return self._outcome(task_id, f"review:{review.id}", passed, review.submitted_at)
+
+    def _closing(
+        self, forge: str, repository: _Repository, action: str, issue: _Issue, sender: _Account | None
+    ) -> WebhookAnswer:
+        """Why an issue was closed and by whom: features/issues.sql reads it where the source does not say."""
+        if action != "closed" or issue.closed_at is None:
+            return WebhookAnswer(status="ignored", why=f"nothing is done when an issue is {action}")
+        repo_id, number = self.serving.ready().place(repository.name_at(forge), issue.number, repository.id)
+        if not repo_id:
+            return WebhookAnswer(status="ignored", why=f"nobody knows the repository {repository.full_name} by its id")
+        document = {
+            "task_id": f"{qualified(forge, repository.full_name)}#{issue.number}",
+            "repo_id": repo_id,
+            "number": number,
+            "closed_at": issue.closed_at.isoformat(),
+            "state_reason": issue.state_reason if issue.state_reason in _REASONS else None,
+            "closed_by_id": sender and sender.id and id_beside(repo_id, sender.id),
+            "closed_by_login": sender and sender.login,
+            "closed_by_is_bot": sender and self._is_bot(sender),
+        }
+        key = f"{repo_id}:{number}:{document['closed_at']}"
+        known = self.serving.journal.write("closing", document, written_at=instant(), key=key)
+        return WebhookAnswer(status="recorded" if known is None else "known")
 
     def _outcome(self, task_id: str, event: str, passed: bool, decided_at: datetime) -> WebhookAnswer:
         document = {

@@ -142,7 +142,7 @@ def bring_up_to_date(
 
 
 def changes(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
-    """What `bring_up_to_date` would do to what is there: migrations, then tables that it would make anew.
+    """What `bring_up_to_date` would do to a warehouse: migrations, then tables that it would make, or make anew.
 
     Raises:
         QcError: if the file is of a newer version.
@@ -151,7 +151,11 @@ def changes(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     refuse_newer(version, path)
     if version is None or is_up_to_date(connection):
         return []
-    tables = [table for table, declared in declared_shapes().items() if _must_change(connection, table, declared)]
+    tables = [
+        table
+        for table, declared in declared_shapes().items()
+        if not shape_of(connection, table).holds_rows_as(declared)
+    ]
     names = [migration.name for migration in pending(version)]
     return names + [table for table in tables if table != "ops.schema_version"]
 

@@ -31,7 +31,15 @@ from tests.fakes.archive import event, issue, running, write_hour
 FIRST = date(2024, 1, 1)
 QUICK = training_config(quick=True)
 # Nobody has asked the API yet, and no champion has a challenger.
-EMPTY = ("reports/champion_challenger", "reports/alerts", "reports/payouts", "ml/feedback", "ml/outcomes", "ml/payouts")
+EMPTY = (
+    "reports/champion_challenger",
+    "reports/alerts",
+    "reports/payouts",
+    "ml/feedback",
+    "ml/outcomes",
+    "ml/closings",
+    "ml/payouts",
+)
 
 
 def test_the_main_job_fills_every_table_and_every_check_has_an_answer(main_run: Any) -> None:

@@ -3,13 +3,17 @@
 After a change that is meant: ``python -m tests.assets.test_definitions_snapshot > tests/assets/definitions.txt``
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from qc_assets.definitions import build_definitions
+from qc_assets.places import sql_root
 from qc_assets.settings import load_settings
+from qc_assets.store.schema import RAW_TABLES, sql_sections
 
 SNAPSHOT = Path(__file__).with_name("definitions.txt")
 
@@ -49,6 +53,39 @@ def snapshot() -> str:
     )
     others = [line for line in github if line not in demo]
     return "\n".join([*demo, "", "With QC_SOURCE=github also, or instead:", *others]) + "\n"
+
+
+# The query of a step that is not the `rows` of its own file.
+QUERIES = {"critique.filtered": ("critique/batches", "comments")}
+
+
+def test_an_asset_comes_after_what_its_query_reads() -> None:
+    graph = build_definitions(load_settings()).get_repository_def().asset_graph
+    assets = {".".join(key.path): key for key in graph.get_all_asset_keys()}
+    queries = {name: (name.replace(".", "/"), "rows") for name in assets} | QUERIES
+    files = {name: place for name, place in queries.items() if (sql_root() / f"{place[0]}.sql").is_file()}
+    read = {
+        name: set(re.findall(r"\b(?:raw|ops|ml|features|critique|reports)\.\w+\b", sql_sections(file).get(section, "")))
+        for name, (file, section) in files.items()
+    }
+    # What the API was asked about comes in with the journal, of which ml.feedback is a part.
+    read["features.pull_requests"].remove("ml.predictions")
+    assert read["critique.filtered"] > {"ops.machine_accounts"}, "queries are read"
+    late = {name: (tables & assets.keys()) - above(graph, name) - {name} for name, tables in read.items()}
+    assert {name: missing for name, missing in late.items() if missing} == {}
+
+
+def above(graph: Any, name: str) -> set[str]:
+    """All that an asset depends on, directly or not; the raw tables are loaded together."""
+    found: set[dg.AssetKey] = set()
+    waiting = [dg.AssetKey(name.split("."))]
+    while waiting:
+        parents = graph.get(waiting.pop()).parent_keys - found
+        found |= parents
+        waiting += parents
+    names = {".".join(key.path) for key in found}
+    is_loaded = any(table.startswith("raw.") for table in names)
+    return names | {f"raw.{table}" for table in RAW_TABLES if is_loaded}
 
 
 def test_the_graph_is_the_reviewed_one() -> None:

@@ -1,12 +1,16 @@
 """Events that are stored at once are those that Dagster would have stored one by one."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
+from dagster._core.events.log import EventLogEntry
 from dagster._core.test_utils import instance_for_test
+
+from qc_assets.assets.event_log import BatchedEventLog
 
 DAYS = dg.DailyPartitionsDefinition("2024-05-01", end_date="2024-05-11")
 OURS: dict[str, Any] = {"event_log_storage": {"module": "qc_assets.assets.event_log", "class": "BatchedEventLog"}}
@@ -37,13 +41,49 @@ def _contents(folder: Path) -> dict[str, list[Any]]:
     return {
         "index": sorted(map(repr, index.execute(f"{events} WHERE asset_key IS NOT NULL"))),
         "tags": sorted(index.execute("SELECT asset_key, key, value FROM asset_event_tags WHERE key = 'kind'")),
-        "checks": sorted(map(repr, index.execute("SELECT check_name, partition FROM asset_check_executions"))),
+        "checks": sorted(
+            map(repr, index.execute("SELECT check_name, partition, execution_status FROM asset_check_executions"))
+        ),
         "made": sorted(
             row
             for run in of_runs
             for row in run.execute(f"{events} WHERE dagster_event_type = 'ASSET_MATERIALIZATION'")
         ),
     }
+
+
+def test_events_that_differ_in_their_partition_are_stored_as_dagster_would_store_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last letter, though only the first of an asset is packed."""
+    packed: list[EventLogEntry] = []
+    handed: list[EventLogEntry] = []
+    store, pack = BatchedEventLog.store_event_batch, BatchedEventLog._event_to_row
+
+    def stored(log: BatchedEventLog, events: Sequence[EventLogEntry]) -> None:
+        handed.extend(
+            event for event in events if event.is_dagster_event and event.get_dagster_event().is_step_materialization
+        )
+        store(log, events)
+
+    def written_out(log: BatchedEventLog, event: EventLogEntry) -> dict[str, Any]:
+        packed.append(event)
+        return pack(log, event)
+
+    monkeypatch.setattr(BatchedEventLog, "store_event_batch", stored)
+    monkeypatch.setattr(BatchedEventLog, "_event_to_row", written_out)
+    home = {"event_log_storage": OURS["event_log_storage"] | {"config": {"home": str(tmp_path)}}}
+    with instance_for_test(overrides=home, temp_dir=str(tmp_path)) as instance:
+        _load(instance, "2024-05-01", "2024-05-06")
+    made = [event for event in packed if event.is_dagster_event and event.get_dagster_event().is_step_materialization]
+    assert len(handed) == 12 and len(made) == 2, "one for each asset"
+    index = sqlite3.connect(tmp_path / "history" / "runs" / "index.db")
+    columns = "event, partition, asset_key, step_key, run_id, timestamp"
+    rows = index.execute(f"SELECT {columns} FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION'")
+    expected = [pack(instance.event_log_storage, event) for event in handed]
+    assert sorted(rows) == sorted(tuple(str(row[name]) for name in columns.split(", ")) for row in expected), (
+        "event, partition and all"
+    )
 
 
 def test_the_state_of_partitions_is_that_of_events_stored_one_by_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from qc_assets.assets.feature_tables import _approvals_land
 from qc_assets.settings import load_settings
+from qc_assets.store.inserts import put
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
@@ -112,6 +113,27 @@ def test_only_what_is_completed_is_resolved(warehouse: Warehouse) -> None:
         assert row["resolution_hours"] == (5 if ending == "completed" else None)
         assert (row["censored_hours"] is None) == (ending is not None)
         assert row["closed_in_7_days"] is (ending is not None)
+
+
+def test_what_a_webhook_told_of_the_very_closing_fills_in_what_the_source_does_not_say(warehouse: Warehouse) -> None:
+    unsaid = dict.fromkeys(("state_reason", "closed_by_id", "closed_by_is_bot"))
+    issues = [unsaid | issue(n, 0, closed=5) for n in (1, 2, 3)]
+    issues += [unsaid | issue(4, 0, closed=5, state_reason="completed", closed_by_is_bot=False), unsaid | issue(5, 0)]
+    by_program = {"closed_by_id": 99, "closed_by_login": "sweeper[bot]", "closed_by_is_bot": True}
+    told: list[dict[str, Any]] = [
+        {"number": 1, "closed_at": hour(5), "state_reason": "not_planned"},
+        {"number": 2, "closed_at": hour(5), "state_reason": "completed"} | by_program,
+        {"number": 3, "closed_at": hour(4), "state_reason": "duplicate"},  # it was opened again since
+        {"number": 4, "closed_at": hour(5), "state_reason": "not_planned"} | by_program,
+        {"number": 5, "closed_at": hour(5), "state_reason": "not_planned"},
+    ]
+    with warehouse.write() as connection:
+        histories.cover(connection)
+        histories.put(connection, {"issues": issues})
+        put(connection, "ml.closings", pl.DataFrame([{"repo_id": 1} | row for row in told], infer_schema_length=None))
+    warehouse.rebuild("features/issues", load_settings().feature_parameters("issues"))
+    endings = dict(warehouse.query("SELECT number, ending FROM features.issues").rows())
+    assert endings == {1: "not_planned", 2: "stale", 3: "completed", 4: "completed", 5: None}
 
 
 def test_accounts_of_type_user_that_are_programs_decide_nothing(warehouse: Warehouse) -> None:

@@ -15,6 +15,7 @@ from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import load_settings
+from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
 from tests.histories import START, issue, pull_request, review
@@ -73,6 +74,20 @@ def opened(values: dict[str, Any]) -> dict[str, Any]:
 
 def numbers(rows: pl.DataFrame) -> list[int]:
     return sorted(rows["number"].to_list())
+
+
+@pytest.mark.parametrize("spec", [P0, RESOLUTION_TIME, CLOSE_IN_7_DAYS], ids=lambda spec: spec.name)
+def test_texts_are_those_of_the_opening_and_never_the_last_edited(filled: Warehouse, spec: ModelSpec) -> None:
+    raw = f"raw.{spec.table.removeprefix('features.')}"
+    with filled.write() as connection:
+        connection.execute(f"UPDATE {raw} SET title = 'LATER', body = 'LATER'")
+        connection.execute(f"UPDATE {raw} SET opened_title = NULL, opened_body = NULL WHERE number IN (1, 11)")
+        expected = connection.execute(f"SELECT number, opened_title, opened_body FROM {raw} ORDER BY number").pl()
+    texts = model_rows(filled, spec, is_synthetic=False).select("number", *spec.texts).sort("number")
+    assert texts.equals(expected.join(texts.select("number"), on="number", how="semi"))
+    assert texts["opened_title"].null_count() == 1 and len(texts) > 1
+    tasks = filled.query(sql_sections("features/openings")[f"tasks_of_{raw.removeprefix('raw.')}"].rstrip(";"))
+    assert "LATER" not in {*tasks["opened_title"], *tasks["opened_body"]}
 
 
 def test_the_four_models_have_the_rows_that_they_had(filled: Warehouse) -> None:

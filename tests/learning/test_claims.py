@@ -19,7 +19,7 @@ from qc_assets.learning.spec import Candidate
 from qc_assets.learning.task import dataset_of
 from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.training import Trained, train
-from qc_assets.registry.card import calibration_table, validation_against_test
+from qc_assets.registry.card import calibration_table, validation_against_test, works_for
 from tests.learning.test_models import OPTIONS, SMALL, rows
 
 PLAIN = replace(SMALL, features=("log_lines", "author_prior_prs"), categories={}, missing_is_a_fact=())
@@ -141,6 +141,10 @@ def test_repositories_that_are_surely_off_are_named(trained: Trained) -> None:
     assert "repository acme/strict: " in gate.detail
     table = calibration_table(trained)
     assert "| repository acme/strict |" in table and "SURELY OFF" in table
+    sentences = works_for(trained)
+    strict = off["acme/strict"]
+    assert f"acme/strict ({strict.predicted:.0%} said, {strict.observed:.0%} came true)" in sentences
+    assert works_for(replace(trained, reliability=())).startswith("By repository nothing is measured")
 
 
 def test_a_model_at_chance_has_nothing_to_explain() -> None:

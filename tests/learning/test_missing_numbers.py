@@ -108,6 +108,7 @@ def test_too_small_a_test_window_is_said_and_drawn_and_forbids() -> None:
     card = model_card(small, list(gates.values()), lifecycle.Decision(False, "no"), {"synthetic": "false"})
     assert f"| ROC AUC | test | – | {len(small.split.test)} rows with a label, at least 30 needed | – |" in card
     assert "not judged: missingness_does_not_tell" in card
+    assert "can be gamed, and a reason that names one is no advice: log_lines (by splitting a change)." in card
     assert performance(small).startswith(b"\x89PNG")
     before = {"time_window": "test", "metric": "roc_auc", "value": 0.9, "lower": 0.8, "upper": 1.0}
     assert falls_behind(small, pl.DataFrame([before])) is None

@@ -10,8 +10,12 @@ import pytest
 
 from qc_assets.learning import training
 from qc_assets.learning.bundle import Bundle
-from qc_assets.learning.task import dataset_of
-from qc_assets.learning.text.text_features import TextReducer
+from qc_assets.learning.search import text_gain, usable_folds
+from qc_assets.learning.splits import time_split
+from qc_assets.learning.task import dataset_of, task_of
+from qc_assets.learning.text.text_features import TextReducer, has_enough_texts
+from qc_assets.models.close_in_7_days import SPEC as CLOSE_IN_7_DAYS
+from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
 from tests.learning.test_models import SMALL, rows
@@ -53,6 +57,36 @@ def test_texts_that_help_are_taken_and_those_that_do_not_are_left(helped: traini
     assert useless.texts is None and useless.best.kind == "lightgbm"
     assert useless.skipped["with texts"].endswith("not taken")
     assert any("texts change ROC AUC by" in sentence for sentence in told)
+
+
+def durations(n: int = 400) -> pl.DataFrame:
+    """Issues whose titles tell how long they take; some are still open."""
+    rng = np.random.default_rng(3)
+    issues = rows(n=n).rename({"log_lines": "title_length"})
+    quick = rng.random(n) < 0.5
+    titles = [(GOOD if short else BAD)[pick] for short, pick in zip(quick, rng.integers(0, 4, n), strict=True)]
+    hours = np.where(quick, 5.0, 200.0) * rng.lognormal(0, 0.5, n)
+    return issues.with_columns(
+        opened_title=pl.Series(titles),
+        opened_body=pl.Series(rng.choice(BAD, n)),
+        resolution_hours=pl.Series(np.where(rng.random(n) < 0.1, np.nan, hours)).fill_nan(None),
+    )
+
+
+def test_texts_that_tell_how_long_an_issue_takes_are_taken_too() -> None:
+    spec = replace(RESOLUTION_TIME, features=("title_length",), categories={}, missing_is_a_fact=())
+    assert spec.texts == CLOSE_IN_7_DAYS.texts == ("opened_title", "opened_body")
+    issues = durations()
+    data = dataset_of(spec, issues)
+    split = time_split(data, spec.maturity)
+    context = task_of(spec).context(spec, data, split)
+    fold = usable_folds(spec, data, split, context, 2)[-1]
+    gain = text_gain(spec, "linear", {"alpha": 1.0}, data, fold, context, replace(OPTIONS, resamples=60))
+    assert gain.metric == "MAE, log hours" and gain.is_certain
+    assert gain.gain.value == pytest.approx(gain.without - gain.with_texts) and gain.with_texts < gain.without - 0.3
+    few = issues.with_columns(opened_body=pl.when(pl.col("number") < 3).then("opened_body"))
+    assert has_enough_texts(issues, spec.texts) and not has_enough_texts(few, spec.texts)
+    assert not has_enough_texts(issues.drop("opened_body"), spec.texts)
 
 
 def test_a_quick_training_says_that_it_did_not_look_at_texts() -> None:

@@ -55,3 +55,16 @@ def test_feedback_says_a_label_of_the_model(model: str, good: list[str], bad: li
 def test_endpoints_are_their_own() -> None:
     endpoints = [spec.endpoint for spec in SPECS if spec.endpoint]
     assert len(endpoints) == len(set(endpoints)) == 4
+
+
+def test_a_bound_is_a_probability_of_the_same_items_from_the_same_features() -> None:
+    """Each is asked on the rows of the other: what it lacked there would be unknown to it without a word."""
+    by_name = {spec.name: spec for spec in SPECS}
+    bounded = [spec for spec in SPECS if spec.bound]
+    assert [spec.name for spec in bounded] == ["resolution_time"]
+    for spec in bounded:
+        assert spec.bound is not None
+        other = by_name[spec.bound.model]
+        assert (spec.task, other.task, other.table, other.key) == ("duration", "probability", spec.table, spec.key)
+        assert {*other.features, *other.texts} <= {*spec.features, *spec.texts}
+        assert other.maturity.total_seconds() == spec.bound.hours * 3600

@@ -52,6 +52,9 @@ def fill(path: Path, at: str = "2026-02-28T12:00:00") -> None:
     journal.write("feedback", given_feedback("f", "passed", at), written_at=at, key="f")
     outcome = {"task_id": "a/b#1", "event": "review:1", "passed": False, "decided_at": at}
     journal.write("outcome", outcome, written_at=at, key="a/b#1:review:1")
+    closing = {"repo_id": 7, "number": 2, "closed_at": at, "state_reason": "not_planned", "task_id": "a/b#2"}
+    closing |= {"closed_by_id": 5, "closed_by_login": "amy", "closed_by_is_bot": False}
+    journal.write("closing", closing, written_at=at, key=f"7:2:{at}")
     journal.close()
 
 
@@ -59,7 +62,7 @@ def test_everything_comes_in_once(warehouse: Warehouse, tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     assert bring_in(warehouse, path, keep_days=9) == Imported(), "no server has run yet"
     fill(path)
-    assert bring_in(warehouse, path, keep_days=9, now=NOW) == Imported(3, 1, 1, 2)
+    assert bring_in(warehouse, path, keep_days=9, now=NOW) == Imported(3, 1, 1, 2, closings=1)
     assert bring_in(warehouse, path, keep_days=9, now=NOW) == Imported()
     journal = Journal(path)
     journal.record("prediction", [prediction(9)], written_at="2026-02-28T13:00:00")
@@ -73,6 +76,9 @@ def test_everything_comes_in_once(warehouse: Warehouse, tmp_path: Path) -> None:
         (Decimal("62.50"), None, ["uncertain"]), (None, "UNCERTAIN", ["uncertain"]),
     ]  # fmt: skip
     assert warehouse.query("SELECT repo, number, passed FROM ml.outcomes").rows() == [("a/b", 1, False)]
+    assert warehouse.query("FROM ml.closings").rows() == [
+        (7, 2, datetime(2026, 2, 28, 12), "not_planned", 5, "amy", False)
+    ]
 
 
 def test_old_predictions_leave_the_journal_and_nothing_else_does(warehouse: Warehouse, tmp_path: Path) -> None:

@@ -117,3 +117,18 @@ def test_requests_are_described_by_the_comments_of_the_sql(api: TestClient) -> N
     assert set(properties) - {"worker_id", "task_id"} == set(askable(SPECS[0]))
     assert all(properties[name]["description"] == columns[name].comment for name in askable(SPECS[0]))
     assert {"lines_changed", "hour"} <= set(properties) and "log_lines" not in properties
+
+
+def test_both_answers_about_an_issue_agree(api: TestClient, serving_settings: Settings) -> None:
+    """By no moment more can be resolved than are closed; asked over the API, of known issues and of a stranger's."""
+    spec = next(spec for spec in SPECS if spec.bound)
+    items = known_items(serving_settings, spec)
+    asked = [{"worker_id": row["login"], "task_id": f"{row['repo']}#{row['number']}"} for row in items.to_dicts()]
+    for request in [*asked, STRANGER]:
+        duration = api.post("/predict/resolution-time?details=true", json=request).json()
+        p = api.post("/predict/close-in-7-days", json=request).json()["probability"]
+        levels = {"lower": 0.1, "hours": 0.5, "upper": 0.9}
+        early = [end for end, level in levels.items() if duration[end] < 168 and p < level]
+        assert not early, (request, duration, p)
+        if "raised" in duration["details"]:
+            assert duration["details"]["raised"].startswith("close_in_7_days version ")

@@ -1,5 +1,6 @@
 """The API on the champions of the main run."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,6 +67,26 @@ def test_reasons_and_doubts_come_on_request(api: TestClient) -> None:
     # A change that is even smaller should be moved by its size, too.
     tiny = api.post("/predict?details=true", json=FACTS | {"lines_changed": 100_000, "files_changed": 500}).json()
     assert {"log_lines", "files_changed"} & {reason["feature"] for reason in tiny["details"]["reasons"]}
+
+
+def test_what_would_be_different_is_what_the_champion_answers_then(api: TestClient) -> None:
+    """Said of what its author decides on, and by really asking."""
+    long = FACTS | {"lines_changed": 5_000, "files_changed": 90, "body_length": 0}
+    answer = api.post("/predict?details=true", json=long).json()
+    differences = answer["details"]["differences"]
+    assert 1 <= len(differences) <= 3
+    fields = {"lines": "lines_changed", "files": "files_changed", "description": "body_length", "commits": "commits"}
+    fields |= {"title": "title_length"}
+    for difference in differences:
+        number = int(re.search(r"\d[\d,]*", difference["change"])[0].replace(",", ""))  # type: ignore[index]
+        words = difference["change"].split()
+        name = next(fields[word] for word in ("title", "description", "lines", "files", "commits") if word in words)
+        then = api.post("/predict", json=long | {name: number}).json()["p0"]
+        assert then == pytest.approx(difference["prediction"], abs=1e-9), difference
+        assert difference["words"] == f"{difference['change']}: {then - answer['p0']:+.2f}"
+    effects = [abs(difference["prediction"] - answer["p0"]) for difference in differences]
+    assert effects == sorted(effects, reverse=True)
+    assert all(reason["words"].endswith(("raises it", "lowers it")) for reason in answer["details"]["reasons"])
 
 
 def test_near_even_odds_the_answer_is_uncertain(api: TestClient) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from githubkit.webhooks import sign
 
+from qc_assets.forges import forge_number, number_of, own_id
 from qc_assets.serving import journal_reader
 from qc_assets.serving.app import create_app
 from qc_assets.settings import Settings
@@ -134,6 +135,49 @@ def test_the_first_decisive_event_is_the_outcome(hooked: TestClient) -> None:
     deliver(hooked, "pull_request", payload)
     row = next(line for line in hooked.get("/").text.split("<tr>") if outcomes[0]["task_id"] in line)
     assert "failed" in row, "the review came first, though its event came last"
+
+
+def test_a_closed_issue_is_written_down_with_its_reason_and_who_closed_it(hooked: TestClient) -> None:
+    settings = hooked.app.state.serving.settings  # type: ignore[attr-defined]
+    issue = {"number": 7, "closed_at": "2025-01-05T00:00:00Z", "state_reason": "not_planned"}
+    payload = {
+        "action": "closed",
+        "repository": {"full_name": "nobody/loaded-it", "html_url": "https://github.com/nobody/loaded-it", "id": 42},
+        "issue": issue,
+        "sender": {"login": "renovate", "id": 5, "type": "User"},
+    }
+    assert [deliver(hooked, "issues", payload).json()["status"] for _ in range(2)] == ["recorded", "known"]
+    (entry,) = journal_reader.latest(settings.journal, ["closing"], 9)
+    expected = {"repo_id": 42, "number": 7, "closed_at": "2025-01-05T00:00:00", "state_reason": "not_planned",
+                "closed_by_id": 5, "closed_by_login": "renovate", "closed_by_is_bot": True}  # fmt: skip
+    assert entry["document"] == expected | {"task_id": "nobody/loaded-it#7"}
+    again = payload | {"issue": issue | {"closed_at": "2025-02-05T00:00:00Z", "state_reason": "of_late"}}
+    assert deliver(hooked, "issues", again).json()["status"] == "recorded"
+    assert journal_reader.latest(settings.journal, ["closing"], 1)[0]["document"]["state_reason"] is None
+    for changed, why in (({"action": "labeled"}, "labeled"), ({"repository": {"full_name": "a/b"}}, "by its id")):
+        assert why in deliver(hooked, "issues", payload | changed).json()["why"]
+
+
+def test_a_repository_that_was_never_loaded_has_the_id_of_the_payload(hooked: TestClient) -> None:
+    payload, _ = opened(hooked)
+    settings = hooked.app.state.serving.settings  # type: ignore[attr-defined]
+    name = payload["repository"]["full_name"]
+
+    def written(repository: dict[str, Any]) -> dict[str, Any]:
+        assert deliver(hooked, "pull_request", payload | {"repository": repository}).json()["status"] == "predicted"
+        hooked.app.state.serving.journal.flush()  # type: ignore[attr-defined]
+        return journal_reader.latest(settings.journal, ["prediction"], 1)[0]["document"]
+
+    corp = written({"full_name": "a/b", "html_url": "https://git.corp.example/a/b", "id": 42})
+    assert own_id(corp["repo_id"]) == 42 and number_of(corp["repo_id"]) == forge_number(
+        "git.corp.example", is_synthetic=False
+    )
+    assert corp["number"] == payload["pull_request"]["number"]
+    known = written({"full_name": name})
+    assert known["repo_id"] != 0
+    renamed = written({"full_name": "a/of-another-name", "id": 42})
+    assert number_of(renamed["repo_id"]) == number_of(known["repo_id"]) and own_id(renamed["repo_id"] + 2**40) == 42
+    assert written({"full_name": "a/never-heard-of"})["repo_id"] == 0, "it says no id, either"
 
 
 def test_githubs_own_examples_are_understood(hooked: TestClient) -> None:

@@ -273,7 +273,7 @@ kinds AS (
     INNER JOIN texts ON issues.repo_id = texts.repo_id AND issues.number = texts.number
     LEFT JOIN labels ON issues.repo_id = labels.repo_id AND issues.number = labels.number
 ),
-ended AS (FROM endings('raw.issues', 'raw.label_events', 'ops.machine_accounts')),
+ended AS (FROM endings('raw.issues', 'raw.label_events', 'ops.machine_accounts', 'ml.closings')),
 covered AS (
     SELECT repo_id, covered_from, covered_until
     FROM ops.coverage
@@ -391,6 +391,11 @@ LEFT JOIN covered ON issues.repo_id = covered.repo_id
 LEFT JOIN corrected_hours ON issues.repo_id = corrected_hours.repo_id AND issues.number = corrected_hours.number
 LEFT JOIN corrected_closing ON issues.repo_id = corrected_closing.repo_id AND issues.number = corrected_closing.number
 LEFT JOIN speed_at_opening AS speed ON issues.repo_id = speed.repo_id AND issues.number = speed.number;
+
+-- name: texts
+SELECT repo_id, number, opened_title, opened_body
+FROM raw.issues
+WHERE opened_title IS NOT NULL AND is_synthetic(source, repo_id) = $is_synthetic;
 
 -- name: groups
 SELECT groups.*, epoch(items.closed_at - items.opened_at) / 3600 AS completion_hours

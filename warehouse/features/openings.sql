@@ -66,6 +66,7 @@ CREATE VIEW raw.issue_comments AS FROM warehouse.raw.issue_comments;
 CREATE VIEW ops.machine_accounts AS FROM warehouse.ops.machine_accounts;
 CREATE VIEW ops.coverage AS FROM warehouse.ops.coverage;
 CREATE VIEW ml.feedback AS FROM warehouse.ml.feedback;
+CREATE VIEW ml.closings AS FROM warehouse.ml.closings;
 CREATE VIEW ml.predictions AS FROM warehouse.ml.predictions;
 CREATE VIEW raw.pull_requests AS
 FROM warehouse.raw.pull_requests
@@ -115,7 +116,7 @@ INNER JOIN raw.pull_requests AS texts ON features.repo_id = texts.repo_id AND fe
 WHERE features.exclusion IS DISTINCT FROM 'opening_not_observed';
 
 -- name: tasks_of_issues
-SELECT features.*, lower(texts.author_login) AS author
+SELECT features.*, texts.opened_title, texts.opened_body, lower(texts.author_login) AS author
 FROM features.issues AS features
 INNER JOIN raw.issues AS texts ON features.repo_id = texts.repo_id AND features.number = texts.number
 WHERE features.exclusion IS DISTINCT FROM 'opening_not_observed';

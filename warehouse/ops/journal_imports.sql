@@ -17,4 +17,5 @@ SELECT
     (SELECT count(*) FROM ml.predictions WHERE role = 'served') AS served,
     (SELECT count(*) FROM ml.feedback) AS feedback,
     (SELECT count(*) FROM ml.outcomes) AS outcomes,
+    (SELECT count(*) FROM ml.closings) AS closings,
     (SELECT count(*) FROM ml.payouts) AS payouts;

@@ -3,7 +3,7 @@ CREATE TABLE reports.weekly_activity (
     week DATE,
     is_synthetic BOOLEAN,
     prs_opened BIGINT NOT NULL,
-    prs_merged BIGINT NOT NULL,
+    prs_landed BIGINT NOT NULL,
     reviews BIGINT NOT NULL,
     issues_opened BIGINT NOT NULL,
     issues_closed BIGINT NOT NULL,
@@ -14,7 +14,8 @@ COMMENT ON TABLE reports.weekly_activity IS 'Volume and pass rate by week: where
 COMMENT ON COLUMN reports.weekly_activity.week IS 'Monday of the week (UTC)';
 COMMENT ON COLUMN reports.weekly_activity.is_synthetic IS 'Whether it is the demo''s activity';
 COMMENT ON COLUMN reports.weekly_activity.prs_opened IS 'Pull requests opened';
-COMMENT ON COLUMN reports.weekly_activity.prs_merged IS 'Pull requests merged';
+COMMENT ON COLUMN reports.weekly_activity.prs_landed IS
+    'Pull requests that landed, whether the forge calls that merged or closed';
 COMMENT ON COLUMN reports.weekly_activity.reviews IS 'Reviews submitted';
 COMMENT ON COLUMN reports.weekly_activity.issues_opened IS 'Issues opened';
 COMMENT ON COLUMN reports.weekly_activity.issues_closed IS 'Issues closed';
@@ -25,7 +26,7 @@ COMMENT ON COLUMN reports.weekly_activity.pass_rate IS
 WITH happened AS (
     SELECT created_at AS t, is_synthetic(source, repo_id) AS is_synthetic, 'prs_opened' AS what FROM raw.pull_requests
     UNION ALL
-    SELECT merged_at, is_synthetic(source, repo_id), 'prs_merged' FROM raw.pull_requests
+    SELECT landed_at, is_synthetic(source, repo_id), 'prs_landed' FROM features.pull_requests
     UNION ALL
     SELECT submitted_at, is_synthetic(source, repo_id), 'reviews' FROM raw.reviews
     UNION ALL
@@ -38,7 +39,7 @@ counts AS (
         date_trunc('week', t)::DATE AS week,
         is_synthetic,
         count(*) FILTER (what = 'prs_opened') AS prs_opened,
-        count(*) FILTER (what = 'prs_merged') AS prs_merged,
+        count(*) FILTER (what = 'prs_landed') AS prs_landed,
         count(*) FILTER (what = 'reviews') AS reviews,
         count(*) FILTER (what = 'issues_opened') AS issues_opened,
         count(*) FILTER (what = 'issues_closed') AS issues_closed

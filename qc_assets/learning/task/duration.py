@@ -62,6 +62,7 @@ class Duration(Task):
     trivial_name = "median alone"
     method = "on log hours, weighted by inverse probability of censoring"
     answers_with = "A median with an 80 % interval"
+    directions = ("makes it longer", "makes it shorter")
     answer_fields = ("hours", "lower", "upper", "horizon_hours")
     unended_is_a_label = True
     groups_as = "number"
@@ -188,6 +189,9 @@ class Duration(Task):
     ) -> dict[str, Any]:
         interval = {"hours": row["prediction"], "lower": row["lower"], "upper": row["upper"]}
         return interval | {"horizon_hours": context["horizon_hours"]}
+
+    def difference(self, before: float, after: float) -> str | None:
+        return f"{after - before:+.0f} hours" if abs(after - before) >= max(1.0, _TOLERANCE * before) else None
 
     def figures(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> dict[str, bytes]:
         seen = known.weights > 0

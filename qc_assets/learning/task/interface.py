@@ -17,6 +17,9 @@ from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
 from qc_assets.learning.venn_abers import VennAbers
 
+# Rounded to two decimals it would be nothing.
+_NOTABLE = 0.005
+
 
 class Task(ABC):
     """How one kind of answer is learnt, calibrated, judged, watched and told.
@@ -36,6 +39,7 @@ class Task(ABC):
         trivial_name: for the card, what a prediction that knows nothing goes by.
         method: for the card, how the estimator is fitted, in a few words.
         answers_with: for people, what an answer is.
+        directions: what a feature does to an answer that it moves up, and down.
         answer_fields: what an answer to a single item is made of, see `answer`.
         min_confidence: below it, such an answer is UNCERTAIN.
         unended_is_a_label: whether an item without a label says something, too: that it still lasts.
@@ -59,6 +63,7 @@ class Task(ABC):
     trivial_name: ClassVar[str]
     method: ClassVar[str]
     answers_with: ClassVar[str]
+    directions: ClassVar[tuple[str, str]] = ("raises it", "lowers it")
     answer_fields: ClassVar[tuple[str, ...]]
     min_confidence: ClassVar[float] = 0.0
     unended_is_a_label: ClassVar[bool] = False
@@ -208,6 +213,10 @@ class Task(ABC):
             raw: what the calibrator answers for the item, without its first dimension.
             classes, context: of the version.
         """
+
+    def difference(self, before: float, after: float) -> str | None:
+        """How much more one prediction of `table` is than another, in a word; None if that is next to nothing."""
+        return f"{after - before:+.2f}" if abs(after - before) >= _NOTABLE else None
 
     def confidence(self, prediction: float) -> float | None:
         """How sure an answer is, 0 to 1; None where an interval says it."""

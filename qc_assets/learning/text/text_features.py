@@ -77,6 +77,12 @@ class TextReducer:
         return cls(tuple(document["columns"]), document["encoder"], means, components)
 
 
+def has_enough_texts(frame: pl.DataFrame, columns: Sequence[str]) -> bool:
+    """Whether components can be fitted on rows: each column is there, and is known in enough of them."""
+    known = [len(frame) - frame[column].null_count() for column in columns if column in frame.columns]
+    return len(known) == len(columns) and min(known) >= N_COMPONENTS
+
+
 def embed(texts: Sequence[str], encoder: str) -> np.ndarray:
     """Embeddings of the beginnings of texts, (len(texts), dimension) float64."""
     starts = [text[:_MAX_CHARACTERS] for text in texts]
