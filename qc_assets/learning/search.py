@@ -193,7 +193,7 @@ def one_head_gain(
     context: Mapping[str, Any],
     options: Options,
 ) -> Gain:
-    """Fit a candidate on a fold with its heads and with one head; see `qc_assets.learning.combined`.
+    """Fit a candidate on a fold with its heads and with one head; see `qc_assets.learning.task.combined`.
 
     Two heads tell people more, and so much better how a review ends if there is one, that one head has to gain more
     than the spec's margin.

@@ -18,6 +18,27 @@ def random_forest(trial: "optuna.Trial") -> Parameters:
     }
 
 
+def blend(trial: "optuna.Trial") -> Parameters:
+    """A logistic regression, a random forest of fixed size and boosted trees."""
+    return {
+        "logistic": {"C": trial.suggest_float("C", 1e-3, 1.0, log=True)},
+        "random_forest": {
+            "n_estimators": 100,
+            "max_depth": 12,
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 100, log=True),
+            "max_features": trial.suggest_float("max_features", 0.15, 0.8),
+        },
+        "lightgbm": {
+            "n_estimators": trial.suggest_int("n_estimators", 50, 400, log=True),
+            "learning_rate": 0.04,
+            "num_leaves": trial.suggest_int("num_leaves", 4, 31, log=True),
+            "min_child_samples": trial.suggest_int("min_child_samples", 10, 200, log=True),
+            "reg_lambda": 10.0,
+            "colsample_bytree": 0.5,
+        },
+    }
+
+
 def forest_of_medians(trial: "optuna.Trial") -> Parameters:
     """A random forest for regression, which costs more a tree."""
     return {

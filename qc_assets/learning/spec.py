@@ -42,7 +42,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Heads:
-    """Two ways in which an item may be decided, asked about one by one; see `qc_assets.learning.combined`.
+    """Two ways in which an item may be decided, asked about one by one; see `qc_assets.learning.task.combined`.
 
     Attributes:
         column: Boolean label column that says which way it was.

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from qc_assets.errors import TrainingError
-from qc_assets.learning.combined import HeadsEstimator, measured_heads
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, paired_differences
 from qc_assets.learning.missingness import measure_missingness
@@ -16,6 +15,7 @@ from qc_assets.learning.search import balanced, choose, one_head_gain, text_gain
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit, time_split
 from qc_assets.learning.task import task_of
+from qc_assets.learning.task.combined import HeadsEstimator, measured_heads
 from qc_assets.learning.task.terms import Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer, has_enough_texts
 from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows

@@ -100,6 +100,7 @@ SPEC = ModelSpec(
                     "colsample_bytree": 0.5,
                 },
             },
+            spaces.blend,
         ),
         # Larger trees, for the many thousands of rows of many repositories.
         Candidate(

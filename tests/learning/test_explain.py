@@ -33,7 +33,7 @@ def test_contributions_of_trees_add_up_to_the_log_odds(trained: training.Trained
 
 
 def test_sampled_contributions_add_up_and_find_the_signal(trained: training.Trained) -> None:
-    forest = next(one.estimator for one in trained.candidates if one.kind == "random_forest")
+    forest = next(one.estimator for one in trained.candidates if one.kind == "blend")
     assert tree_contributions(forest, trained.data.x[:5]) is None
     row = trained.data.x[int(np.argmax(trained.data.x[:, 0]))]
     found = sampled_contributions(forest, row, trained.data.x)
@@ -42,7 +42,7 @@ def test_sampled_contributions_add_up_and_find_the_signal(trained: training.Trai
     assert found.sum() == pytest.approx(expected, abs=0.1)
 
 
-@pytest.mark.parametrize("kind", ["lightgbm", "random_forest"])
+@pytest.mark.parametrize("kind", ["lightgbm", "blend"])
 def test_an_explanation_reads_well(trained: training.Trained, kind: str) -> None:
     one = next(one for one in trained.candidates if one.kind == kind)
     bundle = Bundle.of(SMALL, one.estimator, one.calibrator, trivial=(), context={}, is_synthetic=True)

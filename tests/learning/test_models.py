@@ -78,7 +78,11 @@ def test_windows_are_in_order_apart_and_hold_only_what_was_known(n: int, days: i
         assert data.known_at[earlier].max() < boundary
         assert data.opened_at[later].min() >= boundary
     assert (data.opened_at[split.test] < data.observed_until[split.test] - gap).all()
-    assert sum(map(len, parts)) + split.immature == n
+    for within in (split.train, split.calibration):
+        assert np.isin(within, split.before_test).all()
+    assert data.opened_at[split.before_test].max() < boundaries[1] - gap
+    assert data.known_at[split.before_test].max() < boundaries[1]
+    assert sum(map(len, parts)) + len(split.gap) + split.immature == n
     for fit, validate, _ in time_folds(data, split.train, SMALL.maturity, 3):
         assert data.known_at[fit].max() < data.opened_at[validate].min()
 
@@ -132,7 +136,7 @@ def as_bundle(trained: training.Trained, *, is_synthetic: bool = False) -> Bundl
 
 
 def test_training_finds_the_signal_and_says_what_mattered(trained: training.Trained) -> None:
-    assert {one.kind for one in trained.candidates} == {"random_forest", "lightgbm"}
+    assert {one.kind for one in trained.candidates} == {"blend", "lightgbm"}
     found = trained.best.evaluations["test"]["roc_auc"]
     assert found.is_surely_above(0.7)
     assert next(iter(trained.importance)) == "log_lines"
@@ -257,5 +261,5 @@ def test_what_cannot_be_trained_says_why(change: Any, message: str) -> None:
 def test_only_the_candidates_that_were_asked_for_compete() -> None:
     only = training.train(SMALL, dataset(), replace(OPTIONS, candidates=("lightgbm",)))
     assert [one.kind for one in only.candidates] == ["lightgbm"]
-    with pytest.raises(TrainingError, match="none of the candidates is left to train; p0 has random_forest, lightgbm"):
+    with pytest.raises(TrainingError, match="none of the candidates is left to train; p0 has blend, lightgbm"):
         training.train(SMALL, dataset(), replace(OPTIONS, candidates=("svm",)))

@@ -83,7 +83,7 @@ def test_texts_that_tell_how_long_an_issue_takes_are_taken_too() -> None:
     fold = usable_folds(spec, data, split, context, 2)[-1]
     gain = text_gain(spec, "linear", {"alpha": 1.0}, data, fold, context, replace(OPTIONS, resamples=60))
     assert gain.metric == "MAE, log hours" and gain.is_certain
-    assert gain.gain.value == pytest.approx(gain.without - gain.with_texts) and gain.with_texts < gain.without - 0.3
+    assert gain.gain.value == pytest.approx(gain.without - gain.with_it) and gain.with_it < gain.without - 0.3
     few = issues.with_columns(opened_body=pl.when(pl.col("number") < 3).then("opened_body"))
     assert has_enough_texts(issues, spec.texts) and not has_enough_texts(few, spec.texts)
     assert not has_enough_texts(issues.drop("opened_body"), spec.texts)

@@ -44,7 +44,7 @@ def test_a_version_is_registered_explained_and_served_by_mlflow(registry: Regist
     nested = client.search_runs(
         [outcome.logged.experiment_id], f"tags.`mlflow.parentRunId` = '{outcome.logged.run_id}'"
     )
-    assert {one.data.tags["candidate"] for one in nested} == {"random_forest", "lightgbm"}
+    assert {one.data.tags["candidate"] for one in nested} == {"blend", "lightgbm"}
     frame = outcome.trained.data.frame[:20]
     served = mlflow.pyfunc.load_model("models:/p0@champion")
     answer = served.predict(frame.select(SMALL.features).to_pandas().astype({"author_prior_prs": float}))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from qc_assets.learning import combined, plots
+from qc_assets.learning import plots
 from qc_assets.learning.calibration import ProbabilityCalibrator, weights_by_group
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance, dominant_feature
@@ -18,6 +18,7 @@ from qc_assets.learning.metrics.expected_metrics import expected_metrics, realis
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
+from qc_assets.learning.task import combined
 from qc_assets.learning.task.interface import Task
 from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
 from qc_assets.learning.venn_abers import VennAbers
@@ -73,10 +74,10 @@ class Probability(Task):
     ) -> Estimator:
         if known.way is not None:
             return combined.fit_heads(kind, parameters, x, known, seed=seed, threads=threads)
-        return combined.fit_classifier(kind, parameters, x, known.y, known.weights, seed=seed, threads=threads)
+        return combined.fit_one_head(kind, parameters, x, known.y, known.weights, seed=seed, threads=threads)
 
     def load(self, folder: Path) -> Estimator:
-        return combined.load_estimator(folder)
+        return combined.load_any_estimator(folder)
 
     def calibrate(
         self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True

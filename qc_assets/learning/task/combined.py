@@ -68,7 +68,7 @@ class CombinedEstimator:
     @classmethod
     def load(cls, folder: Path) -> Self:
         count = json.loads((folder / cls.file).read_text(encoding="utf-8"))["parts"]
-        return cls(tuple(load_estimator(folder / f"part_{index}") for index in range(count)))
+        return cls(tuple(load_any_estimator(folder / f"part_{index}") for index in range(count)))
 
 
 class HeadsEstimator(CombinedEstimator):
@@ -91,7 +91,7 @@ class BlendEstimator(CombinedEstimator):
         return 1 / (1 + np.exp(-np.log(p / (1 - p)).mean(axis=1)))
 
 
-def load_estimator(folder: Path) -> Estimator:
+def load_any_estimator(folder: Path) -> Estimator:
     """Load whichever estimator lies in `folder`, combined or not.
 
     Raises:
@@ -103,7 +103,7 @@ def load_estimator(folder: Path) -> Estimator:
     return estimators.load_estimator(folder)
 
 
-def fit_classifier(
+def fit_one_head(
     kind: str,
     parameters: Parameters,
     x: np.ndarray,
@@ -128,7 +128,7 @@ def fit_heads(
     """Fit a classifier to each question, on the rows that answer it.
 
     Args:
-        kind, parameters: of `fit_classifier`, the same for all three.
+        kind, parameters: of `fit_one_head`, the same for all three.
         x: features, (rows, features) with NaN.
         known: labels; its `way` says on which way each row was decided.
         seed: the same seed, rows and threads give the same estimator.
@@ -142,7 +142,7 @@ def fit_heads(
         if len(labels) < _MIN_ROWS or len(np.unique(labels)) < 2:
             parts.append(Rate.of(labels, weights))
         else:
-            parts.append(fit_classifier(kind, parameters, x[rows], labels, weights, seed=seed, threads=threads))
+            parts.append(fit_one_head(kind, parameters, x[rows], labels, weights, seed=seed, threads=threads))
     return HeadsEstimator(tuple(parts))
 
 
