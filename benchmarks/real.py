@@ -7,10 +7,11 @@ folders. docs/truth.md has what it printed last.
 
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,11 @@ from benchmarks.measure import isolated
 from qc_assets.errors import SourceError, TrainingError
 from qc_assets.learning.spec import UNUSABLE
 from qc_assets.models.p0 import SPEC as P0
+
+if TYPE_CHECKING:
+    from qc_assets.learning.dataset import Dataset
+    from qc_assets.learning.spec import ModelSpec
+    from qc_assets.learning.trained import Options, Trained
 
 HISTORIES = Path(__file__).resolve().parents[2] / "shared" / "histories"
 RESAMPLES = 200
@@ -129,6 +135,7 @@ def load_folder(folder: str, state: str) -> str:
 
 def judge(name: str, path: str, elsewhere: list[str]) -> None:
     """Train on rows, and print how good the answers are, and those of the rivals."""
+    from qc_assets.learning.metrics.bootstrap import shown
     from qc_assets.learning.promotion import check_gates
     from qc_assets.learning.table_audit import plain_answers
     from qc_assets.learning.task import dataset_of, labelled
@@ -138,11 +145,13 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
     spec = SPECS[name]
     options = Options(quick=True, resamples=RESAMPLES)
     data = dataset_of(spec, labelled(spec, pl.read_parquet(path)))
+    begun = time.perf_counter()
     try:
         trained = train(spec, data, options)
     except TrainingError as error:
         print(f"  not judged: {error}", flush=True)
         return
+    print(f"  trained in {time.perf_counter() - begun:.0f} s")
     split = trained.split
     y, repository = trained.known["test"].y, data.frame["repo_id"].to_numpy()
     fitted = np.concatenate([split.train, split.calibration])
@@ -168,6 +177,7 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
         there = dataset_of(spec, labelled(spec, rows))
         if len(there) >= spec.min_rows and 0 < there.y.mean() < 1:
             show(f"transfer, {len(there):,} rows of others", plain_answers(there.x, there.y, data.x[split.test]))
+    _ablate(spec, data, trained, options)
     for group, prefixes in GROUPS.items():
         inside = np.array([feature.startswith(prefixes) for feature in spec.features])
         if np.isnan(data.x[np.ix_(fitted, np.flatnonzero(inside))]).all():
@@ -177,8 +187,48 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
             p = plain_answers(data.x[fitted][:, columns], known, data.x[split.test][:, columns])
             auc = Answers(y, p, in_test).figures(np.ones((1, len(y))))["roc_auc"][0]
             print(f"  {words}: ROC AUC {auc:.3f}", flush=True)
+    for head, measured in trained.heads.items():
+        told = "; ".join(f"{name} {measured[name]:.3f}" for name in ("roc_auc", "brier", "log_loss"))
+        print(f"  {head}: {told}; Brier of their own share {shown(measured['brier'].baseline)}")
     for gate in check_gates(trained):
         print(f"  gate {gate.name}: {'passed' if gate.passed else 'FAILED'}, {gate.detail}")
+
+
+def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Options") -> None:
+    """What each part of the model gains on the test window, paired on its rows, and what it costs."""
+    from qc_assets.learning.metrics.bootstrap import paired_differences
+    from qc_assets.learning.task import dataset_of, task_of
+    from qc_assets.learning.training import train
+
+    def without(*prefixes: str) -> "ModelSpec":
+        return replace(spec, features=tuple(name for name in spec.features if not name.startswith(prefixes)))
+
+    larger_trees = tuple(candidate for candidate in spec.candidates if candidate.kind == "lightgbm")
+    others = {
+        "two heads": (replace(spec, heads=None), options),
+        "the blend": (replace(spec, candidates=larger_trees), options),
+        "the refit": (spec, replace(options, refit=False)),
+        "how strict reviewers are": (without("repo_verdict_share", "repo_changes_rate"), options),
+        "the repository": (without("repo_"), options),
+    }
+    task, test = task_of(spec), trained.known["test"]
+    for part, (other, asked) in others.items():
+        begun = time.perf_counter()
+        lesser = train(other, dataset_of(other, data.frame), asked)
+        seconds = time.perf_counter() - begun
+        gains = paired_differences(
+            task.statistics(test.y, trained.best.predictions),
+            task.statistics(test.y, lesser.best.predictions),
+            test.weights,
+            task.needs,
+            resamples=RESAMPLES,
+            seed=0,
+        )
+        print(
+            f"  by {part}: log loss {gains['log_loss']:+.4f}, ROC AUC {gains['roc_auc']:+.3f}; "
+            f"trained without it in {seconds:.0f} s",
+            flush=True,
+        )
 
 
 def _logistic(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:

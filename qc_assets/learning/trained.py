@@ -32,6 +32,7 @@ class Options:
         seed: seed of search, estimators and bootstrap.
         threads: None means all cores.
         candidates: only these kinds; empty means all of the spec.
+        refit: fit anew to all that was known before the test, after the calibration; False to measure what that gains.
     """
 
     quick: bool = False
@@ -42,6 +43,7 @@ class Options:
     seed: int = 0
     threads: int | None = None
     candidates: tuple[str, ...] = ()
+    refit: bool = True
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def _fit(
     calibrator = task.calibrate(
         calibration_scores, known["calibration"], windows.context, carries=split.calibration_carries
     )
-    estimator = fit("before_test")
+    estimator = fit("before_test") if options.refit else earlier
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)
     evaluations = {

@@ -50,6 +50,30 @@ def candidates_table(trained: Trained) -> str:
     return markdown_table(["candidate", f"validation {task.metrics[task.selection].label}", *labels], rows)
 
 
+def heads_table(trained: Trained) -> str:
+    """A section about each question that the answer is made of, judged by itself; empty if there is one question."""
+    if not trained.heads:
+        return ""
+    rows = [
+        [
+            _words(name),
+            measured["brier"].reason or f"{measured['brier']:.4f}",
+            shown(measured["brier"].baseline),
+            f"{measured['roc_auc']:.3f}",
+        ]
+        for name, measured in trained.heads.items()
+    ]
+    names = [_words(name) for name in trained.heads]
+    return f"""
+## Its questions one by one
+
+The answer is P({names[0]}) × P({names[1]}) + (1 − P({names[0]})) × P({names[2]}); each is judged on the rows of the
+test window that answer it. One head for all of it is among the rivals.
+
+{markdown_table(["question", "Brier score", "of their own share", "ROC AUC"], rows)}
+"""
+
+
 def windows_table(trained: Trained) -> str:
     """Markdown table of the three windows, and of all that was known before the test."""
     task = task_of(trained.spec)
@@ -177,9 +201,8 @@ def model_card(trained: Trained, gates: list[Gate], decision: Decision, context:
         else ""
     )
     most_important = list(trained.importance.items())[:_FEATURES_SHOWN]
-    importance = markdown_table(
-        ["feature", f"loss of {measure} when shuffled"], ([name, f"{drop:+.4f}"] for name, drop in most_important)
-    )
+    lost = f"loss of {task.metrics[task.quality].label} when shuffled"
+    importance = markdown_table(["feature", lost], ([name, f"{drop:+.4f}"] for name, drop in most_important))
     return f"""# {spec.name}: {spec.question}
 {synthetic}
 A {_words(best.kind)}, selected by {measure} on time-ordered folds ({best.validation:.3f}), {task.method},
@@ -190,7 +213,7 @@ with {best.calibrator.method} calibration.
 {metrics_table(trained)}
 
 Every row of the test window was opened after all that the model was fitted and calibrated on.
-{validation_against_test(trained)}
+{validation_against_test(trained)}{heads_table(trained)}
 ## Candidates
 
 {candidates_table(trained)}

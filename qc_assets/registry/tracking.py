@@ -28,6 +28,9 @@ def log_training(trained: Trained, figures: Mapping[str, bytes], tags: Mapping[s
     _log_candidate(trained, trained.best)
     mlflow.log_params({f"rows_{name}": len(rows) for name, rows in trained.split.windows.items()})
     mlflow.log_params(dict(trained.context))
+    for head, estimates in trained.heads.items():
+        values = {f"test_{head}_{name}": estimate.value for name, estimate in estimates.items()}
+        mlflow.log_metrics({name: value for name, value in values.items() if value is not None})
     _log_data(trained, tags)
     for candidate in trained.candidates:
         with mlflow.start_run(experiment_id=parent.experiment_id, run_name=candidate.kind, nested=True) as run:

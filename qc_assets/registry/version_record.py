@@ -76,6 +76,11 @@ def record_of(
         for window, estimates in trained.best.evaluations.items()
         for metric, estimate in estimates.items()
     ]
+    evaluations += [
+        {"time_window": "test", "metric": f"{head}_{metric}"} | _row(estimate) | {"baseline": estimate.baseline}
+        for head, estimates in trained.heads.items()
+        for metric, estimate in estimates.items()
+    ]
     rivals = [
         {"rival": rival.kind, "metric": metric} | _row(estimate) | _row(rival.differences[metric], "difference")
         for rival in trained.rivals

@@ -7,6 +7,7 @@ import polars as pl
 
 from qc_assets.learning.explain import explain
 from qc_assets.learning.task import task_of
+from qc_assets.learning.task.combined import HeadsEstimator
 from qc_assets.learning.what_if import usual_changes
 from qc_assets.serving.predictions import Predictions, ask_champion
 from qc_assets.serving.rows import feature_frame
@@ -32,10 +33,15 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
         background = item
     reasons = explain(bundle, item, background, top=_REASONS, changes=spec.changes)
     prediction, lower, upper, answer = predictions.table.row(index)
+    heads = None
+    if spec.heads is not None and isinstance(bundle.estimator, HeadsEstimator):
+        p = bundle.estimator.all_scores(bundle.matrix(item))[0]
+        heads = {name: round(float(value), 6) for name, value in zip(spec.heads.names, p, strict=True)}
     return Details(
         answer=answer,
         raised=predictions.raised[index] or None,
         confidence=task_of(spec).confidence(prediction),
+        heads=heads,
         lower=lower,
         upper=upper,
         is_known_task=row.opened_at is not None,

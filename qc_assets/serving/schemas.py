@@ -87,6 +87,11 @@ class Details(BaseModel):
     )
     upper: float | None = Field(None, description="Upper end of it; of a probability, with one more success.")
     raised: str | None = Field(None, description="Which other model's answer a duration was raised by, so as to agree.")
+    heads: dict[str, float] | None = Field(
+        None,
+        description="The questions that a probability is made of, before its calibration: of p0, whether a reviewer "
+        "decides (verdict), and how it ends if one does and if none does.",
+    )
     is_known_task: bool = Field(description="The warehouse has the item itself, so its opening was looked up.")
     history_as_of: datetime = Field(description="Up to when the warehouse knows authors and repositories (UTC).")
     unknown_features: list[str] = Field(description="What nobody knows, imputed as in training.")

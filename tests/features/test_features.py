@@ -82,6 +82,9 @@ def test_history_counts_what_was_decided_before_not_what_was_opened_before(compu
     assert third["author_pass_rate"] == (1 + 4 * 0.5) / (2 + 4)
     assert third["repo_open_prs"] == 2, "2 is still open, and so is 5"
     assert third["repo_hours_to_first_review"] == 4
+    assert third["repo_verdict_share"] == (1 + 1) / (2 + 2), "1 was merged without a verdict"
+    assert third["repo_changes_rate"] == (1 + 1) / (1 + 3)
+    assert [rows[n]["decided_by_verdict"] for n in (1, 2, 3)] == [False, True, None]
     assert (rows[4]["author_prior_prs"], rows[4]["author_prior_prs_in_repo"]) == (2, 0)
     assert rows[4]["author_is_newcomer"] is True
     assert rows[5]["author_prior_prs"] == 0

@@ -16,7 +16,7 @@ COMMENT ON COLUMN ml.evaluations.version IS 'Version in the MLflow registry';
 COMMENT ON COLUMN ml.evaluations.time_window IS 'The whole test window, or its last 30 days';
 COMMENT ON COLUMN ml.evaluations.metric IS
     'roc_auc, pr_auc, brier, log_loss, ece; mae, rmse, … of hours and log hours, concordance, coverage; '
-    'accuracy, macro_f1, …';
+    'accuracy, macro_f1, …; of a question of its own, after its name: approved_if_verdict_brier';
 COMMENT ON COLUMN ml.evaluations.value IS 'Value on the window; NULL where there is none';
 COMMENT ON COLUMN ml.evaluations.lower IS 'Lower end of the 95 % bootstrap interval';
 COMMENT ON COLUMN ml.evaluations.upper IS 'Upper end of the 95 % bootstrap interval';

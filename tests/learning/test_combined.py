@@ -1,0 +1,82 @@
+"""Estimators made of others: heads for two questions, and blends of kinds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.calibration import ProbabilityCalibrator
+from qc_assets.learning.spec import Candidate
+from qc_assets.learning.task import dataset_of
+from qc_assets.learning.task.combined import BlendEstimator, HeadsEstimator, Rate, fit_heads, fit_one_head
+from qc_assets.learning.task.terms import Known
+from qc_assets.learning.training import train
+from qc_assets.models.p0 import SPEC as P0
+from tests.learning.test_models import OPTIONS, SMALL, rows
+
+SMALL_TREES = {"n_estimators": 60, "num_leaves": 4}
+
+
+def world(n: int = 4_000, seed: int = 0) -> tuple[np.ndarray, Known]:
+    """The first feature decides the way, the second how it ends: one way on one, the other way round on the other."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2))
+    way = rng.random(n) < 1 / (1 + np.exp(-2 * x[:, 0]))
+    y = rng.random(n) < 1 / (1 + np.exp(np.where(way, -2, 2) * x[:, 1]))
+    return x, Known(y.astype(float), np.ones(n), way=way.astype(float))
+
+
+def test_each_head_learns_its_own_question_and_together_they_are_the_answer() -> None:
+    x, known = world()
+    heads = fit_heads("lightgbm", SMALL_TREES, x, known, seed=0, threads=1)
+    way, on_way, off_way = heads.all_scores(x).T
+    assert np.corrcoef(way, x[:, 0])[0, 1] > 0.8
+    assert np.corrcoef(on_way, x[:, 1])[0, 1] > 0.8 and np.corrcoef(off_way, x[:, 1])[0, 1] < -0.8
+    assert heads.score(x) == pytest.approx(way * on_way + (1 - way) * off_way)
+    new, truth = world(seed=1)
+    one = fit_one_head("logistic", {}, x, known.y, known.weights, seed=0, threads=1)
+    two = fit_heads("logistic", {}, x, known, seed=0, threads=1)
+    assert ((two.score(new) - truth.y) ** 2).mean() < ((one.score(new) - truth.y) ** 2).mean() - 0.02
+
+
+def test_a_way_that_few_rows_went_is_known_by_its_rate_only() -> None:
+    x, known = world(400)
+    rare = np.zeros(400)
+    rare[:20] = 1
+    heads = fit_heads("logistic", {}, x, replace(known, way=rare), seed=0, threads=1)
+    assert isinstance(heads.parts[1], Rate) and not isinstance(heads.parts[2], Rate)
+    assert heads.parts[1].share == (known.y[:20].sum() + 1) / 22
+
+
+def test_a_blend_is_the_mean_of_log_odds_and_is_the_same_after_loading(tmp_path: Path) -> None:
+    x, known = world(600)
+    parameters = {"logistic": {"C": 0.1}, "random_forest": {"n_estimators": 5}, "lightgbm": SMALL_TREES}
+    blend = fit_one_head("blend", parameters, x, known.y, known.weights, seed=0, threads=1)
+    assert isinstance(blend, BlendEstimator)
+    p = np.clip(blend.all_scores(x), 1e-6, 1 - 1e-6)
+    mean = np.log(p / (1 - p)).mean(axis=1)
+    assert np.log(blend.score(x) / (1 - blend.score(x))) == pytest.approx(mean)
+    heads = fit_heads("blend", parameters, x, known, seed=0, threads=1)
+    bundle = Bundle.of(SMALL, heads, ProbabilityCalibrator.none(), trivial=(), context={}, is_synthetic=True)
+    bundle.save(tmp_path)
+    assert np.array_equal(Bundle.load(tmp_path).estimator.score(x), heads.score(x))
+
+
+def test_p0_asks_two_questions_where_its_rows_say_how_they_were_decided() -> None:
+    frame = rows(n=1_500)
+    by_verdict = pl.Series(np.random.default_rng(0).random(len(frame)) < 0.6)
+    # Who is reviewed is judged by size; the others nearly all land.
+    decided = frame.with_columns(
+        decided_by_verdict=by_verdict, passed=pl.when(by_verdict).then(pl.col("passed")).otherwise(pl.lit(True))
+    ).with_columns(passed=pl.when(pl.col("number") % 17 == 0).then(~pl.col("passed")).otherwise(pl.col("passed")))
+    spec = replace(SMALL, heads=P0.heads, candidates=(Candidate("lightgbm", SMALL_TREES),))
+    trained = train(spec, dataset_of(spec, decided), OPTIONS)
+    assert isinstance(trained.best.estimator, HeadsEstimator) and trained.context == {"way": "decided_by_verdict"}
+    assert list(trained.heads) == ["verdict", "approved_if_verdict", "landed_if_none"]
+    assert trained.heads["approved_if_verdict"]["roc_auc"].is_surely_above(0.6)
+    assert not trained.heads["verdict"]["roc_auc"].is_surely_above(0.5)
+    assert [rival.kind for rival in trained.rivals][-1] == "lightgbm with one head"
+    assert train(spec, dataset_of(spec, frame), OPTIONS).heads == {}, "without the column there is one question"
