@@ -94,7 +94,7 @@ def load_subject(
     if chosen not in sound["version"]:
         failed = versions.filter(version=chosen)["failed"].item()
         raise FairnessError(f"version {chosen} of {spec.name} failed {failed}: a rejected model accuses nobody")
-    bundle = registry.load(spec.name, chosen)
+    bundle = registry.load(spec.name, chosen).as_judged
     rows = model_rows(store, spec, is_synthetic=is_synthetic)
     windows = store.query(
         f"SELECT {', '.join(spec.key)}, time_window FROM ml.training_rows WHERE model = $1 AND version = $2",

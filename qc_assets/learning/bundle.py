@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from qc_assets.learning.text.text_features import TextReducer
 from qc_assets.learning.venn_abers import VennAbers, with_bounds
 
 _FILE = "bundle.json"
+_JUDGED = "judged"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Bundle:
         is_synthetic: trained on made-up data.
         fitted: how it was fitted: `kind`, `parameters`, and `as_of`, the instants at which labels were read.
         texts: makes further numbers of texts; they follow the features in the matrix.
+        judged: the estimator that the test window judged, which had not seen it; `estimator` has. None in versions that
+            serve what was judged.
         bounds: gives probabilities their intervals; None in versions of before there were any, and where answers
             have intervals of their own.
     """
@@ -52,12 +55,18 @@ class Bundle:
     is_synthetic: bool
     texts: TextReducer | None = None
     fitted: Mapping[str, Any] = field(default_factory=dict)
+    judged: Estimator | None = None
     bounds: VennAbers | None = None
 
     @classmethod
     def of(cls, spec: ModelSpec, estimator: Estimator, calibrator: Calibrator, **others: Any) -> "Bundle":
         """The bundle of a spec's model."""
         return cls(spec.name, spec.task, spec.features, spec.categories, spec.classes, estimator, calibrator, **others)
+
+    @property
+    def as_judged(self) -> "Bundle":
+        """The same with the estimator that had not seen the test window: for whatever is said of rows in it."""
+        return self if self.judged is None else replace(self, estimator=self.judged, judged=None)
 
     def predict_matrix(self, x: np.ndarray) -> np.ndarray:
         """Answers for a matrix in the order of `features`; the first dimension is that of `x`.
@@ -113,6 +122,10 @@ class Bundle:
     def save(self, folder: Path) -> None:
         """Write the bundle's files into `folder`, which must exist."""
         self.estimator.save(folder)
+        if self.judged is not None:
+            inside = folder / _JUDGED
+            inside.mkdir(exist_ok=True)
+            self.judged.save(inside)
         document = {
             "model": self.model,
             "task": self.task,
@@ -141,6 +154,7 @@ class Bundle:
             categories={name: tuple(levels) for name, levels in document["categories"].items()},
             classes=tuple(document["classes"]),
             estimator=task.load(folder),
+            judged=task.load(folder / _JUDGED) if (folder / _JUDGED).exists() else None,
             calibrator=task.calibrator_from_json(document["calibrator"]),
             trivial=tuple(document["trivial"]),
             context=document["context"],

@@ -241,6 +241,7 @@ def compare_with_champion(trained: Trained, champion: Bundle, options: Options) 
     Features that are no more are unknown to the champion, as they are when it serves.
     """
     task = task_of(trained.spec)
+    champion = champion.as_judged
     theirs = champion.predict(champion.with_unknown(trained.data.frame[trained.split.test]))
     known = trained.known["test"]
     comparisons = []

@@ -19,6 +19,7 @@ class TimeSplit:
         train, calibration, test: integer indices into the data set.
         before_test: everything whose label was known and mature when the test window began: train, calibration, and
             what lies in the gap between them.
+        labelled: everything whose label is known and mature by now, the test window with it.
         as_of: by window, the instant at which its labels are read: the next boundary, or the end of time.
         immature: rows left out because they lie in the last two gaps, or their label came after their window's gap.
     """
@@ -27,6 +28,7 @@ class TimeSplit:
     calibration: np.ndarray
     test: np.ndarray
     before_test: np.ndarray
+    labelled: np.ndarray
     as_of: dict[str, np.datetime64]
     immature: int
 
@@ -49,8 +51,8 @@ class TimeSplit:
 
     @property
     def known_windows(self) -> dict[str, np.ndarray]:
-        """The windows, and `before_test`, which overlaps them."""
-        return self.windows | {"before_test": self.before_test}
+        """The windows, and `before_test` and `labelled`, which overlap them."""
+        return self.windows | {"before_test": self.before_test, "labelled": self.labelled}
 
 
 def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] = (0.70, 0.85)) -> TimeSplit:
@@ -99,8 +101,10 @@ def _windows(data: Dataset, gap: np.timedelta64, first: np.datetime64, second: n
         "calibration": second,
         "before_test": second,
         "test": np.datetime64("9999-01-01", "us"),
+        "labelled": np.datetime64("9999-01-01", "us"),
     }
     windows = {"train": train, "calibration": calibration, "test": test, "before_test": before_test}
+    windows["labelled"] = opened < data.observed_until - gap
     return TimeSplit(**{name: np.flatnonzero(mask) for name, mask in windows.items()}, as_of=as_of, immature=0)
 
 

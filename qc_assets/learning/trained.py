@@ -32,7 +32,8 @@ class Options:
         seed: seed of search, estimators and bootstrap.
         threads: None means all cores.
         candidates: only these kinds; empty means all of the spec.
-        refit: fit anew to all that was known before the test, after the calibration; False to measure what that gains.
+        refit: after the calibration, fit anew to all that was known before the test, and what is served to all that is
+            labelled; False to measure what that gains.
     """
 
     quick: bool = False
@@ -88,7 +89,9 @@ class Trained:
         candidates: all of them.
         skipped: candidates that were left out, and why.
         texts: makes the numbers of texts that follow the features, if texts helped; then `spec` and `data` have them.
-        known: labels of each window, and of ``before_test``, as they were known at its end.
+        known: labels of each window, of ``before_test`` and ``labelled``, as they were known at its end.
+        served: the best candidate's estimator, fitted to all that is labelled, so that the newest rows are not wasted;
+            None if it is the judged one itself.
         context: what was settled before fitting.
         trivial: the answer that knows only the labels of the calibration window.
         importance: mean loss of the quality that is watched when a feature is shuffled, by feature, largest first.
@@ -112,6 +115,7 @@ class Trained:
     dominance: Dominance | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
     texts: TextReducer | None = None
+    served: Estimator | None = None
     rivals: tuple[Rival, ...] = ()
     heads: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     missingness: Missingness | None = None

@@ -55,7 +55,7 @@ def train(
     if data.x.dtype == np.float64 and np.isnan(data.x[split.train]).all():
         raise TrainingError("every feature is NULL in the train window: materialize the features anew")
     folds = usable_folds(spec, data, split, context, options.n_folds)
-    for name in ("train", "before_test"):
+    for name in ("train", "before_test", "labelled"):
         known[name] = balanced(spec, data, split.known_windows[name], known[name])
     if "repo_id" in data.frame.columns:
         for name in ("calibration", "test"):
@@ -122,6 +122,7 @@ def train(
         importance=importance,
         dominance=task.dominant_feature(spec, data, split, best.evaluations["test"], importance),
         rivals=tuple(_rival(windows.with_one_head, rival, best, data, options) for rival in rivals),
+        served=_fitted_to(windows, "labelled", best, data, options) if options.refit and task.refits else None,
         heads=_heads(trained, options),
         bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
@@ -154,7 +155,7 @@ def _fit(
     calibrator = task.calibrate(
         calibration_scores, known["calibration"], windows.context, carries=split.calibration_carries
     )
-    estimator = fit("before_test") if options.refit else earlier
+    estimator = fit("before_test") if options.refit and task.refits else earlier
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)
     evaluations = {
@@ -163,6 +164,14 @@ def _fit(
     }
     return FittedCandidate(
         kind, parameters, validation, estimator, calibrator, calibration_scores, scores, answers, evaluations, trials
+    )
+
+
+def _fitted_to(windows: "Windows", window: str, best: FittedCandidate, data: Dataset, options: Options) -> Estimator:
+    rows, known = windows.split.known_windows[window], windows.known[window]
+    kind = best.kind.removesuffix("_with_texts")
+    return task_of(windows.spec).fit(
+        kind, best.parameters, data.x[rows], known, seed=options.seed, threads=options.threads
     )
 
 

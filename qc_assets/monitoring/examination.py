@@ -108,9 +108,17 @@ def _live(
     and judging by it would make every champion look too hopeful. Features are those of the opening, so a version
     says now what it would have said then.
     """
-    chosen = rows.filter(pl.col(spec.opened_at) >= since)
-    is_test = chosen.select(pl.col(spec.opened_at) <= tested_until).to_series()
-    scored = scoring.score_rows(spec, bundle, chosen, bounding).with_columns(is_test=is_test)
+    is_test = pl.col(spec.opened_at) <= tested_until
+    asked = rows.filter(pl.col(spec.opened_at) >= since)
+    # What was judged answers for the window that it was judged on: what is served has learnt from it.
+    parts = [(asked.filter(is_test), bundle.as_judged, True), (asked.filter(~is_test), bundle, False)]
+    chosen = pl.concat([part for part, _, _ in parts])
+    scored = pl.concat(
+        [
+            scoring.score_rows(spec, version, part, bounding).with_columns(is_test=pl.lit(is_tested))
+            for part, version, is_tested in parts
+        ]
+    )
     return measures.beside_outcomes(spec, scored, chosen, bundle.context)
 
 
@@ -124,7 +132,8 @@ def _drift(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, first: datetim
     now = rows.filter(opened > opened.max() - measures.RECENT)
     names, reference = task_of(spec).drift_inputs(spec, before)
     inputs = reference, task_of(spec).drift_inputs(spec, now)[1]
-    answers = (scoring.score_rows(spec, bundle, part)["prediction"].to_numpy() for part in (before, now))
+    asked = ((bundle.as_judged, before), (bundle, now))
+    answers = (scoring.score_rows(spec, version, part)["prediction"].to_numpy() for version, part in asked)
     both = (np.column_stack([part, answer]) for part, answer in zip(inputs, answers, strict=True))
     return measures.drift([*names, measures.ANSWERS], *both)
 

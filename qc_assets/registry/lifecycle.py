@@ -57,8 +57,9 @@ def bundle_of_training(spec: ModelSpec, trained: Trained, *, is_synthetic: bool)
     trivial = trained.trivial[0] if trained.trivial.ndim > 1 else trained.trivial
     return Bundle.of(
         spec,
-        trained.best.estimator,
+        trained.served or trained.best.estimator,
         trained.best.calibrator,
+        judged=trained.best.estimator if trained.served else None,
         trivial=tuple(trivial.tolist()),
         context=trained.context,
         is_synthetic=is_synthetic,

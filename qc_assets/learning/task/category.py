@@ -66,6 +66,8 @@ class Category(Task):
         "uncertain": Metric("share UNCERTAIN", False),
         "answered_accuracy": Metric("accuracy of the others", True, "answers that are sure enough"),
     }
+    # Texts wear off slowly, and fine-tuning takes minutes.
+    refits = False
     selection = "macro_f1"
     loss = "log_loss"
     quality, error, tolerance = "accuracy", "log_loss", 0.07

@@ -47,6 +47,7 @@ class Task(ABC):
         is_binary: whether labels are 0 or 1 and answers their probabilities.
         compares_live: whether kept predictions are enough to compare two versions on the same items.
         groups_as: how bias reports compare groups, see `qc_assets.fairness.comparison_kinds`.
+        refits: whether a model is fitted anew to newer rows once it is calibrated and once it is judged.
         refit_rows, refit_repeats: most rows of a fit for each mitigation, and most repeats of one row in it.
     """
 
@@ -71,6 +72,7 @@ class Task(ABC):
     is_binary: ClassVar[bool] = False
     compares_live: ClassVar[bool] = True
     groups_as: ClassVar[Literal["probability", "number"]] = "probability"
+    refits: ClassVar[bool] = True
     refit_rows: ClassVar[int] = 20_000
     refit_repeats: ClassVar[int] = 10
 

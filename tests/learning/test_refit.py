@@ -1,0 +1,71 @@
+"""The newest rows are learnt from, too: what is served, what is judged, and that the one is no worse for it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.promotion import compare_with_champion
+from qc_assets.learning.spec import Candidate
+from qc_assets.learning.task import dataset_of
+from qc_assets.learning.trained import Trained
+from qc_assets.learning.training import train
+from qc_assets.registry.lifecycle import bundle_of_training
+from tests.learning.test_models import OPTIONS, SMALL, later, rows
+
+SPEC = replace(SMALL, candidates=(Candidate("lightgbm", {"n_estimators": 60, "num_leaves": 4}),))
+
+
+def trained(frame: pl.DataFrame, *, refit: bool) -> Trained:
+    return train(SPEC, dataset_of(SPEC, frame), replace(OPTIONS, refit=refit))
+
+
+def test_on_a_later_window_the_refit_is_no_worse_and_better_where_times_change() -> None:
+    steady = rows(n=2_000, seed=3, growth=8.0)
+    # When a fifth of the rows are there, large changes begin to pass, where they failed before.
+    turn = steady["opened_at"].sort()[400]
+    changed = steady.with_columns(
+        passed=pl.when(pl.col("opened_at") >= turn).then(~pl.col("passed")).otherwise(pl.col("passed"))
+    )
+    losses = {
+        name: [trained(frame, refit=refit).best.evaluations["test"]["log_loss"].value for refit in (False, True)]
+        for name, frame in (("steady", steady), ("changed", changed))
+    }
+    assert losses["steady"][1] < losses["steady"][0] + 0.01
+    assert losses["changed"][1] < losses["changed"][0] - 0.05
+
+
+def test_what_is_served_has_seen_all_labels_and_what_is_judged_no_test_row(tmp_path: Path) -> None:
+    frame = rows(n=1_200)
+    one = trained(frame, refit=True)
+    bundle = bundle_of_training(SPEC, one, is_synthetic=True)
+    bundle.save(tmp_path)
+    loaded, test = Bundle.load(tmp_path), one.data.frame[one.split.test]
+    assert np.array_equal(loaded.as_judged.predict(test), one.best.predictions)
+    assert not np.array_equal(loaded.predict(test), one.best.predictions)
+    assert (
+        np.isin(one.split.test, one.split.labelled).all() and np.isin(one.split.before_test, one.split.labelled).all()
+    )
+    # Labels of the test window turned round: what is judged is the same to the last digit, what is served is not.
+    turned = frame.with_columns(
+        passed=pl.when(pl.col("number").is_in(test["number"].implode())).then(~pl.col("passed")).otherwise("passed")
+    )
+    other = bundle_of_training(SPEC, trained(turned, refit=True), is_synthetic=True)
+    assert np.array_equal(other.as_judged.predict(test), loaded.as_judged.predict(test))
+    assert not np.array_equal(other.predict(test), loaded.predict(test))
+
+
+def test_a_champion_is_compared_by_what_had_not_seen_the_window() -> None:
+    one = trained(rows(n=1_200), refit=True)
+    champion = bundle_of_training(SPEC, one, is_synthetic=True)
+    assert {each.difference for each in compare_with_champion(one, champion, OPTIONS)} == {0.0}
+
+
+def test_a_map_of_a_model_that_knew_little_is_not_carried_to_one_that_knows_much() -> None:
+    growing = rows(n=1_500, growth=12.0)
+    split = trained(growing, refit=True)
+    assert not split.split.calibration_carries
+    assert split.best.calibrator.method == "none" and split.bounds is None
+    assert trained(later(rows(n=1_200)), refit=True).split.calibration_carries
