@@ -204,8 +204,8 @@ def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Op
         return replace(spec, features=tuple(name for name in spec.features if not name.startswith(prefixes)))
 
     larger_trees = tuple(candidate for candidate in spec.candidates if candidate.kind == "lightgbm")
-    others = {
-        "two heads": (replace(spec, heads=None), options),
+    others = {"two heads": (replace(spec, heads=None), options)} if spec.heads else {}
+    others |= {
         "the blend": (replace(spec, candidates=larger_trees), options),
         "the refit": (spec, replace(options, refit=False)),
         "how strict reviewers are": (without("repo_verdict_share", "repo_changes_rate"), options),

@@ -202,7 +202,8 @@ def _parts(spec: ModelSpec, outcome: "TrainingOutcome", snapshot: str) -> dict[s
     compared = [
         {name: str(value) for name, value in vars(comparison).items()} for comparison in outcome.decision.comparisons
     ]
-    windows = {f"{name} rows": len(rows) for name, rows in trained.split.windows.items()}
+    seen = trained.split.windows | {"gap": trained.split.gap}
+    windows = {f"{name} rows": len(rows) for name, rows in seen.items()}
     return {
         "training_set": {
             "table": "ml.training_rows",

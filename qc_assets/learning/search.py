@@ -78,13 +78,15 @@ def choose(
     context: Mapping[str, Any],
     options: Options,
 ) -> tuple[Parameters, float, tuple[Trial, ...]]:
-    """Search parameters over the folds; quick, or without a space: score the defaults on them.
+    """Search parameters over the folds; quick, or without a space: score the defaults on the last one.
 
     Returns:
-        The parameters, their validation metric, and every trial in order.
+        The parameters, their validation metric on the last fold, and every trial in order.
     """
+    # Candidates are compared on the last fold with all of its rows: fewer would favour what is simple.
+    whole = replace(options, search_rows=len(data))
     if options.quick or candidate.space is None:
-        value = _validate(spec, candidate.kind, candidate.defaults, data, folds, context, options)
+        value = _validate(spec, candidate.kind, candidate.defaults, data, folds[-1:], context, whole)
         return candidate.defaults, value, (Trial(candidate.defaults, value),)
     import optuna
 
@@ -101,7 +103,8 @@ def choose(
 
     study.optimize(objective, n_trials=options.n_trials)
     best = trials[study.best_trial.number]
-    return best.parameters, best.validation, tuple(trials)
+    value = _validate(spec, candidate.kind, best.parameters, data, folds[-1:], context, whole)
+    return best.parameters, value, tuple(trials)
 
 
 def _validate(

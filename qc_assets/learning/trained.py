@@ -60,7 +60,7 @@ class FittedCandidate:
     """A candidate: calibrated on rows that its fit had not seen, then fitted anew to all that was known by the test.
 
     Attributes:
-        validation: mean of the task's selection metric over the folds of the train window; decides the selection.
+        validation: the task's selection metric on the last fold; decides the selection.
         calibration_scores: what it said of the calibration window when fitted to the train window only, (rows, …).
         scores: what the estimator said of the test window before calibration, (rows, …).
         predictions: answers for the test window, (rows, …).
