@@ -8,9 +8,10 @@ import numpy as np
 
 from qc_assets.errors import QcError
 from qc_assets.learning.fast_forest import FlatForest
+from qc_assets.learning.fast_line import FlatLine
 from qc_assets.learning.spec import Parameters
 
-# Up to so many rows a forest is walked as flat arrays.
+# Up to so many rows a forest or a line is walked as flat arrays, and trees by one thread.
 _FEW = 200
 
 
@@ -27,7 +28,8 @@ class LightGBMEstimator:
         self.booster = booster
 
     def score(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.booster.predict(x))
+        few = {"num_threads": 1} if len(x) <= _FEW else {}
+        return np.asarray(self.booster.predict(x, **few))
 
     def save(self, folder: Path) -> None:
         self.booster.save_model(str(folder / self.file))
@@ -55,7 +57,9 @@ class SklearnEstimator:
             self.model.n_jobs = 1
 
     @cached_property
-    def _flat(self) -> FlatForest | None:
+    def _flat(self) -> FlatForest | FlatLine | None:
+        if FlatLine.fits(self.model):
+            return FlatLine(self.model)
         return FlatForest(self.model) if hasattr(self.model, "estimators_") else None
 
     def score(self, x: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.calibration import ProbabilityCalibrator
+from qc_assets.learning.estimators import SklearnEstimator
 from qc_assets.learning.spec import Candidate
 from qc_assets.learning.task import dataset_of
 from qc_assets.learning.task.combined import BlendEstimator, HeadsEstimator, Rate, fit_heads, fit_one_head
@@ -63,6 +64,18 @@ def test_a_blend_is_the_mean_of_log_odds_and_is_the_same_after_loading(tmp_path:
     bundle = Bundle.of(SMALL, heads, ProbabilityCalibrator.none(), trivial=(), context={}, is_synthetic=True)
     bundle.save(tmp_path)
     assert np.array_equal(Bundle.load(tmp_path).estimator.score(x), heads.score(x))
+
+
+def test_a_line_as_flat_arrays_answers_as_the_pipeline_does() -> None:
+    rng = np.random.default_rng(0)
+    x = np.hstack([rng.normal(size=(900, 2)), rng.integers(0, 3, (900, 2)), rng.exponential(50, (900, 1))])
+    x[rng.random(x.shape) < 0.1] = np.nan
+    x = np.hstack([x, np.full((900, 1), np.nan), np.ones((900, 1))])
+    y = (rng.random(900) < 1 / (1 + np.exp(-np.nan_to_num(x[:, 0])))).astype(float)
+    line = fit_one_head("logistic", {"C": 0.1}, x, y, np.ones(900), seed=0, threads=1)
+    assert isinstance(line, SklearnEstimator)
+    asked = np.vstack([x[:150], 10 * x[150:199], np.full((1, x.shape[1]), np.nan)])
+    assert line.score(asked) == pytest.approx(line.model.predict_proba(asked)[:, 1], abs=1e-12)
 
 
 def test_p0_asks_two_questions_where_its_rows_say_how_they_were_decided() -> None:
