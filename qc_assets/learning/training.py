@@ -92,6 +92,7 @@ def train(
             skipped["two heads"] = str(one_head)
             windows = windows.with_one_head
             known, context = dict(windows.known), dict(windows.context)
+            folds = [replace(fold, fit_known=replace(fold.fit_known, way=None)) for fold in folds]
             best = _fit(windows, best.kind, best.parameters, best.validation, best.trials, data, options)
             fitted.append(best)
     texts = None
@@ -152,10 +153,15 @@ def _fit(
 
     earlier = fit("train")
     calibration_scores = earlier.score(x[split.calibration])
+    refits = options.refit and task.refits
     calibrator = task.calibrate(
-        calibration_scores, known["calibration"], windows.context, carries=split.calibration_carries
+        calibration_scores,
+        known["calibration"],
+        windows.context,
+        carries=split.calibration_carries or not refits,
+        level=not refits,
     )
-    estimator = fit("before_test") if options.refit and task.refits else earlier
+    estimator = fit("before_test") if refits else earlier
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)
     evaluations = {
