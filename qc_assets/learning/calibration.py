@@ -33,9 +33,7 @@ class ProbabilityCalibrator:
     of_the_score: float = _OF_THE_SCORE
 
     @classmethod
-    def fit(
-        cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None, *, level: bool = True
-    ) -> Self:
+    def fit(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Self:
         """None at all, unless another map surely predicts later rows of the calibration window better.
 
         Estimators are fitted by their likelihood, so their scores are probabilities, and a map from one window carries
@@ -47,13 +45,10 @@ class ProbabilityCalibrator:
             scores: uncalibrated probabilities, (rows,), in order of opening.
             labels: 0 or 1, (rows,).
             weights: of the rows, (rows,); default: they count alike.
-            level: whether the level of the scores is mapped, too. Not where the estimator will be fitted anew to these
-                very rows, which teach it their level: a map would move it a second time. Then only the spread of a
-                sigmoid is left to choose.
         """
         weights = np.ones(len(scores)) if weights is None else weights
-        fits: dict[str, Callable[..., Self]] = {"none": cls._none, "sigmoid": cls._sigmoid if level else cls._spread}
-        if level and len(scores) >= MIN_ISOTONIC_ROWS:
+        fits: dict[str, Callable[..., Self]] = {"none": cls._none, "sigmoid": cls._sigmoid}
+        if len(scores) >= MIN_ISOTONIC_ROWS:
             fits["isotonic"] = cls._isotonic
         middle, third, end = (int(share * len(scores)) for share in (0.5, 0.75, 1.0))
         losses: dict[str, list[np.ndarray]] = {name: [] for name in fits}
@@ -83,13 +78,6 @@ class ProbabilityCalibrator:
     @classmethod
     def _sigmoid(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
         return cls("sigmoid", (), _slope_and_intercept(scores, labels, weights))
-
-    @classmethod
-    def _spread(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
-        """A sigmoid's slope, about the mean log-odds of the scores."""
-        slope, _ = _slope_and_intercept(scores, labels, weights)
-        middle = float(np.average(_log_odds(scores), weights=weights))
-        return cls("sigmoid", (), (slope, (1 - slope) * middle))
 
     @classmethod
     def _isotonic(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:

@@ -153,15 +153,10 @@ def _fit(
 
     earlier = fit("train")
     calibration_scores = earlier.score(x[split.calibration])
-    refits = options.refit and task.refits
     calibrator = task.calibrate(
-        calibration_scores,
-        known["calibration"],
-        windows.context,
-        carries=split.calibration_carries or not refits,
-        level=not refits,
+        calibration_scores, known["calibration"], windows.context, carries=split.calibration_carries
     )
-    estimator = fit("before_test") if refits else earlier
+    estimator = fit("before_test") if options.refit and task.refits else earlier
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)
     evaluations = {

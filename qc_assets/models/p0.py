@@ -102,10 +102,17 @@ SPEC = ModelSpec(
             },
             spaces.blend,
         ),
-        # LightGBM's defaults: larger trees, for the many thousands of rows of many repositories.
+        # Larger trees, for the many thousands of rows of many repositories.
         Candidate(
             "lightgbm",
-            {"n_estimators": 100, "learning_rate": 0.1, "num_leaves": 31, "min_child_samples": 20},
+            {
+                "n_estimators": 200,
+                "learning_rate": 0.05,
+                "num_leaves": 31,
+                "min_child_samples": 50,
+                "reg_lambda": 10.0,
+                "colsample_bytree": 0.5,
+            },
             spaces.lightgbm,
         ),
     ),

@@ -105,7 +105,7 @@ class Duration(Task):
         return estimators.load_estimator(folder)
 
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True, level: bool = True
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> Intervals:
         return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)
 

@@ -115,7 +115,7 @@ class Task(ABC):
 
     @abstractmethod
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True, level: bool = True
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> Calibrator:
         """The map from scores to answers, fitted on the calibration window.
 
@@ -124,7 +124,6 @@ class Task(ABC):
             known: their labels.
             context: what was settled before fitting.
             carries: whether the estimator that will answer is like the one that gave the scores.
-            level: whether their level is mapped, too; see `ProbabilityCalibrator.fit`.
         """
 
     def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:

@@ -80,11 +80,11 @@ class Probability(Task):
         return combined.load_any_estimator(folder)
 
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True, level: bool = True
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> ProbabilityCalibrator:
         if not carries:
             return ProbabilityCalibrator.none()
-        return ProbabilityCalibrator.fit(scores, known.y, _calibration_weights(known), level=level)
+        return ProbabilityCalibrator.fit(scores, known.y, _calibration_weights(known))
 
     def calibrator_from_json(self, document: dict[str, Any]) -> ProbabilityCalibrator:
         return ProbabilityCalibrator.from_json(document)
