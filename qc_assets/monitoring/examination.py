@@ -109,9 +109,9 @@ def _live(
     says now what it would have said then.
     """
     is_test = pl.col(spec.opened_at) <= tested_until
-    asked = rows.filter(pl.col(spec.opened_at) >= since)
+    items = rows.filter(pl.col(spec.opened_at) >= since)
     # What was judged answers for the window that it was judged on: what is served has learnt from it.
-    parts = [(asked.filter(is_test), bundle.as_judged, True), (asked.filter(~is_test), bundle, False)]
+    parts = [(items.filter(is_test), bundle.as_judged, True), (items.filter(~is_test), bundle, False)]
     chosen = pl.concat([part for part, _, _ in parts])
     scored = pl.concat(
         [
@@ -132,8 +132,8 @@ def _drift(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, first: datetim
     now = rows.filter(opened > opened.max() - measures.RECENT)
     names, reference = task_of(spec).drift_inputs(spec, before)
     inputs = reference, task_of(spec).drift_inputs(spec, now)[1]
-    asked = ((bundle.as_judged, before), (bundle, now))
-    answers = (scoring.score_rows(spec, version, part)["prediction"].to_numpy() for version, part in asked)
+    versions = ((bundle.as_judged, before), (bundle, now))
+    answers = (scoring.score_rows(spec, version, part)["prediction"].to_numpy() for version, part in versions)
     both = (np.column_stack([part, answer]) for part, answer in zip(inputs, answers, strict=True))
     return measures.drift([*names, measures.ANSWERS], *both)
 

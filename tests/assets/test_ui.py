@@ -46,6 +46,8 @@ def page(browser: Browser) -> Page:
 def test_the_graph_is_seen_and_an_asset_is_materialized(up: Any, page: Page, tmp_path: Path) -> None:
     settings, services = up
     dagster = services.urls["dagster"]
+    # What lies outside of the window is not drawn.
+    page.set_viewport_size({"width": 2600, "height": 1800})
     page.goto(f"{dagster}/locations/qc_assets/asset-groups/features/lineage")
     for name in ("pull_requests", "issues", "coverage"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible(timeout=60_000)

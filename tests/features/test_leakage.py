@@ -17,6 +17,7 @@ from tests.histories import Rows
 OUTCOMES = {
     "pull_requests": {
         "passed",
+        "decided_by_verdict",
         "decided_at",
         "review_cycles",
         "closed_at",

@@ -56,7 +56,7 @@ def test_texts_that_help_are_taken_and_those_that_do_not_are_left(helped: traini
     useless = training.train(SPEC, dataset_of(SPEC, frame(telling=False)), OPTIONS, told.append)
     assert useless.texts is None and useless.best.kind == "lightgbm"
     assert useless.skipped["with texts"].endswith("not taken")
-    assert any("texts change ROC AUC by" in sentence for sentence in told)
+    assert any("texts change log loss by" in sentence for sentence in told)
 
 
 def durations(n: int = 400) -> pl.DataFrame:
