@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import MIN_ROWS, Estimate, evaluate
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 
@@ -41,29 +40,6 @@ class Reliability:
 
 
 def reliability_of(
-    data: Dataset,
-    rows: np.ndarray,
-    predicted: np.ndarray,
-    observed: np.ndarray,
-    weights: np.ndarray,
-    error: float = 0.0,
-    *,
-    resamples: int,
-    seed: int,
-) -> tuple[Reliability, ...]:
-    """Reliability of a test window; see `reliability_in`.
-
-    Args:
-        data: the data set.
-        rows: indices of the test window, (n,).
-        predicted, observed, weights, error: of its rows.
-        resamples, seed: of the intervals.
-    """
-    promised = predicted, observed, weights, error
-    return reliability_in(data.frame[rows], data.opened_at[rows], *promised, resamples=resamples, seed=seed)
-
-
-def reliability_in(
     frame: pl.DataFrame,
     opened_at: np.ndarray,
     predicted: np.ndarray,

@@ -113,21 +113,25 @@ def train(
     progress(f"{best.kind} wins")
     trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
     importance = permutation_importance(trained, options.seed)
-    rivals = task.rivals
+    plain_kind = best.kind.removesuffix("_with_texts")
+    rivals = [_rival(windows.with_one_head, rival, best, data, options) for rival in task.rivals]
     if isinstance(best.estimator, HeadsEstimator):
-        rivals = (*rivals, Candidate(best.kind.removesuffix("_with_texts"), best.parameters))
-    promised = task.reliable(known["test"], best.predictions)
+        undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
+        rivals.append(replace(undivided, kind=f"{plain_kind} with one head"))
+    tested = data.frame[split.test], data.opened_at[split.test], *task.reliable(known["test"], best.predictions)
     calibrated = best.calibrator(best.calibration_scores)
     return replace(
         trained,
         importance=importance,
         dominance=task.dominant_feature(spec, data, split, best.evaluations["test"], importance),
-        rivals=tuple(_rival(windows.with_one_head, rival, best, data, options) for rival in rivals),
-        served=_fitted_to(windows, "labelled", best, data, options) if options.refit and task.refits else None,
+        rivals=tuple(rivals),
+        served=_fitted_to("labelled", windows, plain_kind, best.parameters, data, options)
+        if options.refit and task.refits
+        else None,
         heads=_heads(trained, options),
         bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
-        reliability=reliability_of(data, split.test, *promised, resamples=options.resamples, seed=options.seed),
+        reliability=reliability_of(*tested, resamples=options.resamples, seed=options.seed),
     )
 
 
@@ -146,17 +150,13 @@ def _fit(
     been fitted on scores of rows that it had not seen.
     """
     task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
-
-    def fit(window: str) -> Estimator:
-        rows = split.known_windows[window]
-        return task.fit(kind, parameters, x[rows], known[window], seed=options.seed, threads=options.threads)
-
-    earlier = fit("train")
-    calibration_scores = earlier.score(x[split.calibration])
+    estimator = _fitted_to("train", windows, kind, parameters, data, options)
+    calibration_scores = estimator.score(x[split.calibration])
     calibrator = task.calibrate(
         calibration_scores, known["calibration"], windows.context, carries=split.calibration_carries
     )
-    estimator = fit("before_test") if options.refit and task.refits else earlier
+    if options.refit and task.refits:
+        estimator = _fitted_to("before_test", windows, kind, parameters, data, options)
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)
     evaluations = {
@@ -168,12 +168,11 @@ def _fit(
     )
 
 
-def _fitted_to(windows: "Windows", window: str, best: FittedCandidate, data: Dataset, options: Options) -> Estimator:
+def _fitted_to(
+    window: str, windows: "Windows", kind: str, parameters: Parameters, data: Dataset, options: Options
+) -> Estimator:
     rows, known = windows.split.known_windows[window], windows.known[window]
-    kind = best.kind.removesuffix("_with_texts")
-    return task_of(windows.spec).fit(
-        kind, best.parameters, data.x[rows], known, seed=options.seed, threads=options.threads
-    )
+    return task_of(windows.spec).fit(kind, parameters, data.x[rows], known, seed=options.seed, threads=options.threads)
 
 
 def _heads(trained: Trained, options: Options) -> dict[str, dict[str, Estimate]]:
@@ -197,8 +196,6 @@ def _rival(windows: "Windows", rival: Candidate, best: FittedCandidate, data: Da
         seed=options.seed,
     )
     name = rival.kind if rival.defaults else f"{rival.kind} with its defaults"
-    if rival.defaults == best.parameters:
-        name = f"{rival.kind} with one head"
     return Rival(name, fitted.evaluations["test"], differences)
 
 

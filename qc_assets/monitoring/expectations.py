@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from qc_assets.learning.reliability import reliability_in
+from qc_assets.learning.reliability import reliability_of
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.monitoring.measures import RECENT, Live
@@ -47,7 +47,7 @@ def live_reliability(spec: ModelSpec, live: Live, *, resamples: int, seed: int) 
     """Rows of reports.live_reliability, but for the names of the model: what was promised and found, part by part."""
     promised = task_of(spec).reliable(live.known, live.answers)
     opened_at = live.frame[spec.opened_at].to_numpy()
-    return reliability_rows(reliability_in(live.frame, opened_at, *promised, resamples=resamples, seed=seed))
+    return reliability_rows(reliability_of(live.frame, opened_at, *promised, resamples=resamples, seed=seed))
 
 
 def right_in_every_part(reliability: pl.DataFrame) -> tuple[bool, str]:

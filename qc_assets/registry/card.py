@@ -75,7 +75,7 @@ test window that answer it. One head for all of it is among the rivals.
 
 
 def windows_table(trained: Trained) -> str:
-    """Markdown table of the three windows, and of all that was known before the test."""
+    """Markdown table of the windows: the three, and what the judged and the served estimator are fitted to."""
     task = task_of(trained.spec)
     table = []
     for name, rows in trained.split.known_windows.items():

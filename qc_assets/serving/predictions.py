@@ -9,7 +9,7 @@ import polars as pl
 
 from qc_assets.clock import now_utc
 from qc_assets.forges import id_beside
-from qc_assets.learning.agreement import agreed, contradicting
+from qc_assets.learning.agreement import agreed
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.serving.champions import SPECS, Champion
@@ -48,10 +48,9 @@ def ask_champion(champion: Champion, rows: Sequence[Row], bounding: Champion | N
     raised = [""] * len(rows)
     if spec.bound is not None and bounding is not None:
         probability = bounding.bundle.predict(feature_frame(rows, SPECS[bounding.model], bounding.bundle))
-        too_early = contradicting(answers, bundle.context, probability, spec.bound)
-        answers = agreed(answers, bundle.context, probability, spec.bound)
+        own, answers = answers, agreed(answers, bundle.context, probability, spec.bound)
         by = f"{bounding.model} version {bounding.version} says {{:.3f}} for the end of {spec.bound.hours:.0f} hours"
-        raised = [by.format(p) if ends.any() else "" for p, ends in zip(probability, too_early, strict=True)]
+        raised = [by.format(p) if ends.any() else "" for p, ends in zip(probability, answers != own, strict=True)]
     table = task_of(spec).worded(spec, bundle.table(answers))
     return Predictions(champion, rows, answers, table, raised)
 

@@ -11,7 +11,7 @@ from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.conformal import COVERAGE, ROWS_OF_A_REPOSITORY, Intervals
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.duration_metrics import are_inside
-from qc_assets.learning.reliability import reliability_in, reliability_of
+from qc_assets.learning.reliability import reliability_of
 from qc_assets.learning.task.duration import Duration
 from qc_assets.learning.task.terms import Known
 from qc_assets.models.resolution_time import SPEC
@@ -103,7 +103,7 @@ def test_repositories_in_which_intervals_hold_too_little_are_named_and_the_unsee
     off = {}
     for name, intervals in fitted.items():
         promised = Duration().reliable(Known(y, seen), intervals(scores, repositories))
-        parts = reliability_of(data, np.arange(len(y)), *promised, resamples=60, seed=0)
+        parts = reliability_of(data.frame, data.opened_at, *promised, resamples=60, seed=0)
         assert {part.part for part in parts} == {"repository", "month"}
         assert sum(part.rows for part in parts if part.part == "repository") == np.count_nonzero(seen)
         by_name = {part.name: part for part in parts if part.part == "repository"}
@@ -125,6 +125,6 @@ def test_what_a_calibration_on_few_rows_leaves_to_chance_is_not_called_off() -> 
         inside = (rng.random(rows) < np.repeat(reached, n)) * 1.0
         for allowed in alarms:
             promised = np.full(rows, COVERAGE), inside, np.ones(rows), allowed
-            parts = reliability_in(frame, opened, *promised, resamples=2, seed=0)
+            parts = reliability_of(frame, opened, *promised, resamples=2, seed=0)
             alarms[allowed] += any(part.is_off for part in parts)
     assert alarms[error] <= 3 < alarms[0.0], alarms
