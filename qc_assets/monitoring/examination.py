@@ -111,12 +111,13 @@ def _live(
     is_test = pl.col(spec.opened_at) <= tested_until
     items = rows.filter(pl.col(spec.opened_at) >= since)
     # What was judged answers for the window that it was judged on: what is served has learnt from it.
-    parts = [(items.filter(is_test), bundle.as_judged, True), (items.filter(~is_test), bundle, False)]
-    chosen = pl.concat([part for part, _, _ in parts])
+    judged = bundle.as_judged, bounding and bounding.as_judged
+    parts = [(items.filter(is_test), *judged, True), (items.filter(~is_test), bundle, bounding, False)]
+    chosen = pl.concat([part for part, *_ in parts])
     scored = pl.concat(
         [
-            scoring.score_rows(spec, version, part, bounding).with_columns(is_test=pl.lit(is_tested))
-            for part, version, is_tested in parts
+            scoring.score_rows(spec, version, part, bound).with_columns(is_test=pl.lit(is_tested))
+            for part, version, bound, is_tested in parts
         ]
     )
     return measures.beside_outcomes(spec, scored, chosen, bundle.context)

@@ -1,6 +1,7 @@
 """Two answers of one issue cannot contradict each other, and agree at the least cost."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.conformal import Intervals
 from qc_assets.learning.spec import Bound
+from qc_assets.learning.task.combined import Rate
 from qc_assets.models.close_in_7_days import SPEC as CLOSING
 from qc_assets.models.resolution_time import SPEC as RESOLUTION
+from qc_assets.monitoring.examination import _live
 from qc_assets.monitoring.scoring import score_rows
 
 BOUND = Bound("close_in_7_days", hours=168)
@@ -39,11 +42,8 @@ def test_no_two_answers_contradict_each_other(rows: list[tuple[float, ...]], day
     assert np.array_equal(agreed(answers, context, np.ones(len(p)), BOUND), answers)
 
 
-@dataclass
 class Telling:
     """An estimator whose score is its first column."""
-
-    sign: int = 1
 
     def score(self, x: np.ndarray) -> np.ndarray:
         return x[:, 0]
@@ -71,3 +71,28 @@ def test_what_is_scored_agrees_where_both_have_a_champion_and_is_their_own_where
     assert both["prediction"][0] == 168 and np.isclose(both["prediction"][1], 20)
     assert (both["upper"] == 168).all() and both["lower"].equals(alone["lower"])
     assert score_rows(closing, probability, rows, None)["prediction"].to_list() == p.tolist()
+
+
+def test_in_the_test_window_the_other_model_answers_as_it_was_judged() -> None:
+    about: dict[str, Any] = {"trivial": (), "is_synthetic": True}
+    resolving = replace(RESOLUTION, features=("log_hours",))
+    hours = Intervals(720.0, (1.0,), ((-1.0,), (0.0,), (1.0,)))
+    duration = Bundle.of(resolving, Telling(), hours, context={"horizon_hours": 720.0}, **about)
+    # What is served has learnt that both are closed; what was judged had not.
+    closing = Bundle.of(
+        replace(CLOSING, features=("log_hours",)), Rate(0.99), ProbabilityCalibrator.none(), context={},
+        judged=Rate(0.01), **about,
+    )  # fmt: skip
+    rows = pl.DataFrame(
+        {
+            "repo_id": [1, 1],
+            "number": [1, 2],
+            "opened_at": [datetime(2024, 1, 1), datetime(2024, 2, 1)],
+            "observed_until": [datetime(2024, 6, 1)] * 2,
+            "resolution_hours": [20.0, 20.0],
+            "log_hours": np.log1p([20.0, 20.0]),
+        }
+    )
+    live = _live(resolving, duration, rows, datetime(2024, 1, 1), datetime(2024, 1, 15), closing)
+    assert live.frame["is_test"].to_list() == [True, False]
+    assert np.allclose(live.frame["prediction"], [168, 20])
