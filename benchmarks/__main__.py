@@ -1,6 +1,7 @@
 """`make bench`: run all benchmarks, or those named: `python -m benchmarks archive features startup`.
 
 `python -m benchmarks real FOLDER...` judges these histories; what is named behind `real` and `uncertainty` are folders.
+`python -m benchmarks soak [DAYS]` takes as long as a life does, and is run when it is named only.
 """
 
 import sys
@@ -18,6 +19,7 @@ from benchmarks import (
     pipeline,
     real,
     serving,
+    soak,
     startup,
     texts,
     training,
@@ -39,13 +41,16 @@ BENCHMARKS = {
     "critique": critique.main,
     "real": real.main,
     "serving": serving.main,
+    "soak": soak.main,
     "texts": texts.main,
     "uncertainty": uncertainty.main,
 }
 
 
 def main() -> None:
-    chosen = sys.argv[1:2] if sys.argv[1:2] in (["real"], ["uncertainty"]) else sys.argv[1:] or list(BENCHMARKS)
+    chosen = sys.argv[1:] or [name for name in BENCHMARKS if name != "soak"]
+    if chosen[0] in ("real", "soak", "uncertainty"):
+        chosen = chosen[:1]
     unknown = [name for name in chosen if name not in BENCHMARKS]
     if unknown:
         sys.exit(f"no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
