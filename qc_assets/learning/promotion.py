@@ -28,6 +28,10 @@ COMMON_GATES = {
     "right_in_every_repository_and_month": "In no repository and no month of the test window are the answers, or "
     "the share that intervals hold, surely off. Only warns.",
 }
+_LOSING = {
+    "no_repository_worse_than_its_base_rate": "In no repository with 50 rows or more of the test window is the loss "
+    "surely above that of the share that was known of this repository before. Only warns.",
+}
 _MOST_NAMED = 5
 _NAMES = {"test": "the test window", "last_30_days": "its last 30 days"}
 
@@ -71,7 +75,8 @@ class Decision:
 
 def gate_names(spec: ModelSpec) -> dict[str, str]:
     """What is promised of a model, by name."""
-    return COMMON_GATES | dict(task_of(spec).gates)
+    task = task_of(spec)
+    return COMMON_GATES | (_LOSING if task.has_base_rates else {}) | dict(task.gates)
 
 
 def check_gates(trained: Trained) -> list[Gate]:
@@ -103,6 +108,7 @@ def check_gates(trained: Trained) -> list[Gate]:
             blocks=False,
         ),
         _right_everywhere(trained),
+        *_better_than_base_rates(trained),
     ]
 
 
@@ -115,6 +121,19 @@ def _right_everywhere(trained: Trained) -> Gate:
     named = "; ".join(map(str, off[:_MOST_NAMED])) + (f"; and {len(off) - _MOST_NAMED} more" * (len(off) > _MOST_NAMED))
     detail = f"surely off in {len(off)} of {len(judged)} repositories and months: {named}" if off else ""
     return Gate(name, not off, detail or f"off in none of {len(judged)} repositories and months", blocks=False)
+
+
+def _better_than_base_rates(trained: Trained) -> list[Gate]:
+    losing = trained.losing
+    if losing is None:
+        return []
+    named = "; ".join(losing.names[:_MOST_NAMED])
+    detail = f"surely worse in {len(losing.names)} of {losing.judged} repositories: {named}" if losing.names else ""
+    passed = not losing.names if losing.judged else None
+    return [
+        Gate(name, passed, detail or f"surely worse in none of {losing.judged} repositories", blocks=False)
+        for name in _LOSING
+    ]
 
 
 def decide_promotion(

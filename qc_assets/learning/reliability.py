@@ -7,10 +7,14 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning.metrics.bootstrap import MIN_ROWS, Estimate, evaluate
-from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
+from qc_assets.learning.metrics.probability_metrics import WeightedMetrics, log_losses
+from qc_assets.learning.task.terms import Known
 
 # Of the parts that are named as off, at most one in twenty is so by chance (Benjamini and Hochberg, 1995).
 _FALSE_ALARMS = 0.05
+# A repository's own rate is drawn towards that of all as if it had so many rows of theirs.
+_BORROWED_ROWS = 10.0
+_ROWS_TO_LOSE = 50
 
 
 @dataclass(frozen=True)
@@ -125,3 +129,49 @@ def _by(
         means = float(np.average(p, weights=w_part)), float(np.average(y, weights=w_part))
         parts.append(Reliability(part, name, len(p), *means, measured["gap"], measured["ece"], is_off.get(name)))
     return parts
+
+
+@dataclass(frozen=True)
+class LosingRepositories:
+    """Where a model knows less than the repository's own share of ones.
+
+    Attributes:
+        judged: how many repositories have rows enough.
+        names: those in which its log loss is surely above that of the share, in words.
+    """
+
+    judged: int
+    names: tuple[str, ...]
+
+
+def losing_repositories(
+    before: tuple[pl.DataFrame, Known], tested: tuple[pl.DataFrame, Known], predicted: np.ndarray
+) -> LosingRepositories:
+    """Compare a model, repository by repository, with the share of ones that was known of it before the test window.
+
+    Args:
+        before: rows whose labels were known when the test window began, and the labels.
+        tested: rows of the test window, and theirs.
+        predicted: the model's probabilities for these, (n,).
+    """
+    from scipy.stats import false_discovery_control, norm
+
+    (frame, known), (rows, test) = before, tested
+    if "repo_id" not in frame.columns:
+        return LosingRepositories(0, ())
+    past, ids, names = frame["repo_id"].to_numpy(), rows["repo_id"].to_numpy(), _repositories(rows)
+    share = np.average(known.y, weights=known.weights)
+    labels, chances = [], []
+    for repo_id in np.unique(ids):
+        of_test, of_past = (ids == repo_id) & (test.weights > 0), past == repo_id
+        if of_test.sum() < _ROWS_TO_LOSE:
+            continue
+        y, w = known.y[of_past], known.weights[of_past]
+        own = (w @ y + _BORROWED_ROWS * share) / (w.sum() + _BORROWED_ROWS)
+        losses = (log_losses(test.y[of_test], p) for p in (predicted[of_test], np.full(of_test.sum(), own)))
+        excess = np.subtract(*losses)
+        labels.append(f"{names[of_test][0]} (by {excess.mean():.3f} of log loss)")
+        chances.append(norm.sf(excess.mean() / max(excess.std(ddof=1) / np.sqrt(len(excess)), 1e-9)))
+    corrected = false_discovery_control(chances) if chances else ()
+    surely = tuple(label for label, q in zip(labels, corrected, strict=True) if q <= _FALSE_ALARMS)
+    return LosingRepositories(len(labels), surely)

@@ -10,7 +10,7 @@ from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate
 from qc_assets.learning.missingness import Missingness
-from qc_assets.learning.reliability import Reliability
+from qc_assets.learning.reliability import LosingRepositories, Reliability
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
@@ -100,6 +100,7 @@ class Trained:
         heads: the model's answers to each question of its spec's heads on the test window, by name.
         missingness: what the pattern of unknown features says by itself.
         reliability: predicted against observed by repository and month.
+        losing: repositories that are better off with their own share; None where answers are no probabilities.
         bounds: gives answers their intervals; see `Bundle`.
     """
 
@@ -120,6 +121,7 @@ class Trained:
     heads: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     missingness: Missingness | None = None
     reliability: tuple[Reliability, ...] = ()
+    losing: LosingRepositories | None = None
     bounds: VennAbers | None = None
 
 

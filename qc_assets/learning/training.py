@@ -9,7 +9,7 @@ from qc_assets.errors import TrainingError
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, paired_differences
 from qc_assets.learning.missingness import measure_missingness
-from qc_assets.learning.reliability import reliability_of
+from qc_assets.learning.reliability import LosingRepositories, losing_repositories, reliability_of
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.search import balanced, choose, one_head_gain, text_gain, usable_folds
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
@@ -132,6 +132,7 @@ def train(
         bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=reliability_of(*tested, resamples=options.resamples, seed=options.seed),
+        losing=_losing(trained) if task.has_base_rates else None,
     )
 
 
@@ -181,6 +182,12 @@ def _heads(trained: Trained, options: Options) -> dict[str, dict[str, Estimate]]
         return {}
     p, needs = estimator.all_scores(trained.data.x[trained.split.test]), task_of(trained.spec).needs
     return measured_heads(heads, p, trained.known["test"], needs, resamples=options.resamples, seed=options.seed)
+
+
+def _losing(trained: Trained) -> LosingRepositories:
+    frame, split, known = trained.data.frame, trained.split, trained.known
+    before, tested = ((frame[split.known_windows[name]], known[name]) for name in ("before_test", "test"))
+    return losing_repositories(before, tested, trained.best.predictions)
 
 
 def _rival(windows: "Windows", rival: Candidate, best: FittedCandidate, data: Dataset, options: Options) -> Rival:

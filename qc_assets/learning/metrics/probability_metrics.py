@@ -42,17 +42,22 @@ class WeightedMetrics:
         below = np.cumsum(zeros, axis=1) - zeros
         above_ones = np.cumsum(ones[:, ::-1], axis=1)
         above_all = above_ones + np.cumsum(zeros[:, ::-1], axis=1)
-        p = np.clip(self.p, _CLIP, 1 - _CLIP)
-        losses = -(self.y * np.log(p) + (1 - self.y) * np.log(1 - p))
         with np.errstate(invalid="ignore", divide="ignore"):
             precision = np.where(above_all > 0, above_ones / above_all, 0.0)
             return {
                 "roc_auc": (ones * (below + zeros / 2)).sum(axis=1) / (n_ones * n_zeros),
                 "pr_auc": (ones[:, ::-1] * precision).sum(axis=1) / n_ones,
                 "brier": w @ (self.p - self.y) ** 2 / total,
-                "log_loss": w @ losses / total,
+                "log_loss": w @ log_losses(self.y, self.p) / total,
                 "ece": np.abs(np.add.reduceat(w * (self.p - self.y), self.bins, axis=1)).sum(axis=1) / total,
             }
+
+
+def log_losses(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """The log loss of each row, (n,); a certainty that was wrong has a large one, and no infinite one."""
+    p = np.clip(predictions, _CLIP, 1 - _CLIP)
+    losses: np.ndarray = -(labels * np.log(p) + (1 - labels) * np.log(1 - p))
+    return losses
 
 
 def expected_calibration_error(reference: np.ndarray, predictions: np.ndarray) -> float:

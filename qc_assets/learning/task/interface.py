@@ -48,6 +48,7 @@ class Task(ABC):
         compares_live: whether kept predictions are enough to compare two versions on the same items.
         groups_as: how bias reports compare groups, see `qc_assets.fairness.comparison_kinds`.
         refits: whether a model is fitted anew to newer rows once it is calibrated and once it is judged.
+        has_base_rates: whether labels are 0 or 1, so that a repository's share of them is an answer, too.
         refit_rows, refit_repeats: most rows of a fit for each mitigation, and most repeats of one row in it.
     """
 
@@ -73,6 +74,7 @@ class Task(ABC):
     compares_live: ClassVar[bool] = True
     groups_as: ClassVar[Literal["probability", "number"]] = "probability"
     refits: ClassVar[bool] = True
+    has_base_rates: ClassVar[bool] = False
     refit_rows: ClassVar[int] = 20_000
     refit_repeats: ClassVar[int] = 10
 

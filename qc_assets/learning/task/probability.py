@@ -35,6 +35,7 @@ class Probability(Task):
         "log_loss": Metric("log loss", False),
         "ece": Metric("calibration error (ECE)", False),
     }
+    has_base_rates = True
     selection = "log_loss"
     loss = "log_loss"
     quality, error, tolerance = "roc_auc", "brier", 0.05
