@@ -225,7 +225,7 @@ def test_a_fine_tuned_encoder_learns_and_survives_saving(tmp_path: Path) -> None
     x = frame.select("body", "path").to_numpy().astype(object)
     y = np.array([CATEGORIES.index(name) for name in frame["category"]], dtype=float)
     parameters = {"C": 2.0, "epochs": 2, "learning_rate": 1e-4, "batch_size": 16}
-    found = fit_text_classifier("fine_tuned", parameters, x[:120], y[:120], np.ones(120), seed=0, threads=2)
+    found = fit_text_classifier("fine_tuned", parameters, x[:120], y[:120], np.ones(120), seed=0, threads=1)
     scores = found.score(x[120:])
     assert np.allclose(scores.sum(axis=1), 1, atol=1e-3)
     assert (scores.argmax(axis=1) == y[120:]).mean() > 0.6
