@@ -97,7 +97,7 @@ def unpack(path: Path, bounds: Bounds) -> Iterator[bytes]:
                 raise DamagedFileError(
                     "oversized_file",
                     f"the file has more than {bounds.unpacked(path.stat().st_size)} bytes unpacked; if it is to be "
-                    "read whole, raise QC_MAX_FILE_BYTES or QC_MAX_UNPACK_RATIO",
+                    "read whole, raise QC_MAX_FILE_BYTES or QC_MAX_UNPACK_RATIO and load the day with --refresh",
                 )
             left -= len(piece)
             yield piece

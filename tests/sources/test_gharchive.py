@@ -271,6 +271,38 @@ def test_missing_hours_are_recorded_and_tried_again(ingest: Any, hours: Path) ->
     assert ingest()[1].skipped == [DAY]
 
 
+def test_a_day_is_read_again_when_a_file_of_it_was_replaced_and_only_then(ingest: Any, hours: Path) -> None:
+    opened = event(ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(1)})
+    other = event(ISSUE, "2024-05-01T02:00:00Z", {"action": "opened", "issue": issue(2)}, number=2)
+    write_hour(hours, "2024-05-01-1", [opened, "{broken"])
+    ingest()
+    warehouse, report = ingest()
+    assert report.skipped == [DAY], "the same bytes give the same"
+    assert warehouse.query("SELECT status FROM ops.ingest_log").item() == "partial"
+    write_hour(hours, "2024-05-01-1", [opened, other])
+    assert ingest()[1].loaded == [DAY]
+    assert warehouse.query("SELECT number FROM raw.issues ORDER BY ALL").rows() == [(1,), (2,)]
+    (hours / "2024-05-01-1.json.gz").rename(hours / "gone")
+    write_hour(hours, "2024-05-01-2", [other])
+    assert ingest()[1].skipped == [DAY], "reading again would lose what the file that is gone had"
+
+
+def test_a_day_of_which_nothing_is_there_is_failed(ingest: Any, hours: Path) -> None:
+    warehouse, report = ingest()
+    assert warehouse.query("SELECT status FROM ops.ingest_log").rows() == [("failed",)]
+    assert report.problems[0].startswith("2024-05-01: 24 of 24 hours are missing")
+
+
+def test_a_time_with_an_offset_is_one_instant(ingest: Any, hours: Path) -> None:
+    at = "2024-05-01T00:30:00+02:00"
+    opened = issue(1, created_at=at, updated_at=at)
+    write_hour(hours, "2024-05-01-0", [event(ISSUE, at, {"action": "opened", "issue": opened})])
+    warehouse, _ = ingest()
+    assert (
+        warehouse.query("SELECT created_at, observed_at FROM raw.issues").row(0) == (datetime(2024, 4, 30, 22, 30),) * 2
+    )
+
+
 def test_the_filter_keeps_one_repository(ingest: Any, hours: Path) -> None:
     unselected = event(
         ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(1)}, repo={"id": 8, "name": "x/y"}
@@ -293,6 +325,30 @@ def test_a_renamed_repository_is_found_under_its_earlier_name(make_settings: Any
     assert load(warehouse, open_source(settings), days, repos=["new/name"]).loaded == days
     assert warehouse.query("SELECT repo_id, number FROM raw.issues ORDER BY ALL").rows() == [(7, 1), (7, 2)]
     assert warehouse.query("SELECT name FROM raw.repositories").rows() == [("new/name",)]
+
+
+def test_days_read_by_a_name_alone_are_read_again_once_its_id_is_known(make_settings: Any, hours: Path) -> None:
+    """New names come to light day by day; on the day of the renaming both are used."""
+    for day, names in ((1, ["old/name"]), (2, ["old/name", "new/name"])):
+        lines = [
+            event(
+                ISSUE, f"2024-05-0{day}T0{hour}:00:00Z", {"action": "opened", "issue": issue(2 * day + hour)},
+                number=hour, repo={"id": 7, "name": name},
+            )
+            for hour, name in enumerate(names)
+        ]  # fmt: skip
+        write_hour(hours, f"2024-05-0{day}-1", lines)
+    settings = make_settings(source="gharchive", gharchive_dir=hours)
+    warehouse, days = Warehouse.from_settings(settings), [date(2024, 5, 1), date(2024, 5, 2)]
+    for day in days:
+        load(warehouse, open_source(settings), [day], repos=["new/name"])
+    read_for = "SELECT partition_date, repo_ids, rows FROM ops.ingest_log ORDER BY ALL"
+    assert [ids for _, ids, _ in warehouse.query(read_for).rows()] == [[], [7]]
+    assert warehouse.query("SELECT number FROM raw.issues ORDER BY ALL").rows() == [(4,), (5,)]
+    report = load(warehouse, open_source(settings), days, repos=["new/name"])
+    assert (report.loaded, report.skipped) == ([days[0]], [days[1]])
+    assert warehouse.query("SELECT number FROM raw.issues ORDER BY ALL").rows() == [(2,), (4,), (5,)]
+    assert [ids for _, ids, _ in warehouse.query(read_for).rows()] == [[7], [7]]
 
 
 def test_reopening_clears_the_closing(ingest: Any, hours: Path) -> None:

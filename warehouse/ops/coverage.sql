@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS ops.coverage (
 COMMENT ON TABLE ops.coverage IS 'For which time a repository''s history is whole; models train on nothing else';
 COMMENT ON COLUMN ops.coverage.source IS 'demo, gharchive or github';
 COMMENT ON COLUMN ops.coverage.repo_id IS 'Repository';
-COMMENT ON COLUMN ops.coverage.covered_from IS 'Start of the latest unbroken run of partitions that miss nothing, or little enough (UTC)';
+COMMENT ON COLUMN ops.coverage.covered_from IS
+    'Start of the latest unbroken run of partitions that miss nothing, or little enough (UTC)';
 COMMENT ON COLUMN ops.coverage.covered_until IS 'End of that run, exclusive: nothing later has been observed (UTC)';
 COMMENT ON COLUMN ops.coverage.seen IS 'Pull requests and issues opened in the window that were seen';
 COMMENT ON COLUMN ops.coverage.expected IS 'How many numbers were given out between the first and the last of them';

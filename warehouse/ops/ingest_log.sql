@@ -141,5 +141,6 @@ SELECT
     partition_date, status, sum(lines)::BIGINT AS lines, sum(bad_lines)::BIGINT AS bad_lines, any_value(error) AS error
 FROM ops.ingest_log
 WHERE source = $source AND list_contains($days::DATE[], partition_date)
+    AND (len($repos::VARCHAR[]) = 0 OR list_contains($repos::VARCHAR[], repo))
 GROUP BY partition_date, status
 ORDER BY partition_date;

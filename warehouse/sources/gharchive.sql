@@ -1,6 +1,20 @@
 -- From GH Archive's events to rows of the raw tables. Every section from `pull_requests` on gives one row a key: within
 -- a day the newest value that is not NULL, column by column, as `merge.sql` does between days.
 
+-- name: types
+-- Types of event that are read, and those that are known and say nothing of use. Whatever is neither is told of.
+SELECT
+    [
+        'PullRequestEvent', 'PullRequestReviewEvent', 'PullRequestReviewCommentEvent', 'IssuesEvent',
+        'IssueCommentEvent'
+    ] AS useful,
+    [
+        'PushEvent', 'CreateEvent', 'DeleteEvent', 'WatchEvent', 'ForkEvent', 'GollumEvent', 'ReleaseEvent',
+        'MemberEvent', 'PublicEvent', 'CommitCommentEvent', 'PullRequestReviewThreadEvent', 'SponsorshipEvent',
+        'DiscussionEvent', 'DiscussionCommentEvent', 'TeamAddEvent', 'FollowEvent', 'GistEvent', 'DownloadEvent',
+        'ForkApplyEvent', 'DeploymentEvent', 'DeploymentStatusEvent', 'StatusEvent'
+    ] AS of_no_use;
+
 -- name: event
 -- What is read of an event. Timestamps stay text: one that cannot be read is told from one that is not there.
 SELECT NULL::STRUCT(
@@ -80,7 +94,7 @@ SELECT
     *,
     CASE
         WHEN type IS NULL THEN 'malformed_line'
-        WHEN NOT list_contains($types::VARCHAR[], type) THEN 'unknown_type'
+        WHEN NOT list_contains($useful::VARCHAR[], type) THEN 'unknown_type'
         WHEN repo_id IS NULL THEN 'no_repository'
         WHEN event_at IS NULL OR event_at < TIMESTAMP '2007-10-01' OR event_at > $day::DATE + INTERVAL 2 DAY
             OR list_has_any([false], list_transform(
@@ -94,13 +108,17 @@ SELECT
                 )
             ))
             THEN 'impossible_time'
-        WHEN coalesce(CASE WHEN starts_with(type, 'PullRequest') THEN pull_request.number ELSE issue.number END, 0) < 1
-            OR CASE type
-                WHEN 'PullRequestReviewEvent' THEN review.id IS NULL
-                WHEN 'PullRequestReviewCommentEvent' THEN comment.id IS NULL
-                WHEN 'IssueCommentEvent' THEN comment.id IS NULL
-                ELSE false
-            END
+        WHEN
+            CASE type
+                WHEN 'PullRequestEvent' THEN pull_request.number
+                WHEN 'PullRequestReviewEvent' THEN least(pull_request.number, coalesce(review.id, 0))
+                WHEN 'PullRequestReviewCommentEvent' THEN least(pull_request.number, coalesce(comment.id, 0))
+                WHEN 'IssuesEvent' THEN issue.number
+                WHEN 'IssueCommentEvent' THEN least(issue.number, coalesce(comment.id, 0))
+                ELSE 1
+            END < 1
+            OR starts_with(type, 'PullRequest') AND pull_request.number IS NULL
+            OR starts_with(type, 'Issue') AND issue.number IS NULL
             THEN 'no_item'
         WHEN least(
             repo_id, actor_id, pull_request.id, pull_request."user".id, pull_request.merged_by.id, issue.id,

@@ -17,15 +17,6 @@ from qc_assets.sources.gharchive.salvage import LETTERS_PER_FILE, salvage, shape
 from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import sql_sections
 
-TYPES = (
-    "PullRequestEvent", "PullRequestReviewEvent", "PullRequestReviewCommentEvent", "IssuesEvent", "IssueCommentEvent",
-)  # fmt: skip
-OF_NO_USE = (
-    "PushEvent", "CreateEvent", "DeleteEvent", "WatchEvent", "ForkEvent", "GollumEvent", "ReleaseEvent", "MemberEvent",
-    "PublicEvent", "CommitCommentEvent", "PullRequestReviewThreadEvent", "SponsorshipEvent", "DiscussionEvent",
-    "DiscussionCommentEvent", "TeamAddEvent", "FollowEvent", "GistEvent", "DownloadEvent", "ForkApplyEvent",
-    "DeploymentEvent", "DeploymentStatusEvent", "StatusEvent",
-)  # fmt: skip
 _REASONS = {
     "malformed_line": "has no type",
     "no_repository": "names no repository",
@@ -55,6 +46,8 @@ class DayOfEvents:
         self.bounds = bounds
         self.slices = 1
         self._saved_folder = work / "saved"
+        [(useful, of_no_use)] = connection.execute(sql_sections("sources/gharchive")["types"]).fetchall()
+        self._types = {"useful": useful, "of_no_use": [kind for kind in of_no_use if kind not in useful]}
         self._kind = connection.sql(sql_sections("sources/gharchive")["event"]).types[0]
         self._names: dict[str, str] = {}
 
@@ -77,7 +70,9 @@ class DayOfEvents:
             for name in sorted(doubtful):
                 path = paths[name]
                 if path is not None:
-                    hours[name] = salvage(path, self._saved_folder, shape_of(self._kind), TYPES, self.bounds)
+                    hours[name] = salvage(
+                        path, self._saved_folder, shape_of(self._kind), self._types["useful"], self.bounds
+                    )
             doubtful = self._write(list(hours.values()), repos, known)
             strangers = {number for found in self.ids_named(repos).values() for number in found} - known
             if not doubtful and not strangers:
@@ -136,8 +131,7 @@ class DayOfEvents:
                 "lenient": lenient,
                 "max_line": self.bounds.line,
                 "columns": {column: str(kind) for column, kind in self._kind.children},
-                "types": list(TYPES),
-                "of_no_use": list(OF_NO_USE),
+                **self._types,
                 "day": self.day,
                 "slices": self.slices,
                 **filters,

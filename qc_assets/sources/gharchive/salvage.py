@@ -106,7 +106,8 @@ def _event(line: Line, useful: frozenset[str], shape: Mapping[str, Any], bounds:
     """
     if not line.is_whole:
         raise _BadLineError(
-            f"the line has {line.size} bytes, more than QC_MAX_LINE_BYTES={bounds.line}; if it is an event, raise it"
+            f"the line has {line.size} bytes, more than QC_MAX_LINE_BYTES={bounds.line}; if it is an event, raise "
+            "that and load the day with --refresh"
         )
     try:
         event = json.loads(line.text.strip(_BLANK).decode("utf-8", "replace").removeprefix("\ufeff"))
