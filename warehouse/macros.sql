@@ -54,6 +54,13 @@ CREATE OR REPLACE TEMP MACRO sureness_of_sizes(sizes_from, source) AS coalesce(
     CASE WHEN shows_states(source) THEN 0 ELSE 4 END
 );
 
+-- A time as naive UTC; NULL if it is none. TRY_CAST to TIMESTAMP would leave an offset out without a word, and to
+-- TIMESTAMPTZ is five times as slow.
+CREATE OR REPLACE TEMP MACRO instant(text) AS CASE
+    WHEN ends_with(text, 'Z') THEN TRY_CAST(text AS TIMESTAMP)
+    ELSE TRY_CAST(text AS TIMESTAMPTZ) AT TIME ZONE 'UTC'
+END;
+
 -- A row of counts may be missing a field; a label may be missing a name.
 CREATE OR REPLACE TEMP MACRO nonempty(text) AS nullif(text, '');
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagster import StringSource
-from dagster._core.events import ASSET_EVENTS
+from dagster import AssetKey, StringSource
+from dagster._core.events import ASSET_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -21,6 +21,9 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy import text
 
 _EVENTS_PER_BATCH = 2000
+_VARIABLES = 500  # of one SQL statement
+NOT_WHOLE = "partitions that are not whole"
+"""Metadata of a materialization: these partitions of the run were not materialized by it, nor are they any more."""
 
 
 class BatchedEventLog(SqliteEventLogStorage):
@@ -68,6 +71,14 @@ class BatchedEventLog(SqliteEventLogStorage):
                 super().store_event(event)
 
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
+        # Dagster materializes all partitions of a run alike, and shows green what has a known gap. Without the event
+        # it is missing, and "failed and missing" selects it again.
+        whole = [event for event in events if not _is_not_whole(event)]
+        if len(whole) < len(events):
+            self._forget([event for event in events if _is_not_whole(event)])
+        if not whole:
+            return
+        events = whole
         rows = list(self._rows(events))
         insert = SqlEventLogStorageTable.insert()
         with self.run_connection(events[0].run_id) as connection:
@@ -83,6 +94,23 @@ class BatchedEventLog(SqliteEventLogStorage):
             last = {(row["asset_key"], row["dagster_event_type"]): place for place, (_, row) in enumerate(indexed)}
             for place in last.values():
                 self._store_asset_event(connection, indexed[place][0], ids[place])
+
+    def _forget(self, events: Sequence[EventLogEntry]) -> None:
+        """What these events would materialize is not materialized any more."""
+        days: dict[AssetKey, list[str]] = {}
+        for event in events:
+            materialized = event.get_dagster_event()
+            if materialized.asset_key is not None and materialized.partition is not None:
+                days.setdefault(materialized.asset_key, []).append(materialized.partition)
+        table = SqlEventLogStorageTable.c
+        for key, partitions in days.items():
+            with self.index_connection() as connection:
+                for start in range(0, len(partitions), _VARIABLES):
+                    of_days = table.partition.in_(partitions[start : start + _VARIABLES])
+                    of_asset = table.asset_key == key.to_string()
+                    is_materialization = table.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value
+                    connection.execute(SqlEventLogStorageTable.delete().where(of_asset & of_days & is_materialization))
+            self.wipe_asset_cached_status(key)
 
     def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
         # Dagster packs the event for each day, into one statement that has more variables than some SQLite takes.
@@ -153,6 +181,15 @@ def _packed_like(model: EventLogEntry, event: EventLogEntry, packed: str) -> str
 def _same_but(event: Any, other: Any, *names: str) -> bool:
     """Whether two named tuples of a kind are equal but for some of their fields."""
     return all(getattr(event, name) == getattr(other, name) for name in event._fields if name not in names)
+
+
+def _is_not_whole(event: EventLogEntry) -> bool:
+    """Whether a materialization says of its own partition that it is not whole."""
+    of = event.get_dagster_event()
+    if not of.is_step_materialization or of.partition is None:
+        return False
+    told: Any = of.step_materialization_data.materialization.metadata.get(NOT_WHOLE)
+    return told is not None and of.partition in told.value
 
 
 def _is_of_asset(event: EventLogEntry) -> bool:

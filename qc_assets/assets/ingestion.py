@@ -1,8 +1,8 @@
 """Raw facts, a day at a time, and for which time they are whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -10,8 +10,10 @@ from pydantic import Field
 
 from qc_assets import progress
 from qc_assets.assets import tables
+from qc_assets.assets.event_log import NOT_WHOLE
 from qc_assets.assets.partitions import daily_partitions
 from qc_assets.assets.resources import WarehouseResource
+from qc_assets.forges import qualified
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
 from qc_assets.store.schema import RAW_TABLES, declared
@@ -86,7 +88,11 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         if cost:
             context.log.info(", ".join(f"{name}: {value}" for name, value in cost.items()))
         counts = store.query("SELECT " + ", ".join(f"(SELECT count(*) FROM raw.{t}) AS {t}" for t in chosen))
-        log = store.sql_file("ops/ingest_log", {"source": settings.source, "days": days}, section="days")
+        named = [qualified(settings.forge, name) for name in (*repos, *("*" if repos else ""))]
+        log = store.sql_file(
+            "ops/ingest_log", {"source": settings.source, "days": days, "repos": named}, section="days"
+        )
+        gaps = _gaps(log, days)
         for table in chosen:
             yield dg.MaterializeResult(
                 asset_key=tables.key(f"raw.{table}"),
@@ -97,6 +103,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     "days done before": len(report.skipped),
                     "dead letters": report.dead_letters,
                     **cost,
+                    **gaps,
                     "source": settings.source + (" (synthetic)" if reads_made_up(store, settings) else ""),
                 },
             )
@@ -159,6 +166,16 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(metadata=tables.row_count(rows) | {"accounts": tables.preview(accounts.to_dicts())})
 
     return [raw_tables, coverage, machine_accounts]
+
+
+def _gaps(log: pl.DataFrame, days: Sequence[date]) -> dict[str, Any]:
+    """Days that are not whole: what is yielded with this does not materialize their partitions (event_log.py)."""
+    done = set(log.filter(status="done")["partition_date"]) - set(
+        log.filter(pl.col("status") != "done")["partition_date"]
+    )
+    nothing = set(days) - set(log.filter(pl.col("status") != "failed")["partition_date"])
+    gaps = [day.isoformat() for day in sorted(set(days) - done)]
+    return {NOT_WHOLE: dg.MetadataValue.json(gaps), "days of which nothing came": len(nothing)} if gaps else {}
 
 
 def _cost(report: "LoadReport") -> dict[str, int | float | str]:

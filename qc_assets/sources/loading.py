@@ -11,8 +11,9 @@ from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.forges import forge_id, qualified
 from qc_assets.progress import Reporter
+from qc_assets.sources.checkpoint import days_done
 from qc_assets.sources.row_contract import check_rows
-from qc_assets.sources.source import Batch, SelfDescribing, Source
+from qc_assets.sources.source import Batch, SelfDescribing, Source, Stamped
 from qc_assets.store import dead_letters
 from qc_assets.store.forge_records import register
 from qc_assets.store.merge import Scope, merge, set_reread
@@ -86,7 +87,8 @@ def load(
         held = {} if refresh else _held(warehouse, parameters, names)
         done = {day for day in partitions if repos and all(day in held.get(repo, ()) for repo in repos)}
     else:
-        done = set() if refresh else _done(warehouse, parameters | {"all": qualified(forge, "*")})
+        every = {"all": qualified(forge, "*"), "days": partitions}
+        done = set() if refresh else days_done(_logged(warehouse, "days_read", parameters | every), source, names)
     report = LoadReport(
         loaded=[day for day in partitions if day not in done], skipped=[day for day in partitions if day in done]
     )
@@ -108,8 +110,9 @@ def load(
                     progress("loaded", total - len(left), total)
                 _add(report, batch, rows)
                 started = now_utc()
-        except QcError as error:
-            _record_failure(warehouse, source, left, fingerprint, started, str(error))
+        except Exception as error:  # of whatever library
+            reason = str(error) if isinstance(error, QcError) else f"{type(error).__name__}: {error}"
+            _record_failure(warehouse, source, left, fingerprint, started, reason)
             raise
     return report
 
@@ -119,10 +122,6 @@ def _held(warehouse: Warehouse, parameters: Mapping[str, Any], names: Mapping[st
     for repo, day in _logged(warehouse, "days_held", parameters):
         days_by_repo.setdefault(names[repo], set()).add(day)
     return {repo: frozenset(days) for repo, days in days_by_repo.items()}
-
-
-def _done(warehouse: Warehouse, parameters: Mapping[str, Any]) -> set[date]:
-    return {day for (day,) in _logged(warehouse, "days_done", parameters)}
 
 
 def _logged(warehouse: Warehouse, section: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -164,7 +163,7 @@ def _commit(
         letters = [replace(letter, repo=letter.repo and qualified(forge, letter.repo)) for letter in batch.dead_letters]
         dead_letters.insert(connection, source.name, letters)
         if batch.status == "failed":
-            entries = {(repo, day) for repo in names for day in batch.days}
+            entries = {(repo, day) for repo in names or ["*"] for day in batch.days}
             _insert_failure(connection, source, entries, fingerprint, started, batch.error or "")
             return {}
         rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
@@ -191,7 +190,26 @@ def _commit(
                 "error": batch.error,
             },
         )
+        if isinstance(source, Stamped):
+            _record_input(connection, source, batch, names, number)
     return rows
+
+
+def _record_input(
+    connection: duckdb.DuckDBPyConnection, source: Source, batch: Batch, names: Sequence[str], number: int
+) -> None:
+    ids: list[Any] = [[forge_id(number, identity) for identity in batch.repo_ids.get(name, ())] for name in names]
+    connection.execute(
+        sql_sections("ops/ingest_log")["record_input"],
+        {
+            "source": source.name,
+            "repos": [qualified(source.traits.forge or source.name, name) for name in names or ["*"]],
+            "repo_ids": ids or [None],
+            "days": list(batch.days),
+            "inputs": None if batch.inputs is None else sorted(batch.inputs),
+            "share_read": batch.share_read,
+        },
+    )
 
 
 def _forget_other_worlds(connection: duckdb.DuckDBPyConnection, source: str, fingerprint: str, forge: int) -> None:

@@ -29,6 +29,10 @@ class Batch:
         status: ``partial`` where a known part is missing, ``failed`` where nothing was read (`error` says why).
         requests, points, waited_s: HTTP requests and API points spent, and seconds spent waiting for limits.
         lines, bad_lines: lines of input by day, and how many of them could not be read.
+        inputs: what the days were read from, as of `Stamped`; None where nobody can tell.
+        repo_ids: the forge's ids that the days were read for, by the name that was asked for, where a source follows
+            repositories through their names.
+        share_read: how much of the days' input there was, from 0 to 1.
     """
 
     days: tuple[date, ...]
@@ -42,6 +46,9 @@ class Batch:
     lines: int = 0
     bad_lines: int = 0
     waited_s: float = 0.0
+    inputs: frozenset[str] | None = None
+    repo_ids: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    share_read: float = 1.0
 
 
 class Source(Protocol):
@@ -97,6 +104,19 @@ class BuiltSource(Source, Protocol):
         Raises:
             SourceError: if something that it needs is missing.
         """
+        ...
+
+
+@runtime_checkable
+class Stamped(Protocol):
+    """A source of files that may be replaced, and of repositories that change their names."""
+
+    def inputs(self, day: date) -> frozenset[str] | None:
+        """Name, size and time of change of each file that holds the day; None if they do not lie here."""
+        ...
+
+    def ids_of(self, repos: Sequence[str]) -> Mapping[str, Sequence[int]]:
+        """The forge's ids that have, or had, these names, as far as the warehouse knows."""
         ...
 
 

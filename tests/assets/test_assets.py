@@ -168,6 +168,8 @@ def test_the_check_fails_when_more_than_one_percent_of_lines_are_bad(make_settin
     passed, found = checks["raw/pull_requests: few_bad_lines"]
     assert (passed, found["bad lines"], found["lines"]) == (False, 2, 100)
     assert checks["raw/pull_requests: no_known_gaps"][0] is False
+    with open_instance(settings) as instance:
+        assert instance.get_materialized_partitions(tables.key("raw.issues")) == set(), "a day with gaps is not green"
     assert Warehouse.from_settings(settings).query("SELECT count(*) FROM raw.issues").item() == 98
 
 

@@ -66,6 +66,56 @@ def test_a_source_that_nobody_knows_is_covered_when_it_shows_that_it_is(
     assert archive_coverage(warehouse, numbers, source="of-a-plug-in-that-is-gone")["is_covered"] == covered
 
 
+def days_of_hours(
+    warehouse: Warehouse, lost: set[int], share_read: dict[int, float], *, hours: int = 240, repo_ids: object = None
+) -> list[tuple[Any, ...]]:
+    """Coverage of ten days with an opening an hour, but for the lost ones; of some days only a share was read."""
+    with histories.memory(warehouse) as connection:
+        rows = [histories.pull_request(n + 1, n) for n in range(hours) if n not in lost]
+        histories.put(connection, {"pull_requests": rows})
+        connection.execute(
+            "INSERT INTO observed.repositories BY NAME SELECT 1 AS repo_id, 'new/name' AS name, 'gharchive' AS source, "
+            "TIMESTAMP '2024-03-01' AS observed_at, DATE '2024-03-01' AS partition_date"
+        )
+        log = sql_sections("ops/ingest_log")
+        for number in range(10):
+            share, name = share_read.get(number, 1.0), "*" if repo_ids is None else "new/name"
+            entry = {"source": "gharchive", "repos": [name], "days": [START.date() + timedelta(days=number)]}
+            status = "partial" if number in share_read else "done"
+            record = {"fingerprint": "x", "status": status, "repo_ids": [None], "requests": 0, "points": 0, "lines": 0,
+                      "tables": ["pull_requests", "reviews", "issues", "label_events"], "bad_lines": 0, "rows": 0,
+                      "started": START, "finished": START, "error": None}  # fmt: skip
+            connection.execute(log["record"], entry | record)
+            ids = repo_ids[number] if isinstance(repo_ids, dict) else repo_ids
+            connection.execute(log["record_input"], entry | {"inputs": None, "repo_ids": [ids], "share_read": share})
+        query = sql_sections("ops/coverage")["rows"]
+        found = connection.execute(query, {"min_archive_completeness": 0.95}).fetchall()
+    return [((row[2] - START).days, (row[3] - START).days, row[-1]) for row in found]
+
+
+@pytest.mark.parametrize(
+    ("lost", "share_read", "window"),
+    [
+        (set(), {8: 23 / 24}, (0, 10, True)),  # consecutive over a missing hour
+        ({200}, {8: 23 / 24}, (0, 10, True)),  # one of 240 was lost: complete enough
+        (set(range(192, 210)), {8: 6 / 24}, (9, 10, True)),  # too many were
+        (set(), {3: 1.0, 8: 1.0}, (0, 10, True)),  # a line could not be read
+        ({*range(221, 240)}, {9: 5 / 24}, (0, 9, True)),  # of the last hours no number tells
+        ({*range(1, 24)}, {0: 1 / 24}, (1, 10, True)),  # nor of the first
+    ],
+)
+def test_numbers_decide_what_a_day_with_gaps_misses(
+    warehouse: Warehouse, lost: set[int], share_read: dict[int, float], window: tuple[int, int, bool]
+) -> None:
+    assert days_of_hours(warehouse, lost, share_read) == [window]
+
+
+def test_a_repository_is_covered_on_days_that_were_read_for_its_id(warehouse: Warehouse) -> None:
+    by_name_alone: list[int] = []
+    read_for = {number: by_name_alone if number < 4 else [1, 9] for number in range(10)}
+    assert days_of_hours(warehouse, set(range(96)), {}, repo_ids=read_for) == [(4, 10, True)]
+
+
 def test_the_archive_is_never_covered_after_payloads_were_trimmed(warehouse: Warehouse) -> None:
     assert archive_coverage(warehouse, [1, 2], day=date(2025, 10, 7)) == {}
 

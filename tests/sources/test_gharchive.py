@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qc_assets.errors import SourceError
-from qc_assets.sources.gharchive import source as gharchive
+from qc_assets.sources.gharchive import day_of_events
 from qc_assets.sources.loading import LoadReport, load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.schema import RAW_TABLES
@@ -56,10 +56,11 @@ def test_the_real_hour_gives_the_exact_counts(make_settings: Any, shared_hour: P
     assert warehouse.query("SELECT count(*) FILTER (state = 'closed') FROM raw.issues").item() == 159
     assert warehouse.query("SELECT count(*) FROM raw.issue_comments").item() == 650
     assert warehouse.query("SELECT count(*) FROM raw.review_comments").item() == 85
-    assert report.problems == [
+    [problem] = report.problems
+    assert problem.startswith(
         "2015-01-01: 23 of 24 hours are missing or damaged "
-        "(2015-01-01-1.json.gz, 2015-01-01-2.json.gz, 2015-01-01-3.json.gz, …)"
-    ]
+        "(2015-01-01-1.json.gz, 2015-01-01-2.json.gz, 2015-01-01-3.json.gz, …); ops.dead_letters says"
+    )
 
 
 @pytest.mark.slow
@@ -82,7 +83,7 @@ def test_cutting_a_large_day_into_slices_changes_nothing(
     tables = [f"raw.{table}" for table in RAW_TABLES]
     load(warehouse, open_source(settings), [date(2015, 1, 1)])
     whole = warehouse.snapshot(tables)
-    monkeypatch.setattr(gharchive, "_BYTES_PER_SLICE", 500_000)
+    monkeypatch.setattr(day_of_events, "_BYTES_PER_SLICE", 4_000_000)
     load(warehouse, open_source(settings), [date(2015, 1, 1)], refresh=True)
     assert warehouse.snapshot(tables) == whole
 
@@ -207,15 +208,18 @@ def test_bad_lines_become_dead_letters_with_file_and_line_and_the_rest_lands(ing
         [good, '{"id": "9", "type": "Iss', good, "<html>oops</html>", strange, "", neighbour, "[]"],
     )
     warehouse, report = ingest()
-    assert report.bad_lines == 3
+    assert report.bad_lines == 4
     name = "2024-05-01-0.json.gz"
     assert letters(warehouse) == [
         *((name, line, "malformed_line") for line in (2, 4, 8)),
-        (name, None, "no_repository"),
+        (name, 5, "no_repository"),
     ]
     excerpt = warehouse.query("SELECT excerpt FROM ops.dead_letters WHERE line = 2").item()
     assert excerpt == '{"id": "9", "type": "Iss'
     assert warehouse.query("SELECT number, partition_date FROM raw.issues ORDER BY ALL").rows() == [(2, DAY), (6, DAY)]
+    assert warehouse.query("SELECT status FROM ops.ingest_log").item() == "partial"
+    assert report.problems[0].startswith("2024-05-01: 23 of 24 hours are missing or damaged")
+    assert "4 lines could not be read" in report.problems[0]
 
 
 def test_damaged_files_lose_only_what_cannot_be_read(ingest: Any, hours: Path) -> None:
@@ -267,6 +271,38 @@ def test_missing_hours_are_recorded_and_tried_again(ingest: Any, hours: Path) ->
     assert ingest()[1].skipped == [DAY]
 
 
+def test_a_day_is_read_again_when_a_file_of_it_was_replaced_and_only_then(ingest: Any, hours: Path) -> None:
+    opened = event(ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(1)})
+    other = event(ISSUE, "2024-05-01T02:00:00Z", {"action": "opened", "issue": issue(2)}, number=2)
+    write_hour(hours, "2024-05-01-1", [opened, "{broken"])
+    ingest()
+    warehouse, report = ingest()
+    assert report.skipped == [DAY], "the same bytes give the same"
+    assert warehouse.query("SELECT status FROM ops.ingest_log").item() == "partial"
+    write_hour(hours, "2024-05-01-1", [opened, other])
+    assert ingest()[1].loaded == [DAY]
+    assert warehouse.query("SELECT number FROM raw.issues ORDER BY ALL").rows() == [(1,), (2,)]
+    (hours / "2024-05-01-1.json.gz").rename(hours / "gone")
+    write_hour(hours, "2024-05-01-2", [other])
+    assert ingest()[1].skipped == [DAY], "reading again would lose what the file that is gone had"
+
+
+def test_a_day_of_which_nothing_is_there_is_failed(ingest: Any, hours: Path) -> None:
+    warehouse, report = ingest()
+    assert warehouse.query("SELECT status FROM ops.ingest_log").rows() == [("failed",)]
+    assert report.problems[0].startswith("2024-05-01: 24 of 24 hours are missing")
+
+
+def test_a_time_with_an_offset_is_one_instant(ingest: Any, hours: Path) -> None:
+    at = "2024-05-01T00:30:00+02:00"
+    opened = issue(1, created_at=at, updated_at=at)
+    write_hour(hours, "2024-05-01-0", [event(ISSUE, at, {"action": "opened", "issue": opened})])
+    warehouse, _ = ingest()
+    assert (
+        warehouse.query("SELECT created_at, observed_at FROM raw.issues").row(0) == (datetime(2024, 4, 30, 22, 30),) * 2
+    )
+
+
 def test_the_filter_keeps_one_repository(ingest: Any, hours: Path) -> None:
     unselected = event(
         ISSUE, "2024-05-01T01:00:00Z", {"action": "opened", "issue": issue(1)}, repo={"id": 8, "name": "x/y"}
@@ -289,6 +325,30 @@ def test_a_renamed_repository_is_found_under_its_earlier_name(make_settings: Any
     assert load(warehouse, open_source(settings), days, repos=["new/name"]).loaded == days
     assert warehouse.query("SELECT repo_id, number FROM raw.issues ORDER BY ALL").rows() == [(7, 1), (7, 2)]
     assert warehouse.query("SELECT name FROM raw.repositories").rows() == [("new/name",)]
+
+
+def test_days_read_by_a_name_alone_are_read_again_once_its_id_is_known(make_settings: Any, hours: Path) -> None:
+    """New names come to light day by day; on the day of the renaming both are used."""
+    for day, names in ((1, ["old/name"]), (2, ["old/name", "new/name"])):
+        lines = [
+            event(
+                ISSUE, f"2024-05-0{day}T0{hour}:00:00Z", {"action": "opened", "issue": issue(2 * day + hour)},
+                number=hour, repo={"id": 7, "name": name},
+            )
+            for hour, name in enumerate(names)
+        ]  # fmt: skip
+        write_hour(hours, f"2024-05-0{day}-1", lines)
+    settings = make_settings(source="gharchive", gharchive_dir=hours)
+    warehouse, days = Warehouse.from_settings(settings), [date(2024, 5, 1), date(2024, 5, 2)]
+    for day in days:
+        load(warehouse, open_source(settings), [day], repos=["new/name"])
+    read_for = "SELECT partition_date, repo_ids, rows FROM ops.ingest_log ORDER BY ALL"
+    assert [ids for _, ids, _ in warehouse.query(read_for).rows()] == [[], [7]]
+    assert warehouse.query("SELECT number FROM raw.issues ORDER BY ALL").rows() == [(4,), (5,)]
+    report = load(warehouse, open_source(settings), days, repos=["new/name"])
+    assert (report.loaded, report.skipped) == ([days[0]], [days[1]])
+    assert warehouse.query("SELECT number FROM raw.issues ORDER BY ALL").rows() == [(2,), (4,), (5,)]
+    assert [ids for _, ids, _ in warehouse.query(read_for).rows()] == [[7], [7]]
 
 
 def test_reopening_clears_the_closing(ingest: Any, hours: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from qc_assets.errors import SourceError
-from qc_assets.sources.gharchive import hours as archive_files
+from qc_assets.sources.bounded import Bounds
+from qc_assets.sources.gharchive.downloader import Downloader
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.warehouse import Warehouse
@@ -50,19 +51,42 @@ def test_downloads_resume_where_they_broke_off(make_settings: Any, hours: Path) 
 def test_a_server_without_ranges_is_read_from_the_start(tmp_path: Path, hours: Path) -> None:
     body = write_hour(hours, "2024-05-01-1", [event(ISSUE, "2024-05-01T01:00:00Z", {})] * 50).read_bytes()
     with running(FlakyArchive({"2024-05-01-1.json.gz": body}, breaks=1, ranges=False)) as server:
-        path = archive_files.Downloader(server.url, tmp_path / "cache").get("2024-05-01-1.json.gz")
-    assert path is not None
+        path = Downloader(server.url, tmp_path / "cache", Bounds()).get("2024-05-01-1.json.gz", tmp_path)
     assert path.read_bytes() == body
 
 
-def test_a_download_that_never_succeeds_says_so_and_is_recorded(make_settings: Any) -> None:
-    with running(FlakyArchive({"2024-05-01-0.json.gz": gzip.compress(b"x" * 1000)}, breaks=99)) as server:
+def test_an_hour_that_cannot_be_had_costs_itself_and_is_asked_for_again(make_settings: Any, hours: Path) -> None:
+    whole = write_hour(hours, "2024-05-01-1", [event(ISSUE, "2024-05-01T01:00:00Z", {"issue": issue(1)})]).read_bytes()
+    names = [f"2024-05-01-{hour}.json.gz" for hour in range(3)]
+    served = {names[0]: gzip.compress(b"x" * 1000), names[1]: whole, names[2]: whole[:-9]}
+    with running(FlakyArchive(served, breaks=0)) as server:
+        server.breaks[names[0]] = 99
         settings = make_settings(source="gharchive", gharchive_url=server.url)
-        source = open_source(settings)
-        source.downloader.attempts = 2  # type: ignore[attr-defined]
+        source: Any = open_source(settings)
+        source.downloader.attempts = 2
         warehouse = Warehouse.from_settings(settings)
-        with pytest.raises(SourceError, match=r"2 attempts.*QC_GHARCHIVE_DIR"):
-            load(warehouse, source, [DAY])
+        load(warehouse, source, [DAY])
+        said = "SELECT error_type, reason FROM ops.dead_letters WHERE list_contains($names, item) ORDER BY item"
+        broken_off, damaged = warehouse.query(said, {"names": names}).rows()
+        assert broken_off[0] == "missing_hour"
+        assert "2 attempts" in broken_off[1]
+        assert damaged[0] == "truncated_file"
+        assert warehouse.query("SELECT number FROM raw.issues").rows() == [(1,)]
+        assert not (settings.home / "gharchive" / names[2]).exists(), "what is in the cache is whole"
+        server.files[names[2]] = whole
+        load(warehouse, source, [DAY])
+        assert (settings.home / "gharchive" / names[2]).read_bytes() == whole
+
+
+def test_a_server_that_nobody_reaches_is_an_error_that_is_recorded(make_settings: Any) -> None:
+    with running(FlakyArchive({})) as server:
+        url = server.url
+    settings = make_settings(source="gharchive", gharchive_url=url)
+    source: Any = open_source(settings)
+    source.downloader.attempts = 1
+    warehouse = Warehouse.from_settings(settings)
+    with pytest.raises(SourceError, match=r"1 attempts.*QC_GHARCHIVE_DIR"):
+        load(warehouse, source, [DAY])
     status, error = warehouse.query("SELECT status, error FROM ops.ingest_log").row(0)
     assert status == "failed"
-    assert "2 attempts" in error
+    assert "1 attempts" in error

@@ -23,7 +23,7 @@ COMMENT ON COLUMN ops.dead_letters.repo IS
     'Repository (owner/name, before it HOST/ if that is not github.com), where the source is read by repository';
 COMMENT ON COLUMN ops.dead_letters.line IS 'Line of the file, from 1';
 COMMENT ON COLUMN ops.dead_letters.error_type IS
-    'malformed_line, truncated_file, empty_file, not_gzip, missing_hour, overloaded, transient, refused, gone, …';
+    'malformed_line, oversized_line, impossible_time, truncated_file, empty_file, missing_hour, transient, refused, …';
 COMMENT ON COLUMN ops.dead_letters.reason IS 'What was wrong, in words';
 COMMENT ON COLUMN ops.dead_letters.excerpt IS 'The first 200 characters of what was found';
 COMMENT ON COLUMN ops.dead_letters.endpoint IS 'What was asked of the API';

@@ -15,6 +15,9 @@ CREATE TABLE IF NOT EXISTS ops.ingest_log (
     started_at TIMESTAMP NOT NULL,
     finished_at TIMESTAMP NOT NULL,
     error VARCHAR,
+    inputs VARCHAR[],
+    repo_ids BIGINT[],
+    share_read DOUBLE CHECK (share_read BETWEEN 0 AND 1),
     PRIMARY KEY (source, repo, partition_date)
 );
 COMMENT ON TABLE ops.ingest_log IS
@@ -37,21 +40,21 @@ COMMENT ON COLUMN ops.ingest_log.rows IS 'Observations loaded into all tables';
 COMMENT ON COLUMN ops.ingest_log.started_at IS 'Start of the fetch (UTC)';
 COMMENT ON COLUMN ops.ingest_log.finished_at IS 'End of the merge (UTC)';
 COMMENT ON COLUMN ops.ingest_log.error IS 'What is missing or went wrong, in words';
+COMMENT ON COLUMN ops.ingest_log.inputs IS
+    'Files that were read, each with size and time of change: where these are others now, the day is read again';
+COMMENT ON COLUMN ops.ingest_log.repo_ids IS
+    'Ids that the day was read for, whatever they were called on it, where a source follows names; NULL elsewhere';
+COMMENT ON COLUMN ops.ingest_log.share_read IS
+    'How much of the input there was, from 0 to 1; NULL where it is not known';
 
--- name: days_done
--- Days that need no fetching: done with the same settings, for everything that is asked.
-WITH asked AS (SELECT unnest($repos::VARCHAR[]) AS repo),
-held AS (
-    SELECT asked.repo, log.partition_date
-    FROM asked
-    INNER JOIN ops.ingest_log AS log ON log.repo = asked.repo OR log.repo = $all
-    WHERE log.source = $source AND log.fingerprint = $fingerprint AND log.status = 'done'
-        AND list_has_all(log.tables, $tables::VARCHAR[])
-)
-SELECT partition_date
-FROM held
-GROUP BY partition_date
-HAVING count(DISTINCT repo) = (SELECT count(*) FROM asked);
+-- name: days_read
+-- What was loaded with the same settings, for everything that is asked: what was loaded for all holds for each.
+WITH asked AS (SELECT unnest($repos::VARCHAR[]) AS repo)
+SELECT log.partition_date, asked.repo, log.repo = $all AS is_for_all, log.status, log.inputs, log.repo_ids
+FROM asked
+INNER JOIN ops.ingest_log AS log ON log.repo = asked.repo OR log.repo = $all
+WHERE log.source = $source AND log.fingerprint = $fingerprint AND log.status <> 'failed'
+    AND list_has_all(log.tables, $tables::VARCHAR[]) AND list_contains($days::DATE[], log.partition_date);
 
 -- name: days_held
 -- Days that need no fetching, by repository.
@@ -97,6 +100,13 @@ SELECT
     $error AS error
 FROM entries;
 
+-- name: record_input
+-- What the days of a source of files were read from.
+UPDATE ops.ingest_log AS log
+SET inputs = $inputs::VARCHAR[], share_read = $share_read, repo_ids = read_for.repo_ids
+FROM (SELECT unnest($repos::VARCHAR[]) AS repo, unnest($repo_ids::BIGINT[][]) AS repo_ids) AS read_for
+WHERE log.source = $source AND log.repo = read_for.repo AND list_contains($days::DATE[], log.partition_date);
+
 -- name: record_failure
 -- A day that was loaded before keeps its entry: the failure took nothing away.
 INSERT INTO ops.ingest_log BY NAME
@@ -131,5 +141,6 @@ SELECT
     partition_date, status, sum(lines)::BIGINT AS lines, sum(bad_lines)::BIGINT AS bad_lines, any_value(error) AS error
 FROM ops.ingest_log
 WHERE source = $source AND list_contains($days::DATE[], partition_date)
+    AND (len($repos::VARCHAR[]) = 0 OR list_contains($repos::VARCHAR[], repo))
 GROUP BY partition_date, status
 ORDER BY partition_date;

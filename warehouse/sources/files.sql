@@ -12,8 +12,6 @@ CREATE TEMP MACRO person_of(has_ids, given, login) AS CASE
     WHEN coalesce(login, 'ghost') <> 'ghost' THEN made_id('user ' || lower(login))
     WHEN login IS NULL AND given IS NOT NULL THEN made_id('user ' || lower(given))
 END;
--- TRY_CAST to TIMESTAMP would leave an offset out without a word.
-CREATE TEMP MACRO instant(text) AS TRY_CAST(text AS TIMESTAMPTZ) AT TIME ZONE 'UTC';
 CREATE TEMP MACRO whole(text) AS
     CASE WHEN regexp_full_match(text, '\s*-?\d+(\.0*)?\s*') THEN TRY_CAST(text AS BIGINT) END;
 

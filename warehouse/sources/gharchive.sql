@@ -1,95 +1,155 @@
--- From GH Archive's events to rows of the raw tables. Every section but the first three gives one row a key: within
+-- From GH Archive's events to rows of the raw tables. Every section from `pull_requests` on gives one row a key: within
 -- a day the newest value that is not NULL, column by column, as `merge.sql` does between days.
 
--- name: read
--- A line that is not JSON becomes a row of NULLs (ignore_errors); it is kept, so that it can be counted.
--- Timestamps stay text here: one bad date must not cost the whole line.
+-- name: types
+-- Types of event that are read, and those that are known and say nothing of use. Whatever is neither is told of.
 SELECT
-    filename,
-    id,
-    type,
-    coalesce(repo.id, payload.pull_request.base.repo.id) AS repo_id,
-    coalesce(repo.name, payload.pull_request.base.repo.full_name) AS repo_name,
-    actor.id AS actor_id,
-    actor.login AS actor_login,
-    TRY_CAST(created_at AS TIMESTAMP) AS event_at,
-    payload.action AS action,
-    payload.label.name AS label,
-    payload.pull_request AS pull_request,
-    payload.issue AS issue,
-    payload.comment AS comment,
-    payload.review AS review,
-    coalesce(hash(repo_id), 0) % $slices AS slice
-FROM read_json(
-    $files,
-    format = 'newline_delimited',
-    ignore_errors = true,
-    filename = true,
-    maximum_object_size = 67108864,
-    columns = {
-        id: 'VARCHAR',
-        type: 'VARCHAR',
-        actor: 'STRUCT(id BIGINT, login VARCHAR)',
-        repo: 'STRUCT(id BIGINT, name VARCHAR)',
-        created_at: 'VARCHAR',
-        payload: 'STRUCT(
-            action VARCHAR,
-            label STRUCT(name VARCHAR),
-            pull_request STRUCT(
-                id BIGINT, number BIGINT, state VARCHAR, title VARCHAR, body VARCHAR, draft BOOLEAN,
-                "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
-                created_at VARCHAR, updated_at VARCHAR, closed_at VARCHAR, merged_at VARCHAR,
-                merged_by STRUCT(id BIGINT),
-                additions BIGINT, deletions BIGINT, changed_files BIGINT, commits BIGINT,
-                labels STRUCT(name VARCHAR)[],
-                base STRUCT(repo STRUCT(
-                    id BIGINT, full_name VARCHAR, language VARCHAR, stargazers_count BIGINT, fork BOOLEAN,
-                    created_at VARCHAR
-                ))
-            ),
-            issue STRUCT(
-                id BIGINT, number BIGINT, state VARCHAR, state_reason VARCHAR, title VARCHAR, body VARCHAR,
-                comments BIGINT,
-                "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
-                created_at VARCHAR, updated_at VARCHAR, closed_at VARCHAR,
-                labels STRUCT(name VARCHAR)[],
-                pull_request STRUCT(url VARCHAR, html_url VARCHAR)
-            ),
-            comment STRUCT(
-                id BIGINT, "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
-                body VARCHAR, path VARCHAR, diff_hunk VARCHAR, in_reply_to_id BIGINT,
-                pull_request_review_id BIGINT, created_at VARCHAR, updated_at VARCHAR
-            ),
-            review STRUCT(
-                id BIGINT, "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
-                body VARCHAR, state VARCHAR, submitted_at VARCHAR
-            )
-        )'
-    }
-)
-WHERE (
-    type IN (
+    [
         'PullRequestEvent', 'PullRequestReviewEvent', 'PullRequestReviewCommentEvent', 'IssuesEvent',
         'IssueCommentEvent'
+    ] AS useful,
+    [
+        'PushEvent', 'CreateEvent', 'DeleteEvent', 'WatchEvent', 'ForkEvent', 'GollumEvent', 'ReleaseEvent',
+        'MemberEvent', 'PublicEvent', 'CommitCommentEvent', 'PullRequestReviewThreadEvent', 'SponsorshipEvent',
+        'DiscussionEvent', 'DiscussionCommentEvent', 'TeamAddEvent', 'FollowEvent', 'GistEvent', 'DownloadEvent',
+        'ForkApplyEvent', 'DeploymentEvent', 'DeploymentStatusEvent', 'StatusEvent'
+    ] AS of_no_use;
+
+-- name: event
+-- What is read of an event. Timestamps stay text: one that cannot be read is told from one that is not there.
+SELECT NULL::STRUCT(
+    line BIGINT, -- of the file, where it had to be read line by line
+    id VARCHAR,
+    type VARCHAR,
+    actor STRUCT(id BIGINT, login VARCHAR),
+    repo STRUCT(id BIGINT, name VARCHAR),
+    created_at VARCHAR,
+    payload STRUCT(
+        action VARCHAR,
+        label STRUCT(name VARCHAR),
+        pull_request STRUCT(
+            id BIGINT, number BIGINT, state VARCHAR, title VARCHAR, body VARCHAR, draft BOOLEAN,
+            "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
+            created_at VARCHAR, updated_at VARCHAR, closed_at VARCHAR, merged_at VARCHAR,
+            merged_by STRUCT(id BIGINT),
+            additions BIGINT, deletions BIGINT, changed_files BIGINT, commits BIGINT,
+            labels STRUCT(name VARCHAR)[],
+            base STRUCT(repo STRUCT(
+                id BIGINT, full_name VARCHAR, language VARCHAR, stargazers_count BIGINT, fork BOOLEAN,
+                created_at VARCHAR
+            ))
+        ),
+        issue STRUCT(
+            id BIGINT, number BIGINT, state VARCHAR, state_reason VARCHAR, title VARCHAR, body VARCHAR,
+            comments BIGINT,
+            "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
+            created_at VARCHAR, updated_at VARCHAR, closed_at VARCHAR,
+            labels STRUCT(name VARCHAR)[],
+            pull_request STRUCT(url VARCHAR, html_url VARCHAR)
+        ),
+        comment STRUCT(
+            id BIGINT, "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
+            body VARCHAR, path VARCHAR, diff_hunk VARCHAR, in_reply_to_id BIGINT,
+            pull_request_review_id BIGINT, created_at VARCHAR, updated_at VARCHAR
+        ),
+        review STRUCT(
+            id BIGINT, "user" STRUCT(id BIGINT, login VARCHAR, type VARCHAR), author_association VARCHAR,
+            body VARCHAR, state VARCHAR, submitted_at VARCHAR
+        )
     )
-    AND (
-        $everything
-        OR list_contains($repos, lower(coalesce(repo.name, payload.pull_request.base.repo.full_name)))
-        OR list_contains($ids::BIGINT[], coalesce(repo.id, payload.pull_request.base.repo.id))
+) AS event;
+
+-- name: read
+-- Events of pull requests and issues, and whatever nobody can tell what it is. `refusal` says why an event is a dead
+-- letter. What is JSON in some other sense than ours is an error, unless the lines have been looked at before.
+WITH events AS (
+    SELECT
+        filename,
+        line,
+        id,
+        type,
+        coalesce(repo.id, payload.pull_request.base.repo.id) AS repo_id,
+        coalesce(repo.name, payload.pull_request.base.repo.full_name) AS repo_name,
+        actor.id AS actor_id,
+        actor.login AS actor_login,
+        instant(created_at) AS event_at,
+        payload.action AS action,
+        payload.label.name AS label,
+        payload.pull_request AS pull_request,
+        payload.issue AS issue,
+        payload.comment AS comment,
+        payload.review AS review
+    FROM read_json(
+        $files,
+        format = 'newline_delimited',
+        compression = 'gzip',
+        ignore_errors = $lenient,
+        filename = true,
+        maximum_object_size = $max_line,
+        columns = $columns
     )
-) OR type IS NULL;
+    WHERE type IS NULL OR NOT list_contains($of_no_use::VARCHAR[], type)
+)
+SELECT
+    *,
+    CASE
+        WHEN type IS NULL THEN 'malformed_line'
+        WHEN NOT list_contains($useful::VARCHAR[], type) THEN 'unknown_type'
+        WHEN repo_id IS NULL THEN 'no_repository'
+        WHEN event_at IS NULL OR event_at < TIMESTAMP '2007-10-01' OR event_at > $day::DATE + INTERVAL 2 DAY
+            OR list_has_any([false], list_transform(
+                [
+                    pull_request.created_at, pull_request.updated_at, pull_request.closed_at, pull_request.merged_at,
+                    pull_request.base.repo.created_at, issue.created_at, issue.updated_at, issue.closed_at,
+                    comment.created_at, comment.updated_at, review.submitted_at
+                ],
+                lambda text: text IS NULL OR coalesce(
+                    instant(text) BETWEEN TIMESTAMP '1970-01-01' AND $day::DATE + INTERVAL 2 DAY, false
+                )
+            ))
+            THEN 'impossible_time'
+        WHEN
+            CASE type
+                WHEN 'PullRequestEvent' THEN pull_request.number
+                WHEN 'PullRequestReviewEvent' THEN least(pull_request.number, coalesce(review.id, 0))
+                WHEN 'PullRequestReviewCommentEvent' THEN least(pull_request.number, coalesce(comment.id, 0))
+                WHEN 'IssuesEvent' THEN issue.number
+                WHEN 'IssueCommentEvent' THEN least(issue.number, coalesce(comment.id, 0))
+                ELSE 1
+            END < 1
+            OR starts_with(type, 'PullRequest') AND pull_request.number IS NULL
+            OR starts_with(type, 'Issue') AND issue.number IS NULL
+            THEN 'no_item'
+        WHEN least(
+            repo_id, actor_id, pull_request.id, pull_request."user".id, pull_request.merged_by.id, issue.id,
+            issue."user".id, comment.id, comment."user".id, review.id, review."user".id,
+            pull_request.additions, pull_request.deletions, pull_request.changed_files, pull_request.commits,
+            issue.comments, pull_request.base.repo.stargazers_count
+        ) < 0 THEN 'impossible_number'
+        WHEN greatest(
+            repo_id, actor_id, pull_request.id, pull_request."user".id, pull_request.merged_by.id, issue.id,
+            issue."user".id, comment.id, comment."user".id, review.id, review."user".id
+        ) >= 1099511627776 THEN 'foreign_id'
+    END AS refusal,
+    coalesce(hash(repo_id), 0) % $slices AS slice
+FROM events
+WHERE $everything OR repo_id IS NULL OR list_contains($repos, lower(repo_name))
+    OR list_contains($ids::BIGINT[], repo_id);
 
 -- name: ids
 -- Of the repositories that have, or had, one of these names on github.com.
-SELECT DISTINCT repo_id
+SELECT DISTINCT lower(name) AS name, repo_id
 FROM observed.repositories
 WHERE list_contains($repos::VARCHAR[], lower(name)) AND forge_number(repo_id) = 0;
 
--- name: bad_lines
-SELECT filename, count(*) AS bad_lines FROM read_parquet($events) WHERE type IS NULL GROUP BY filename;
+-- name: refused
+SELECT filename, line, id, type, refusal FROM read_parquet($events) WHERE refusal IS NOT NULL ORDER BY ALL;
 
--- name: no_repository
-SELECT filename, id, type FROM read_parquet($events) WHERE type IS NOT NULL AND repo_id IS NULL ORDER BY ALL;
+-- name: ids_named
+-- Ids that have one of these names on the day itself.
+SELECT DISTINCT lower(repo_name), repo_id
+FROM read_parquet($events)
+WHERE list_contains($repos::VARCHAR[], lower(repo_name)) AND refusal IS NULL;
 
 -- name: pull_requests
 WITH observations AS (
@@ -107,7 +167,7 @@ WITH observations AS (
         actor_id,
         actor_login
     FROM read_parquet($events)
-    WHERE pull_request.number > 0 AND repo_id IS NOT NULL AND event_at IS NOT NULL
+    WHERE refusal IS NULL AND pull_request.number > 0
         AND type IN ('PullRequestEvent', 'PullRequestReviewEvent', 'PullRequestReviewCommentEvent')
 ),
 typed AS (
@@ -134,13 +194,13 @@ typed AS (
             WHEN did IN ('opened', 'reopened') THEN 'open'
         END AS state,
         pr.draft AS is_draft,
-        coalesce(TRY_CAST(pr.created_at AS TIMESTAMP), CASE WHEN is_opening THEN event_at END) AS created_at,
-        TRY_CAST(pr.updated_at AS TIMESTAMP) AS updated_at,
+        coalesce(instant(pr.created_at), CASE WHEN is_opening THEN event_at END) AS created_at,
+        instant(pr.updated_at) AS updated_at,
         coalesce(
-            TRY_CAST(pr.closed_at AS TIMESTAMP), CASE WHEN is_trimmed AND did IN ('closed', 'merged') THEN event_at END
+            instant(pr.closed_at), CASE WHEN is_trimmed AND did IN ('closed', 'merged') THEN event_at END
         ) AS closed_at,
         coalesce(
-            TRY_CAST(pr.merged_at AS TIMESTAMP), CASE WHEN is_trimmed AND did = 'merged' THEN event_at END
+            instant(pr.merged_at), CASE WHEN is_trimmed AND did = 'merged' THEN event_at END
         ) AS merged_at,
         coalesce(pr.merged_by.id, CASE WHEN is_trimmed AND did = 'merged' THEN actor_id END) AS merged_by_id,
         CASE WHEN did IN ('closed', 'merged') THEN pr.title END AS closed_title,
@@ -194,12 +254,12 @@ WITH typed AS (
         CASE WHEN is_closing THEN login_or_ghost(actor_login) END AS closed_by_login,
         CASE WHEN is_closing THEN is_bot(actor_login, NULL) END AS closed_by_is_bot,
         issue.comments AS comments,
-        TRY_CAST(issue.created_at AS TIMESTAMP) AS created_at,
-        TRY_CAST(issue.updated_at AS TIMESTAMP) AS updated_at,
-        TRY_CAST(issue.closed_at AS TIMESTAMP) AS closed_at
+        instant(issue.created_at) AS created_at,
+        instant(issue.updated_at) AS updated_at,
+        instant(issue.closed_at) AS closed_at
     FROM read_parquet($events)
-    WHERE type IN ('IssuesEvent', 'IssueCommentEvent') AND issue.number > 0 AND repo_id IS NOT NULL
-        AND event_at IS NOT NULL AND issue.pull_request.url IS NULL AND issue.pull_request.html_url IS NULL
+    WHERE type IN ('IssuesEvent', 'IssueCommentEvent') AND issue.number > 0 AND refusal IS NULL
+        AND issue.pull_request.url IS NULL AND issue.pull_request.html_url IS NULL
 ),
 opened AS (
     SELECT
@@ -235,9 +295,9 @@ WITH typed AS (
             WHEN upper(review.state) IN ('APPROVED', 'CHANGES_REQUESTED', 'COMMENTED') THEN upper(review.state)
         END AS submitted_state,
         review.body AS body,
-        coalesce(TRY_CAST(review.submitted_at AS TIMESTAMP), event_at) AS submitted_at
+        coalesce(instant(review.submitted_at), event_at) AS submitted_at
     FROM read_parquet($events)
-    WHERE type = 'PullRequestReviewEvent' AND review.id IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL
+    WHERE type = 'PullRequestReviewEvent' AND refusal IS NULL
 )
 SELECT
     review_id, arg_max(COLUMNS(* EXCLUDE (review_id, newest)), newest) AS '\0',
@@ -262,11 +322,10 @@ WITH typed AS (
         comment.path AS path,
         comment.diff_hunk AS diff_hunk,
         comment.body AS body,
-        TRY_CAST(comment.created_at AS TIMESTAMP) AS created_at,
-        TRY_CAST(comment.updated_at AS TIMESTAMP) AS updated_at
+        instant(comment.created_at) AS created_at,
+        instant(comment.updated_at) AS updated_at
     FROM read_parquet($events)
-    WHERE type = 'PullRequestReviewCommentEvent' AND comment.id IS NOT NULL AND repo_id IS NOT NULL
-        AND event_at IS NOT NULL
+    WHERE type = 'PullRequestReviewCommentEvent' AND refusal IS NULL
 )
 SELECT
     comment_id, arg_max(COLUMNS(* EXCLUDE (comment_id, newest)), newest) AS '\0',
@@ -288,10 +347,10 @@ WITH typed AS (
         is_bot(comment."user".login, comment."user".type) AS author_is_bot,
         nonempty(comment.author_association) AS author_association,
         comment.body AS body,
-        TRY_CAST(comment.created_at AS TIMESTAMP) AS created_at,
-        TRY_CAST(comment.updated_at AS TIMESTAMP) AS updated_at
+        instant(comment.created_at) AS created_at,
+        instant(comment.updated_at) AS updated_at
     FROM read_parquet($events)
-    WHERE type = 'IssueCommentEvent' AND comment.id IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL
+    WHERE type = 'IssueCommentEvent' AND refusal IS NULL
 )
 SELECT
     comment_id, arg_max(COLUMNS(* EXCLUDE (comment_id, newest)), newest) AS '\0',
@@ -309,11 +368,9 @@ WITH items AS (
         label,
         CASE type WHEN 'PullRequestEvent' THEN pull_request.number ELSE issue.number END AS number,
         CASE type WHEN 'PullRequestEvent' THEN pull_request.labels ELSE issue.labels END AS labels,
-        TRY_CAST(
-            CASE type WHEN 'PullRequestEvent' THEN pull_request.created_at ELSE issue.created_at END AS TIMESTAMP
-        ) AS created_at
+        instant(CASE type WHEN 'PullRequestEvent' THEN pull_request.created_at ELSE issue.created_at END) AS created_at
     FROM read_parquet($events)
-    WHERE type IN ('PullRequestEvent', 'IssuesEvent') AND repo_id IS NOT NULL AND event_at IS NOT NULL
+    WHERE type IN ('PullRequestEvent', 'IssuesEvent') AND refusal IS NULL
         AND action IN ('opened', 'labeled', 'unlabeled')
 ),
 events AS (
@@ -344,9 +401,9 @@ WITH typed AS (
         pull_request.base.repo.language AS language,
         pull_request.base.repo.stargazers_count AS stars,
         pull_request.base.repo.fork AS is_fork,
-        TRY_CAST(pull_request.base.repo.created_at AS TIMESTAMP) AS created_at
+        instant(pull_request.base.repo.created_at) AS created_at
     FROM read_parquet($events)
-    WHERE type IS NOT NULL AND repo_id IS NOT NULL AND event_at IS NOT NULL
+    WHERE refusal IS NULL
 )
 SELECT
     repo_id, arg_max(COLUMNS(* EXCLUDE (repo_id, newest)), newest) AS '\0',
@@ -367,7 +424,7 @@ WITH seen AS (
         event_at AS observed_at,
         {'t': event_at, 'id': id} AS newest
     FROM read_parquet($events)
-    WHERE type IS NOT NULL AND event_at IS NOT NULL
+    WHERE refusal IS NULL
 )
 SELECT
     account.id AS user_id,

@@ -14,18 +14,17 @@ from pathlib import Path
 
 import duckdb
 
-from qc_assets.errors import SourceError, WarehouseMissingError
+from qc_assets.errors import QcError, SourceError, WarehouseMissingError
+from qc_assets.files import changed_when
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
+from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.gharchive import TRAITS, hours
+from qc_assets.sources.gharchive.day_of_events import DayOfEvents
+from qc_assets.sources.gharchive.downloader import Downloader, NoSuchHourError
 from qc_assets.sources.source import Batch
-from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
-
-# A day is cut into slices by repository, and the strings of one slice are held in memory at once. Compressed bytes.
-_BYTES_PER_SLICE = 128 * 2**20
-_ROWS_HELD_PER_SLICE = 1_000  # while the slices are being written
 
 
 class GHArchiveSource:
@@ -33,30 +32,33 @@ class GHArchiveSource:
 
     Args:
         warehouse: lends connections with the project's memory and thread limits; it is not written to.
-        folder: folder of hourly files; None means the downloader's cache.
+        folder: folder of hourly files, or the downloader's cache.
         downloader: fetches hours that are not there; None means that they are gaps.
+        bounds: of the files.
     """
 
     name = "gharchive"
     traits = TRAITS
 
-    def __init__(self, warehouse: Warehouse, folder: Path | None, downloader: hours.Downloader | None) -> None:
+    def __init__(self, warehouse: Warehouse, folder: Path, downloader: Downloader | None, bounds: Bounds) -> None:
         self.warehouse = warehouse
         self.folder = folder
         self.downloader = downloader
+        self.bounds = bounds
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "GHArchiveSource":
+        bounds = Bounds.from_settings(settings)
         if settings.gharchive_dir is not None:
             if not settings.gharchive_dir.is_dir():
                 raise SourceError(
                     f"QC_GHARCHIVE_DIR={settings.gharchive_dir} is not a folder: create it, or unset the variable "
                     "to download"
                 )
-            return cls(Warehouse.from_settings(settings), settings.gharchive_dir, None)
+            return cls(Warehouse.from_settings(settings), settings.gharchive_dir, None, bounds)
         cache = settings.home / "gharchive"
-        downloader = hours.Downloader(settings.gharchive_url, cache) if settings.gharchive_download else None
-        return cls(Warehouse.from_settings(settings), cache, downloader)
+        downloader = Downloader(settings.gharchive_url, cache, bounds) if settings.gharchive_download else None
+        return cls(Warehouse.from_settings(settings), cache, downloader, bounds)
 
     def fingerprint(self) -> str:
         """A file of the archive never changes, wherever it lies, so its day means the same under any settings."""
@@ -79,147 +81,109 @@ class GHArchiveSource:
             work = folder / day.isoformat()
             work.mkdir()
             before = self.downloader.requests if self.downloader else 0
-            batch = self._day(day, repos, tables, work)
+            try:
+                batch = self._day(day, repos, tables, work)
+            except QcError:
+                raise
+            except Exception as error:  # noqa: BLE001 - of whatever library, it costs this day and no other
+                reason = f"{day} cannot be read: {type(error).__name__}: {error}".splitlines()[0]
+                batch = Batch(days=(day,), tables={}, status="failed", error=reason)
             batch.requests = (self.downloader.requests if self.downloader else 0) - before
             yield batch
-            for path in work.iterdir():  # the batch has been merged
-                path.unlink()
+            shutil.rmtree(work, ignore_errors=True)  # the batch has been merged
 
     def _day(self, day: date, repos: Sequence[str], tables: Sequence[str], work: Path) -> Batch:
+        inputs = self.inputs(day)
         with ThreadPoolExecutor(4) as pool:
             files = list(pool.map(lambda name: self._hour(name, work), hours.hour_names(day)))
-        readable = [file for file in files if file.path is not None]
-        letters = [file.damage for file in files if file.damage is not None]
+        if all(file.is_unreachable for file in files):
+            raise SourceError(str(files[0].letters[0].reason))
+        ids = self.ids_of(repos)
         staged: dict[str, list[Path]] = {}
-        bad = sum(file.damage.error_type == "truncated_file" for file in files if file.damage is not None)
-        if readable:
-            events = work / "events"
-            events.mkdir()
-            ids = self._ids(repos) if repos else []
-            with self.warehouse.scratch() as connection:
-                slices = self._read(connection, readable, repos, ids, events)
-                staged = self._transform(connection, events, slices, day, tables, work)
-                bad_lines, count = self._bad_lines(connection, events, readable, day)
-            letters += bad_lines
-            bad += count
-            shutil.rmtree(events)
-        gaps = [file.name for file in files if file.damage is not None]
+        with self.warehouse.scratch() as connection:
+            events = DayOfEvents(connection, day, work, self.bounds)
+            files = events.read(files, repos, {number for numbers in ids.values() for number in numbers})
+            letters, bad_lines = events.refused()
+            if any(file.path for file in files):
+                staged = self._transform(connection, events, day, tables, work)
+            for name, numbers in events.ids_named(repos).items():
+                ids[name] = sorted({*ids[name], *numbers})
+        bad_lines += sum(file.bad_lines for file in files)
+        problem = _problem(day, files, bad_lines)
         return Batch(
             days=(day,),
             tables=staged,
-            status="partial" if gaps else "done",
-            error=_gap_sentence(day, gaps) if gaps else None,
-            dead_letters=letters,
-            lines=sum(file.lines for file in files) + sum(1 for file in files if file.damage and file.lines),
-            bad_lines=bad,
+            status="failed" if not staged else "partial" if problem else "done",
+            error=problem,
+            dead_letters=[letter for file in files for letter in file.letters] + letters,
+            lines=sum(file.lines for file in files),
+            bad_lines=bad_lines,
+            inputs=inputs,
+            repo_ids=ids,
+            share_read=1 - sum(file.is_gap for file in files) / len(files),
         )
 
     def _hour(self, name: str, work: Path) -> hours.HourFile:
-        path = self.folder / name if self.folder else None
-        if path is None or not path.exists():
-            path = self.downloader.get(name) if self.downloader else None
-        return hours.missing(name) if path is None else hours.verify(path, work)
+        path = self.folder / name
+        if self.downloader is not None:
+            try:
+                path = self.downloader.get(name, work)
+            except NoSuchHourError as error:
+                return hours.missing(name, str(error), is_unreachable=error.is_unreachable)
+        return hours.verify(path, self.bounds) if path.is_file() else hours.missing(name)
 
-    def _ids(self, repos: Sequence[str]) -> list[int]:
+    def inputs(self, day: date) -> frozenset[str] | None:
+        """The files of a day that lie in the folder, each with size and time of change; None for downloads."""
+        if self.downloader is not None:
+            return None
+        paths = [self.folder / name for name in hours.hour_names(day)]
+        return frozenset(f"{path.name} {' '.join(map(str, changed_when([path])))}" for path in paths if path.is_file())
+
+    def ids_of(self, repos: Sequence[str]) -> dict[str, list[int]]:
         """Ids of named repositories, as far as the warehouse knows them by now."""
+        ids: dict[str, list[int]] = {name: [] for name in repos}
+        asked = {name.lower(): name for name in repos}
         try:
-            names = {"repos": [name.lower() for name in repos]}
-            return self.warehouse.sql_file("sources/gharchive", names, section="ids")["repo_id"].to_list()
+            rows = self.warehouse.sql_file("sources/gharchive", {"repos": list(asked)}, section="ids").rows()
         except WarehouseMissingError:
-            return []
-
-    def _read(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        files: Sequence[hours.HourFile],
-        repos: Sequence[str],
-        ids: Sequence[int],
-        events: Path,
-    ) -> int:
-        """Write the events of pull requests and issues to `events`, a folder a slice; returns how many slices."""
-        slices = 1 + sum(file.path.stat().st_size for file in files if file.path is not None) // _BYTES_PER_SLICE
-        connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS_HELD_PER_SLICE}")
-        query = sql_sections("sources/gharchive")["read"].rstrip(";")
-        # A small day is on disk for a moment; a large one must not fill it.
-        codec = "uncompressed" if slices == 1 else "lz4_raw"
-        options = f"FORMAT parquet, COMPRESSION {codec}, ROW_GROUP_SIZE 20000"
-        target = events / "slice=0.parquet" if slices == 1 else events
-        connection.execute(
-            f"COPY ({query}) TO $target ({options}{'' if slices == 1 else ', PARTITION_BY (slice)'})",
-            {
-                "target": str(target),
-                "files": [str(file.path) for file in files],
-                "everything": not repos,
-                "repos": [name.lower() for name in repos],
-                "ids": list(ids),
-                "slices": slices,
-            },
-        )
-        return slices
+            return ids
+        for name, number in rows:
+            ids[asked[name]].append(number)
+        return ids
 
     def _transform(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        events: Path,
-        slices: int,
-        day: date,
-        tables: Sequence[str],
-        work: Path,
+        self, connection: duckdb.DuckDBPyConnection, events: DayOfEvents, day: date, tables: Sequence[str], work: Path
     ) -> dict[str, list[Path]]:
         staged: dict[str, list[Path]] = {table: [] for table in tables}
         sections = sql_sections("sources/gharchive")
         for table in sections.keys() & staged.keys():  # of other tables the archive knows nothing
             query = sections[table].rstrip(";")
             # An account acts in many repositories, so its rows are not in one slice; but they are narrow.
-            patterns = (
-                ["*"]
-                if table == "users"
-                else [f"slice={n}" if slices > 1 else "*" for n in self._slices(events, slices)]
-            )
-            for pattern in patterns:
+            slices = [events.files()] if table == "users" else [events.files(n) for n in range(events.slices)]
+            for files in filter(None, slices):
                 target = work / f"{table}-{len(staged[table])}.parquet"
                 connection.execute(
                     f"COPY ({query}) TO $target (FORMAT parquet, COMPRESSION lz4_raw)",
-                    {"events": self._files(events, pattern), "day": day, "target": str(target)},
+                    {"events": files, "day": day, "target": str(target)},
                 )
                 staged[table].append(target)
         return staged
 
-    @staticmethod
-    def _slices(events: Path, slices: int) -> list[int]:
-        """The slices that hold anything."""
-        return [n for n in range(slices) if (events / f"slice={n}").is_dir() or slices == 1]
 
-    @staticmethod
-    def _files(events: Path, pattern: str) -> list[str]:
-        entries = sorted(events.glob(pattern))
-        return [str(path) for entry in entries for path in (sorted(entry.iterdir()) if entry.is_dir() else [entry])]
-
-    def _bad_lines(
-        self, connection: duckdb.DuckDBPyConnection, events: Path, files: Sequence[hours.HourFile], day: date
-    ) -> tuple[list[DeadLetter], int]:
-        sections = sql_sections("sources/gharchive")
-        everything = {"events": self._files(events, "*")}
-        by_path = {str(file.path): file for file in files}
-        letters: list[DeadLetter] = []
-        total = 0
-        for path, count in connection.execute(sections["bad_lines"], everything).fetchall():
-            file = by_path[path]
-            of_file = hours.bad_lines(file)
-            total += count
-            letters += of_file
-            if count > len(of_file) and len(of_file) < 100:
-                reason = f"{count - len(of_file)} lines are JSON but no event that can be typed"
-                letters.append(DeadLetter(day, file.name, "malformed_line", reason))
-        for path, event, kind in connection.execute(sections["no_repository"], everything).fetchall():
-            reason = f"event {event} ({kind}) names no repository"
-            letters.append(DeadLetter(day, by_path[path].name, "no_repository", reason))
-        return letters, total
-
-
-def _gap_sentence(day: date, gaps: Sequence[str]) -> str:
+def _problem(day: date, files: Sequence[hours.HourFile], bad_lines: int) -> str | None:
+    """What is missing of a day, where, and how to mend it; None if nothing is."""
+    gaps = [file.name for file in files if file.is_gap]
+    parts = []
+    if gaps:
+        some = ", ".join(gaps[:3]) + (", …" if len(gaps) > 3 else "")
+        parts.append(f"{len(gaps)} of 24 hours are missing or damaged ({some})")
+    if bad_lines:
+        parts.append(f"{bad_lines} lines could not be read")
+    if not parts:
+        return None
     return (
-        f"{day}: {len(gaps)} of 24 hours are missing or damaged ({', '.join(gaps[:3])}{', …' if len(gaps) > 3 else ''})"
+        f"{day}: {' and '.join(parts)}; ops.dead_letters says which and why. When the archive has mended a file, put "
+        "it in place and run the same backfill again"
     )
 
 
