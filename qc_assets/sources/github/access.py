@@ -67,6 +67,8 @@ class GitHubAccess:
             url=settings.github_url,
             tries=settings.github_tries,
             first_wait_s=settings.github_first_wait_s,
+            deadline_s=settings.github_deadline_s,
+            max_bytes=settings.github_max_answer_bytes,
         )
         return cls(
             client,

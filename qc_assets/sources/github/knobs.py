@@ -22,6 +22,8 @@ class GitHubKnobs(BaseModel):
     github_page_size: int = Field(25, ge=1, le=100, description="Pull requests a page to begin with.")
     github_connect_timeout_s: float = Field(10.0, gt=0, description="Seconds to wait for a connection.")
     github_read_timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for an answer.")
+    github_deadline_s: float = Field(120.0, gt=0, description="Seconds an answer may take in all, however it drips.")
+    github_max_answer_bytes: int = Field(2**26, ge=1024, description="Bytes an answer may have, decompressed.")
     github_tries: int = Field(3, ge=1, description="Tries of a request with transient trouble.")
     github_first_wait_s: float = Field(1.0, ge=0, description="Seconds before the second try, doubled for each more.")
     batch_size: int = Field(40, ge=1, description="Repositories in a batch.")
