@@ -48,6 +48,11 @@ class RequestError(QcError):
         self.tries = tries
         self.errors = answer.errors
 
+    @property
+    def is_final(self) -> bool:
+        """Whether trying again later would not help."""
+        return self.kind in (Kind.REFUSED, Kind.UNAUTHORIZED)
+
 
 class _Transient(Exception):
     def __init__(self, answer: Answer) -> None:

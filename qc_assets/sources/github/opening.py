@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from qc_assets.clock import parse_instant
-from qc_assets.sources.github.item_parts import MERGES, clean, nodes_of, timeline_of
+from qc_assets.sources.github.item_parts import MERGES, nodes_of, timeline_of
 
 _AT_THE_OPENING = timedelta(minutes=10)  # warehouse/macros.sql has the same limit, see is_early
 _SIZES = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits", "opened_sizes_from")
@@ -32,8 +32,8 @@ def opened_facts(item: Mapping[str, Any], observed_at: datetime) -> dict[str, An
     facts = {
         "opened_title": None
         if {"timelineItems", "RenamedTitleEvent"} & set(lost)
-        else clean(renames[0]["previousTitle"] if renames else item["title"]),
-        "opened_body": clean(body),
+        else (renames[0]["previousTitle"] if renames else item["title"]),
+        "opened_body": body,
         "opened_author_association": item["authorAssociation"] if early else None,
     }
     if item["__typename"] == "PullRequest":

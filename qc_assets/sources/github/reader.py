@@ -19,6 +19,7 @@ _OPERATIONS = {"pr": "pull_requests", "issue": "issues"}
 _LISTING_PAGE = 100
 _WHOLE_PER_REQUEST = 10
 _ROUNDS = 3
+_FINAL = ("FORBIDDEN", "NOT_FOUND", "INSUFFICIENT_SCOPES", "UNPROCESSABLE")
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,9 @@ class Reader:
         reply = self.client.query([Part(operation, {"query": unit.query(), "first": first, "after": after})])
         if reply.data[0] is None or reply.data[0].get("nodes") is None:
             reason = "; ".join(str(error.get("message")) for _, error in reply.errors) or "no answer to the search"
-            raise RequestError(Answer(Kind.REFUSED, 200, reason=reason), f"graphql {operation}", 1)
+            is_final = any(error.get("type") in _FINAL for _, error in reply.errors)
+            kind = Kind.REFUSED if is_final else Kind.TRANSIENT
+            raise RequestError(Answer(kind, 200, reason=reason), f"graphql {operation}", 1)
         return reply.data[0], reply.errors
 
     def _one_in_parts(self, unit: Unit, position: Mapping[str, Any], error: RequestError) -> dict[str, Any]:

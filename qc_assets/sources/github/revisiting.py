@@ -8,10 +8,12 @@ from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.access import GitHubAccess
+from qc_assets.sources.github.client import odd_answers
 from qc_assets.sources.github.complete import Item, complete
 from qc_assets.sources.github.opened_branch import add_opened_branches
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.reader import Reader
+from qc_assets.store import dead_letters
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import RAW_TABLES
 from qc_assets.store.warehouse import Warehouse
@@ -57,7 +59,8 @@ def revisit(
     read = 0
     try:
         for start in range(0, len(rows), _CHUNK):
-            items = list(_read(reader, rows[start : start + _CHUNK]))
+            with odd_answers("graphql numbered"):
+                items = list(_read(reader, rows[start : start + _CHUNK]))
             _commit(warehouse, source, items)
             read += len(items)
             progress("read again", start + len(rows[start : start + _CHUNK]), len(rows))
@@ -78,13 +81,14 @@ def _read(reader: Reader, rows: Sequence[tuple[str, int]]) -> Iterator[Item]:
 
 
 def _commit(warehouse: Warehouse, source: GitHubAccess, items: Sequence[Item]) -> None:
-    rows = raw_rows.rows([(item, source.clock.now()) for item in items])
+    rows, letters = raw_rows.rows([(item, source.clock.now()) for item in items])
     source.is_made_up()  # nobody else waits for the warehouse while the server is asked
     with warehouse.staging() as folder:
         files: dict[str, Path] = raw_rows.write(rows, folder, "revisit")
         parents = [files[table] for table in ("pull_requests", "issues") if table in files]
         with warehouse.write() as connection:
             scope = Scope(source.name, (), adds=True, forge=source.forge_number(connection))
+            dead_letters.insert(connection, source.name, letters)
             set_reread(connection, parents, scope.forge)
             for table in RAW_TABLES:
                 merge(connection, table, [files[table]] if table in files else [], scope)

@@ -199,7 +199,7 @@ def _fill(
             if node.selection_set is not None:
                 _fill(node.selection_set, value, fragments, gaps)
             continue
-        part = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
+        part: Any = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
         if _applies(part, data.get("__typename")):
             _fill(part.selection_set, data, fragments, gaps)
 
