@@ -4,11 +4,13 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from qc_assets.cli.aftermath import examine_aftermath
 from qc_assets.cli.finding import Finding
 from qc_assets.cli.runs import dagster_home
+from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError, SettingsError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.models.specs import SPECS
 from qc_assets.places import settings_file
@@ -28,18 +30,26 @@ def examine() -> list[Finding]:
             *findings,
             Finding("settings", False, str(error), "correct the variable, or the line in .env"),
         ]
-    return [
-        *findings,
-        Finding("settings", True, f"source {settings.source}, {settings.first_date} to {settings.last_date}"),
-        _source(settings),
-        _disk(settings),
-        *_warehouse(settings),
-        *examine_aftermath(settings),
-        _home(settings),
-        *examine_models(settings),
-        *(_port(name, settings.host, port) for name, port in _ports(settings)),
-        _token(settings),
-    ]
+    findings.append(
+        Finding("settings", True, f"source {settings.source}, {settings.first_date} to {settings.last_date}")
+    )
+    looks: tuple[tuple[str, Callable[[Settings], Finding | Iterable[Finding]]], ...] = (
+        ("source", _source),
+        ("disk", _disk),
+        ("warehouse", _warehouse),
+        ("what kills left", examine_aftermath),
+        ("DAGSTER_HOME", _home),
+        ("models", examine_models),
+        ("ports", _ports),
+        ("token", _token),
+    )
+    for what, look in looks:
+        try:
+            seen = look(settings)
+            findings += [seen] if isinstance(seen, Finding) else seen
+        except Exception as error:  # noqa: BLE001  # whatever it is, that is the finding, and the rest is looked at
+            findings.append(Finding(what, False, explained(error), "see the message"))
+    return findings
 
 
 def _python() -> Finding:
@@ -51,10 +61,7 @@ def _python() -> Finding:
 def _source(settings: Settings) -> Finding:
     from qc_assets.sources.registry import open_source
 
-    try:
-        source = open_source(settings)
-    except QcError as error:
-        return Finding("source", False, str(error), "see the message")
+    source = open_source(settings)
     return Finding("source", True, f"{source.name}{' (synthetic)' if source.traits.synthetic else ''}")
 
 
@@ -115,9 +122,9 @@ def examine_models(settings: Settings) -> list[Finding]:
     return findings or [Finding("models", True, "MLflow and the warehouse agree on the champions")]
 
 
-def _ports(settings: Settings) -> list[tuple[str, int]]:
+def _ports(settings: Settings) -> list[Finding]:
     ports = {"Dagster": settings.dagster_port, "MLflow": settings.mlflow_port, "API": settings.api_port}
-    return [(f"{name} port", port) for name, port in ports.items()]
+    return [_port(f"{name} port", settings.host, port) for name, port in ports.items()]
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from qc_assets.cli.trouble import advice_about
 from qc_assets.errors import QcError
 from qc_assets.files import write_whole
 from qc_assets.places import dagster_config, settings_file
@@ -193,7 +194,9 @@ def _failure(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> str
             if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
                 return f"stopped in step {event.step_key}; run the same command again to go on (run {result.run_id})"
             reason = error.message.strip() if error is not None else "unknown"
-            return f"step {event.step_key} failed: {_without_class(reason)} (run {result.run_id})"
+            advice = advice_about(reason)
+            mend = f" – {advice}" if advice and error is not None and not _is_ours(error.cls_name) else ""
+            return f"step {event.step_key} failed: {_without_class(reason)}{mend} (run {result.run_id})"
     return f"run {result.run_id} ended before its first step; run the same command again to go on"
 
 
@@ -205,6 +208,11 @@ def _broken_promise(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult",
             if evaluation.blocking and not evaluation.passed:
                 return str(evaluation.metadata["detail"].value)
     return None
+
+
+def _is_ours(name: str | None) -> bool:
+    """Whether an error of that class says itself how to mend it."""
+    return name == QcError.__name__ or any(kind.__name__ == name for kind in QcError.__subclasses__())
 
 
 def _without_class(message: str) -> str:
