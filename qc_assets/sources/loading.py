@@ -1,6 +1,6 @@
 """Loading days of activity: fetch what the checkpoint lacks, merge it, record it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.forges import forge_id, qualified
 from qc_assets.progress import Reporter
 from qc_assets.sources.row_contract import check_rows
-from qc_assets.sources.source import Batch, SelfDescribing, Source
+from qc_assets.sources.source import Batch, HeldDays, SelfDescribing, Source
 from qc_assets.store import dead_letters
 from qc_assets.store.forge_records import register
 from qc_assets.store.merge import Scope, merge, set_reread
@@ -80,10 +80,15 @@ def load(
     forge = source.traits.forge or source.name
     # The checkpoint has names with their host: those of two forges are two.
     names = {qualified(forge, name): name for name in repos or ["*"]}
-    parameters = {"source": source.name, "fingerprint": fingerprint, "repos": list(names), "tables": list(tables)}
-    held: dict[str, frozenset[date]] = {}
+    parameters: dict[str, Any] = {
+        "source": source.name,
+        "fingerprint": fingerprint,
+        "repos": list(names),
+        "tables": list(tables),
+    }
+    held = HeldDays({}, {}, lambda ids: {})
     if source.traits.states:
-        held = {} if refresh else _held(warehouse, parameters, names)
+        held = held if refresh else _held(warehouse, parameters, names)
         done = {day for day in partitions if repos and all(day in held.get(repo, ()) for repo in repos)}
     else:
         done = set() if refresh else _done(warehouse, parameters | {"all": qualified(forge, "*")})
@@ -114,11 +119,23 @@ def load(
     return report
 
 
-def _held(warehouse: Warehouse, parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, frozenset[date]]:
-    days_by_repo: dict[str, set[date]] = {}
-    for repo, day in _logged(warehouse, "days_held", parameters):
-        days_by_repo.setdefault(names[repo], set()).add(day)
-    return {repo: frozenset(days) for repo, days in days_by_repo.items()}
+def _held(warehouse: Warehouse, parameters: dict[str, Any], names: Mapping[str, str]) -> HeldDays:
+    def of_ids(ids: Sequence[int]) -> dict[int, frozenset[date]]:
+        asked = {name: value for name, value in parameters.items() if name != "repos"} | {"ids": list(ids)}
+        return _by_repository(_logged(warehouse, "days_held_by_id", asked))
+
+    rows = _logged(warehouse, "days_held", parameters)
+    ids: dict[str, set[int]] = {}
+    for repo, _, number in rows:
+        ids.setdefault(names[repo], set()).update([] if number is None else [number])
+    return HeldDays(_by_repository((names[repo], day) for repo, day, _ in rows), ids, of_ids)
+
+
+def _by_repository(rows: Iterable[tuple[Any, ...]]) -> dict[Any, frozenset[date]]:
+    days: dict[Any, set[date]] = {}
+    for repo, day in rows:
+        days.setdefault(repo, set()).add(day)
+    return {repo: frozenset(of_repo) for repo, of_repo in days.items()}
 
 
 def _done(warehouse: Warehouse, parameters: Mapping[str, Any]) -> set[date]:
@@ -167,6 +184,10 @@ def _commit(
             entries = {(repo, day) for repo in names for day in batch.days}
             _insert_failure(connection, source, entries, fingerprint, started, batch.error or "")
             return {}
+        if source.traits.states and batch.repos:
+            _follow_names(connection, source, forge, number, batch.repos)
+        if not batch.days:
+            return {}
         rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
         connection.execute(
             sql_sections("ops/ingest_log")["record"],
@@ -192,6 +213,16 @@ def _commit(
             },
         )
     return rows
+
+
+def _follow_names(
+    connection: duckdb.DuckDBPyConnection, source: Source, forge: str, number: int, repos: Mapping[str, int | None]
+) -> None:
+    """Have the checkpoint's entries of repositories follow their names, and leave a name that another has now."""
+    known = {qualified(forge, name): forge_id(number, identity) for name, identity in repos.items() if identity}
+    parameters = {"source": source.name, "repos": list(known), "repo_ids": list(known.values())}
+    for section in ("leave_name", "follow_name"):
+        connection.execute(sql_sections("ops/ingest_log")[section], parameters)
 
 
 def _forget_other_worlds(connection: duckdb.DuckDBPyConnection, source: str, fingerprint: str, forge: int) -> None:

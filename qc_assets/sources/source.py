@@ -1,6 +1,6 @@
 """The small interface that every source of activity implements."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,7 +22,7 @@ class Batch:
     """What a source found on some days, as staged files ready to be merged in one transaction.
 
     Attributes:
-        days: the partitions that this batch replaces.
+        days: the partitions that this batch replaces; none where a repository has merely another name.
         tables: Parquet files by raw table; a column is named as in the table, missing ones stay NULL.
         repos: the forge's own ids of the repositories that the batch is about, by the name they were asked for (None
             if not even that is known); None for what was asked of the source as a whole.
@@ -42,6 +42,26 @@ class Batch:
     lines: int = 0
     bad_lines: int = 0
     waited_s: float = 0.0
+
+
+class HeldDays(dict[str, frozenset[date]]):
+    """Days that the checkpoint has, by the name that is asked for: names are for people, and change.
+
+    Args:
+        days: by name.
+        ids: the forge's own ids that they were read of, by name, as far as they are known.
+        of_ids: gives the days by id, whatever the repositories were called.
+    """
+
+    def __init__(
+        self,
+        days: Mapping[str, frozenset[date]],
+        ids: Mapping[str, set[int]],
+        of_ids: Callable[[Sequence[int]], Mapping[int, frozenset[date]]],
+    ) -> None:
+        super().__init__(days)
+        self.ids = ids
+        self.of_ids = of_ids
 
 
 class Source(Protocol):

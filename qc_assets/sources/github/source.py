@@ -17,6 +17,7 @@ from qc_assets.sources.github import discovery, revisiting
 from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.client import odd_answers
 from qc_assets.sources.github.plan import Wish, plan_key
+from qc_assets.sources.github.planning import Planner
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.stage import Stage
@@ -56,10 +57,12 @@ class GitHubSource(GitHubAccess):
         wishes = {name: tuple(day for day in days if day not in held.get(name, ())) for name in repos}
         meter = Meter(self.clock, progress, self.client, total=sum(map(bool, wishes.values())))
         self.client.pool.waiting, self.client.note = meter.waiting, meter.note
+        planner = Planner(self.client, self.state, self.clock, days=days, held=held, progress=progress)
         stage = Stage(
             self.client,
             self.state,
             self.clock,
+            planner,
             page=self.page,
             tables=tables,
             folder=folder,

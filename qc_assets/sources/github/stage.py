@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,13 @@ from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.answers import Answer, Kind
 from qc_assets.sources.github.client import Client, RequestCost, RequestError, odd_answers
 from qc_assets.sources.github.hidden import HiddenItems, hidden_items
-from qc_assets.sources.github.plan import Package, Wish, from_document, look, packages, to_document
-from qc_assets.sources.github.query import queries_fingerprint
+from qc_assets.sources.github.plan import Package, Wish, look
+from qc_assets.sources.github.planning import SETTLED, Planner, end_of
 from qc_assets.sources.github.reader import Harvest, Reader, Unit
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.state import State
 from qc_assets.sources.source import Batch
 from qc_assets.store.dead_letters import DeadLetter
-
-_PLAN_HOLDS = timedelta(hours=24)
-# The search index lags behind; a day is not final before this much has passed.
-_SETTLED = timedelta(hours=1)
 
 
 class Stage:
@@ -33,6 +29,7 @@ class Stage:
         client: who asks.
         state: what is remembered between processes.
         clock: tells the time.
+        planner: divides what is wanted.
         page: pull requests a page to begin with.
         tables: the raw tables that are wanted.
         folder: for staged files.
@@ -49,6 +46,7 @@ class Stage:
         client: Client,
         state: State,
         clock: Clock,
+        planner: Planner,
         *,
         page: int,
         tables: Sequence[str],
@@ -56,7 +54,7 @@ class Stage:
         meter: Meter,
         accepted_gaps: Collection[str] = (),
     ) -> None:
-        self.client, self.state, self.clock = client, state, clock
+        self.client, self.state, self.clock, self.planner = client, state, clock, planner
         self.tables = set(tables)
         self.folder = folder
         self.meter = meter
@@ -73,7 +71,7 @@ class Stage:
             return
         try:
             with odd_answers("graphql plan"):
-                plan = self._plan(wishes, key)
+                plan = self.planner.plan(wishes, key)
         except RequestError as error:
             for wish in wishes:
                 if self._failed(wish, error):
@@ -82,12 +80,15 @@ class Stage:
                     fail(wish)
             return
         wished = {wish.repo for wish in wishes}
-        planned = {name for package in plan for name in package.repos}
         for wish in wishes:
-            if wish.repo not in planned:  # GitHub does not show it: trying again would not help
+            if wish.repo in plan.gone:  # trying again would not help
+                self._gone(wish.repo, plan.gone[wish.repo])
                 yield self.failure(wish)
+        if plan.held:
+            self.read |= set(plan.held)
+            yield Batch(days=(), tables={}, repos=plan.held)
         self.client.pool.stop.clear()
-        work = [package for package in plan if any(name in wished for name in package.repos)]
+        work = [package for package in plan.packages if any(name in wished for name in package.repos)]
         left = Counter(name for package in work for name in package.repos)
         workers = max(1, len(self.client.pool.members))
         with ThreadPoolExecutor(workers, thread_name_prefix="github") as threads:
@@ -122,39 +123,6 @@ class Stage:
             dead_letters=letters,
             **self._spent(),
         )
-
-    def _plan(self, wishes: Sequence[Wish], key: str) -> list[Package]:
-        """The packages of a batch: those of a run that was broken off within the last day, or new ones."""
-        now = self.clock.now()
-        old = self.state.plan(key)
-        asks = queries_fingerprint()
-        if old and old.get("asks") == asks and datetime.fromisoformat(old["made_at"]) > now - _PLAN_HOLDS:
-            known = [from_document(document) for document in old["packages"]]
-            for name, reason in old["gone"].items():
-                self._gone(name, reason)
-            names = {name for package in known for name in package.repos} | set(old["gone"])
-            if {wish.repo for wish in wishes} <= names:
-                return known
-        seen, gone = {}, {}
-        for name, repo, reason in look(self.client, [wish.repo for wish in wishes]):
-            if repo is None:
-                gone[name] = reason
-                self._gone(name, reason)
-            else:
-                seen[name] = repo
-        final, young = [], []
-        for wish in wishes:
-            if wish.repo in seen:
-                ended = tuple(day for day in wish.days if _end(day) + _SETTLED <= now)
-                final += [Wish(wish.repo, ended)] if ended else []
-                rest = tuple(day for day in wish.days if day not in ended)
-                young += [Wish(wish.repo, rest)] if rest else []
-        plan = list(packages(self.client, [*final, *young], seen))
-        packed = [to_document(package) for package in plan]
-        document = {"made_at": now.isoformat(), "asks": asks, "gone": gone, "packages": packed}
-        self.state.drop_plan(key)
-        self.state.save_plan(key, document, now)
-        return plan
 
     def _package(self, plan: str, number: str, package: Package) -> list[tuple[Batch, list[str]]]:
         """Fetch a package; if it fails as one, its repositories one by one. Each batch comes with what failed."""
@@ -254,7 +222,7 @@ class Stage:
             for letter in [*unread, *odd]
             if letter.repo_id in names and letter.partition_date in days
         ]
-        if problem is None and any(_end(day) + _SETTLED > now for day in package.days):
+        if problem is None and any(end_of(day) + SETTLED > now for day in package.days):
             problem = f"{package.days[0]} to {package.days[-1]}: not ended when read; to be read again"
         return Batch(
             days=package.days,
@@ -297,7 +265,3 @@ class Stage:
         self.reasons[name] = DeadLetter(
             date.min, name, "gone", reason, endpoint="graphql repository", status=200, tries=1, action="skipped"
         )
-
-
-def _end(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time())
