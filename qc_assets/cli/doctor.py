@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import duckdb
+
 from qc_assets.cli.aftermath import examine_aftermath
 from qc_assets.cli.finding import Finding
 from qc_assets.cli.runs import dagster_home
@@ -87,6 +89,9 @@ def _warehouse(settings: Settings) -> list[Finding]:
         return [Finding("warehouse", False, str(error), "close the program that holds it, or wait for the run to end")]
     except QcError as error:
         return [Finding("warehouse", False, str(error), "see the message")]
+    except (duckdb.Error, OSError) as error:
+        mend = "`qc restore FOLDER` brings a backup back; without one move the file away, and load and train anew"
+        return [Finding("warehouse", False, f"{settings.warehouse}: {explained(error)}", mend)]
     schema = Finding("schema", True, "of this version")
     if changes:
         mend = "run `qc migrate`, or let the next run do it; a copy is put beside the file first"

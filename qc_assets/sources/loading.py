@@ -103,9 +103,9 @@ def load(
     total = len(left)
     with warehouse.staging() as folder:
         try:
-            for batch in source.fetch(
-                report.loaded, repos=repos, tables=tables, folder=folder, progress=progress, held=held
-            ):
+            # Of a repository that has another's name now, days are missing that the name holds.
+            wanted = partitions if source.traits.states else report.loaded
+            for batch in source.fetch(wanted, repos=repos, tables=tables, folder=folder, progress=progress, held=held):
                 rows = _commit(warehouse, source, batch, repos, tables, fingerprint, started)
                 about = (repos or ["*"]) if batch.repos is None else batch.repos
                 left -= {(repo, day) for repo in about for day in batch.days}

@@ -70,7 +70,8 @@ class GitHubSource(GitHubAccess):
             accepted_gaps=self.accepted_gaps,
         )
         again: list[Wish] = []
-        is_any_known = any(not held.get(name, frozenset()).isdisjoint(days) for name in repos)
+        unknown = [day for day in days if not all(day in held.get(name, ()) for name in repos)]
+        is_any_known = any(not held.get(name, frozenset()).isdisjoint(unknown) for name in repos)
         try:
             # Batches are cut from the whole list, so that a run that goes on finds the plans of the one before.
             for start in range(0, len(repos), self.batch):
