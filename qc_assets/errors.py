@@ -3,7 +3,7 @@
 import re
 
 # Bounded, so that a text without blanks costs no more than its length.
-_IN_URL = re.compile(r"(?<=://)[^\s'\"]{0,500}@|(?<=sig=|key=)[^&\s'\"]+|(?<=token=)[^&\s'\"]+|(?<=secret=)[^&\s'\"]+")
+_IN_URL = re.compile(r"(?<=//)[^\s'\"]{0,500}@|(?<=sig=|key=)[^&\s'\"]+|(?<=token=)[^&\s'\"]+|(?<=secret=)[^&\s'\"]+")
 
 
 def masked_urls(text: str) -> str:

@@ -10,6 +10,7 @@ from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.client import odd_answers
 from qc_assets.sources.github.complete import Item, complete
+from qc_assets.sources.github.item_parts import is_sound
 from qc_assets.sources.github.opened_branch import add_opened_branches
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.reader import Reader
@@ -53,7 +54,7 @@ def revisit(
         },
         section="due_for_revisit",
     )
-    rows = due.select("name", "number").rows()
+    rows = due.select("name", "own_id", "number").rows()
     source.watch(progress)
     reader = Reader(source.client, source.state, source.clock, page=source.page)
     read = 0
@@ -69,12 +70,14 @@ def revisit(
     return {"due": len(rows), "read": read, "gone": len(rows) - read}
 
 
-def _read(reader: Reader, rows: Sequence[tuple[str, int]]) -> Iterator[Item]:
-    parts = []
-    for name, number in rows:
+def _read(reader: Reader, rows: Sequence[tuple[str, int, int]]) -> Iterator[Item]:
+    parts, wanted = [], {(repo_id, number) for _, repo_id, number in rows}
+    for name, _, number in rows:
         owner, _, rest = name.partition("/")
         parts.append(Part("numbered", {"owner": owner, "name": rest, "number": number}))
-    items = [item for _, item in reader.whole(parts) if item is not None]
+    shown = [item for _, item in reader.whole(parts) if is_sound(item)]
+    # Another repository may have the name by now, and an item may have been transferred.
+    items = [item for item in shown if item and (item["repository"]["databaseId"], item["number"]) in wanted]
     for finish in (complete, add_opened_branches):
         finish(reader.client, items, lambda changed: None)
     yield from items
