@@ -67,15 +67,23 @@ def _source(settings: Settings) -> Finding:
     return Finding("source", True, f"{source.name}{' (synthetic)' if source.traits.synthetic else ''}")
 
 
-def _disk(settings: Settings) -> Finding:
-    folder = settings.home
+def _disk(settings: Settings) -> list[Finding]:
+    places = {"disk": settings.home, "disk of the warehouse": settings.warehouse.parent}
+    return [_room(what, place) for what, place in places.items()]
+
+
+def _room(what: str, place: Path) -> Finding:
+    folder = place
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 2**30
     writable = os.access(folder, os.W_OK)
+    variable = "QC_HOME" if what == "disk" else "QC_WAREHOUSE"
+    mend = f"free some space, or set {variable} to another disk"
+    if not writable:
+        mend = f"make {folder} writable, or set {variable}"
     ok = free >= _MIN_FREE_GIB and writable
-    mend = "free some space, or set QC_HOME to another disk" if writable else f"make {folder} writable, or set QC_HOME"
-    return Finding("disk", ok, f"{free:.1f} GiB free for {settings.home}", "" if ok else mend)
+    return Finding(what, ok, f"{free:.1f} GiB free for {place}", "" if ok else mend)
 
 
 def _warehouse(settings: Settings) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from qc_assets.errors import QcError
 from qc_assets.files import write_whole
 from qc_assets.places import dagster_config, settings_file
 from qc_assets.settings import Settings
+from qc_assets.sqlite_files import is_broken
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -88,10 +90,10 @@ def open_instance(settings: Settings) -> "dg.DagsterInstance":
         try:
             return dg.DagsterInstance.get()
         except DBAPIError as error:
-            raise QcError(
-                f"Dagster's databases in {home} cannot be opened: {error.orig}. Move {home} away: runs and schedules "
-                "are forgotten, models and data are elsewhere"
-            ) from error
+            mend = f"Move {home} away: runs and schedules are forgotten, models and data are elsewhere"
+            if isinstance(error.orig, sqlite3.DatabaseError) and not is_broken(error.orig):
+                mend = advice_about(str(error.orig)) or mend
+            raise QcError(f"Dagster's databases in {home} cannot be opened: {error.orig} – {mend}") from error
 
 
 def run_job(

@@ -10,7 +10,8 @@ from qc_assets.errors import QcError, masked_urls
 _ADVICE: tuple[tuple[str, str], ...] = (
     (
         r"No space left on device|disk is full|Errno 28|quota exceeded",
-        "the disk is full: free some space, then run the same command again; what was committed stays",
+        "the disk is full: free some space where QC_HOME and QC_WAREHOUSE are, then run the same command again; what "
+        "was committed stays",
     ),
     (
         r"Read-only file system|readonly database|Permission denied|not permitted|unable to open database file",

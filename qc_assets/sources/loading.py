@@ -104,8 +104,8 @@ def load(
     with warehouse.staging() as folder:
         try:
             # Of a repository that has another's name now, days are missing that the name holds.
-            wanted = partitions if source.traits.states else report.loaded
-            for batch in source.fetch(wanted, repos=repos, tables=tables, folder=folder, progress=progress, held=held):
+            due = partitions if source.traits.states else report.loaded
+            for batch in source.fetch(due, repos=repos, tables=tables, folder=folder, progress=progress, held=held):
                 rows = _commit(warehouse, source, batch, repos, tables, fingerprint, started)
                 about = (repos or ["*"]) if batch.repos is None else batch.repos
                 left -= {(repo, day) for repo in about for day in batch.days}
@@ -121,8 +121,8 @@ def load(
 
 def _held(warehouse: Warehouse, parameters: dict[str, Any], names: Mapping[str, str]) -> HeldDays:
     def of_ids(ids: Sequence[int]) -> dict[int, frozenset[date]]:
-        asked = {name: value for name, value in parameters.items() if name != "repos"} | {"ids": list(ids)}
-        return _by_repository(_logged(warehouse, "days_held_by_id", asked))
+        of_settings = {name: value for name, value in parameters.items() if name != "repos"} | {"ids": list(ids)}
+        return _by_repository(_logged(warehouse, "days_held_by_id", of_settings))
 
     rows = _logged(warehouse, "days_held", parameters)
     ids: dict[str, set[int]] = {}

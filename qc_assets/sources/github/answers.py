@@ -51,15 +51,21 @@ LONGEST_LIMIT = timedelta(hours=1)
 """GitHub counts points by the hour: whatever says that a limit lasts longer is wrong, or a clock is."""
 _TOO_MUCH = {"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"}
 _LIMIT = {"RATE_LIMITED", "RATE_LIMIT"}
+_BROKEN = {"INTERNAL", "INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "LOADING", "STALE_DATA"}
+_FOR_GOOD = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects)
 _TIMED_OUT = ("timed out", "timedout", "timeout", "something went wrong while executing your query")
 
 
 def failed(error: Exception) -> Answer:
     """Classify a request that got no answer."""
+    if isinstance(error, httpx.LocalProtocolError | UnicodeEncodeError):  # its text would show the token
+        return Answer(Kind.REFUSED, reason="the token has characters that no HTTP header may have: set it anew")
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     # A server that accepts a query and does not answer it in time is busy with it; one that cannot be reached is not.
     if isinstance(error, httpx.ReadTimeout | AnswerTooLargeError):
         return Answer(Kind.OVERLOADED, reason=reason)
+    if isinstance(error, _FOR_GOOD) or any(sign in reason for sign in ("CERTIFICATE_VERIFY_FAILED", "ProxyError: 407")):
+        return Answer(Kind.REFUSED, reason=reason)
     return Answer(Kind.TRANSIENT, reason=reason)
 
 
@@ -101,6 +107,8 @@ def _from_body(body: Mapping[str, Any], response: httpx.Response, now: datetime)
     if isinstance(body.get("data"), Mapping) and status == 200:
         return Answer(Kind.OK, status, body["data"], errors, reason=text)
     if errors and status == 200:
+        if types & _BROKEN:
+            return Answer(Kind.TRANSIENT, status, errors=errors, reason=text)
         return Answer(Kind.REFUSED, status, errors=errors, reason=text)
     return None
 

@@ -4,7 +4,7 @@ An organisation that wants a sign-on, or an author who was banned, leaves such a
 counting: where a search counts more than was read, so does one of its parts. Many counts go into one request.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -67,30 +67,33 @@ def hidden_items(client: Client, unit: Unit, harvest: Harvest) -> list[HiddenIte
     for (repo_id, _), (item, _) in harvest.items.items():
         read.setdefault(repo_id, []).append(parse_instant(item["updatedAt"]))
     unread = [(letter.repo_id, letter.partition_date) for letter in harvest.dead_letters]
-    parts = [Unit("", unit.kind, {repo_id: name}, unit.start, unit.end, 0) for repo_id, name in unit.repos.items()]
-    short: list[HiddenItems] = []
-    wholes: list[HiddenItems] = []
-    while parts:
+
+    def short(parts: Sequence[Unit]) -> list[HiddenItems]:
         numbers = counts(client, [part.query() for part in parts])
-        short = [
-            HiddenItems(part, number - _accounted(part, read, unread))
-            for part, number in zip(parts, numbers, strict=True)
-            if number > _accounted(part, read, unread)
-        ]
-        # Where no part is short, items moved meanwhile or one of them is known by its day only: the whole is.
-        inside = [(one.repo_id, one.unit.start) for one in short]
-        wholes = [w for w in wholes if not any(_holds(w.unit, *place) for place in inside)]
-        fine = [one for one in short if one.unit.start == one.unit.end]
-        rough = [one for one in short if one.unit.start < one.unit.end]
-        if len(rough) > _MOST:
-            return wholes + short
-        wholes += fine + rough
-        parts = [part for one in rough for part in _divided(one.unit)]
-    return wholes
+        missing = [number - _accounted(part, read, unread) for part, number in zip(parts, numbers, strict=True)]
+        return [HiddenItems(part, count) for part, count in zip(parts, missing, strict=True) if count > 0]
+
+    of_repos = [Unit("", unit.kind, {repo_id: name}, unit.start, unit.end, 0) for repo_id, name in unit.repos.items()]
+    pending, narrowest = short(of_repos), []
+    while pending:
+        divisible = [items for items in pending if items.unit.start < items.unit.end]
+        narrowest += [items for items in pending if items not in divisible]
+        if len(divisible) > _MOST:
+            return narrowest + divisible
+        inner = short([part for items in divisible for part in _divided(items.unit)])
+        pending = []
+        for items in divisible:
+            inside = [part for part in inner if _holds(items.unit, part.unit)]
+            # Parts that do not account for all: some moved meanwhile, or are known by their day only.
+            if sum(part.count for part in inside) >= items.count:
+                pending += inside
+            else:
+                narrowest.append(items)
+    return narrowest
 
 
-def _holds(unit: Unit, repo_id: int, moment: datetime) -> bool:
-    return repo_id in unit.repos and unit.start < unit.end and unit.start <= moment <= unit.end
+def _holds(unit: Unit, part: Unit) -> bool:
+    return unit.repos == part.repos and unit.start <= part.start <= unit.end
 
 
 def _accounted(unit: Unit, read: Mapping[int, list[datetime]], unread: list[tuple[int | None, date]]) -> int:

@@ -71,13 +71,13 @@ def revisit(
 
 
 def _read(reader: Reader, rows: Sequence[tuple[str, int, int]]) -> Iterator[Item]:
-    parts, wanted = [], {(repo_id, number) for _, repo_id, number in rows}
+    parts, due = [], {(repo_id, number) for _, repo_id, number in rows}
     for name, _, number in rows:
         owner, _, rest = name.partition("/")
         parts.append(Part("numbered", {"owner": owner, "name": rest, "number": number}))
     shown = [item for _, item in reader.whole(parts) if is_sound(item)]
     # Another repository may have the name by now, and an item may have been transferred.
-    items = [item for item in shown if item and (item["repository"]["databaseId"], item["number"]) in wanted]
+    items = [item for item in shown if item and (item["repository"]["databaseId"], item["number"]) in due]
     for finish in (complete, add_opened_branches):
         finish(reader.client, items, lambda changed: None)
     yield from items

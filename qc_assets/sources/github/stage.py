@@ -171,8 +171,8 @@ class Stage:
     ) -> Iterator[Batch]:
         """A package's batches: one, unless GitHub hides items, whose repositories and days are held back alone."""
         hidden = [items for _, of_search in readings for items in of_search]
-        # Where not even counting tells whose they are, all that share the search are to be read again.
-        unknown = sum(harvest.short for harvest, of_search in readings if not of_search)
+        # Where counting does not tell whose they all are, all that share the search are to be read again.
+        unknown = sum(max(0, harvest.short - sum(items.count for items in places)) for harvest, places in readings)
         harvests = [harvest for harvest, _ in readings]
         groups: dict[frozenset[date], list[str]] = {}
         for asked_for, repo in package.repos.items():
