@@ -1,8 +1,9 @@
 """Loading days of activity: fetch what the checkpoint lacks, merge it, record it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -11,8 +12,9 @@ from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.forges import forge_id, qualified
 from qc_assets.progress import Reporter
+from qc_assets.sources.held_days import HeldDays, held_days
 from qc_assets.sources.row_contract import check_rows
-from qc_assets.sources.source import Batch, HeldDays, SelfDescribing, Source
+from qc_assets.sources.source import Batch, SelfDescribing, Source
 from qc_assets.store import dead_letters
 from qc_assets.store.forge_records import register
 from qc_assets.store.merge import Scope, merge, set_reread
@@ -88,7 +90,7 @@ def load(
     }
     held = HeldDays({}, {}, lambda ids: {})
     if source.traits.states:
-        held = held if refresh else _held(warehouse, parameters, names)
+        held = held if refresh else held_days(partial(_logged, warehouse), parameters, names)
         done = {day for day in partitions if repos and all(day in held.get(repo, ()) for repo in repos)}
     else:
         done = set() if refresh else _done(warehouse, parameters | {"all": qualified(forge, "*")})
@@ -117,25 +119,6 @@ def load(
             _record_failure(warehouse, source, left, fingerprint, started, str(error))
             raise
     return report
-
-
-def _held(warehouse: Warehouse, parameters: dict[str, Any], names: Mapping[str, str]) -> HeldDays:
-    def of_ids(ids: Sequence[int]) -> dict[int, frozenset[date]]:
-        of_settings = {name: value for name, value in parameters.items() if name != "repos"} | {"ids": list(ids)}
-        return _by_repository(_logged(warehouse, "days_held_by_id", of_settings))
-
-    rows = _logged(warehouse, "days_held", parameters)
-    ids: dict[str, set[int]] = {}
-    for repo, _, number in rows:
-        ids.setdefault(names[repo], set()).update([] if number is None else [number])
-    return HeldDays(_by_repository((names[repo], day) for repo, day, _ in rows), ids, of_ids)
-
-
-def _by_repository(rows: Iterable[tuple[Any, ...]]) -> dict[Any, frozenset[date]]:
-    days: dict[Any, set[date]] = {}
-    for repo, day in rows:
-        days.setdefault(repo, set()).add(day)
-    return {repo: frozenset(of_repo) for repo, of_repo in days.items()}
 
 
 def _done(warehouse: Warehouse, parameters: Mapping[str, Any]) -> set[date]:

@@ -1,6 +1,6 @@
 """The small interface that every source of activity implements."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -42,26 +42,6 @@ class Batch:
     lines: int = 0
     bad_lines: int = 0
     waited_s: float = 0.0
-
-
-class HeldDays(dict[str, frozenset[date]]):
-    """Days that the checkpoint has, by the name that is asked for: names are for people, and change.
-
-    Args:
-        days: by name.
-        ids: the forge's own ids that they were read of, by name, as far as they are known.
-        of_ids: gives the days by id, whatever the repositories were called.
-    """
-
-    def __init__(
-        self,
-        days: Mapping[str, frozenset[date]],
-        ids: Mapping[str, set[int]],
-        of_ids: Callable[[Sequence[int]], Mapping[int, frozenset[date]]],
-    ) -> None:
-        super().__init__(days)
-        self.ids = ids
-        self.of_ids = of_ids
 
 
 class Source(Protocol):

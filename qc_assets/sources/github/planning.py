@@ -11,7 +11,7 @@ from qc_assets.sources.github.client import Client
 from qc_assets.sources.github.plan import Package, Wish, from_document, look, packages, to_document
 from qc_assets.sources.github.query import queries_fingerprint
 from qc_assets.sources.github.state import State
-from qc_assets.sources.source import HeldDays
+from qc_assets.sources.held_days import HeldDays
 
 SETTLED = timedelta(hours=1)
 """The search index lags behind; a day is not final before this much has passed."""
