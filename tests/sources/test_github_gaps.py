@@ -14,7 +14,7 @@ from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, ordinary
 from qc_assets.sources.fake.github_schema import OWN_SCHEMA, load_schema
 from qc_assets.sources.github.query import Part, join, operations
-from qc_assets.sources.github.schema_gaps import named_gaps, pruned
+from qc_assets.sources.github.schema_gaps import everywhere, named_gaps, pruned
 from qc_assets.store.warehouse import Warehouse
 from tests.fakes.raw_server import document, raw_server
 from tests.github_runs import run, source, span
@@ -122,14 +122,16 @@ def test_a_refusal_tells_what_is_missing_where_the_schema_is_not_shown() -> None
     assert named_gaps((ghes,)) == {"PullRequestReview.fullDatabaseId"}
     assert named_gaps(({"message": "No such type X, so it can't be a fragment condition"},)) == {"X"}
     assert named_gaps(({"message": "Could not resolve to a Repository"},)) is None
-    text = pruned(join([Part("reviews", {})])[0], frozenset({"PullRequestReview.fullDatabaseId"}))
-    assert "fullDatabaseId: databaseId" in text
-    assert (
-        "atabaseId"
-        not in pruned(text.replace("fullDatabaseId: ", ""), frozenset({"PullRequestReview.databaseId"}))
-        .split("fragment ReviewPage")[1]
-        .split("fragment")[0]
-    )
+    review = {"PullRequestReview.fullDatabaseId"}
+
+    def asked_of_a_review(gaps: set[str]) -> str:
+        return pruned(join([Part("reviews", {})])[0], frozenset(gaps)).split("on PullRequestReviewConnection")[1]
+
+    older = asked_of_a_review(review).partition("author")[0]
+    assert "databaseId" in older and "fullDatabaseId" not in older, "it was called so before"
+    review.add("PullRequestReview.databaseId")
+    assert "atabaseId" not in asked_of_a_review(review).partition("author")[0]
+    assert {"PullRequest.fullDatabaseId", "Issue.fullDatabaseId"} <= everywhere(review)
 
 
 def hide(fake: FakeGitHub, ids: set[str]) -> None:

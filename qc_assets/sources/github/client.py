@@ -21,7 +21,7 @@ from qc_assets.errors import QcError
 from qc_assets.sources.github.answers import Answer, Kind, classify, failed
 from qc_assets.sources.github.identities import Identity, Pool
 from qc_assets.sources.github.query import Part, join
-from qc_assets.sources.github.schema_gaps import TYPES, compared_gaps, fill, named_gaps, pruned
+from qc_assets.sources.github.schema_gaps import TYPES, compared_gaps, everywhere, fill, named_gaps, pruned
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,8 @@ class Client:
                 gaps |= compared_gaps(self._graphql("graphql types", TYPES, {}).data)
             except RequestError as error:
                 self.note(f"{self.rest_url} does not show its schema: {error}")
-        fresh = gaps - self._gaps
+        # A server that names the same again means more than it says.
+        fresh = gaps - self._gaps or everywhere(gaps) - self._gaps
         if fresh:
             self._gaps |= fresh
             self.note(f"{self.rest_url} does not have {', '.join(sorted(fresh))}: read without, and unknown")

@@ -15,7 +15,7 @@ from qc_assets.sources.github.closings import BY_MACHINE, closing, title_at_clos
 from qc_assets.sources.github.item_parts import clean, nodes_of, timeline_of
 from qc_assets.sources.github.opening import opened_facts
 from qc_assets.store.dead_letters import DeadLetter
-from qc_assets.store.schema import columns, declared, define_macros
+from qc_assets.store.schema import columns, declared, define_macros, shown_by
 
 Rows = dict[str, list[dict[str, Any]]]
 _TYPES: dict[str, Any] = {
@@ -75,7 +75,11 @@ def _rows(item: Mapping[str, Any], observed_at: datetime) -> Rows:
     rows_by_table: Rows = {"pull_requests" if is_pr else "issues": [own]}
     people = [item["author"]]
     for table, children in _children(item, is_pr).items():
-        rows_by_table[table] = [here | child | seen for child in children]
+        records = [here | child | seen for child in children]
+        keys = declared(f"raw.{table}").keys
+        rows_by_table[table] = [record for record in records if all(record[key] is not None for key in keys)]
+        if len(rows_by_table[table]) < len(records):  # what has no id of its own cannot be told apart
+            own["unread_parts"] = sorted({*own["unread_parts"], *shown_by(table)})
     for name in ("reviews", "comments"):
         people += [node["author"] for node in nodes_of(item, name)]
     people += [node["author"] for thread in nodes_of(item, "reviewThreads") for node in nodes_of(thread, "comments")]
@@ -235,7 +239,11 @@ def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
     ]
     actions = {"LabeledEvent": "labeled", "UnlabeledEvent": "unlabeled"}
     labels = [
-        {"label": e["label"]["name"], "action": actions[e["__typename"]], "created_at": _instant(e["createdAt"])}
+        {
+            "label": (e["label"] or {}).get("name"),
+            "action": actions[e["__typename"]],
+            "created_at": _instant(e["createdAt"]),
+        }
         for e in timeline_of(item)
         if e["__typename"] in actions
     ]

@@ -5,7 +5,7 @@ the server's types with those that the queries use, once, and by what the refusa
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -94,6 +94,13 @@ def _missing(there: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                     yield from (f"{name}.{field}({a}:)" for a in declared.args if a not in fields[field])
 
 
+def everywhere(gaps: Iterable[str]) -> set[str]:
+    """The fields of these names on whatever type has them."""
+    names = {name for gap in gaps if (name := gap.partition(".")[2]).isidentifier()}
+    kinds = [kind for kind in _own().type_map.values() if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)]
+    return {f"{kind.name}.{name}" for kind in kinds for name in names & set(kind.fields)}
+
+
 @cache
 def _own() -> GraphQLSchema:
     return load_schema()
@@ -121,7 +128,7 @@ class _Prune(Visitor):
             older = _OLDER.get(name)
             if older is None or f"{coordinate.partition('.')[0]}.{older}" in self.gaps:
                 return REMOVE
-            return FieldNode(alias=NameNode(value=name), name=NameNode(value=older), arguments=(), directives=())
+            return FieldNode(name=NameNode(value=older), arguments=(), directives=())
         kept = tuple(a for a in node.arguments if f"{coordinate}({a.name.value}:)" not in self.gaps)
         if len(kept) < len(node.arguments):
             node.arguments = kept
@@ -195,7 +202,8 @@ def _fill(
         data["lost"] = sorted(_lost(data["__typename"], gaps) | set(data.get("lost", ())))
     for node in selections.selections:
         if isinstance(node, FieldNode):
-            value = data.setdefault((node.alias or node.name).value, None)
+            key = (node.alias or node.name).value
+            value = data.setdefault(key, data.get(_OLDER.get(key, "")))
             if node.selection_set is not None:
                 _fill(node.selection_set, value, fragments, gaps)
             continue
