@@ -45,20 +45,24 @@ def rows(items: Iterable[tuple[Mapping[str, Any], datetime]]) -> tuple[Rows, lis
     letters = []
     for item, observed_at in items:
         try:
-            for table, records in _rows(item, observed_at).items():
+            of_item, nameless = _rows(item, observed_at)
+            for table, records in of_item.items():
                 rows_by_table.setdefault(table, []).extend(records)
+            if nameless:
+                letters.append(_odd(item, "no_id", f"GitHub gives no ids to its {' and '.join(nameless)}"))
         except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
-            letters.append(_odd(item, error))
+            reason = f"GitHub's answer makes no sense: {type(error).__name__} {error}"
+            letters.append(_odd(item, "odd_answer", reason))
     return rows_by_table, letters
 
 
-def _odd(item: Mapping[str, Any], error: Exception) -> DeadLetter:
+def _odd(item: Mapping[str, Any], error_type: str, reason: str) -> DeadLetter:
     repo = item["repository"]
     return DeadLetter(
         partition_date=parse_instant(item["updatedAt"]).date(),
         item=f"{repo['nameWithOwner']}#{item['number']}",
-        error_type="odd_answer",
-        reason=f"GitHub's answer makes no sense: {type(error).__name__} {error}",
+        error_type=error_type,
+        reason=reason,
         excerpt=json.dumps(item)[:200],
         endpoint="graphql",
         status=200,
@@ -66,7 +70,9 @@ def _odd(item: Mapping[str, Any], error: Exception) -> DeadLetter:
     )
 
 
-def _rows(item: Mapping[str, Any], observed_at: datetime) -> Rows:
+def _rows(item: Mapping[str, Any], observed_at: datetime) -> tuple[Rows, list[str]]:
+    """Rows of an item, and the tables whose rows have no id of their own: they cannot be told apart."""
+    nameless = []
     day = parse_instant(item["updatedAt"]).date()
     seen = {"source": "github", "observed_at": observed_at, "partition_date": day}
     here = {"repo_id": item["repository"]["databaseId"], "number": item["number"]}
@@ -78,13 +84,15 @@ def _rows(item: Mapping[str, Any], observed_at: datetime) -> Rows:
         records = [here | child | seen for child in children]
         keys = declared(f"raw.{table}").keys
         rows_by_table[table] = [record for record in records if all(record[key] is not None for key in keys)]
-        if len(rows_by_table[table]) < len(records):  # what has no id of its own cannot be told apart
+        if len(rows_by_table[table]) < len(records):
+            nameless.append(table)
             own["unread_parts"] = sorted({*own["unread_parts"], *shown_by(table)})
     for name in ("reviews", "comments"):
         people += [node["author"] for node in nodes_of(item, name)]
     people += [node["author"] for thread in nodes_of(item, "reviewThreads") for node in nodes_of(thread, "comments")]
     rows_by_table["users"] = [user | seen for user in _users(people)]
-    return {table: [_fitting(table, record) for record in records] for table, records in rows_by_table.items()}
+    fitting = {table: [_fitting(table, record) for record in records] for table, records in rows_by_table.items()}
+    return fitting, nameless
 
 
 def _fitting(table: str, record: dict[str, Any]) -> dict[str, Any]:

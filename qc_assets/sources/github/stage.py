@@ -222,6 +222,8 @@ class Stage:
             for letter in [*unread, *odd]
             if letter.repo_id in names and letter.partition_date in days
         ]
+        if problem is None and any(letter.error_type == "no_id" for letter in letters):
+            problem = f"{', '.join(names.values())}: the server gives no ids to some rows; see ops.dead_letters"
         if problem is None and any(end_of(day) + SETTLED > now for day in package.days):
             problem = f"{package.days[0]} to {package.days[-1]}: not ended when read; to be read again"
         return Batch(
