@@ -1,8 +1,21 @@
 """Errors a person is meant to read: each says what is wrong, where, and how to mend it."""
 
+import re
+
+# Bounded, so that a text without blanks costs no more than its length.
+_IN_URL = re.compile(r"(?<=//)[^\s'\"]{0,500}@|(?<=sig=|key=)[^&\s'\"]+|(?<=token=)[^&\s'\"]+|(?<=secret=)[^&\s'\"]+")
+
+
+def masked_urls(text: str) -> str:
+    """A text in which URLs show no user, no password, and no key among their parameters."""
+    return _IN_URL.sub(lambda hit: "***@" if hit[0].endswith("@") else "***", text)
+
 
 class QcError(Exception):
-    """Base of every error that the command line shows as one line, without a traceback."""
+    """Base of every error that the command line shows as one line, without a traceback; URLs lose their passwords."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(masked_urls(part) if isinstance(part, str) else part for part in parts))
 
 
 class SettingsError(QcError):

@@ -23,11 +23,21 @@ def report(what: str, done: float, total: float) -> None:
 
 def logged(log: Callable[[str], None], every_s: float = 30.0) -> Reporter:
     """`report` for a long run: `log` is also handed every `Note`, and another sentence every `every_s` seconds."""
+    tell = told(log, every_s)
+
+    def tell_all(what: str, done: float, total: float) -> None:
+        report(what, done, total)
+        tell(what, done, total)
+
+    return tell_all
+
+
+def told(log: Callable[[str], None], every_s: float) -> Reporter:
+    """A listener that hands `log` every `Note`, and another sentence every `every_s` seconds."""
     last = time.monotonic()
 
     def tell(what: str, done: float, total: float) -> None:
         nonlocal last
-        report(what, done, total)
         if isinstance(what, Note) or time.monotonic() - last >= every_s:
             last = time.monotonic()
             log(what)

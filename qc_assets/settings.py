@@ -1,5 +1,6 @@
 """The settings of one process, typed, read from `QC_*` variables and `.env`: the knobs of the parts put together."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -7,12 +8,13 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SourcesError
 
 from qc_assets.assets.knobs import AutomationKnobs
 from qc_assets.cli.knobs import ServiceKnobs
 from qc_assets.clock import now_utc
 from qc_assets.critique.knobs import CritiqueKnobs
-from qc_assets.errors import SettingsError
+from qc_assets.errors import SettingsError, masked_urls
 from qc_assets.fairness.knobs import FairnessKnobs
 from qc_assets.features.knobs import FeatureKnobs
 from qc_assets.learning.knobs import LearningKnobs
@@ -43,6 +45,10 @@ class Settings(
         validate_default=True,
         populate_by_name=True,
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, masked_urls(value) if isinstance(value, str) else value
 
     @property
     def traits(self) -> SourceTraits:
@@ -151,6 +157,9 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         lines = [f"{_variable(item['loc'])}={_shown(item)!r}: {item['msg']}" for item in error.errors()]
         raise SettingsError("; ".join(lines) + ". Mend the variable or the line in .env.") from error
+    except (OSError, UnicodeError, SourcesError) as error:
+        files = ", ".join(str(path) for path in settings_files() if path.exists())
+        raise SettingsError(f"{files or 'the settings'}: {error}. Make the file readable, as UTF-8.") from error
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from qc_assets import progress
+from qc_assets.clock import now_utc
 from qc_assets.progress import Reporter
 
 out = Console(soft_wrap=False)
@@ -79,13 +80,20 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def bar(title: str) -> Iterator[Reporter]:
-    """A progress bar on stderr for whatever reports to `qc_assets.progress`; nothing if it is no terminal.
+    """A progress bar on stderr for whatever reports to `qc_assets.progress`.
+
+    Where that is no terminal (a cron log), and with ``--json``: a line for each wait and failure, and one a minute.
 
     Yields:
         What reports to it.
     """
-    if mode.as_json:
-        yield progress.report
+    if mode.as_json or not err.is_terminal:
+
+        def line(what: str) -> None:
+            err.print(f"{now_utc():%H:%M:%S} UTC {title}: {what}", markup=False, highlight=False)
+
+        with progress.listen(progress.told(line, every_s=60)):
+            yield progress.report
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as drawn:

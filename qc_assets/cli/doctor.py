@@ -4,11 +4,15 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import duckdb
 
 from qc_assets.cli.aftermath import examine_aftermath
 from qc_assets.cli.finding import Finding
 from qc_assets.cli.runs import dagster_home
+from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError, SettingsError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.models.specs import SPECS
 from qc_assets.places import settings_file
@@ -28,18 +32,26 @@ def examine() -> list[Finding]:
             *findings,
             Finding("settings", False, str(error), "correct the variable, or the line in .env"),
         ]
-    return [
-        *findings,
-        Finding("settings", True, f"source {settings.source}, {settings.first_date} to {settings.last_date}"),
-        _source(settings),
-        _disk(settings),
-        *_warehouse(settings),
-        *examine_aftermath(settings),
-        _home(settings),
-        *examine_models(settings),
-        *(_port(name, settings.host, port) for name, port in _ports(settings)),
-        _token(settings),
-    ]
+    findings.append(
+        Finding("settings", True, f"source {settings.source}, {settings.first_date} to {settings.last_date}")
+    )
+    looks: tuple[tuple[str, Callable[[Settings], Finding | Iterable[Finding]]], ...] = (
+        ("source", _source),
+        ("disk", _disk),
+        ("warehouse", _warehouse),
+        ("what kills left", examine_aftermath),
+        ("DAGSTER_HOME", _home),
+        ("models", examine_models),
+        ("ports", _ports),
+        ("token", _token),
+    )
+    for what, look in looks:
+        try:
+            seen = look(settings)
+            findings += [seen] if isinstance(seen, Finding) else seen
+        except Exception as error:  # noqa: BLE001  # whatever it is, that is the finding, and the rest is looked at
+            findings.append(Finding(what, False, explained(error), "see the message"))
+    return findings
 
 
 def _python() -> Finding:
@@ -51,22 +63,27 @@ def _python() -> Finding:
 def _source(settings: Settings) -> Finding:
     from qc_assets.sources.registry import open_source
 
-    try:
-        source = open_source(settings)
-    except QcError as error:
-        return Finding("source", False, str(error), "see the message")
+    source = open_source(settings)
     return Finding("source", True, f"{source.name}{' (synthetic)' if source.traits.synthetic else ''}")
 
 
-def _disk(settings: Settings) -> Finding:
-    folder = settings.home
+def _disk(settings: Settings) -> list[Finding]:
+    places = {"disk": settings.home, "disk of the warehouse": settings.warehouse.parent}
+    return [_room(what, place) for what, place in places.items()]
+
+
+def _room(what: str, place: Path) -> Finding:
+    folder = place
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 2**30
     writable = os.access(folder, os.W_OK)
+    variable = "QC_HOME" if what == "disk" else "QC_WAREHOUSE"
+    mend = f"free some space, or set {variable} to another disk"
+    if not writable:
+        mend = f"make {folder} writable, or set {variable}"
     ok = free >= _MIN_FREE_GIB and writable
-    mend = "free some space, or set QC_HOME to another disk" if writable else f"make {folder} writable, or set QC_HOME"
-    return Finding("disk", ok, f"{free:.1f} GiB free for {settings.home}", "" if ok else mend)
+    return Finding(what, ok, f"{free:.1f} GiB free for {place}", "" if ok else mend)
 
 
 def _warehouse(settings: Settings) -> list[Finding]:
@@ -80,6 +97,9 @@ def _warehouse(settings: Settings) -> list[Finding]:
         return [Finding("warehouse", False, str(error), "close the program that holds it, or wait for the run to end")]
     except QcError as error:
         return [Finding("warehouse", False, str(error), "see the message")]
+    except (duckdb.Error, OSError) as error:
+        mend = "`qc restore FOLDER` brings a backup back; without one move the file away, and load and train anew"
+        return [Finding("warehouse", False, f"{settings.warehouse}: {explained(error)}", mend)]
     schema = Finding("schema", True, "of this version")
     if changes:
         mend = "run `qc migrate`, or let the next run do it; a copy is put beside the file first"
@@ -115,9 +135,9 @@ def examine_models(settings: Settings) -> list[Finding]:
     return findings or [Finding("models", True, "MLflow and the warehouse agree on the champions")]
 
 
-def _ports(settings: Settings) -> list[tuple[str, int]]:
+def _ports(settings: Settings) -> list[Finding]:
     ports = {"Dagster": settings.dagster_port, "MLflow": settings.mlflow_port, "API": settings.api_port}
-    return [(f"{name} port", port) for name, port in ports.items()]
+    return [_port(f"{name} port", settings.host, port) for name, port in ports.items()]
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -2,14 +2,12 @@
 
 import os
 import signal
-import sqlite3
 import sys
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import click
-import duckdb
 import typer
 from rich.markup import escape
 
@@ -21,6 +19,7 @@ from qc_assets.cli import (
     github_commands,
     model_commands,
 )
+from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError
 from qc_assets.settings import load_settings
 from qc_assets.store.warehouse import Warehouse
@@ -286,14 +285,27 @@ def main() -> None:
     rest = [argument for argument in arguments if argument not in everywhere]
     debug = "--debug" in everywhere
     try:
-        app(args=everywhere + rest, prog_name="qc", standalone_mode=True)
-    except (QcError, duckdb.Error, sqlite3.Error, click.ClickException) as error:
+        try:
+            app(args=everywhere + rest, prog_name="qc", standalone_mode=True)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the answer has seen enough
+        _stop_writing()
+        sys.exit(1)
+    except Exception as error:
         if debug:
             raise
-        first_line = str(error) if isinstance(error, QcError) else str(error).split("\n\n")[0].replace("\n", " ")
+        if isinstance(error, OSError):
+            _stop_writing()
         # A path in brackets is no markup.
-        console.err.print(f"[red]error:[/red] {escape(first_line)}", highlight=False)
+        console.err.print(f"[red]error:[/red] {escape(explained(error))}", highlight=False)
         sys.exit(1)
+
+
+def _stop_writing() -> None:
+    """Standard output may be what failed: Python would try it once more at its end, and say so."""
+    with suppress(OSError):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from qc_assets.cli.trouble import advice_about
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.models.specs import SPECS
@@ -57,7 +58,9 @@ def _migrate_mlflow(settings: Settings) -> list[Step]:
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", settings.tracking_uri]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise QcError(f"mlflow db upgrade failed; the copy of before is {copy}: {done.stderr.strip()[-500:]}")
+        reason = (done.stderr.strip().splitlines() or ["it does not say why"])[-1]
+        advice = advice_about(reason) or "run `mlflow db upgrade` by hand to see all that it says"
+        raise QcError(f"{database}: mlflow db upgrade failed ({reason}) – {advice}; the copy of before is {copy}")
     moved = follow_move(database, settings.artifact_root)
     steps = []
     if _revision(database) != revision:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from qc_assets.cli.trouble import advice_about
 from qc_assets.errors import QcError
 from qc_assets.files import write_whole
 from qc_assets.places import dagster_config, settings_file
 from qc_assets.settings import Settings
+from qc_assets.sqlite_files import is_broken
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -87,10 +90,10 @@ def open_instance(settings: Settings) -> "dg.DagsterInstance":
         try:
             return dg.DagsterInstance.get()
         except DBAPIError as error:
-            raise QcError(
-                f"Dagster's databases in {home} cannot be opened: {error.orig}. Move {home} away: runs and schedules "
-                "are forgotten, models and data are elsewhere"
-            ) from error
+            mend = f"Move {home} away: runs and schedules are forgotten, models and data are elsewhere"
+            if isinstance(error.orig, sqlite3.DatabaseError) and not is_broken(error.orig):
+                mend = advice_about(str(error.orig)) or mend
+            raise QcError(f"Dagster's databases in {home} cannot be opened: {error.orig} – {mend}") from error
 
 
 def run_job(
@@ -193,7 +196,9 @@ def _failure(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> str
             if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
                 return f"stopped in step {event.step_key}; run the same command again to go on (run {result.run_id})"
             reason = error.message.strip() if error is not None else "unknown"
-            return f"step {event.step_key} failed: {_without_class(reason)} (run {result.run_id})"
+            advice = advice_about(reason)
+            mend = f" – {advice}" if advice and error is not None and not _is_ours(error.cls_name) else ""
+            return f"step {event.step_key} failed: {_without_class(reason)}{mend} (run {result.run_id})"
     return f"run {result.run_id} ended before its first step; run the same command again to go on"
 
 
@@ -205,6 +210,11 @@ def _broken_promise(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult",
             if evaluation.blocking and not evaluation.passed:
                 return str(evaluation.metadata["detail"].value)
     return None
+
+
+def _is_ours(name: str | None) -> bool:
+    """Whether an error of that class says itself how to mend it."""
+    return name == QcError.__name__ or any(kind.__name__ == name for kind in QcError.__subclasses__())
 
 
 def _without_class(message: str) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from qc_assets.critique.masks import masked
 from qc_assets.critique.threads import Thread
+from qc_assets.errors import masked_urls
 from qc_assets.sqlite_files import open_sqlite
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ _INSTRUCTIONS = (
 _ANSWER_TOKENS = 220
 _CHARACTERS_A_TOKEN = 2.0  # of English there are four; what is promised must not be too little for any language
 _FENCE = re.compile(r"<(?=\s*/?\s*discussion)", re.I)
+_ANSWER_BYTES = 2**20
+
+
+class _OddAnswerError(Exception):
+    """An answer is longer than one can be."""
+
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (hash TEXT PRIMARY KEY, answer TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS spent (id INTEGER PRIMARY KEY CHECK (id = 1), total REAL NOT NULL);
@@ -66,7 +74,8 @@ class SummaryAttempt:
     """A discussion's summary, or why there is none.
 
     Attributes:
-        error_type: ``ceiling``, ``bad_answer``, or the class of the endpoint's error; empty if there is a summary.
+        error_type: ``ceiling``, ``bad_answer``, ``odd_answer`` (not the endpoint's protocol), or the class of the
+            endpoint's error; empty if there is a summary.
         error: what went wrong, in words.
         tries: how often it was asked.
     """
@@ -94,9 +103,10 @@ class LanguageModel:
         price_in, price_out: for a million tokens.
         ceiling: what everything in `cache` may cost, this run included; nothing is begun that could exceed it,
             however many processes ask at a time.
+        deadline_s: for each discussion in all, further tries included.
     """
 
-    base_url: str
+    base_url: str = field(repr=False)
     api_key: SecretStr
     model: str
     cache: Path
@@ -105,6 +115,7 @@ class LanguageModel:
     price_in: float = 0.0
     price_out: float = 0.0
     ceiling: float = 1.0
+    deadline_s: float = 300.0
     spent: LanguageModelUsage = field(default_factory=LanguageModelUsage)
     _refused: SummaryAttempt | None = None
 
@@ -160,27 +171,45 @@ class LanguageModel:
 
     async def _ask(self, client: "AsyncOpenAI", text: str, max_cost: float) -> tuple[SummaryAttempt, float]:
         from openai import APIConnectionError, APIStatusError, OpenAIError
+        from openai.types.chat import ChatCompletion
 
         # The fence cannot be closed from within.
         fenced = _FENCE.sub("(", text)
+        options: dict[str, Any] = {
+            "model": self.model,
+            "temperature": 0,
+            "max_tokens": _ANSWER_TOKENS,
+            "messages": [
+                {"role": "system", "content": _INSTRUCTIONS},
+                {"role": "user", "content": f"<discussion>\n{fenced}\n</discussion>"},
+            ],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "summary", "strict": True, "schema": Summary.model_json_schema()},
+            },
+        }
         try:
-            answer = await client.chat.completions.create(
-                model=self.model,
-                temperature=0,
-                max_tokens=_ANSWER_TOKENS,
-                messages=[
-                    {"role": "system", "content": _INSTRUCTIONS},
-                    {"role": "user", "content": f"<discussion>\n{fenced}\n</discussion>"},
-                ],
-                response_format={
-                    "type": "json_schema",
-                    "json_schema": {"name": "summary", "strict": True, "schema": Summary.model_json_schema()},
-                },
-            )
+            async with (
+                asyncio.timeout(self.deadline_s),
+                client.chat.completions.with_streaming_response.create(**options) as response,
+            ):
+                body = bytearray()
+                async for piece in response.iter_bytes():
+                    body += piece
+                    if len(body) > _ANSWER_BYTES:
+                        raise _OddAnswerError(f"the answer is longer than {_ANSWER_BYTES:,} bytes")
+            answer = ChatCompletion.model_validate(json.loads(body))
+        except TimeoutError:
+            reason = f"{self.base_url}: no whole answer within {self.deadline_s:g} s"
+            return SummaryAttempt(None, "APITimeoutError", masked_urls(reason), 1), 0.0
+        except (_OddAnswerError, ValueError, RecursionError) as error:
+            self.spent.requests += 1
+            reason = f"{self.base_url}: the endpoint's answer makes no sense: {str(error).splitlines()[0][:300]}"
+            return SummaryAttempt(None, "odd_answer", masked_urls(reason)), max_cost
         except OpenAIError as error:
             status = error.status_code if isinstance(error, APIStatusError) else 0
             tried = 1 if 400 <= status < 500 and status not in (408, 409, 429) else self.tries
-            outcome = SummaryAttempt(None, type(error).__name__, f"{self.base_url}: {error}"[:500], tried)
+            outcome = SummaryAttempt(None, type(error).__name__, masked_urls(f"{self.base_url}: {error}")[:500], tried)
             # With this key, model or network, the others would fail as well.
             if status in (401, 403, 404) or isinstance(error, APIConnectionError):
                 self._refused = outcome
@@ -194,7 +223,7 @@ class LanguageModel:
         content: Any = answer.choices[0].message.content if answer.choices else None
         try:
             summary = Summary.model_validate(json.loads(content or ""))
-        except (ValueError, ValidationError) as error:
+        except (ValueError, ValidationError, RecursionError) as error:
             why = f"the answer does not fit the schema: {str(error).splitlines()[0]}"
             return SummaryAttempt(None, "bad_answer", why), cost
         return SummaryAttempt(summary.model_copy(update={"summary": masked(summary.summary)})), cost

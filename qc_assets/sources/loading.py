@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -12,6 +13,7 @@ from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.forges import forge_id, qualified
 from qc_assets.progress import Reporter
 from qc_assets.sources.checkpoint import days_done
+from qc_assets.sources.held_days import HeldDays, held_days
 from qc_assets.sources.row_contract import check_rows
 from qc_assets.sources.source import Batch, SelfDescribing, Source, Stamped
 from qc_assets.store import dead_letters
@@ -81,10 +83,15 @@ def load(
     forge = source.traits.forge or source.name
     # The checkpoint has names with their host: those of two forges are two.
     names = {qualified(forge, name): name for name in repos or ["*"]}
-    parameters = {"source": source.name, "fingerprint": fingerprint, "repos": list(names), "tables": list(tables)}
-    held: dict[str, frozenset[date]] = {}
+    parameters: dict[str, Any] = {
+        "source": source.name,
+        "fingerprint": fingerprint,
+        "repos": list(names),
+        "tables": list(tables),
+    }
+    held = HeldDays({}, {}, lambda ids: {})
     if source.traits.states:
-        held = {} if refresh else _held(warehouse, parameters, names)
+        held = held if refresh else held_days(partial(_logged, warehouse), parameters, names)
         done = {day for day in partitions if repos and all(day in held.get(repo, ()) for repo in repos)}
     else:
         every = {"all": qualified(forge, "*"), "days": partitions}
@@ -100,9 +107,9 @@ def load(
     total = len(left)
     with warehouse.staging() as folder:
         try:
-            for batch in source.fetch(
-                report.loaded, repos=repos, tables=tables, folder=folder, progress=progress, held=held
-            ):
+            # Of a repository that has another's name now, days are missing that the name holds.
+            due = partitions if source.traits.states else report.loaded
+            for batch in source.fetch(due, repos=repos, tables=tables, folder=folder, progress=progress, held=held):
                 rows = _commit(warehouse, source, batch, repos, tables, fingerprint, started)
                 about = (repos or ["*"]) if batch.repos is None else batch.repos
                 left -= {(repo, day) for repo in about for day in batch.days}
@@ -115,13 +122,6 @@ def load(
             _record_failure(warehouse, source, left, fingerprint, started, reason)
             raise
     return report
-
-
-def _held(warehouse: Warehouse, parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, frozenset[date]]:
-    days_by_repo: dict[str, set[date]] = {}
-    for repo, day in _logged(warehouse, "days_held", parameters):
-        days_by_repo.setdefault(names[repo], set()).add(day)
-    return {repo: frozenset(days) for repo, days in days_by_repo.items()}
 
 
 def _logged(warehouse: Warehouse, section: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -165,6 +165,10 @@ def _commit(
         if batch.status == "failed":
             entries = {(repo, day) for repo in names or ["*"] for day in batch.days}
             _insert_failure(connection, source, entries, fingerprint, started, batch.error or "")
+            return {}
+        if source.traits.states and batch.repos:
+            _follow_names(connection, source, forge, number, batch.repos)
+        if not batch.days:
             return {}
         rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
         connection.execute(
@@ -210,6 +214,16 @@ def _record_input(
             "share_read": batch.share_read,
         },
     )
+
+
+def _follow_names(
+    connection: duckdb.DuckDBPyConnection, source: Source, forge: str, number: int, repos: Mapping[str, int | None]
+) -> None:
+    """Have the checkpoint's entries of repositories follow their names, and leave a name that another has now."""
+    known = {qualified(forge, name): forge_id(number, identity) for name, identity in repos.items() if identity}
+    parameters = {"source": source.name, "repos": list(known), "repo_ids": list(known.values())}
+    for section in ("leave_name", "follow_name"):
+        connection.execute(sql_sections("ops/ingest_log")[section], parameters)
 
 
 def _forget_other_worlds(connection: duckdb.DuckDBPyConnection, source: str, fingerprint: str, forge: int) -> None:

@@ -22,7 +22,7 @@ class Batch:
     """What a source found on some days, as staged files ready to be merged in one transaction.
 
     Attributes:
-        days: the partitions that this batch replaces.
+        days: the partitions that this batch replaces; none where a repository has merely another name.
         tables: Parquet files by raw table; a column is named as in the table, missing ones stay NULL.
         repos: the forge's own ids of the repositories that the batch is about, by the name they were asked for (None
             if not even that is known); None for what was asked of the source as a whole.

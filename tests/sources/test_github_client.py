@@ -61,6 +61,7 @@ ABUSE = '{"message": "You have exceeded a secondary rate limit"}'
         (404, {}, '{"message": "Not Found"}', Kind.REFUSED, None),
         (451, {}, '{"message": "Repository access blocked"}', Kind.REFUSED, None),
         (200, {}, '{"errors": [{"message": "Field \'x\' does not exist"}]}', Kind.REFUSED, None),
+        (200, {}, '{"data": null, "errors": [{"type": "INTERNAL", "message": "x"}]}', Kind.TRANSIENT, None),
     ],
 )  # fmt: skip
 def test_answers_are_told_apart_by_body_first_and_headers_second(
@@ -75,6 +76,12 @@ def test_a_server_that_does_not_answer_is_overloaded_and_one_that_cannot_be_reac
     assert failed(httpx.ReadTimeout("")).kind is Kind.OVERLOADED
     for error in (httpx.ConnectError(""), httpx.ConnectTimeout(""), httpx.ReadError(""), httpx.RemoteProtocolError("")):
         assert failed(error).kind is Kind.TRANSIENT
+    for forever in (
+        httpx.InvalidURL("x"), httpx.TooManyRedirects("x"), httpx.ProxyError("407 Proxy Authentication Required"),
+        httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"),
+        httpx.LocalProtocolError(f"Illegal header value b'token {SECRET}'"),
+    ):  # fmt: skip
+        assert failed(forever).kind is Kind.REFUSED and SECRET not in failed(forever).reason
 
 
 def test_github_enterprise_has_graphql_beside_its_rest_api(tmp_path: Path) -> None:

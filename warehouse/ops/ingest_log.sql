@@ -58,10 +58,35 @@ WHERE log.source = $source AND log.fingerprint = $fingerprint AND log.status <> 
 
 -- name: days_held
 -- Days that need no fetching, by repository.
-SELECT repo, partition_date
+SELECT repo, partition_date, own_id(repo_id) AS repo_id
 FROM ops.ingest_log
 WHERE source = $source AND fingerprint = $fingerprint AND status = 'done'
     AND list_contains($repos::VARCHAR[], repo) AND list_has_all(tables, $tables::VARCHAR[]);
+
+-- name: days_held_by_id
+-- The same by the forge's own ids, whatever the repositories were called.
+SELECT own_id(repo_id) AS repo_id, partition_date
+FROM ops.ingest_log
+WHERE source = $source AND fingerprint = $fingerprint AND status = 'done'
+    AND list_contains($ids::BIGINT[], own_id(repo_id)) AND list_has_all(tables, $tables::VARCHAR[]);
+
+-- name: leave_name
+-- What was read of a repository keeps its days when its name is given to another: o/r becomes o/r@ID.
+UPDATE ops.ingest_log AS log
+SET repo = log.repo || '@' || own_id(log.repo_id)
+FROM (SELECT unnest($repos::VARCHAR[]) AS repo, unnest($repo_ids::BIGINT[]) AS repo_id) AS named
+WHERE log.source = $source AND log.repo = named.repo AND log.repo_id <> named.repo_id;
+
+-- name: follow_name
+UPDATE ops.ingest_log AS log
+SET repo = named.repo
+FROM (SELECT unnest($repos::VARCHAR[]) AS repo, unnest($repo_ids::BIGINT[]) AS repo_id) AS named
+WHERE log.source = $source AND log.repo_id = named.repo_id AND log.repo <> named.repo
+    AND NOT list_contains($repos::VARCHAR[], log.repo)
+    AND NOT EXISTS (
+        SELECT 1 FROM ops.ingest_log AS other
+        WHERE other.source = $source AND other.repo = named.repo AND other.partition_date = log.partition_date
+    );
 
 -- name: record
 -- Tables loaded earlier with the same settings still hold; the cost of a batch is shared between its rows, so that

@@ -1,6 +1,6 @@
 -- name: due_for_revisit
 -- Pull requests that may have changed without their last update telling, the longest unread first.
-SELECT repositories.name, prs.repo_id, prs.number
+SELECT repositories.name, own_id(prs.repo_id) AS own_id, prs.number
 FROM raw.pull_requests AS prs
 INNER JOIN raw.repositories USING (repo_id)
 INNER JOIN (
@@ -10,7 +10,14 @@ INNER JOIN (
     GROUP BY repo_id, number
 ) AS readings USING (repo_id, number)
 WHERE ops.forge_of(prs.repo_id) = $forge
-    AND (len($repos::VARCHAR[]) = 0 OR list_contains($repos::VARCHAR[], repositories.name))
+    AND (
+        len($repos::VARCHAR[]) = 0
+        OR prs.repo_id IN (
+            -- Whatever it is called now, and however people write it.
+            SELECT repo_id FROM observed.repositories
+            WHERE list_contains(list_transform($repos::VARCHAR[], lambda name: lower(name)), lower(name))
+        )
+    )
     AND (
         prs.state = 'open' AND readings.read_at < $open_before::TIMESTAMP
         OR prs.closed_at >= $closed_after::TIMESTAMP AND readings.read_at < $closed_before::TIMESTAMP

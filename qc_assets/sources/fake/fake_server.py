@@ -210,6 +210,9 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(timestamp or self.fake.clock.now().replace(tzinfo=UTC).timestamp())
+
     def do_POST(self) -> None:
         if self.path.endswith("/access_tokens"):
             return self._installation_token()
@@ -241,12 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         signed = self.headers.get("Authorization", "").count(".") == 2
         expires = datetime.now(UTC) + timedelta(hours=1)
         body = _json(
-            {
-                "token": "installation",
-                "expires_at": stamp(expires),
-                "permissions": {},
-                "repository_selection": "all",
-            }
+            {"token": "installation", "expires_at": stamp(expires), "permissions": {}, "repository_selection": "all"}
             if signed
             else {"message": "Bad credentials"}
         )

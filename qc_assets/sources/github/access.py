@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Self
 
@@ -32,6 +33,7 @@ class GitHubAccess:
         page: pull requests a page to begin with.
         batch: repositories that are looked at together.
         retry_s: seconds after which what failed is tried once more.
+        accepted_gaps: names (lower case) of repositories of which GitHub may hide items.
 
     Attributes:
         traits: with the forge that the client asks.
@@ -40,7 +42,15 @@ class GitHubAccess:
     name = "github"
 
     def __init__(
-        self, client: Client, state: State, clock: Clock, *, page: int = 25, batch: int = 40, retry_s: float = 3600
+        self,
+        client: Client,
+        state: State,
+        clock: Clock,
+        *,
+        page: int = 25,
+        batch: int = 40,
+        retry_s: float = 3600,
+        accepted_gaps: Collection[str] = (),
     ) -> None:
         self.client = client
         self.state = state
@@ -48,6 +58,7 @@ class GitHubAccess:
         self.page = page
         self.batch = batch
         self.retry_s = retry_s
+        self.accepted_gaps = accepted_gaps
         self._is_made_up: bool | None = None
         self.traits = replace(TRAITS, forge=forge_at(client.rest_url))
 
@@ -67,6 +78,8 @@ class GitHubAccess:
             url=settings.github_url,
             tries=settings.github_tries,
             first_wait_s=settings.github_first_wait_s,
+            deadline_s=settings.github_deadline_s,
+            max_bytes=settings.github_max_answer_bytes,
         )
         return cls(
             client,
@@ -75,6 +88,7 @@ class GitHubAccess:
             page=settings.github_page_size,
             batch=settings.batch_size,
             retry_s=settings.batch_retry_s,
+            accepted_gaps=[name.lower() for name in settings.github_accepted_gaps],
         )
 
     def is_made_up(self) -> bool:
@@ -114,6 +128,7 @@ class GitHubAccess:
             progress(Note(sentence), 0, 1)
 
         self.client.pool.waiting = waiting
+        self.client.note = lambda sentence: progress(Note(sentence), 0, 1)
 
     def fingerprint(self) -> str:
         """Identity of what is read of an item, and of whom."""

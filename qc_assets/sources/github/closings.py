@@ -25,13 +25,15 @@ def closing(
         "closed_by_id": by["author_id"],
         "closed_by_login": by["author_login"],
         "closed_by_type": by["author_type"],
-        "closed_with": _WITH.get(str((closings[-1]["closer"] or {}).get("__typename")), "nothing"),
+        "closed_with": None
+        if "ClosedEvent.closer" in item.get("lost", ())
+        else _WITH.get(str((closings[-1]["closer"] or {}).get("__typename")), "nothing"),
     }
 
 
 def title_at_closing(item: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str | None:
     """The title that an item had when it was last closed; None while it is open, or where the timeline was lost."""
-    if item["closedAt"] is None or "timelineItems" in item.get("lost", ()):
+    if item["closedAt"] is None or {"timelineItems", "RenamedTitleEvent", "ClosedEvent"} & set(item.get("lost", ())):
         return None
     # By its place in the timeline: a merge bot renames and closes within the second that instants are told in.
     last = max((place for place, event in enumerate(events) if event["__typename"] == "ClosedEvent"), default=None)

@@ -11,13 +11,10 @@ from typing import Any
 from qc_assets.clock import parse_instant
 from qc_assets.sources.github.answers import Kind
 from qc_assets.sources.github.client import Client, RequestError
+from qc_assets.sources.github.item_parts import CONNECTIONS
 from qc_assets.sources.github.query import Part
 from qc_assets.store.dead_letters import DeadLetter
 
-CONNECTIONS = {
-    "PullRequest": ("labels", "commits", "reviews", "reviewThreads", "comments", "timelineItems"),
-    "Issue": ("labels", "assignees", "comments", "timelineItems"),
-}
 _PER_REQUEST = 20
 _PAGE = 100
 # A thread brings a page of comments of its own.

@@ -12,7 +12,7 @@ from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.access import GitHubAccess
-from qc_assets.sources.github.client import Client
+from qc_assets.sources.github.client import Client, odd_answers
 from qc_assets.sources.github.plan import counts
 from qc_assets.sources.github.query import Part
 from qc_assets.store.merge import Scope, merge, set_reread
@@ -55,7 +55,8 @@ def discover(
     source.watch(progress)
     before = source.client.spent.requests, source.client.spent.points
     try:
-        choices = list(_choose(source.client, settings, now.date(), progress))
+        with odd_answers("graphql discovery"):
+            choices = list(_choose(source.client, settings, now.date(), progress))
         source.is_made_up()  # nobody else waits for the warehouse while the server is asked
     finally:
         source.client.close()

@@ -3,10 +3,10 @@
 import hashlib
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,7 @@ from githubkit import AppInstallationAuthStrategy, GitHub, TokenAuthStrategy
 from qc_assets.clock import Clock, parse_instant
 from qc_assets.errors import SourceError
 from qc_assets.settings import Settings
-from qc_assets.sources.github.answers import Answer, Kind
+from qc_assets.sources.github.answers import LONGEST_LIMIT, Answer, Kind, believed
 from qc_assets.sources.github.state import Budget, State
 
 _RESERVE = 10  # points left untouched, so that a dear query does not run into the limit
@@ -160,15 +160,11 @@ class Pool:
                 until = now + timedelta(minutes=1)
             budget = replace(budget, remaining=0, reset_at=until, blocked_until=until)
         elif answer.kind is Kind.SECONDARY:
-            backoff = timedelta(seconds=60 * 2**budget.strikes * random.uniform(1, 1.2))
-            until = answer.until or now + min(backoff, _LONGEST_BLOCK)
+            backoff = timedelta(seconds=60 * 2 ** min(budget.strikes, 6) * random.uniform(1, 1.2))
+            until = answer.until if answer.until and answer.until > now else now + min(backoff, _LONGEST_BLOCK)
             budget = replace(budget, blocked_until=until, strikes=budget.strikes + 1)
         elif answer.kind is Kind.OK:
-            seen = answer.data.get("rateLimit") or {}
-            budget = replace(budget, blocked_until=None, strikes=0)
-            if {"remaining", "limit", "resetAt"} <= set(seen):
-                reset = parse_instant(seen["resetAt"])
-                budget = replace(budget, remaining=seen["remaining"], quota=seen["limit"], reset_at=reset)
+            budget = _with_points(replace(budget, blocked_until=None, strikes=0), answer, now)
         else:
             return
         self.state.save_budget(identity.name, budget)
@@ -196,13 +192,30 @@ class Pool:
     def _wait(self, identity: Identity) -> float:
         """Seconds until the identity may be used; 0 or less means now."""
         budget, now = self._budget(identity), self.clock.now()
-        ends = [budget.blocked_until] if budget.blocked_until else []
+        # No limit lasts longer than that: the machine's clock has been set back since.
+        ends = [end for end in [budget.blocked_until] if end and end <= now + LONGEST_LIMIT]
         if budget.remaining is not None and budget.remaining < _RESERVE and budget.reset_at:
             ends.append(budget.reset_at)
         return max(((end - now).total_seconds() for end in ends), default=0.0)
 
     def _budget(self, identity: Identity) -> Budget:
         budget = self.state.budget(identity.name)
-        if budget.reset_at is not None and budget.reset_at <= self.clock.now():
+        now = self.clock.now()
+        if budget.reset_at is not None and not now < budget.reset_at <= now + LONGEST_LIMIT:
             return replace(budget, remaining=budget.quota, reset_at=None)
         return budget
+
+
+def _with_points(budget: Budget, answer: Answer, now: datetime) -> Budget:
+    """A budget with what an answer tells of the points that are left; what makes no sense tells nothing."""
+    limit = answer.data.get("rateLimit")
+    if not isinstance(limit, Mapping):
+        return budget
+    remaining, quota = limit.get("remaining"), limit.get("limit")
+    try:
+        reset = parse_instant(limit["resetAt"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return budget
+    if not (type(remaining) is type(quota) is int and 0 <= remaining <= quota < 10**9):
+        return budget
+    return replace(budget, remaining=remaining, quota=quota, reset_at=believed(reset, now, answer.ahead))

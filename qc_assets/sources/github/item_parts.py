@@ -3,6 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from qc_assets.clock import parse_instant
+
+CONNECTIONS = {
+    "PullRequest": ("labels", "commits", "reviews", "reviewThreads", "comments", "timelineItems"),
+    "Issue": ("labels", "assignees", "comments", "timelineItems"),
+}
+"""What hangs on an item, by its kind."""
+
 MERGES = ("Merge branch ", "Merge remote-tracking branch ", "Merge pull request ", "Merge commit ", "Merge tag ")
 """How the headlines of commits begin that merge other people's lines into a branch."""
 
@@ -31,3 +39,32 @@ def clean(text: str | None) -> str | None:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def is_sound(item: Any) -> bool:
+    """Whether something is an item of the fragments PullRequest or Issue, as far as it is asked about further."""
+    try:
+        parse_instant(item["updatedAt"])
+        repo = item["repository"]
+        named = (item["__typename"], item["id"], repo["nameWithOwner"])
+        connections = [item.get(name) for name in CONNECTIONS[item["__typename"]]]
+        threads = (item.get("reviewThreads") or {}).get("nodes") or ()
+        connections += [thread["comments"] for thread in threads if thread]
+        return (
+            all(isinstance(text, str) for text in named)
+            and type(repo["databaseId"]) is int
+            and type(item["number"]) is int
+            and all(connection is None or _is_connection(connection) for connection in connections)
+        )
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
+        return False
+
+
+def _is_connection(connection: Mapping[str, Any]) -> bool:
+    nodes = connection["nodes"]
+    return (
+        type(connection["totalCount"]) is int
+        and isinstance(connection["pageInfo"], Mapping)
+        and (nodes is None or isinstance(nodes, list))
+        and all(node is None or isinstance(node.get("id"), str | None) for node in nodes or () if node)
+    )

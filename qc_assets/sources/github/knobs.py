@@ -2,7 +2,7 @@
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr
 
-from qc_assets.knob_types import Names, Secrets
+from qc_assets.knob_types import Names, RepositoryNames, Secrets
 
 
 class GitHubKnobs(BaseModel):
@@ -22,10 +22,15 @@ class GitHubKnobs(BaseModel):
     github_page_size: int = Field(25, ge=1, le=100, description="Pull requests a page to begin with.")
     github_connect_timeout_s: float = Field(10.0, gt=0, description="Seconds to wait for a connection.")
     github_read_timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for an answer.")
+    github_deadline_s: float = Field(120.0, gt=0, description="Seconds an answer may take in all, however it drips.")
+    github_max_answer_bytes: int = Field(2**26, ge=1024, description="Bytes an answer may have, decompressed.")
     github_tries: int = Field(3, ge=1, description="Tries of a request with transient trouble.")
     github_first_wait_s: float = Field(1.0, ge=0, description="Seconds before the second try, doubled for each more.")
     batch_size: int = Field(40, ge=1, description="Repositories in a batch.")
     batch_retry_s: float = Field(3600.0, ge=0, description="Seconds after which what failed is tried once more.")
+    github_accepted_gaps: RepositoryNames = Field(
+        (), description="Repositories (owner/name) whose days are done although GitHub hides items of them."
+    )
     revisit_open_days: int = Field(7, ge=1, description="Open pull requests are read again after so many days.")
     revisit_closed_days: int = Field(30, ge=0, description="Closed ones are read again weekly for so many days.")
     max_diff_bytes: int = Field(1_000_000, ge=1, description="Longer diffs are not read.")

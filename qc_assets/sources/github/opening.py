@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from qc_assets.clock import parse_instant
-from qc_assets.sources.github.item_parts import MERGES, clean, nodes_of, timeline_of
+from qc_assets.sources.github.item_parts import MERGES, nodes_of, timeline_of
 
 _AT_THE_OPENING = timedelta(minutes=10)  # warehouse/macros.sql has the same limit, see is_early
 _SIZES = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits", "opened_sizes_from")
@@ -25,14 +25,15 @@ def opened_facts(item: Mapping[str, Any], observed_at: datetime) -> dict[str, An
     renames = timeline_of(item, "RenamedTitleEvent")
     edits = ((item.get("userContentEdits") or {}).get("nodes")) or []
     # The edit farthest back holds the text as it was first written.
-    body = item["body"] if item["lastEditedAt"] is None else (edits[-1] or {}).get("diff") if edits else None
+    was_edited = item["lastEditedAt"] is not None or "lastEditedAt" in lost
+    body = item["body"] if not was_edited else (edits[-1] or {}).get("diff") if edits else None
     # GitHub tells the present standing, and a merge changes it.
     early = observed_at <= parse_instant(item["createdAt"]) + _AT_THE_OPENING and item["closedAt"] is None
     facts = {
         "opened_title": None
-        if "timelineItems" in lost
-        else clean(renames[0]["previousTitle"] if renames else item["title"]),
-        "opened_body": clean(body),
+        if {"timelineItems", "RenamedTitleEvent"} & set(lost)
+        else (renames[0]["previousTitle"] if renames else item["title"]),
+        "opened_body": body,
         "opened_author_association": item["authorAssociation"] if early else None,
     }
     if item["__typename"] == "PullRequest":
@@ -41,7 +42,7 @@ def opened_facts(item: Mapping[str, Any], observed_at: datetime) -> dict[str, An
 
 
 def _opened_as_draft(item: Mapping[str, Any]) -> bool | None:
-    if "timelineItems" in item.get("lost", ()):
+    if {"timelineItems", "ReadyForReviewEvent", "ConvertToDraftEvent"} & set(item.get("lost", ())):
         return None
     turns = timeline_of(item, "ReadyForReviewEvent", "ConvertToDraftEvent")
     return turns[0]["__typename"] == "ReadyForReviewEvent" if turns else item["isDraft"]
@@ -58,7 +59,7 @@ def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
     writing.
     """
     lost, opened = item.get("lost", ()), parse_instant(item["createdAt"])
-    if "commits" in lost or "timelineItems" in lost:
+    if {"commits", "timelineItems", "HeadRefForcePushedEvent"} & set(lost):
         return dict.fromkeys(_SIZES)
     commits = [node["commit"] for node in nodes_of(item, "commits")]
     branch, pushed = item.get("openedBranch"), timeline_of(item, "HeadRefForcePushedEvent")
@@ -68,19 +69,17 @@ def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
         ("authored_dates", commits, "authoredDate"),
     )
     for way, candidates, date in ways:
-        then = [commit for commit in candidates if parse_instant(commit[date]) <= opened]
+        then = [commit for commit in candidates if commit[date] and parse_instant(commit[date]) <= opened]
         if then:
             return dict(zip(_SIZES, (*_sums(then), way), strict=True))
     return dict.fromkeys(_SIZES)
 
 
-def _sums(commits: Sequence[Mapping[str, Any]]) -> tuple[int, int, int | None, int]:
+def _sums(commits: Sequence[Mapping[str, Any]]) -> tuple[int | None, int | None, int | None, int]:
     """Lines added and deleted, files changed, commits; merges of the base branch bring other people's lines."""
-    own = [commit for commit in commits if not commit["messageHeadline"].startswith(MERGES)]
-    files = [commit["changedFilesIfAvailable"] for commit in own]
-    return (
-        sum(commit["additions"] for commit in own),
-        sum(commit["deletions"] for commit in own),
-        None if None in files else sum(files),
-        len(commits),
-    )
+    own = [commit for commit in commits if not (commit["messageHeadline"] or "").startswith(MERGES)]
+    lines_and_files = [
+        [commit[name] for commit in own] for name in ("additions", "deletions", "changedFilesIfAvailable")
+    ]
+    added, deleted, files = (None if None in numbers else sum(numbers) for numbers in lines_and_files)
+    return added, deleted, files, len(commits)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -45,6 +45,12 @@ class Package:
     repos: Mapping[str, Mapping[str, Any]]
     days: tuple[date, ...]
     units: tuple[Unit, ...] = ()
+
+    def of_repository(self, name: str) -> "Package":
+        """The part that concerns one repository."""
+        number = self.repos[name]["databaseId"]
+        units = tuple(replace(u, repos={number: u.repos[number]}) for u in self.units if number in u.repos)
+        return Package({name: self.repos[name]}, self.days, units)
 
 
 def look(client: Client, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any] | None, str]]:

@@ -9,6 +9,7 @@ from qc_assets.clock import Clock, parse_instant
 from qc_assets.sources.github.answers import Answer, Kind
 from qc_assets.sources.github.client import Client, RequestError
 from qc_assets.sources.github.complete import Item, complete
+from qc_assets.sources.github.item_parts import is_sound
 from qc_assets.sources.github.opened_branch import add_opened_branches
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.state import State, UnitSteps
@@ -19,6 +20,7 @@ _OPERATIONS = {"pr": "pull_requests", "issue": "issues"}
 _LISTING_PAGE = 100
 _WHOLE_PER_REQUEST = 10
 _ROUNDS = 3
+_FINAL = ("FORBIDDEN", "NOT_FOUND", "INSUFFICIENT_SCOPES", "UNPROCESSABLE")
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,9 @@ class Reader:
             self._save_page_size(unit, operation, min(full, size * 2) if grow else size, 0 if grow else clean + 1)
         # A node under which something failed may lack more than it shows; reading it again by its id tells.
         hurt = {path[2] for path, _ in errors if len(path) > 2 and path[1] == "nodes"}
-        nodes = [node for n, node in enumerate(page["nodes"]) if node and "id" in node and n not in hurt]
-        return {"items": nodes, "at": self._at(), "position": _after(page, position["cursor"], bool(hurt))}
+        nodes = [node for n, node in enumerate(page["nodes"]) if is_sound(node) and n not in hurt]
+        is_hurt = bool(hurt) or any(node and not is_sound(node) for node in page["nodes"])
+        return {"items": nodes, "at": self._at(), "position": _after(page, position["cursor"], is_hurt)}
 
     def _page_size(self, unit: Unit, operation: str, full: int) -> tuple[int, int]:
         """The smallest page that any repository of the unit needs, and the clean pages since."""
@@ -173,7 +176,9 @@ class Reader:
         reply = self.client.query([Part(operation, {"query": unit.query(), "first": first, "after": after})])
         if reply.data[0] is None or reply.data[0].get("nodes") is None:
             reason = "; ".join(str(error.get("message")) for _, error in reply.errors) or "no answer to the search"
-            raise RequestError(Answer(Kind.REFUSED, 200, reason=reason), f"graphql {operation}", 1)
+            is_final = any(error.get("type") in _FINAL for _, error in reply.errors)
+            kind = Kind.REFUSED if is_final else Kind.TRANSIENT
+            raise RequestError(Answer(kind, 200, reason=reason), f"graphql {operation}", 1)
         return reply.data[0], reply.errors
 
     def _one_in_parts(self, unit: Unit, position: Mapping[str, Any], error: RequestError) -> dict[str, Any]:
@@ -182,7 +187,7 @@ class Reader:
         items, poison = [], []
         for node in page["nodes"]:
             item, why = self._facts(Part("facts", {"id": node["id"]}))
-            if item is None:
+            if item is None or not is_sound(item):
                 poison.append(_poison(node, why or error))
             else:
                 items.append(item)
@@ -210,8 +215,8 @@ class Reader:
             }
             missing = {node["id"]: node for node in listed.values() if node["id"] not in known}
             for part, item in self.whole([Part("whole", {"id": node}) for node in missing]):
-                step: dict[str, Any] = {"items": [item] if item else [], "at": self._at()}
-                if item is None:
+                step: dict[str, Any] = {"items": [item] if is_sound(item) else [], "at": self._at()}
+                if not step["items"]:
                     step["poison"] = [_poison(missing[part.variables["id"]], None)]
                 self._take(harvest, step)
                 memory.add(step)

@@ -10,11 +10,14 @@ from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
+from qc_assets.errors import SourceError
 from qc_assets.progress import Reporter
 from qc_assets.settings import Settings
 from qc_assets.sources.github import discovery, revisiting
 from qc_assets.sources.github.access import GitHubAccess
+from qc_assets.sources.github.client import odd_answers
 from qc_assets.sources.github.plan import Wish, plan_key
+from qc_assets.sources.github.planning import Planner
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.stage import Stage
@@ -36,7 +39,7 @@ class GitHubSource(GitHubAccess):
 
     def test_token(self) -> str:
         self.client.tries = 1
-        with closing(self.client):
+        with closing(self.client), odd_answers("graphql count"):
             self.client.query([Part("count", {"query": "is:pr repo:github/docs"})])
             points = self.client.pool.left()
         return f"{len(self.client.pool.members)} accepted by {self.client.rest_url}, {points or 0:,} points left"
@@ -53,9 +56,22 @@ class GitHubSource(GitHubAccess):
     ) -> Iterator[Batch]:
         wishes = {name: tuple(day for day in days if day not in held.get(name, ())) for name in repos}
         meter = Meter(self.clock, progress, self.client, total=sum(map(bool, wishes.values())))
-        self.client.pool.waiting = meter.waiting
-        stage = Stage(self.client, self.state, self.clock, page=self.page, tables=tables, folder=folder, meter=meter)
+        self.client.pool.waiting, self.client.note = meter.waiting, meter.note
+        planner = Planner(self.client, self.state, self.clock, days=days, held=held, progress=progress)
+        stage = Stage(
+            self.client,
+            self.state,
+            self.clock,
+            planner,
+            page=self.page,
+            tables=tables,
+            folder=folder,
+            meter=meter,
+            accepted_gaps=self.accepted_gaps,
+        )
         again: list[Wish] = []
+        unknown = [day for day in days if not all(day in held.get(name, ()) for name in repos)]
+        is_any_known = any(not held.get(name, frozenset()).isdisjoint(unknown) for name in repos)
         try:
             # Batches are cut from the whole list, so that a run that goes on finds the plans of the one before.
             for start in range(0, len(repos), self.batch):
@@ -65,14 +81,18 @@ class GitHubSource(GitHubAccess):
             yield from self._once_more(again, stage, meter)
         finally:
             self.client.close()
+        if stage.reasons and not stage.read and not is_any_known:
+            reason = next(iter(stage.reasons.values())).reason
+            raise SourceError(f"none of {len(stage.reasons)} repositories could be read; the first: {reason}")
 
     def _once_more(self, failed: Sequence[Wish], stage: Stage, meter: Meter) -> Iterator[Batch]:
         """Try what failed a second time, `retry_s` seconds after its failure."""
         if not failed:
             return
         wait = (stage.last_failure + timedelta(seconds=self.retry_s) - self.clock.now()).total_seconds()
-        meter.note(f"{len(failed)} repositories failed; trying them again in {max(wait, 0):.0f} s")
-        self.clock.sleep(max(wait, 0))
+        wait = min(max(wait, 0), self.retry_s)  # whatever the machine's clock has done since
+        meter.note(f"{len(failed)} repositories failed; trying them again in {wait:.0f} s")
+        self.clock.sleep(wait)
         lost: list[Wish] = []
         for start in range(0, len(failed), self.batch):
             chunk = failed[start : start + self.batch]

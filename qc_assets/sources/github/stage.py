@@ -1,28 +1,25 @@
 """From wishes to staged files: one batch of repositories at a time, in packages that are committed as one."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from qc_assets.clock import Clock
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.answers import Answer, Kind
-from qc_assets.sources.github.client import Client, RequestCost, RequestError
-from qc_assets.sources.github.plan import Package, Wish, from_document, look, packages, to_document
-from qc_assets.sources.github.query import queries_fingerprint
+from qc_assets.sources.github.client import Client, RequestCost, RequestError, odd_answers
+from qc_assets.sources.github.hidden import HiddenItems, hidden_items
+from qc_assets.sources.github.plan import Package, Wish, look
+from qc_assets.sources.github.planning import SETTLED, Planner, end_of
 from qc_assets.sources.github.reader import Harvest, Reader, Unit
 from qc_assets.sources.github.reporting import Meter
 from qc_assets.sources.github.state import State
 from qc_assets.sources.source import Batch
 from qc_assets.store.dead_letters import DeadLetter
-
-_PLAN_HOLDS = timedelta(hours=24)
-# The search index lags behind; a day is not final before this much has passed.
-_SETTLED = timedelta(hours=1)
 
 
 class Stage:
@@ -32,13 +29,16 @@ class Stage:
         client: who asks.
         state: what is remembered between processes.
         clock: tells the time.
+        planner: divides what is wanted.
         page: pull requests a page to begin with.
         tables: the raw tables that are wanted.
         folder: for staged files.
         meter: told how far it is.
+        accepted_gaps: names (lower case) of repositories whose days are done though GitHub hides items of them.
 
     Attributes:
         last_failure: when a repository last failed.
+        read: names of the repositories that were read, at least in part.
     """
 
     def __init__(
@@ -46,18 +46,22 @@ class Stage:
         client: Client,
         state: State,
         clock: Clock,
+        planner: Planner,
         *,
         page: int,
         tables: Sequence[str],
         folder: Path,
         meter: Meter,
+        accepted_gaps: Collection[str] = (),
     ) -> None:
-        self.client, self.state, self.clock = client, state, clock
+        self.client, self.state, self.clock, self.planner = client, state, clock, planner
         self.tables = set(tables)
         self.folder = folder
         self.meter = meter
+        self.accepted_gaps = set(accepted_gaps)
         self.reader = Reader(self.client, self.state, self.clock, page=page, read=meter.read)
         self.reasons: dict[str, DeadLetter] = {}
+        self.read: set[str] = set()
         self.last_failure = self.clock.now()
         self._settled = RequestCost()
 
@@ -66,19 +70,25 @@ class Stage:
         if not wishes:
             return
         try:
-            plan = self._plan(wishes, key)
+            with odd_answers("graphql plan"):
+                plan = self.planner.plan(wishes, key)
         except RequestError as error:
             for wish in wishes:
-                self._failed(wish, error)
-                fail(wish)
+                if self._failed(wish, error):
+                    yield self.failure(wish)
+                else:
+                    fail(wish)
             return
         wished = {wish.repo for wish in wishes}
-        planned = {name for package in plan for name in package.repos}
         for wish in wishes:
-            if wish.repo not in planned:  # GitHub does not show it: trying again would not help
+            if wish.repo in plan.gone:  # trying again would not help
+                self._gone(wish.repo, plan.gone[wish.repo])
                 yield self.failure(wish)
+        if plan.held:
+            self.read |= set(plan.held)
+            yield Batch(days=(), tables={}, repos=plan.held)
         self.client.pool.stop.clear()
-        work = [package for package in plan if any(name in wished for name in package.repos)]
+        work = [package for package in plan.packages if any(name in wished for name in package.repos)]
         left = Counter(name for package in work for name in package.repos)
         workers = max(1, len(self.client.pool.members))
         with ThreadPoolExecutor(workers, thread_name_prefix="github") as threads:
@@ -87,6 +97,7 @@ class Stage:
                 for job in as_completed(jobs):
                     for batch, lost in job.result():
                         yield batch
+                        self.read |= set(batch.repos or ()) if batch.status != "failed" else set()
                         for path in (path for paths in batch.tables.values() for path in paths):
                             path.unlink()
                         for name in lost:
@@ -113,53 +124,30 @@ class Stage:
             **self._spent(),
         )
 
-    def _plan(self, wishes: Sequence[Wish], key: str) -> list[Package]:
-        """The packages of a batch: those of a run that was broken off within the last day, or new ones."""
-        now = self.clock.now()
-        old = self.state.plan(key)
-        asks = queries_fingerprint()
-        if old and old.get("asks") == asks and datetime.fromisoformat(old["made_at"]) > now - _PLAN_HOLDS:
-            known = [from_document(document) for document in old["packages"]]
-            for name, reason in old["gone"].items():
-                self._gone(name, reason)
-            names = {name for package in known for name in package.repos} | set(old["gone"])
-            if {wish.repo for wish in wishes} <= names:
-                return known
-        seen, gone = {}, {}
-        for name, repo, reason in look(self.client, [wish.repo for wish in wishes]):
-            if repo is None:
-                gone[name] = reason
-                self._gone(name, reason)
-            else:
-                seen[name] = repo
-        final, young = [], []
-        for wish in wishes:
-            if wish.repo in seen:
-                ended = tuple(day for day in wish.days if _end(day) + _SETTLED <= now)
-                final += [Wish(wish.repo, ended)] if ended else []
-                rest = tuple(day for day in wish.days if day not in ended)
-                young += [Wish(wish.repo, rest)] if rest else []
-        plan = list(packages(self.client, [*final, *young], seen))
-        packed = [to_document(package) for package in plan]
-        document = {"made_at": now.isoformat(), "asks": asks, "gone": gone, "packages": packed}
-        self.state.drop_plan(key)
-        self.state.save_plan(key, document, now)
-        return plan
-
     def _package(self, plan: str, number: str, package: Package) -> list[tuple[Batch, list[str]]]:
         """Fetch a package; if it fails as one, its repositories one by one. Each batch comes with what failed."""
         try:
-            harvests = [self._harvest(plan, replace(u, key=f"{number}/{u.key}")) for u in package.units]
+            with odd_answers(f"graphql {', '.join(package.repos)}"):
+                units = [replace(unit, key=f"{number}/{unit.key}") for unit in package.units]
+                return [(batch, []) for batch in self._batches(f"{plan}-{number}", package, self._read(plan, units))]
         except RequestError as error:
             if len(package.repos) == 1:
                 (name,) = package.repos
-                self._failed(Wish(name, package.days), error)
+                wish = Wish(name, package.days)
+                if self._failed(wish, error):
+                    return [(self.failure(wish), [])]
                 return [(Batch(days=package.days, tables={}, repos={}, **self._spent()), [name])]
             parts = []
             for n, name in enumerate(package.repos):
-                parts += self._package(plan, f"{number}.{n}", _only(package, name))
+                parts += self._package(plan, f"{number}.{n}", package.of_repository(name))
             return parts
-        return [(self._batch(f"{plan}-{number}", package, harvests), [])]
+
+    def _read(self, plan: str, units: Sequence[Unit]) -> list[tuple[Harvest, list[HiddenItems]]]:
+        """What each search gave, and what it hides."""
+        harvests = [(unit, self._harvest(plan, unit)) for unit in units]
+        return [
+            (harvest, hidden_items(self.client, unit, harvest) if harvest.short else []) for unit, harvest in harvests
+        ]
 
     def _harvest(self, plan: str, unit: Unit) -> Harvest:
         """Read a unit. A search finds nothing under the old name of a repository that was renamed meanwhile."""
@@ -178,10 +166,44 @@ class Stage:
         self.meter.note(f"renamed: {', '.join(sorted(set(names.values()) - set(unit.repos.values())))}")
         return self.reader.harvest(plan, replace(unit, key=f"{unit.key}+", repos=names))
 
-    def _batch(self, name: str, package: Package, harvests: Sequence[Harvest]) -> Batch:
+    def _batches(
+        self, name: str, package: Package, readings: Sequence[tuple[Harvest, list[HiddenItems]]]
+    ) -> Iterator[Batch]:
+        """A package's batches: one, unless GitHub hides items, whose repositories and days are held back alone."""
+        hidden = [items for _, of_search in readings for items in of_search]
+        # Where counting does not tell whose they all are, all that share the search are to be read again.
+        unknown = sum(max(0, harvest.short - sum(items.count for items in places)) for harvest, places in readings)
+        harvests = [harvest for harvest, _ in readings]
+        groups: dict[frozenset[date], list[str]] = {}
+        for asked_for, repo in package.repos.items():
+            accepted = {asked_for.lower(), repo["nameWithOwner"].lower()} & self.accepted_gaps
+            gaps = {day for items in hidden if items.repo_id == repo["databaseId"] for day in items.days}
+            groups.setdefault(frozenset() if accepted else frozenset(gaps & set(package.days)), []).append(asked_for)
+        for n, (held, names) in enumerate(groups.items()):
+            for part, days in enumerate((tuple(d for d in package.days if d not in held), tuple(sorted(held)))):
+                if not days:
+                    continue
+                some = Package({asked_for: package.repos[asked_for] for asked_for in names}, days)
+                letters: list[DeadLetter] = []
+                for asked_for, repo in some.repos.items():
+                    for items in hidden:
+                        if items.repo_id == repo["databaseId"]:
+                            letters += items.letters(asked_for, set(days), accepted=not part)
+                problem = None
+                if part:
+                    problem = f"{', '.join(names)}: GitHub hides items; see ops.dead_letters"
+                elif unknown:
+                    problem = f"{', '.join(names)}: GitHub counts {unknown} items more than it shows"
+                yield self._batch(f"{name}-{n}-{part}", some, harvests, letters, problem)
+
+    def _batch(
+        self, name: str, package: Package, harvests: Sequence[Harvest], letters: list[DeadLetter], problem: str | None
+    ) -> Batch:
         days, now = set(package.days), self.clock.now()
-        items = [pair for harvest in harvests for pair in harvest.items.values()]
-        rows = raw_rows.rows(items)
+        names = {repo["databaseId"]: asked_for for asked_for, repo in package.repos.items()}
+        # What a search shows of another repository (an issue that was transferred) belongs to that one's reading.
+        items = [pair for harvest in harvests for (repo_id, _), pair in harvest.items.items() if repo_id in names]
+        rows, odd = raw_rows.rows(items)
         for table, records in rows.items():
             # An item that was updated while it was read belongs to a later day, and is read with that.
             rows[table] = [record for record in records if record["partition_date"] in days]
@@ -194,19 +216,15 @@ class Stage:
         ]
         of_tables = {table: records for table, records in rows.items() if table in self.tables}
         files = raw_rows.write(of_tables, self.folder, name)
-        names = {repo["databaseId"]: name_asked_for for name_asked_for, repo in package.repos.items()}
-        letters = [
+        unread = [letter for harvest in harvests for letter in harvest.dead_letters]
+        letters += [
             replace(letter, repo=names[letter.repo_id])
-            for harvest in harvests
-            for letter in harvest.dead_letters
-            if letter.repo_id is not None and letter.partition_date in days
+            for letter in [*unread, *odd]
+            if letter.repo_id in names and letter.partition_date in days
         ]
-        short = sum(harvest.short for harvest in harvests)
-        young = any(_end(day) + _SETTLED > now for day in package.days)
-        problem = None
-        if short:
-            problem = f"{', '.join(names.values())}: GitHub counts {short} items more than it shows"
-        elif young:
+        if problem is None and any(letter.error_type == "no_id" for letter in letters):
+            problem = f"{', '.join(names.values())}: the server gives no ids to some rows; see ops.dead_letters"
+        if problem is None and any(end_of(day) + SETTLED > now for day in package.days):
             problem = f"{package.days[0]} to {package.days[-1]}: not ended when read; to be read again"
         return Batch(
             days=package.days,
@@ -229,7 +247,8 @@ class Stage:
             "waited_s": now.waited_s - before.waited_s,
         }
 
-    def _failed(self, wish: Wish, error: RequestError) -> None:
+    def _failed(self, wish: Wish, error: RequestError) -> bool:
+        """Note a failure; whether it is for good, so that trying again would not help."""
         self.last_failure = self.clock.now()
         self.reasons[wish.repo] = DeadLetter(
             wish.days[0],
@@ -239,23 +258,12 @@ class Stage:
             endpoint=error.endpoint,
             status=error.status,
             tries=error.tries,
-            action="skipped after a second try",
+            action="skipped, as trying again would not help" if error.is_final else "skipped after a second try",
         )
         self.meter.note(f"{wish.repo} failed: {error}")
+        return error.is_final
 
     def _gone(self, name: str, reason: str) -> None:
         self.reasons[name] = DeadLetter(
             date.min, name, "gone", reason, endpoint="graphql repository", status=200, tries=1, action="skipped"
         )
-
-
-def _only(package: Package, name: str) -> Package:
-    """A package's part that concerns one repository."""
-    repo = package.repos[name]
-    number = repo["databaseId"]
-    units = tuple(replace(u, repos={number: u.repos[number]}) for u in package.units if number in u.repos)
-    return Package({name: repo}, package.days, units)
-
-
-def _end(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time())
