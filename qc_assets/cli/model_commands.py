@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from qc_assets.cli import console
 from qc_assets.errors import QcError
@@ -124,7 +123,7 @@ def bias(
         for report in audits
     ]
     note = [f"written to {BiasReport.save_report(audits, output)}"] if output else []
-    console.emit(document, "\n\n\n".join(escape(BiasReport.generate_audit_report(report)) for report in audits), *note)
+    console.emit(document, "\n\n\n".join(map(BiasReport.generate_audit_report, audits)), *note)
 
 
 def model_names() -> list[str]:
@@ -216,7 +215,7 @@ def import_labels(
     forge = assumed_number(store, settings)
     report = import_file(store, file, text_column=text_column, label_column=label_column, forge=forge)
     rows = [{"category": name, "comments": count} for name, count in report.by_category.items()]
-    bad = [f"[yellow]row {number}[/yellow]: {why}" for number, why in report.bad[:20]]
+    bad = [console.marked("[yellow]row {}[/yellow]: {}", *row) for row in report.bad[:20]]
     more = [f"… and {len(report.bad) - 20} more (--json has all)"] if len(report.bad) > 20 else []
     console.emit(
         vars(report),
@@ -224,7 +223,7 @@ def import_labels(
         f"{report.imported:,} imported, {report.known:,} were known already, {len(report.bad):,} left out",
         *bad,
         *more,
-        "[cyan]qc train comment_category[/cyan] trains on them.",
+        console.marked("[cyan]qc train comment_category[/cyan] trains on them."),
     )
 
 
