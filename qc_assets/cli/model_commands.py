@@ -1,5 +1,6 @@
 """The commands of `qc` about models."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -207,7 +208,7 @@ def import_labels(
     text_column: Annotated[str | None, typer.Option("--text-column", help="Default: body, message, …")] = None,
     label_column: Annotated[str | None, typer.Option("--label-column", help="Default: category, label, …")] = None,
 ) -> None:
-    """Read labelled comments; rows that cannot be used are reported, the others kept."""
+    """Read labelled comments: what a rater said last counts, then the majority; bad rows are named, the others kept."""
     from qc_assets.features.labels import import_file
 
     settings = load_settings()
@@ -217,10 +218,20 @@ def import_labels(
     rows = [{"category": name, "comments": count} for name, count in report.by_category.items()]
     bad = [console.marked("[yellow]row {}[/yellow]: {}", *row) for row in report.bad[:20]]
     more = [f"… and {len(report.bad) - 20} more (--json has all)"] if len(report.bad) > 20 else []
+    ids = ", ".join(map(str, report.waiting[:5])) + (", …" if len(report.waiting) > 5 else "")
+    notes = {
+        f"comments wait to be loaded ({ids}), and are labelled when they are": len(report.waiting),
+        "rows are of comments that models leave out (bot, reply, empty), or that feedback overrules": report.left_out,
+        "rows are of comments on which no category has the majority of raters: nothing trains": report.disputed,
+        "rows are outvoted by other raters": report.outvoted,
+        "earlier labels are superseded, and kept": report.superseded,
+    }
     console.emit(
-        vars(report),
+        asdict(report),
         console.table(f"Imported from {file.name}", rows, ["category", "comments"]),
         f"{report.imported:,} imported, {report.known:,} were known already, {len(report.bad):,} left out",
+        *(f"{count:,} {what}" for what, count in notes.items() if count),
+        *map(str, report.agreement[:10]),
         *bad,
         *more,
         console.marked("[cyan]qc train comment_category[/cyan] trains on them."),

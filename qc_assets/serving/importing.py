@@ -77,6 +77,9 @@ def bring_in(
             place = _placing(connection, forge)
             for kind, (table, row_of) in _ROWS.items():
                 rows = [place(table, row_of(name, entry), entry) for entry in entries if entry["kind"] == kind]
+                if kind == "feedback":
+                    (last,) = connection.execute("SELECT coalesce(max(arrival), 0) FROM ml.feedback").fetchall()[0]
+                    rows = [row | {"arrival": last + n} for n, row in enumerate(rows, 1)]
                 if rows:
                     put(connection, table, pl.DataFrame(rows, infer_schema_length=None))
                 counts[kind] += len(rows)
