@@ -222,6 +222,24 @@ WHERE events.created_at <= items.created_at
 GROUP BY events.repo_id, events.number, events.label
 HAVING arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) = 'labeled';
 
+-- Title and description at the opening: as the webhook delivered them then, else as the sources tell them. Tables are
+-- parameters because the macro exists before they do.
+CREATE OR REPLACE TEMP MACRO opened_texts(raw_table, delivery_table) AS TABLE
+SELECT
+    items.repo_id,
+    items.number,
+    items.source,
+    items.author_login,
+    coalesce(delivered.facts ->> 'title', items.opened_title) AS opened_title,
+    coalesce(delivered.facts ->> 'body', items.opened_body) AS opened_body
+FROM query_table(raw_table) AS items
+LEFT JOIN (
+    SELECT repo_id, number, arg_min(facts::JSON, received_at) AS facts
+    FROM query_table(delivery_table)
+    WHERE event = 'pull_request' AND action = 'opened'
+    GROUP BY repo_id, number
+) AS delivered ON items.repo_id = delivered.repo_id AND items.number = delivered.number;
+
 -- What bias reports compare pull requests or issues by; labels are those at the opening.
 CREATE OR REPLACE TEMP MACRO groups_of(feature_table, raw_table) AS TABLE
 WITH items AS (FROM query_table(feature_table)),
@@ -262,7 +280,8 @@ CREATE OR REPLACE TEMP MACRO payout(beta, p0, value) AS (
     SELECT ((cents // 100)::VARCHAR || '.' || lpad((cents % 100)::VARCHAR, 2, '0'))::DECIMAL(24, 2) FROM rounded
 );
 
--- What people said last of each item of a model: the last to arrive, whatever a clock said. The table is a parameter because the macro exists before it does.
+-- What people said last of each item of a model: the last to arrive, whatever a clock said. The table is a parameter
+-- because the macro exists before it does.
 CREATE OR REPLACE TEMP MACRO newest_feedback(feedback_table, about, what) AS TABLE
 SELECT repo_id, number, comment_id, label, given_by, given_at
 FROM query_table(feedback_table)

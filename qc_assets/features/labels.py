@@ -178,8 +178,8 @@ def _columns(table: LabelTable, file: Path, text_column: str | None, label_colum
     # The benchmark of Turzo et al. has both: groups are what is asked for here.
     if not label_column and "comment_group" in places:
         columns["category"] = places["comment_group"]
-    for what, names in _OPTIONAL.items():
-        if present := [places[name] for name in names if name in places]:
+    for what, usual in _OPTIONAL.items():
+        if present := [places[name] for name in usual if name in places]:
             columns[what] = present[0]
     return columns
 

@@ -160,7 +160,7 @@ def test_any_bytes_between_rows_are_a_row_of_their_own(good: list, bad: bytes, p
     lines = []
     for cells in good:
         stream = io.StringIO()
-        csv.writer(stream, lineterminator="\n").writerow([*cells, ""])
+        csv.writer(stream).writerow([*cells, ""])
         lines.append(stream.getvalue().encode())
     stray = bad.replace(b"\n", b"").replace(b"\r", b"").replace(b'"', b"") + b"\n"
     lines.insert(place, stray)
