@@ -81,11 +81,11 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.4f}" if abs(value) < 1e15 else str(value)
+        return f"{value:,.4f}" if value == 0 or 1e-3 <= abs(value) < 1e15 else f"{value:.6g}"
     if isinstance(value, int | Decimal):
         return f"{value:,}"
     if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
+        return value.isoformat(sep=" ")
     if isinstance(value, list | tuple | dict):
         return shown(json.dumps(_plain(value), ensure_ascii=False))
     return shown(str(value))

@@ -37,8 +37,8 @@ def reading_statement(sql: str) -> str:
     if kinds != [duckdb.StatementType.SELECT]:
         names = ", ".join(kind.name for kind in kinds) or "nothing"
         raise NotReadingError(
-            f"one SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW or SUMMARIZE is answered, and this is {names} "
-            "(of a PIVOT, name the values: ON column IN (…)); `qc sql --unsafe` runs anything"
+            f"the warehouse is read-only: one SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW or SUMMARIZE is answered, "
+            f"and this is {names} (of a PIVOT, name the values: ON column IN (…)); `qc sql --unsafe` runs anything"
         )
     return statements[0].query
 

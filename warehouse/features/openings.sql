@@ -113,7 +113,8 @@ GROUP BY kind, lower(name), forge_number(id);
 -- name: tasks_of_pull_requests
 SELECT features.*, texts.opened_title, texts.opened_body, lower(texts.author_login) AS author
 FROM features.pull_requests AS features
-INNER JOIN opened_texts('raw.pull_requests', 'ml.deliveries') AS texts ON features.repo_id = texts.repo_id AND features.number = texts.number
+INNER JOIN opened_texts('raw.pull_requests', 'ml.deliveries') AS texts
+    ON features.repo_id = texts.repo_id AND features.number = texts.number
 WHERE features.exclusion IS DISTINCT FROM 'opening_not_observed';
 
 -- name: tasks_of_issues
