@@ -280,7 +280,7 @@ CREATE OR REPLACE TEMP MACRO payout(beta, p0, value) AS (
     SELECT ((cents // 100)::VARCHAR || '.' || lpad((cents % 100)::VARCHAR, 2, '0'))::DECIMAL(24, 2) FROM rounded
 );
 
--- What people said last of each item of a model: the last to arrive, whatever a clock said. The table is a parameter
+-- What people said last of each item of a model; of the same instant, what arrived last. The table is a parameter
 -- because the macro exists before it does.
 CREATE OR REPLACE TEMP MACRO newest_feedback(feedback_table, about, what) AS TABLE
 SELECT repo_id, number, comment_id, label, given_by, given_at
@@ -289,7 +289,7 @@ WHERE model = about AND kind = what
 QUALIFY row_number() OVER (
     PARTITION BY
         comment_id, CASE WHEN comment_id = 0 THEN repo_id END, CASE WHEN comment_id = 0 THEN number END
-    ORDER BY coalesce(arrival, 0) DESC, given_at DESC, feedback_id DESC
+    ORDER BY given_at DESC, coalesce(arrival, 0) DESC, feedback_id DESC
 ) = 1;
 
 -- What a label is about: the comment, or where that is nobody's, the text and its file.

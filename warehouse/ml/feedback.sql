@@ -25,9 +25,9 @@ COMMENT ON COLUMN ml.feedback.label IS
     'The right answer: a category; passed or failed; closed or open; hours; or the action that was taken';
 COMMENT ON COLUMN ml.feedback.reason IS 'Why, in the words of who gave it';
 COMMENT ON COLUMN ml.feedback.given_by IS 'Who said so';
-COMMENT ON COLUMN ml.feedback.given_at IS 'When (UTC)';
+COMMENT ON COLUMN ml.feedback.given_at IS 'When (UTC); the newest counts';
 COMMENT ON COLUMN ml.feedback.arrival IS
-    'As which it came into the warehouse, in the order of the journal: the last counts, as a clock may be set back. '
+    'As which it came into the warehouse, in the order of the journal: of the same instant the last counts. '
     'NULL: of before that was counted, and earlier than all';
 
 -- name: newest
