@@ -16,12 +16,12 @@ FORMULA = r"""^[\s"']*[=+@\t\r＝＋－＠-]"""
 """How a text begins that a spreadsheet takes for a formula, whatever blanks and quotes are before it."""
 
 
-def shown(text: str) -> str:
+def displayable(text: str) -> str:
     """The text, with ``\\x1b`` and the like for what a terminal would obey instead of showing it."""
     return _ACTIVE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def shown_in_json(text: str) -> str:
+def displayable_in_json(text: str) -> str:
     """A JSON document, with the same characters escaped as JSON does; what it says stays the same."""
     return _ACTIVE.sub(_json_escape, text)
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from qc_assets import progress
 from qc_assets.progress import Reporter
-from qc_assets.terminal_text import shown, shown_in_json
+from qc_assets.terminal_text import displayable, displayable_in_json
 
 
 class _SafeConsole(Console):
@@ -26,7 +26,7 @@ class _SafeConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else shown(text), style, control)
+            yield Segment(text if control else displayable(text), style, control)
 
 
 # Titles, names and texts of strangers are no markup; `marked` is for our own.
@@ -47,14 +47,14 @@ mode = Mode()
 
 def marked(template: str, *values: object) -> Text:
     """Our own text with markup, in which each ``{}`` is replaced by a value that is none."""
-    return Text.from_markup(template.format(*(escape(shown(str(value))) for value in values)))
+    return Text.from_markup(template.format(*(escape(displayable(str(value))) for value in values)))
 
 
 def emit(document: Mapping[str, Any] | Sequence[Any], *tables: Table | Text | str) -> None:
     """Print the tables, or with ``--json`` the document instead, as RFC 8259 has it."""
     if mode.as_json:
         text = json.dumps(_plain(document), ensure_ascii=False, allow_nan=False)
-        print(shown_in_json(text))  # noqa: T201
+        print(displayable_in_json(text))  # noqa: T201
         return
     for table in tables:
         out.print(table)
@@ -64,12 +64,12 @@ def table(
     title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, *, as_named: bool = False
 ) -> Table:
     """Rows as a table; numbers to the right; underscores in headings become spaces unless `as_named`."""
-    drawn = Table(title=shown(title), title_justify="left", title_style="bold")
+    drawn = Table(title=displayable(title), title_justify="left", title_style="bold")
     names = list(columns or (rows[0] if rows else ("nothing yet",)))
     for name in names:
         numeric = bool(rows) and all(isinstance(row.get(name), int | float | Decimal | None) for row in rows)
         heading = name if as_named else name.replace("_", " ")
-        drawn.add_column(shown(heading), justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(displayable(heading), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(_cell(row.get(name)) for name in names))
     return drawn
@@ -87,8 +87,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, list | tuple | dict):
-        return shown(json.dumps(_plain(value), ensure_ascii=False))
-    return shown(str(value))
+        return displayable(json.dumps(_plain(value), ensure_ascii=False))
+    return displayable(str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -32,7 +32,7 @@ class LabelTable:
     rows: tuple[tuple[int, tuple[str, ...] | str], ...]
 
 
-def read_table(file: Path) -> LabelTable:
+def read_label_table(file: Path) -> LabelTable:
     """Read a file with a heading: commas, semicolons, tabs or bars; UTF-8, UTF-16 or Windows' Western encoding.
 
     Raises:

@@ -13,8 +13,8 @@ import polars as pl
 
 from qc_assets.clock import naive_utc, now_utc
 from qc_assets.errors import QcError
-from qc_assets.features.agreement import Agreement, agreement_of
-from qc_assets.features.label_files import LabelTable, read_table
+from qc_assets.features.label_files import LabelTable, read_label_table
+from qc_assets.features.rater_agreement import Agreement, agreement_of
 from qc_assets.forges import forge_id, number_of
 from qc_assets.models.comment_category import CATEGORIES
 from qc_assets.store.schema import sql_sections
@@ -94,7 +94,7 @@ def import_file(
     Raises:
         QcError: if the file cannot be read, lacks a column, or has no good row.
     """
-    table = read_table(file)
+    table = read_label_table(file)
     columns = _columns(table, file, text_column, label_column)
     now = now or now_utc()
     origin = file.name.encode("utf-8", "replace").decode()

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qc_assets.cli import console
-from qc_assets.terminal_text import shown, shown_in_json
+from qc_assets.terminal_text import displayable, displayable_in_json
 
 HOSTILE = [
     "\x1b]0;owned\x07\x1b]52;c;ZXZpbA==\x07", "\x9b31m", "\u202egnp.exe", "[link=https://evil.example]x[/link]", "[/x]",
@@ -38,14 +38,14 @@ def test_text_of_strangers_is_shown_as_it_is_stored(text: str, is_terminal: bool
     output = printed(
         console.table(text, rows, as_named=True), text, console.marked("[red]{}[/red]", text), is_terminal=is_terminal
     )
-    active = {character for character in output if shown(character) != character}
+    active = {character for character in output if displayable(character) != character}
     assert active <= ({"\x1b"} if is_terminal else set())
     assert "\x1b]" not in output, "colours only, no titles, links or clipboards"
-    assert output.count(shown(text)) >= 4
+    assert output.count(displayable(text)) >= 4
 
 
 @given(st.text())
 def test_json_says_the_same_with_every_character_escaped_that_a_terminal_obeys(text: str) -> None:
-    document = shown_in_json(json.dumps([text], ensure_ascii=False))
+    document = displayable_in_json(json.dumps([text], ensure_ascii=False))
     assert json.loads(document) == [text]
-    assert shown(document) == document
+    assert displayable(document) == document

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qc_assets.errors import QcError
-from qc_assets.features.agreement import agreement_of
-from qc_assets.features.label_files import read_table
+from qc_assets.features.label_files import read_label_table
 from qc_assets.features.labels import Report, import_file
+from qc_assets.features.rater_agreement import agreement_of
 from qc_assets.models.comment_category import CATEGORIES
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
@@ -133,14 +133,14 @@ def test_a_bad_row_is_named_and_its_neighbours_land(warehouse: Warehouse, tmp_pa
 def test_files_of_people_s_tools_are_understood(tmp_path: Path, encoding: str, separator: str, start: str) -> None:
     text = f"{start}Body{separator} Category \r\nm\u00fcsste{separator}discussion\r\n\r\n"
     (tmp_path / "a.csv").write_bytes(text.encode(encoding))
-    table = read_table(tmp_path / "a.csv")
+    table = read_label_table(tmp_path / "a.csv")
     assert table.heading == ("Body", "Category") and table.rows == ((1, ("m\u00fcsste", "discussion")),)
 
 
 def test_a_workbook_is_told_from_a_table(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_bytes(b"PK\x03\x04 and more")
     with pytest.raises(QcError, match="an Excel or OpenDocument workbook, not a CSV: open it, choose Save As"):
-        read_table(tmp_path / "a.xlsx")
+        read_label_table(tmp_path / "a.xlsx")
 
 
 @settings(max_examples=150, deadline=None)
@@ -169,7 +169,7 @@ def test_any_bytes_between_rows_are_a_row_of_their_own(good: list, bad: bytes, p
     file = with_file / "qc-any-bytes.csv"
     file.write_bytes(heading + b"".join(lines))
     try:
-        rows = read_table(file).rows
+        rows = read_label_table(file).rows
     finally:
         file.unlink()
     read = [cells[:2] for _, cells in rows if not isinstance(cells, str)]
@@ -187,6 +187,6 @@ def test_any_bytes_are_a_table_or_say_what_to_do(content: bytes, tmp_path_factor
     for start in (b"", b"body,category\n"):
         file.write_bytes(start + content)
         try:
-            assert read_table(file).heading
+            assert read_label_table(file).heading
         except QcError as error:
             assert str(file) in str(error)
