@@ -229,6 +229,24 @@ WHERE events.created_at <= items.created_at
 GROUP BY events.repo_id, events.number, events.label
 HAVING arg_max(events.action, {'t': events.created_at, 'a': events.action = 'labeled'}) = 'labeled';
 
+-- Title and description at the opening: as the webhook delivered them then, else as the sources tell them. Tables are
+-- parameters because the macro exists before they do.
+CREATE OR REPLACE TEMP MACRO opened_texts(raw_table, delivery_table) AS TABLE
+SELECT
+    items.repo_id,
+    items.number,
+    items.source,
+    items.author_login,
+    coalesce(delivered.facts ->> 'title', items.opened_title) AS opened_title,
+    coalesce(delivered.facts ->> 'body', items.opened_body) AS opened_body
+FROM query_table(raw_table) AS items
+LEFT JOIN (
+    SELECT repo_id, number, arg_min(facts::JSON, received_at) AS facts
+    FROM query_table(delivery_table)
+    WHERE event = 'pull_request' AND action = 'opened'
+    GROUP BY repo_id, number
+) AS delivered ON items.repo_id = delivered.repo_id AND items.number = delivered.number;
+
 -- What bias reports compare pull requests or issues by; labels are those at the opening.
 CREATE OR REPLACE TEMP MACRO groups_of(feature_table, raw_table) AS TABLE
 WITH items AS (FROM query_table(feature_table)),
@@ -269,7 +287,8 @@ CREATE OR REPLACE TEMP MACRO payout(beta, p0, value) AS (
     SELECT ((cents // 100)::VARCHAR || '.' || lpad((cents % 100)::VARCHAR, 2, '0'))::DECIMAL(24, 2) FROM rounded
 );
 
--- What people said last of each item of a model. The table is a parameter because the macro exists before it does.
+-- What people said last of each item of a model; of the same instant, what arrived last. The table is a parameter
+-- because the macro exists before it does.
 CREATE OR REPLACE TEMP MACRO newest_feedback(feedback_table, about, what) AS TABLE
 SELECT repo_id, number, comment_id, label, given_by, given_at
 FROM query_table(feedback_table)
@@ -277,5 +296,43 @@ WHERE model = about AND kind = what
 QUALIFY row_number() OVER (
     PARTITION BY
         comment_id, CASE WHEN comment_id = 0 THEN repo_id END, CASE WHEN comment_id = 0 THEN number END
-    ORDER BY given_at DESC, feedback_id DESC
+    ORDER BY given_at DESC, coalesce(arrival, 0) DESC, feedback_id DESC
 ) = 1;
+
+-- What a label is about: the comment, or where that is nobody's, the text and its file.
+CREATE OR REPLACE TEMP MACRO label_subject(comment_id, body, path) AS
+    coalesce('#' || comment_id, body || chr(31) || coalesce(path, ''));
+-- Labels of files, with what counts: what a rater said last of a comment, and of several raters their majority.
+-- status: used; outvoted by the majority; disputed, as there is none; superseded by what came later. Of a comment that
+-- is in files only, all rows have the same `item_id`.
+CREATE OR REPLACE TEMP MACRO judged_labels(label_table) AS TABLE
+WITH ranked AS (
+    SELECT
+        *,
+        label_subject(comment_id, body, path) AS about,
+        {'arrival': coalesce(arrival, 0), 'imported_at': CASE WHEN arrival IS NULL THEN imported_at END} AS came
+    FROM query_table(label_table)
+),
+opinions AS (
+    SELECT
+        *,
+        came IS DISTINCT FROM max(came) OVER (PARTITION BY about, rater) AS is_superseded,
+        arg_min(label_id, came) OVER (PARTITION BY about) AS item_id
+    FROM ranked
+),
+votes AS (
+    SELECT
+        *,
+        count(*) FILTER (NOT is_superseded) OVER (PARTITION BY about, category) AS votes_for,
+        count(*) FILTER (NOT is_superseded) OVER (PARTITION BY about) AS votes_in_all
+    FROM opinions
+)
+SELECT
+    * EXCLUDE (came, is_superseded),
+    CASE
+        WHEN is_superseded THEN 'superseded'
+        WHEN 2 * votes_for > votes_in_all THEN 'used'
+        WHEN 2 * max(votes_for) FILTER (NOT is_superseded) OVER (PARTITION BY about) > votes_in_all THEN 'outvoted'
+        ELSE 'disputed'
+    END AS status
+FROM votes;

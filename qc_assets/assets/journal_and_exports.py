@@ -13,6 +13,7 @@ _JOURNAL = {
     "ml.feedback": "What people said the right answer is, by `POST /feedback`: the only human ground truth.",
     "ml.outcomes": "What GitHub's webhook said of pull requests that were predicted.",
     "ml.closings": "What GitHub's webhook said of issues when they were closed.",
+    "ml.deliveries": "What GitHub's webhook showed of pull requests: each opening as it was when it happened.",
     "ml.payouts": "Every payout that was asked for, with all that it was computed from.",
     "ops.journal_imports": "How far the API's journals are in the warehouse; what they predicted is in ml.predictions.",
 }
@@ -20,7 +21,7 @@ PAYOUTS = tables.key("reports.payouts")
 
 
 def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """ml/feedback, ml/outcomes, ml/closings, ml/payouts and ops/journal_imports."""
+    """ml/feedback, ml/outcomes, ml/closings, ml/deliveries, ml/payouts and ops/journal_imports."""
 
     @dg.multi_asset(
         name="journal",

@@ -43,5 +43,5 @@ def restore(
         document,
         f"{', '.join(document['parts'])} of {document['made_at']} restored to {settings.home}",
         *aside,
-        "[cyan]qc status[/cyan] shows what is there; `qc migrate` if the backup is of an older version",
+        "`qc status` shows what is there; `qc migrate` if the backup is of an older version",
     )

@@ -1,24 +1,38 @@
 """How the command line talks: tables for people, JSON for programs, one clear line for an error."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from qc_assets import progress
 from qc_assets.clock import now_utc
 from qc_assets.progress import Reporter
+from qc_assets.terminal_text import displayable, displayable_in_json
 
-out = Console(soft_wrap=False)
-err = Console(stderr=True, soft_wrap=True)
+
+class _SafeConsole(Console):
+    """A console that shows what a terminal would obey, wherever the text comes from."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else displayable(text), style, control)
+
+
+# Titles, names and texts of strangers are no markup; `marked` is for our own.
+out = _SafeConsole(soft_wrap=False, markup=False, emoji=False)
+err = _SafeConsole(stderr=True, soft_wrap=True, emoji=False)
 
 
 @dataclass
@@ -32,10 +46,16 @@ class Mode:
 mode = Mode()
 
 
-def emit(document: Mapping[str, Any] | Sequence[Any], *tables: Table | str) -> None:
-    """Print the tables, or with ``--json`` the document instead."""
+def marked(template: str, *values: object) -> Text:
+    """Our own text with markup, in which each ``{}`` is replaced by a value that is none."""
+    return Text.from_markup(template.format(*(escape(displayable(str(value))) for value in values)))
+
+
+def emit(document: Mapping[str, Any] | Sequence[Any], *tables: Table | Text | str) -> None:
+    """Print the tables, or with ``--json`` the document instead, as RFC 8259 has it."""
     if mode.as_json:
-        print(json.dumps(document, default=_plain, ensure_ascii=False))  # noqa: T201
+        text = json.dumps(_plain(document), ensure_ascii=False, allow_nan=False)
+        print(displayable_in_json(text))  # noqa: T201
         return
     for table in tables:
         out.print(table)
@@ -45,15 +65,15 @@ def table(
     title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, *, as_named: bool = False
 ) -> Table:
     """Rows as a table; numbers to the right; underscores in headings become spaces unless `as_named`."""
-    shown = Table(title=title, title_justify="left", title_style="bold")
+    drawn = Table(title=displayable(title), title_justify="left", title_style="bold")
     names = list(columns or (rows[0] if rows else ("nothing yet",)))
     for name in names:
         numeric = bool(rows) and all(isinstance(row.get(name), int | float | Decimal | None) for row in rows)
         heading = name if as_named else name.replace("_", " ")
-        shown.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(displayable(heading), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*(_cell(row.get(name)) for name in names))
-    return shown
+        drawn.add_row(*(_cell(row.get(name)) for name in names))
+    return drawn
 
 
 def _cell(value: Any) -> str:
@@ -62,20 +82,37 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.4f}"
+        return f"{value:,.4f}" if value == 0 or 1e-3 <= abs(value) < 1e15 else f"{value:.6g}"
     if isinstance(value, int | Decimal):
         return f"{value:,}"
     if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    return escape(str(value))
+        return value.isoformat(sep=" ")
+    if isinstance(value, list | tuple | dict):
+        return displayable(json.dumps(_plain(value), ensure_ascii=False))
+    return displayable(str(value))
 
 
 def _plain(value: Any) -> Any:
+    """A value as JSON has it, without losing a digit: what no number of JSON's is text."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(part) for part in value]
     if isinstance(value, date | datetime):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return str(value)
+        return _number(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _number(value: Decimal) -> int | float | str:
+    if not value.is_finite():
+        return str(value)
+    if value == value.to_integral_value() and abs(value.adjusted()) < 400:
+        return int(value)
+    return float(value) if math.isfinite(float(value)) and Decimal(repr(float(value))) == value else str(value)
 
 
 @contextmanager
@@ -95,7 +132,7 @@ def bar(title: str) -> Iterator[Reporter]:
         with progress.listen(progress.told(line, every_s=60)):
             yield progress.report
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as drawn:
         task = drawn.add_task(title, total=None)
         with progress.listen(

@@ -93,7 +93,12 @@ def fake_github(
         f".venv/bin/qc backfill --from {first} --to {_yesterday()}",
     )
     document = {"url": url, "repos": names, "first": first.isoformat()}
-    console.emit(document, f"[bold]{url}[/bold] serves {len(names)} repositories; in another terminal:\n", *lines, "")
+    console.emit(
+        document,
+        console.marked("[bold]{}[/bold] serves {} repositories; in another terminal:\n", url, len(names)),
+        *lines,
+        "",
+    )
     try:
         fake.http.serve_forever()
     except KeyboardInterrupt:

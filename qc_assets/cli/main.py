@@ -22,6 +22,7 @@ from qc_assets.cli import (
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError
 from qc_assets.settings import load_settings
+from qc_assets.store.readable import reading_statement, rows_of
 from qc_assets.store.warehouse import Warehouse
 
 COSTS = ("API requests", "API points", "seconds waiting for limits")
@@ -65,9 +66,11 @@ def demo(
     console.emit(
         document,
         *tables,
-        "\n[bold]Next[/bold]: [cyan]make up[/cyan] opens the Dagster and MLflow UIs and the API; "
-        '[cyan].venv/bin/qc sql "FROM reports.funnel"[/cyan] queries the warehouse; '
-        "[cyan].venv/bin/qc status[/cyan] shows coverage and champions.",
+        console.marked(
+            "\n[bold]Next[/bold]: [cyan]make up[/cyan] opens the Dagster and MLflow UIs and the API; "
+            '[cyan].venv/bin/qc sql "FROM reports.funnel"[/cyan] queries the warehouse; '
+            "[cyan].venv/bin/qc status[/cyan] shows coverage and champions."
+        ),
     )
 
 
@@ -102,7 +105,7 @@ def backfill(
     rows = [{"table": name.replace("/", "."), "rows": count} for name, count in counts.items()]
     spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
     notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
-    warnings = [f"[yellow]{name}[/yellow]: {measured}" for name, measured in failed.items()]
+    warnings = [console.marked("[yellow]{}[/yellow]: {}", *check) for check in failed.items()]
     document = {"rows": counts, "failed_checks": failed, "spent": spent}
     console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
     if nothing := cost.get("days of which nothing came"):
@@ -117,16 +120,19 @@ def backfill(
 @app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT, FROM, DESCRIBE or SUMMARIZE.")],
-    limit: Annotated[int, typer.Option(help="Rows to show at most.")] = 100,
+    limit: Annotated[int, typer.Option(min=0, help="Rows to show at most.")] = 100,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Run any statement: it may read and write every file that you may.")
+    ] = False,
 ) -> None:
-    """Query the warehouse, read-only."""
-    settings = load_settings()
-    with Warehouse.from_settings(settings).read() as connection:
-        relation = connection.sql(query)
-        if relation is None:
-            raise QcError("the statement has no result; `qc sql` only reads")
-        rows = relation.limit(limit + 1).pl().to_dicts()
-        names = relation.columns
+    """Query the warehouse: it is only read, and no other file is."""
+    store = Warehouse.from_settings(load_settings())
+    statement = query if unsafe else reading_statement(query)
+    try:
+        with store.read(unsafe=unsafe) as connection:
+            names, rows = rows_of(connection, statement, limit + 1)
+    except duckdb.PermissionException as error:
+        raise QcError(f"{error}: only the warehouse is read; `qc sql --unsafe` runs anything") from error
     note = [f"… more than {limit} rows; raise --limit"] if len(rows) > limit else []
     console.emit(
         rows[:limit], console.table(f"{min(len(rows), limit)} rows", rows[:limit], names, as_named=True), *note
@@ -172,6 +178,9 @@ def export(
     history: Annotated[
         Path | None, typer.Option(help="Folder to make: all raw tables, as the files source reads them.")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave texts in a CSV that a spreadsheet would take for formulas as they are.")
+    ] = False,
 ) -> None:
     """Write a table to a file, or the raw tables as a history, whole or not at all."""
     from qc_assets.store.export import export_history, export_table
@@ -187,7 +196,7 @@ def export(
     if file_format not in ("csv", "parquet", "jsonl.gz"):
         raise QcError(f"--format {file_format}: choose csv, parquet or jsonl.gz")
     path = output or Path(f"{table}.{file_format}")
-    rows = export_table(store, str(table), path, file_format)  # type: ignore[arg-type]
+    rows = export_table(store, str(table), path, file_format, raw=raw)  # type: ignore[arg-type]
     console.emit({"table": table, "rows": rows, "file": str(path)}, f"{rows:,} rows of {table} written to {path}")
 
 
@@ -244,7 +253,7 @@ def up() -> None:
     services = Services(load_settings())
     with console.bar("starting Dagster, MLflow and the API"):
         services.start()
-    lines = [f"[bold]{name}[/bold]  {url}" for name, url in services.urls.items()]
+    lines = [console.marked("[bold]{}[/bold]  {}", *service) for service in services.urls.items()]
     console.emit(services.urls, *lines, "Ctrl-C stops all; logs are in " + str(services.logs))
     try:
         services.wait()

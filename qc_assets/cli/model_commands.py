@@ -1,10 +1,10 @@
 """The commands of `qc` about models."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from qc_assets.cli import console
 from qc_assets.errors import QcError
@@ -124,7 +124,7 @@ def bias(
         for report in audits
     ]
     note = [f"written to {BiasReport.save_report(audits, output)}"] if output else []
-    console.emit(document, "\n\n\n".join(escape(BiasReport.generate_audit_report(report)) for report in audits), *note)
+    console.emit(document, "\n\n\n".join(map(BiasReport.generate_audit_report, audits)), *note)
 
 
 def model_names() -> list[str]:
@@ -208,7 +208,7 @@ def import_labels(
     text_column: Annotated[str | None, typer.Option("--text-column", help="Default: body, message, …")] = None,
     label_column: Annotated[str | None, typer.Option("--label-column", help="Default: category, label, …")] = None,
 ) -> None:
-    """Read labelled comments; rows that cannot be used are reported, the others kept."""
+    """Read labelled comments: what a rater said last counts, then the majority; bad rows are named, the others kept."""
     from qc_assets.features.labels import import_file
 
     settings = load_settings()
@@ -216,15 +216,25 @@ def import_labels(
     forge = assumed_number(store, settings)
     report = import_file(store, file, text_column=text_column, label_column=label_column, forge=forge)
     rows = [{"category": name, "comments": count} for name, count in report.by_category.items()]
-    bad = [f"[yellow]row {number}[/yellow]: {why}" for number, why in report.bad[:20]]
+    bad = [console.marked("[yellow]row {}[/yellow]: {}", *row) for row in report.bad[:20]]
     more = [f"… and {len(report.bad) - 20} more (--json has all)"] if len(report.bad) > 20 else []
+    ids = ", ".join(map(str, report.waiting[:5])) + (", …" if len(report.waiting) > 5 else "")
+    notes = {
+        f"comments wait to be loaded ({ids}), and are labelled when they are": len(report.waiting),
+        "rows are of comments that models leave out (bot, reply, empty), or that feedback overrules": report.left_out,
+        "rows are of comments on which no category has the majority of raters: nothing trains": report.disputed,
+        "rows are outvoted by other raters": report.outvoted,
+        "earlier labels are superseded, and kept": report.superseded,
+    }
     console.emit(
-        vars(report),
+        asdict(report),
         console.table(f"Imported from {file.name}", rows, ["category", "comments"]),
         f"{report.imported:,} imported, {report.known:,} were known already, {len(report.bad):,} left out",
+        *(f"{count:,} {what}" for what, count in notes.items() if count),
+        *map(str, report.agreement[:10]),
         *bad,
         *more,
-        "[cyan]qc train comment_category[/cyan] trains on them.",
+        console.marked("[cyan]qc train comment_category[/cyan] trains on them."),
     )
 
 

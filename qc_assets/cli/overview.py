@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from qc_assets.cli import console
 from qc_assets.cli.runs import JobResult, open_instance
@@ -13,7 +14,7 @@ from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
 _EDGES = ("covered_from", "covered_until")
-Summary = tuple[dict[str, Any], list[Table | str]]
+Summary = tuple[dict[str, Any], list[Table | Text | str]]
 
 
 def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = ()) -> Summary:
@@ -27,7 +28,7 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
     steps = [{"step": name, "seconds": round(seconds, 2)} for name, seconds in result.seconds.items()]
     checks = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
     failed = [
-        f"[red]check failed[/red] {name}: {metadata.get('detail', metadata)}"
+        console.marked("[red]check failed[/red] {}: {}", name, metadata.get("detail", metadata))
         for name, (passed, metadata) in result.checks.items()
         # Why nothing was trained another check of the model says.
         if not passed and metadata.get("detail") != NOTHING_TRAINED
@@ -44,7 +45,8 @@ def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = (
         "seconds": result.seconds,
     }
     verdict = [f"{v['model']} version {v['version']} is {v['status']}: {v['reason']}" for v in versions]
-    note = ["[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"] if synthetic else []
+    warning = "[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"
+    note = [console.marked(warning)] if synthetic else []
     return document, [
         console.table("Pull requests on the way to p0", funnel),
         *(
@@ -99,7 +101,7 @@ def status(settings: Settings, warehouse: Warehouse) -> Summary:
         }
     except WarehouseMissingError as error:
         sections = {"coverage": [], "loads": [], "versions": []}
-        missing = [f"[yellow]{error}[/yellow]"]
+        missing = [console.marked("[yellow]{}[/yellow]", error)]
     else:
         missing = []
     with open_instance(settings) as instance:
@@ -114,7 +116,7 @@ def status(settings: Settings, warehouse: Warehouse) -> Summary:
         ]
     return sections | {"runs": runs, "champions": champions}, [
         *missing,
-        *(f"[yellow]{sentence}[/yellow]" for sentence in champions),
+        *(console.marked("[yellow]{}[/yellow]", sentence) for sentence in champions),
         console.table(
             "Coverage", [row | {name: f"{row[name]:%Y-%m-%d}" for name in _EDGES} for row in sections["coverage"]]
         ),

@@ -14,6 +14,7 @@ from qc_assets.fairness import figures
 from qc_assets.fairness.audit import Audit
 from qc_assets.fairness.findings import FLAGGED, NO_GAP, BiasAnalysis
 from qc_assets.files import write_whole
+from qc_assets.terminal_text import FORMULA
 
 # What a gap in each judged metric means.
 _MEANING = {
@@ -65,9 +66,11 @@ class BiasReport:
             )
         elif target.suffix == ".csv":
             parts = [audits] if isinstance(audits, BiasAnalysis) else [part.analysis for part in audits]
-            content = pl.concat(
+            findings = pl.concat(
                 part.findings.select(pl.lit(part.attribute).alias("attribute"), pl.all()) for part in parts
-            ).write_csv()
+            )
+            # Names of groups are strangers' text.
+            content = findings.with_columns(pl.col(pl.String).str.replace(f"({FORMULA})", "'${1}")).write_csv()
         else:
             raise FairnessError(f"{target}: a report is written as .html, .txt, .md or .csv")
         if not target.parent.is_dir():

@@ -45,6 +45,7 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
         lower=lower,
         upper=upper,
         is_known_task=row.opened_at is not None,
+        worker_known_by=row.author_known_by,
         history_as_of=(row.as_of or knowledge.as_of).replace(tzinfo=UTC),
         unknown_features=[name for name in bundle.features if row.features.get(name) is None],
         reasons=[Reason(**reason) for reason in reasons.with_columns(pl.col("contribution").round(6)).to_dicts()],

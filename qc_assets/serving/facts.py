@@ -29,6 +29,11 @@ class Facts(Strict):
     renamed: ClassVar[Mapping[str, str]] = {}
 
     worker_id: Name = Field(description="Login of the author.", examples=["dev-00001"])
+    worker_account_id: Annotated[int, Field(ge=-(2**62), le=2**62)] | None = Field(
+        None,
+        exclude_if=lambda account: account is None,  # what was asked before there was this field is asked the same
+        description="The account as its forge numbers it: decides over the login, which may change hands.",
+    )
     task_id: Name = Field(
         description="owner/name#number, before it HOST/ if its forge is not the server's own; an item that the "
         "warehouse knows is looked up, else its repository.",
@@ -40,7 +45,7 @@ class Facts(Strict):
         return {
             self.renamed.get(name, name): value
             for name in self.model_fields_set
-            if name not in ("worker_id", "task_id") and (value := getattr(self, name)) is not None
+            if name not in ("worker_id", "worker_account_id", "task_id") and (value := getattr(self, name)) is not None
         }
 
     def assumed(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Imported:
     """What an import brought.
 
     Attributes:
-        predictions, feedback, outcomes, payouts, closings: new entries.
+        predictions, feedback, outcomes, payouts, closings, deliveries: new entries.
         lost: predictions that crashes of the server lost, in all.
         doubts: why more may have been lost, in all.
         forgotten: predictions deleted from the journal, as the warehouse has had them for long enough.
@@ -46,12 +46,13 @@ class Imported:
     forgotten: int = 0
     doubts: tuple[str, ...] = ()
     closings: int = 0
+    deliveries: int = 0
 
 
 def bring_in(
     store: Warehouse, journal: Path, *, keep_days: int, forge: str = GITHUB, now: datetime | None = None
 ) -> Imported:
-    """Bring what is new in the journal into ml.predictions, ml.feedback, ml.outcomes, ml.closings and ml.payouts.
+    """Bring what is new in the journal into the tables of `_ROWS`.
 
     Each chunk is one transaction with the number that it reaches, so nothing comes twice and nothing is left out.
 
@@ -77,6 +78,9 @@ def bring_in(
             place = _placing(connection, forge)
             for kind, (table, row_of) in _ROWS.items():
                 rows = [place(table, row_of(name, entry), entry) for entry in entries if entry["kind"] == kind]
+                if kind == "feedback":
+                    (last,) = connection.execute("SELECT coalesce(max(arrival), 0) FROM ml.feedback").fetchall()[0]
+                    rows = [row | {"arrival": last + n} for n, row in enumerate(rows, 1)]
                 if rows:
                     put(connection, table, pl.DataFrame(rows, infer_schema_length=None))
                 counts[kind] += len(rows)
@@ -88,7 +92,7 @@ def bring_in(
     doubts = tuple(journal_reader.doubts(journal))
     return Imported(
         counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten, doubts,
-        counts["closing"],
+        counts["closing"], counts["delivery"],
     )  # fmt: skip
 
 
@@ -159,6 +163,26 @@ def _closing(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     return {name: closing[name] for name in copied} | {"closed_at": datetime.fromisoformat(closing["closed_at"])}
 
 
+def _delivery(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
+    delivery = entry["document"]
+    copied = (
+        "content",
+        "delivery_id",
+        "event",
+        "action",
+        "repo_id",
+        "number",
+        "author_id",
+        "author_login",
+        "sender_id",
+    )
+    return {name: delivery[name] for name in copied} | {
+        "happened_at": datetime.fromisoformat(delivery["happened_at"]),
+        "received_at": datetime.fromisoformat(entry["written_at"]),
+        "facts": json.dumps(delivery["facts"]),
+    }
+
+
 def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     payout = entry["document"]
     copied = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
@@ -182,5 +206,6 @@ _ROWS = {
     "feedback": ("ml.feedback", _feedback),
     "outcome": ("ml.outcomes", _outcome),
     "closing": ("ml.closings", _closing),
+    "delivery": ("ml.deliveries", _delivery),
     "payout": ("ml.payouts", _payout),
 }

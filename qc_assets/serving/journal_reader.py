@@ -62,11 +62,11 @@ def latest(path: Path, kinds: Sequence[str], limit: int) -> list[dict[str, Any]]
 def forget(path: Path, up_to: int, before: str) -> int:
     """Delete predictions before a number that were written before an instant; returns how many.
 
-    Feedback, outcomes and payouts stay, as does the last entry: their keys and the numbers go on.
+    What has a key stays, as does the last entry: a delivery or payout that comes again is known, and numbers go on.
     """
     with _open(path, writable=True) as connection:
         deleted = connection.execute(
-            "DELETE FROM entries WHERE kind = 'prediction' AND number < ? AND written_at < ? "
+            "DELETE FROM entries WHERE kind = 'prediction' AND key IS NULL AND number < ? AND written_at < ? "
             "AND number < (SELECT max(number) FROM entries)",
             [up_to, before],
         )

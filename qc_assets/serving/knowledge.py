@@ -176,34 +176,47 @@ class Knowledge:
         """Id of an account by its login, on the forge of a repository, or None if it is unknown."""
         return self.authors.get((self._placed(repo)[0], (author or "").lower()))
 
+    def account(self, repo: str | None, own_id: int | None) -> int | None:
+        """Id in the warehouse of an account with the forge's own id (1 to 2**40 - 1), on the forge of a repository."""
+        return None if own_id is None else forge_id(self._number(repo), own_id)
+
+    def _number(self, repo: str | None) -> int:
+        forge = self._placed(repo)[0]
+        return self.numbers.get(forge, forge_number(forge, is_synthetic=False))
+
     def place(self, repo: str | None, number: int, own_id: int | None = None) -> tuple[int, int]:
         """Repository and number of an item; both 0 if the repository is unknown.
 
         With the forge's own id of the repository (1 to 2**40 - 1) it need not have been loaded, nor have this name.
         """
-        if own_id is None:
-            repo_id = self.repo_id(repo)
-        else:
-            forge = self._placed(repo)[0]
-            repo_id = forge_id(self.numbers.get(forge, forge_number(forge, is_synthetic=False)), own_id)
+        repo_id = self.repo_id(repo) if own_id is None else forge_id(self._number(repo), own_id)
         return (0, 0) if repo_id is None else (repo_id, number)
 
-    def history(self, table: str, repo: str | None, author: str | None, repo_id: int | None = None) -> dict[str, Any]:
+    def history(
+        self,
+        table: str,
+        repo: str | None,
+        author: str | None,
+        repo_id: int | None = None,
+        author_id: int | None = None,
+    ) -> dict[str, Any]:
         """Features of an opening by an author in a repository, by their names; who is unknown has no history yet.
 
-        An id decides over the name of the repository, which may have changed.
+        Ids decide over names, which change hands: who has taken over a login has not the history of who had it.
 
         Raises:
             NotReadyError: if the table could not be read.
         """
         self._refuse_unread(table)
         repo_id = repo_id or self.repo_id(repo)
-        author_id = self.author_id(repo, author)
+        author_id = author_id or self.author_id(repo, author)
         return self.histories[table].of(
             UNKNOWN if repo_id is None else repo_id, UNKNOWN if author_id is None else author_id
         )
 
-    def task(self, table: str, repo: str | None, number: int, author: str | None) -> dict[str, Any] | None:
+    def task(
+        self, table: str, repo: str | None, number: int, author: str | None, author_id: int | None = None
+    ) -> dict[str, Any] | None:
         """The item's own row, if it is known; with an author, only if it is theirs.
 
         Raises:
@@ -212,8 +225,15 @@ class Knowledge:
         self._refuse_unread(table)
         repo_id = self.repo_id(repo)
         row = None if repo_id is None else self.tasks[table].row(repo_id, number)
-        if row is None or not author:
+        if row is None or not (author or author_id):
             return row
-        # By the login that the author had then, or has now.
-        theirs = row["author"] == author.lower() or row["author_id"] == (self.author_id(repo, author) or 0)
-        return row if theirs else None
+        return row if self.is_author(repo, row, author, author_id) else None
+
+    def is_author(
+        self, repo: str | None, row: Mapping[str, Any], author: str | None, author_id: int | None = None
+    ) -> bool:
+        """Whether an item's `author_id` and `author` are somebody: by ids, and by logins only where there is no id."""
+        account = author_id or self.author_id(repo, author)
+        if account is not None and row["author_id"] is not None:
+            return bool(row["author_id"] == account)
+        return author_id is None and row["author"] == (author or "").lower()

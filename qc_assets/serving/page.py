@@ -144,7 +144,8 @@ def _hint(name: str, field: FieldInfo) -> str:
         return str((field.examples or [""])[0])
     if field.default is not None:
         return str(field.default)
-    return "looked up" if PullRequestFacts.renamed[name] in _CONTRACT.history else "now"
+    column = PullRequestFacts.renamed.get(name)  # the account's id is no column
+    return "looked up" if column is None or column in _CONTRACT.history else "now"
 
 
 def _comment(name: str) -> str:

@@ -1,7 +1,5 @@
 """What `exports/champions`, `exports/predictions` and `qc publish` write."""
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qc_assets.registry.model_files import Place, export_version
@@ -31,8 +29,8 @@ def predictions(place: Place, store: Warehouse) -> list[dict[str, Any]]:
     """Write ml.predictions, a Parquet file a model; returns model and rows."""
     rows = []
     for (model,) in store.query("SELECT DISTINCT model FROM ml.predictions ORDER BY model").iter_rows():
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "rows.parquet"
+        with store.staging() as folder:
+            path = folder / "rows.parquet"
             with store.read() as connection:
                 copied = connection.execute(
                     "COPY (FROM ml.predictions WHERE model = $model ORDER BY ALL) TO $file (COMPRESSION zstd)",

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
 from qc_assets.features.contract import Owner, contract_of
+from qc_assets.forges import number_of
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.serving.deliveries import DeliveredItems
 from qc_assets.serving.facts import Facts, TextFacts
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.schemas import repository_and_number
@@ -26,6 +28,7 @@ class Row:
         repo_id, number: 0 where the warehouse does not know the repository, or the task does not say.
         opened_at: of an item that the warehouse knows, else None.
         as_of: end of the data that it was looked up in, if it was.
+        author_known_by: ``id``, or ``login``, which may have changed hands; None where no author matters.
     """
 
     features: dict[str, Any]
@@ -33,27 +36,39 @@ class Row:
     number: int
     opened_at: datetime | None
     as_of: datetime | None
+    author_known_by: Literal["id", "login"] | None = None
 
 
-def item_row(facts: Facts, knowledge: Knowledge, now: datetime) -> Row:
+def item_row(facts: Facts, knowledge: Knowledge, now: datetime, delivered: DeliveredItems | None = None) -> Row:
     """The features of an item that a request is about.
 
     Args:
         facts: the request.
         knowledge: of items, authors and repositories.
         now: when it was asked (UTC), for the hour and weekday if nobody says them.
+        delivered: pull requests that GitHub's webhook told of and the warehouse may not have yet.
     """
     repo, number = repository_and_number(facts.task_id)
-    known = knowledge.task(facts.table, repo, number, facts.worker_id)
+    author_id = facts.worker_account_id or None
+    if author_id is not None and number_of(author_id) == 0:
+        author_id = knowledge.account(repo, author_id)
+    known = knowledge.task(facts.table, repo, number, facts.worker_id, author_id)
+    place = knowledge.place(repo, number)
+    opened_at = None if known is None else known["opened_at"]
     if known is not None:
         features = dict(known)
     else:
-        features = knowledge.history(facts.table, repo, facts.worker_id)
-        features |= {"hour": now.hour, "weekday": now.weekday()} | facts.assumed()
+        features = knowledge.history(facts.table, repo, facts.worker_id, author_id=author_id)
+        item = delivered.of(*place) if delivered and facts.table == "pull_requests" else None
+        told = {"author_id": item.author_id, "author": item.author} if item else {}
+        if item and knowledge.is_author(repo, told, facts.worker_id, author_id):
+            features |= item.features
+            opened_at = item.opened_at
+        else:
+            features |= {"hour": now.hour, "weekday": now.weekday()} | facts.assumed()
     features |= facts.given()
     contract_of(facts.table).complete(features, Owner.ITEM)
-    opened_at = None if known is None else known["opened_at"]
-    return Row(features, *knowledge.place(repo, number), opened_at, knowledge.as_of)
+    return Row(features, *place, opened_at, knowledge.as_of, "login" if author_id is None else "id")
 
 
 def text_row(facts: TextFacts, knowledge: Knowledge | None) -> Row:

@@ -92,7 +92,10 @@ class Details(BaseModel):
         description="The questions that a probability is made of, before its calibration: of p0, whether a reviewer "
         "decides (verdict), and how it ends if one does and if none does.",
     )
-    is_known_task: bool = Field(description="The warehouse has the item itself, so its opening was looked up.")
+    is_known_task: bool = Field(description="The warehouse or a delivery has the item itself: it was looked up.")
+    worker_known_by: Literal["id", "login"] | None = Field(
+        None, description="login: only a name is known, and the history is that of whoever had it last."
+    )
     history_as_of: datetime = Field(description="Up to when the warehouse knows authors and repositories (UTC).")
     unknown_features: list[str] = Field(description="What nobody knows, imputed as in training.")
     reasons: list[Reason] = Field(description="The three features that moved it most.")

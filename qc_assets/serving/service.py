@@ -17,6 +17,7 @@ from qc_assets.files import changed_when
 from qc_assets.learning.text.embeddings import configure_embeddings
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.champions import SPECS, Champion, Champions
+from qc_assets.serving.deliveries import DeliveredItems
 from qc_assets.serving.facts import Facts, TextFacts
 from qc_assets.serving.info import calibration, model_info
 from qc_assets.serving.journal import Journal
@@ -49,6 +50,7 @@ class Serving:
         configure_embeddings(settings.encoder, settings.embeddings_cache)
         self.champions = Champions(Registry(settings.tracking_uri, settings.artifact_root))
         self.knowledge: Knowledge | None = None
+        self.delivered = DeliveredItems()
         self.why_no_knowledge = "it is being read"
         self.info: Mapping[str, Any] = {}
         self.calibration: str | None = None
@@ -192,7 +194,7 @@ class Serving:
     def _row(self, request: Facts | TextFacts, now: datetime) -> Row:
         if isinstance(request, TextFacts):
             return text_row(request, self.knowledge)
-        return item_row(request, self.ready(), now)
+        return item_row(request, self.ready(), now, self.delivered)
 
     def out_of_date(self, champion: Champion) -> list[str]:
         """Why a champion, or what is known of authors, is too old to pay by; empty if it is not."""

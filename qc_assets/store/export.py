@@ -6,9 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+import duckdb
+
 from qc_assets.errors import QcError
 from qc_assets.store.schema import RAW_TABLES, columns, id_columns, sql_sections
 from qc_assets.store.warehouse import Warehouse
+from qc_assets.terminal_text import FORMULA
 
 Format = Literal["csv", "parquet", "jsonl.gz"]
 _OPTIONS = {
@@ -16,9 +19,11 @@ _OPTIONS = {
     "parquet": "(FORMAT parquet, COMPRESSION zstd)",
     "jsonl.gz": "(FORMAT json, COMPRESSION gzip)",
 }
+# Types whose values are written as they are; all others but numbers and times begin with a bracket.
+_TEXTS = ("VARCHAR", "JSON", "BLOB", "ENUM", "UNION")
 
 
-def export_table(warehouse: Warehouse, table: str, path: Path, file_format: Format) -> int:
+def export_table(warehouse: Warehouse, table: str, path: Path, file_format: Format, *, raw: bool = False) -> int:
     """Write a table to `path`, which appears only when it is complete.
 
     Args:
@@ -26,6 +31,7 @@ def export_table(warehouse: Warehouse, table: str, path: Path, file_format: Form
         table: as in ``raw.pull_requests``.
         path: where to; an existing file is replaced.
         file_format: csv with a header, parquet, or gzipped lines of JSON.
+        raw: leave texts in a CSV as they are, which a spreadsheet may take for formulas; else these get an apostrophe.
 
     Returns:
         The number of rows.
@@ -37,7 +43,7 @@ def export_table(warehouse: Warehouse, table: str, path: Path, file_format: Form
         raise QcError(f"{path.parent} is not a folder: create it, or choose another --output")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with warehouse.read() as connection:
+        with warehouse.staging() as folder, warehouse.read() as connection:
             names = {
                 f"{schema}.{name}"
                 for schema, name in connection.execute(
@@ -46,11 +52,24 @@ def export_table(warehouse: Warehouse, table: str, path: Path, file_format: Form
             }
             if table not in names:
                 raise QcError(f"no table {table}; there are {', '.join(sorted(names))}")
-            row = connection.execute(f"COPY {table} TO $file {_OPTIONS[file_format]}", {"file": str(draft)}).fetchone()
+            rows = table if file_format != "csv" or raw else _without_formulas(connection, table)
+            staged = folder / "rows"
+            parameters = {"file": str(staged)} | ({"formula": FORMULA} if "$formula" in rows else {})
+            query = f"COPY (FROM {rows}) TO $file {_OPTIONS[file_format]}"
+            row = connection.execute(query, parameters).fetchone()
+            shutil.move(staged, draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     return int(row[0]) if row else 0
+
+
+def _without_formulas(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """A query of a table in which no text begins as a formula does for a spreadsheet; numbers stay numbers."""
+    kinds = connection.execute(f"DESCRIBE {table}").fetchall()
+    names = [f'"{name}"' for name, kind, *_ in kinds if kind.startswith(_TEXTS) and not kind.endswith("[]")]
+    texts = [f"regexp_replace({name}::VARCHAR, $formula, '''\\0') AS {name}" for name in names]
+    return f"(SELECT * REPLACE ({', '.join(texts)}) FROM {table})" if texts else table
 
 
 def export_history(warehouse: Warehouse, folder: Path) -> dict[str, int]:
@@ -72,7 +91,7 @@ def export_history(warehouse: Warehouse, folder: Path) -> dict[str, int]:
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     sections, counts = sql_sections("sources/history"), {}
     try:
-        with warehouse.read() as connection:
+        with warehouse.staging() as staged, warehouse.read() as connection:
             forges = connection.execute(sections["forges"]).fetchall()
             if not forges:
                 raise QcError("nothing has been loaded yet: `qc backfill` first")
@@ -87,8 +106,9 @@ def export_history(warehouse: Warehouse, folder: Path) -> dict[str, int]:
                     names = [name for name, _, _ in columns(f"raw.{table}") if name not in ("source", "observed_at")]
                     told = ", ".join(f"own_id({name}) AS {name}" if name in ids else name for name in names)
                     query = sections.get(table, sections["rows"]).format(table=table, columns=told, id=ids[0])
-                    target = {"target": str(place / f"{table}.parquet"), "forge": number}
+                    target = {"target": str(staged / "rows.parquet"), "forge": number}
                     rows = connection.execute(f"COPY ({query}) TO $target (FORMAT parquet)", target).fetchall()[0][0]
+                    shutil.move(staged / "rows.parquet", place / f"{table}.parquet")
                     counts[f"{forge} {table}"] = int(rows)
         draft.rename(folder)
     finally:

@@ -18,30 +18,20 @@ from typing import Any
 
 import duckdb
 import polars as pl
-from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.places import plain_folder
 from qc_assets.settings import Settings
+from qc_assets.store.connections import connect_locked, prepared, when_free
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
-from qc_assets.store.schema import columns, define_macros, sql_sections
+from qc_assets.store.readable import frame_of, reading_statement
+from qc_assets.store.schema import columns, sql_sections
 from qc_assets.store.staging import process_folder
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
-# The second and third: another thread of this process has the file open in the other mode, or is closing it.
-_BUSY = (
-    "Could not set lock on file",
-    "different configuration",
-    "Unique file handle conflict",
-    "being used by another process",
-)
 
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-
-
-def _is_busy(error: BaseException) -> bool:
-    return isinstance(error, duckdb.Error) and any(text in str(error) for text in _BUSY)
 
 
 class Warehouse:
@@ -98,18 +88,21 @@ class Warehouse:
 
     def scratch(self) -> duckdb.DuckDBPyConnection:
         """An in-memory connection with the project's limits and macros; it locks nothing."""
-        return self._prepare(duckdb.connect(":memory:", config=self._config()))
+        return prepared(duckdb.connect(":memory:", config=self._config()))
 
     @contextmanager
-    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def read(self, *, unsafe: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open read-only, hand out the connection, close.
+
+        Args:
+            unsafe: other files than the warehouse and what is staged may be read and written, and settings changed.
 
         Raises:
             WarehouseMissingError: if nothing has been loaded yet.
             WarehouseBusyError: if a writer kept the file for longer than `lock_timeout_s`.
         """
         self._refuse_if_missing()
-        with self.opened_as_it_is() as connection:
+        with self.opened_as_it_is(unsafe=unsafe) as connection:
             refuse_unready(schema_version(connection), self.path)
             yield connection
 
@@ -188,13 +181,18 @@ class Warehouse:
             return changes(connection, self.path)
 
     def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
-        """Answer a query read-only.
+        """Answer one SELECT, which sees the warehouse and nothing else.
 
         Returns:
-            A frame with one row per result row.
+            A frame with one row per result row; what polars has no type for is text, see `readable.frame_of`.
+
+        Raises:
+            NotReadingError: if it is not one SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW or SUMMARIZE.
+            duckdb.PermissionException: if it names a file.
         """
+        statement = reading_statement(sql)
         with self.read() as connection:
-            return connection.execute(sql, parameters).pl()
+            return frame_of(connection, statement, parameters)
 
     def sql_file(self, name: str, parameters: object = None, *, section: str = "rows") -> pl.DataFrame:
         """Answer the query in section `section` of `warehouse/<name>.sql` read-only."""
@@ -261,38 +259,17 @@ class Warehouse:
                 f"no warehouse at {self.path}: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
             )
 
-    def opened_as_it_is(self) -> "closing[duckdb.DuckDBPyConnection]":
-        """Open read-only whatever version made the file; while it is open, nobody writes."""
-        return closing(self._open(read_only=True))
+    def opened_as_it_is(self, *, unsafe: bool = False) -> "closing[duckdb.DuckDBPyConnection]":
+        """Open read-only whatever version made the file; while it is open, nobody writes. `unsafe` as in `read`."""
+        if unsafe:
+            return closing(self._open(read_only=True))
+        return closing(self._when_free(connect_locked, self.path, self.staging_root, self._config()))
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        return self._prepare(
-            self._when_free(duckdb.connect, str(self.path), read_only=read_only, config=self._config())
-        )
+        return prepared(self._when_free(duckdb.connect, str(self.path), read_only=read_only, config=self._config()))
 
     def _when_free(self, act: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Do something with the file as soon as nobody else has it."""
-        attempts = Retrying(
-            retry=retry_if_exception(_is_busy),
-            stop=stop_after_delay(self.lock_timeout_s),
-            wait=wait_random_exponential(multiplier=0.01, max=0.5),
-        )
-        try:
-            return attempts(act, *arguments, **options)
-        except RetryError as error:
-            holder = re.search(r"PID (\d+)", str(error.last_attempt.exception()))
-            who = f"process {holder[1]}" if holder else "another process"
-            raise WarehouseBusyError(
-                f"{who} has kept {self.path} open for {self.lock_timeout_s:.0f} s: close the program that holds it "
-                "(a notebook with an open connection?) or raise QC_LOCK_TIMEOUT_S"
-            ) from error
-
-    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-        connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
-        with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is no bar to turn off
-            connection.execute("SET enable_progress_bar = false")
-        define_macros(connection)
-        return connection
+        return when_free(self.path, self.lock_timeout_s, act, *arguments, **options)
 
 
 def _quoted(identifier: str) -> str:

@@ -149,7 +149,8 @@ def test_the_newest_feedback_is_the_label_and_predictions_never_are(warehouse: W
     path = tmp_path / "journal.db"
     journal = Journal(path)
     for one in (
-        given_feedback("a", "failed", "2026-02-02T00:00:00"),
+        given_feedback("z", "passed", "2026-02-02T00:00:00"),
+        given_feedback("a", "failed", "2026-02-02T00:00:00"),  # of the same instant, and it came later
         given_feedback("b", "passed", "2026-02-01T00:00:00"),  # older, though it came later
         given_feedback("c", "passed", "2026-02-03T00:00:00", number=2),
         given_feedback("d", "careful_review", "2026-02-03T00:00:00", number=3, kind="override"),

@@ -27,8 +27,8 @@ def test_a_failed_write_leaves_nothing_behind(warehouse: Warehouse) -> None:
 def test_read_cannot_write(warehouse: Warehouse) -> None:
     with warehouse.write():
         pass
-    with pytest.raises(duckdb.InvalidInputException, match="read-only"):
-        warehouse.query("DELETE FROM raw.users")
+    with warehouse.read() as connection, pytest.raises(duckdb.InvalidInputException, match="read-only"):
+        connection.execute("DELETE FROM raw.users")
 
 
 def test_every_column_of_every_table_has_a_comment() -> None:

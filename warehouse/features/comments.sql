@@ -26,7 +26,7 @@ COMMENT ON COLUMN features.comments.source IS 'Source of the newest observation;
 COMMENT ON COLUMN features.comments.body IS 'The comment';
 COMMENT ON COLUMN features.comments.path IS 'File that it is about';
 COMMENT ON COLUMN features.comments.category IS
-    'Label: the newest feedback, else what an imported file says; NULL if nobody gave one';
+    'Label: the newest feedback, else what the majority of raters of imported files say; NULL if there is none';
 COMMENT ON COLUMN features.comments.label_origin IS 'feedback, the name of the file, or demo';
 COMMENT ON COLUMN features.comments.exclusions IS
     'All reasons that may keep it out of a model, whose spec says which do: empty, bot, reply';
@@ -41,10 +41,10 @@ WITH feedback AS (
     WHERE comment_id <> 0
 ),
 imported AS (
-    SELECT comment_id, category, origin
-    FROM ml.imported_labels
-    WHERE comment_id IS NOT NULL
-    QUALIFY row_number() OVER (PARTITION BY comment_id ORDER BY imported_at DESC, label_id) = 1
+    SELECT comment_id, category, arg_max(origin, row_number) AS origin
+    FROM judged_labels('ml.imported_labels')
+    WHERE comment_id IS NOT NULL AND status = 'used'
+    GROUP BY comment_id, category
 ),
 judged AS (
     SELECT
@@ -76,11 +76,12 @@ judged AS (
 from_the_warehouse AS (SELECT *, exclusions[1] AS exclusion FROM judged),
 from_files AS (
     SELECT
-        0 AS repo_id, 0 AS number, label_id AS comment_id, created_at AS opened_at, NULL::BIGINT AS author_id,
-        'file' AS source, body, path, category, origin AS label_origin, []::VARCHAR[] AS exclusions,
-        NULL::VARCHAR AS exclusion
-    FROM ml.imported_labels
-    WHERE comment_id IS NULL
+        0 AS repo_id, 0 AS number, item_id AS comment_id, min(created_at) AS opened_at, NULL::BIGINT AS author_id,
+        'file' AS source, body, path, category, arg_max(origin, row_number) AS label_origin,
+        []::VARCHAR[] AS exclusions, NULL::VARCHAR AS exclusion
+    FROM judged_labels('ml.imported_labels')
+    WHERE comment_id IS NULL AND status = 'used'
+    GROUP BY item_id, body, path, category
 )
 SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_the_warehouse
 UNION ALL BY NAME

@@ -68,6 +68,7 @@ CREATE VIEW ops.coverage AS FROM warehouse.ops.coverage;
 CREATE VIEW ml.feedback AS FROM warehouse.ml.feedback;
 CREATE VIEW ml.closings AS FROM warehouse.ml.closings;
 CREATE VIEW ml.predictions AS FROM warehouse.ml.predictions;
+CREATE VIEW ml.deliveries AS FROM warehouse.ml.deliveries;
 CREATE VIEW raw.pull_requests AS
 FROM warehouse.raw.pull_requests
 UNION ALL BY NAME
@@ -112,7 +113,8 @@ GROUP BY kind, lower(name), forge_number(id);
 -- name: tasks_of_pull_requests
 SELECT features.*, texts.opened_title, texts.opened_body, lower(texts.author_login) AS author
 FROM features.pull_requests AS features
-INNER JOIN raw.pull_requests AS texts ON features.repo_id = texts.repo_id AND features.number = texts.number
+INNER JOIN opened_texts('raw.pull_requests', 'ml.deliveries') AS texts
+    ON features.repo_id = texts.repo_id AND features.number = texts.number
 WHERE features.exclusion IS DISTINCT FROM 'opening_not_observed';
 
 -- name: tasks_of_issues

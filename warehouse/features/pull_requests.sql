@@ -158,13 +158,21 @@ COMMENT ON COLUMN features.pull_requests.observed_until IS
 
 -- name: rows
 -- "Before" is strict throughout: what happened at the very instant of an opening is not known to it.
--- What GitHub's webhook said at the opening itself is kept with the answer that it got.
+-- What GitHub's webhook said at the opening itself; before deliveries were kept, with the answer that it got.
 WITH deliveries AS (
-    SELECT repo_id, number, arg_min(inputs::JSON -> '$.request.opening', predicted_at) AS opening
-    FROM ml.predictions
-    WHERE role = 'served' AND contains(inputs, '"opening":')
+    SELECT repo_id, number, arg_min(opening, t) AS opening
+    FROM (
+        SELECT repo_id, number, facts::JSON AS opening, received_at AS t
+        FROM ml.deliveries
+        WHERE event = 'pull_request' AND action = 'opened'
+        UNION ALL
+        SELECT repo_id, number, inputs::JSON -> '$.request.opening', TIMESTAMP 'infinity'
+        FROM ml.predictions
+        WHERE role = 'served' AND contains(inputs, '"opening":')
+    )
     GROUP BY repo_id, number
 ),
+opened_texts AS (FROM opened_texts('raw.pull_requests', 'ml.deliveries')),
 observed_openings AS (
     SELECT
         raw.repo_id,
@@ -176,8 +184,9 @@ observed_openings AS (
         raw.created_at,
         raw.closed_at,
         raw.merged_at,
-        raw.opened_is_draft,
-        raw.opened_title IS NOT NULL OR is_snapshot(raw.source) AS is_opening_observed,
+        coalesce((deliveries.opening ->> 'draft')::BOOLEAN, raw.opened_is_draft) AS opened_is_draft,
+        raw.opened_title IS NOT NULL OR is_snapshot(raw.source) OR (deliveries.opening ->> 'title') IS NOT NULL
+            AS is_opening_observed,
         coalesce(deliveries.opening ->> 'author_association', raw.opened_author_association)
             AS opened_author_association,
         CASE
@@ -442,7 +451,12 @@ speed_at_opening AS (
 ),
 label_kinds AS (
     SELECT repo_id, number, list(DISTINCT label_kind(label)) AS kinds
-    FROM labels_at_opening('raw.label_events', 'raw.pull_requests')
+    FROM (
+        FROM labels_at_opening('raw.label_events', 'raw.pull_requests')
+        ANTI JOIN (FROM deliveries WHERE (opening -> 'labels') IS NOT NULL) USING (repo_id, number)
+        UNION ALL
+        SELECT repo_id, number, unnest((opening -> 'labels')::VARCHAR[]) FROM deliveries
+    )
     WHERE label_kind(label) IS NOT NULL
     GROUP BY repo_id, number
 ),
@@ -457,7 +471,7 @@ texts AS (
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '://') END AS link_count,
         CASE WHEN opened_body IS NOT NULL THEN checklist_items(opened_body) END AS checklist_items,
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks
-    FROM raw.pull_requests
+    FROM opened_texts
 ),
 kinds AS (
     SELECT
@@ -603,7 +617,7 @@ SELECT * FROM features;
 
 -- name: texts
 SELECT repo_id, number, opened_title, opened_body
-FROM raw.pull_requests
+FROM opened_texts('raw.pull_requests', 'ml.deliveries')
 WHERE opened_title IS NOT NULL AND is_synthetic(source, repo_id) = $is_synthetic;
 
 -- name: groups

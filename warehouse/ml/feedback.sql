@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS ml.feedback (
     label VARCHAR NOT NULL,
     reason VARCHAR,
     given_by VARCHAR NOT NULL,
-    given_at TIMESTAMP NOT NULL
+    given_at TIMESTAMP NOT NULL,
+    arrival BIGINT
 );
 COMMENT ON TABLE ml.feedback IS
     'What people said the right answer is; kept apart from predictions, and never made from them';
@@ -25,6 +26,9 @@ COMMENT ON COLUMN ml.feedback.label IS
 COMMENT ON COLUMN ml.feedback.reason IS 'Why, in the words of who gave it';
 COMMENT ON COLUMN ml.feedback.given_by IS 'Who said so';
 COMMENT ON COLUMN ml.feedback.given_at IS 'When (UTC); the newest counts';
+COMMENT ON COLUMN ml.feedback.arrival IS
+    'As which it came into the warehouse, in the order of the journal: of the same instant the last counts. '
+    'NULL: of before that was counted, and earlier than all';
 
 -- name: newest
 SELECT repo_id, number, comment_id, label, given_at FROM newest_feedback('ml.feedback', $model, $kind);

@@ -1,0 +1,155 @@
+"""What is read of GitHub's deliveries, in either of the two forms that GitHub sends; it sends much more."""
+
+import json
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qc_assets.forges import forge_at
+from qc_assets.serving.schemas import Instant
+
+
+class _Payload(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, document: Any) -> Any:
+        if isinstance(document, dict):
+            return {name: value for name, value in document.items() if value is not None}
+        return document
+
+
+class Account(_Payload):
+    """Somebody; the id is theirs, the login may be somebody else's tomorrow."""
+
+    id: int | None = Field(None, gt=0, lt=2**40)
+    login: str = Field(min_length=1, max_length=300)
+    type: str = "User"
+
+    def is_same(self, other: "Account | None") -> bool:
+        """Whether two are one: by their ids, and where one has none, by logins, whose letter case means nothing."""
+        if other is None:
+            return False
+        if self.id is not None and other.id is not None:
+            return self.id == other.id
+        return self.login.casefold() == other.login.casefold()
+
+
+class _Label(_Payload):
+    name: str = ""
+
+
+class Repository(_Payload):
+    """Where it happened."""
+
+    id: int | None = Field(None, gt=0, lt=2**40)
+    full_name: str = Field(min_length=3, max_length=300)
+    html_url: str = ""
+
+    def forge(self, other: str) -> str:
+        """The forge that sent it, by its page; `other` if it does not say."""
+        return forge_at(self.html_url) if self.html_url.startswith("http") else other
+
+    def name_at(self, other: str) -> str:
+        """Its name, after its forge's if it says that."""
+        return f"{self.forge(other)}/{self.full_name}" if self.html_url else self.full_name
+
+
+class PullRequest(_Payload):
+    """A pull request as it is at the delivery."""
+
+    number: int = Field(gt=0, lt=2**62)
+    user: Account | None = None
+    title: str = ""
+    body: str = ""
+    draft: bool = False
+    additions: int | None = Field(None, ge=0, lt=2**62)
+    deletions: int | None = Field(None, ge=0, lt=2**62)
+    changed_files: int | None = Field(None, ge=0, lt=2**62)
+    commits: int | None = Field(None, ge=0, lt=2**62)
+    author_association: str | None = None
+    labels: list[_Label] = []
+    requested_reviewers: list[Account] = []
+    created_at: Instant
+    updated_at: Instant
+    closed_at: Instant | None = None
+    merged_at: Instant | None = None
+
+    def label_names(self) -> list[str]:
+        """Names of its labels, each once."""
+        return list(dict.fromkeys(label.name for label in self.labels if label.name))
+
+
+class Review(_Payload):
+    """A review, or what was done to it."""
+
+    id: int
+    state: str
+    user: Account | None = None
+    submitted_at: Instant | None = None
+
+
+class Issue(_Payload):
+    """An issue as it was closed."""
+
+    number: int = Field(gt=0, lt=2**62)
+    closed_at: Instant | None = None
+    state_reason: str | None = None
+
+
+class Event(_Payload):
+    """What is read of a delivery; GitHub sends much more."""
+
+    action: str = ""
+    repository: Repository | None = None
+    pull_request: PullRequest | None = None
+    review: Review | None = None
+    issue: Issue | None = None
+    sender: Account | None = None
+
+    def happened_at(self) -> datetime | None:
+        """When, as far as the payload says."""
+        if self.review is not None and self.review.submitted_at is not None:
+            return self.review.submitted_at
+        if self.issue is not None:
+            return self.issue.closed_at
+        if self.pull_request is None:
+            return None
+        return max(self.pull_request.updated_at, self.pull_request.created_at)
+
+
+def payload_of(content_type: str, body: bytes) -> bytes:
+    """The JSON of a delivery: the body itself, or the field ``payload`` of a form, GitHub's default.
+
+    Raises:
+        ValueError: if a form has no such field, or several.
+    """
+    if content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return body
+    values = parse_qs(body.decode("ascii", "replace"), max_num_fields=100).get("payload", [])
+    if len(values) != 1:
+        raise ValueError("a form-encoded delivery has one field payload, which is its JSON")
+    return values[0].encode("utf-8", "replace")
+
+
+def read_event(payload: bytes) -> Event:
+    """The event that a delivery is about.
+
+    Half characters, which JSON may hold and no database, become question marks; a byte-order mark is no part of it.
+
+    Raises:
+        ValidationError: if it is no such event.
+    """
+    try:
+        return Event.model_validate_json(payload)
+    except ValidationError:
+        try:
+            text = json.dumps(json.loads(payload), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            text = ""
+        if not text:
+            raise
+        return Event.model_validate_json(text.encode("utf-8", "replace"))
