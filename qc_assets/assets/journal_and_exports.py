@@ -109,6 +109,7 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             metadata=tables.row_count(rows["reports.payouts"]) | {"rows": tables.preview(frame.tail(20).to_dicts())},
             check_results=[
                 dg.AssetCheckResult(
+                    asset_key=PAYOUTS,
                     check_name="payouts_add_up",
                     passed=wrong.is_empty(),
                     metadata={"wrong": tables.preview(wrong.head(20).to_dicts())},
@@ -124,6 +125,7 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             metadata=tables.row_count(rows["reports.payout_patterns"]),
             check_results=[
                 dg.AssetCheckResult(
+                    asset_key=PATTERNS,
                     check_name="no_payout_patterns",
                     passed=patterns.is_empty(),
                     severity=dg.AssetCheckSeverity.WARN,

@@ -32,10 +32,10 @@ def make(
 @keys.command("list")
 def list_keys() -> None:
     """The keys that were made, without what opens anything."""
-    made = key_ring.read_keys(key_ring.keys_file(load_settings().journal)).values()
+    known_keys = key_ring.read_keys(key_ring.keys_file(load_settings().journal)).values()
     rows = [
         {"name": key.name, "rights": ", ".join(key.rights), "made_at": key.made_at, "revoked_at": key.revoked_at}
-        for key in made
+        for key in known_keys
     ]
     console.emit(rows, console.table("Keys of the API", rows, ["name", "rights", "made_at", "revoked_at"]))
 

@@ -74,7 +74,7 @@ class Admission:
         """
         headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         path, method = scope["path"], scope["method"]
-        peer = (scope.get("client") or ("",))[0]
+        peer = _plain((scope.get("client") or ("",))[0])
         address = self._address(peer, headers)
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
         self._refuse_other_sites(method, hosts, headers)
@@ -194,6 +194,12 @@ def _is_ip(address: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _plain(address: str) -> str:
+    """An address as IPv4 if it is one that IPv6 only wraps."""
+    mapped = getattr(ipaddress.ip_address(address), "ipv4_mapped", None) if _is_ip(address) else None
+    return str(mapped) if mapped else address
 
 
 def _network(address: str) -> str:

@@ -35,7 +35,8 @@ def ask(
     ("127.0.0.1", {}, True), ("::1", {}, True), ("", {}, True), ("10.0.0.7", {}, False), ("8.8.8.8", {}, False),
     ("127.0.0.1", {"x_forwarded_for": "8.8.8.8"}, False), ("127.0.0.1", {"forwarded": "for=8.8.8.8"}, False),
     ("127.0.0.1", {"x_real_ip": "8.8.8.8"}, False), ("8.8.8.8", {"x_forwarded_for": "127.0.0.1"}, False),
-    ("127.0.0.1", {"x_forwarded_for": "127.0.0.1"}, False), ("127.0.0.1", {"host": "evil.example"}, False),
+    ("::ffff:127.0.0.1", {}, True), ("127.0.0.1", {"x_forwarded_for": "127.0.0.1"}, False),
+    ("127.0.0.1", {"host": "evil.example"}, False),
 ])  # fmt: skip
 def test_without_keys_only_this_machine_by_its_address(
     make_settings: Make, peer: str, headers: dict[str, str], is_in: bool
