@@ -1,11 +1,11 @@
 """The endpoints about money: payouts are made, looked up, contested and settled."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from qc_assets.serving import appeals, cashier, ledger
 from qc_assets.serving.appeals import Appeal, AppealAnswer, Settlement, State
@@ -16,6 +16,8 @@ from qc_assets.serving.service import Serving
 
 router = APIRouter()
 _NEWEST = 2**62
+# The journal has instants without a zone, which OpenAPI does not call a date-time.
+_Utc = Annotated[datetime, AfterValidator(lambda instant: instant.replace(tzinfo=UTC))]
 
 
 class Contest(BaseModel):
@@ -25,7 +27,7 @@ class Contest(BaseModel):
     told_by: str
     fact: str | None = None
     reason: str
-    told_at: datetime
+    told_at: _Utc
 
 
 class PayoutView(PayoutAnswer):
@@ -33,10 +35,10 @@ class PayoutView(PayoutAnswer):
 
     d1: Decimal | None = None  # type: ignore[assignment]
     refused: str | None = Field(None, description="Why nothing was paid.")
-    asked_at: datetime = Field(description="When (UTC).")
+    asked_at: _Utc = Field(description="When (UTC).")
     received_key: str | None = Field(None, description="Name of the key that asked.")
-    opened_at: datetime | None = Field(None, description="When the pull request was opened (UTC).")
-    as_of: datetime | None = Field(None, description="End of the data in which facts were looked up (UTC).")
+    opened_at: _Utc | None = Field(None, description="When the pull request was opened (UTC).")
+    as_of: _Utc | None = Field(None, description="End of the data in which facts were looked up (UTC).")
     features: dict[str, Any] = Field(description="The facts that p0 was made of; null is what nobody knew.")
     reasons: list[Reason] = Field([], description="The features that moved p0 most.")
     differences: list[Difference] = Field([], description="What would have been different; no advice.")
@@ -52,9 +54,9 @@ class PayoutView(PayoutAnswer):
 class PayoutList(BaseModel):
     """Payouts and refusals, newest first."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"payouts": [], "next_before": None}})
+    model_config = ConfigDict(json_schema_extra={"example": {"payouts": []}})
     payouts: list[PayoutView]
-    next_before: int | None = Field(description="Send it as `before` for older ones; null if there are none.")
+    next_before: int | None = Field(None, description="Send it as `before` for older ones; missing if there are none.")
 
 
 def _serving(request: Request) -> Serving:
