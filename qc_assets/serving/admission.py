@@ -47,7 +47,7 @@ def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a host name or address; a port behind it does not matter."""
     try:
         name = urlsplit(f"//{host if host.count(':') < 2 or '[' in host else f'[{host}]'}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+        return "@" not in host and (name == "localhost" or ipaddress.ip_address(name).is_loopback)
     except ValueError:  # another name, or none at all
         return False
 

@@ -53,7 +53,8 @@ def test_without_a_key_only_this_machine_is_answered(make_settings: Make) -> Non
 def test_only_loopback_is_loopback() -> None:
     for host in ("127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:1", "::1", "[::1]", "[::1]:8000", "127.9.9.9"):
         assert is_loopback(host), host
-    for host in ("", "127.evil.example", "localhost.evil.example:80", "0.0.0.0", "[::1", "::", "10.0.0.1", "a@b:c:d"):
+    for host in ("", "127.evil.example", "localhost.evil.example:80", "0.0.0.0", "[::1", "::", "10.0.0.1", "a@b:c:d",
+                 "evil.example@localhost"):  # fmt: skip
         assert not is_loopback(host), host
 
 
