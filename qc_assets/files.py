@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and whether they have changed."""
 
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,3 +25,13 @@ def changed_when(paths: Iterable[Path]) -> tuple[int, ...]:
     """Times of change and sizes of those files that exist: another answer means that something has changed."""
     stats = [path.stat() for path in paths if path.exists()]
     return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files below a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(
+            f"{path.relative_to(folder).as_posix()}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
+    return digest.hexdigest()

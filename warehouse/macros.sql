@@ -287,17 +287,48 @@ CREATE OR REPLACE TEMP MACRO payout(beta, p0, value) AS (
     SELECT ((cents // 100)::VARCHAR || '.' || lpad((cents % 100)::VARCHAR, 2, '0'))::DECIMAL(24, 2) FROM rounded
 );
 
--- What people said last of each item of a model; of the same instant, what arrived last. The table is a parameter
--- because the macro exists before it does.
+-- As serving/schemas.py names them.
+CREATE OR REPLACE TEMP MACRO bucket_of(p0) AS
+    CASE WHEN p0 >= 0.9 THEN 'high' WHEN p0 >= 0.7 THEN 'medium' WHEN p0 >= 0.5 THEN 'low' ELSE 'very_low' END;
+
+-- What people said of each item of a model: a key's newest word counts, and of several keys that of most, then that of
+-- the first. `confirmed`: two keys say so; `disputed`: two keys say different things. When something came from another
+-- key is told by our clock, not by the caller. The table is a parameter because the macro exists before it does.
 CREATE OR REPLACE TEMP MACRO newest_feedback(feedback_table, about, what) AS TABLE
-SELECT repo_id, number, comment_id, label, given_by, given_at
-FROM query_table(feedback_table)
-WHERE model = about AND kind = what
+WITH told AS (
+    SELECT
+        *,
+        comment_id || ':' || CASE WHEN comment_id = 0 THEN repo_id || ':' || number ELSE '' END AS item
+    FROM query_table(feedback_table)
+    WHERE model = about AND kind = what
+    QUALIFY row_number() OVER (
+        PARTITION BY item, coalesce(received_key, '')
+        ORDER BY given_at DESC, coalesce(arrival, 0) DESC, feedback_id DESC
+    ) = 1
+),
+counted AS (
+    SELECT
+        *,
+        count(DISTINCT received_key) OVER (PARTITION BY item, label) AS keys,
+        min(coalesce(received_at, given_at)) OVER (PARTITION BY item, label) AS first_received_at,
+        count(DISTINCT label) OVER (PARTITION BY item) > 1 AS disputed
+    FROM told
+)
+SELECT repo_id, number, comment_id, label, given_by, received_key, given_at, keys >= 2 AS confirmed, disputed
+FROM counted
 QUALIFY row_number() OVER (
-    PARTITION BY
-        comment_id, CASE WHEN comment_id = 0 THEN repo_id END, CASE WHEN comment_id = 0 THEN number END
-    ORDER BY given_at DESC, coalesce(arrival, 0) DESC, feedback_id DESC
+    PARTITION BY item ORDER BY keys DESC, first_received_at, given_at DESC, feedback_id DESC
 ) = 1;
+
+-- Whose word a label is: github; feedback, where GitHub says nothing, or two keys say that it is wrong; or contested:
+-- GitHub's, against feedback that nobody confirmed, which is kept apart.
+CREATE OR REPLACE TEMP MACRO label_by(githubs, corrected, confirmed, is_silent) AS
+    CASE
+        WHEN corrected IS NULL OR (NOT is_silent AND corrected IS NOT DISTINCT FROM githubs)
+            THEN CASE WHEN NOT is_silent THEN 'github' END
+        WHEN is_silent OR confirmed THEN 'feedback'
+        ELSE 'contested'
+    END;
 
 -- What a label is about: the comment, or where that is nobody's, the text and its file.
 CREATE OR REPLACE TEMP MACRO label_subject(comment_id, body, path) AS

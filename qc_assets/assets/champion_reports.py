@@ -10,10 +10,13 @@ import polars as pl
 from qc_assets.assets import bias_reports, tables
 from qc_assets.assets.model_versions import attempted
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
+from qc_assets.clock import now_utc
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
+from qc_assets.store.inserts import put
+from qc_assets.store.warehouse import Warehouse
 
 _REPORTS = {
     "monitoring": "The champions by week: predicted against what happened.",
@@ -139,6 +142,9 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             verdicts[f"{examined.model}_is_right_in_every_part"] = parts
         removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
         verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
+        versions = {examined.model: examined.version for examined in examinations}
+        versions |= {name: each.version for name in troubles if (each := models.standing(name).champion)}
+        _keep(store, verdicts, versions)
         for name in _REPORTS:
             asset = tables.key(f"reports.{name}")
             frames = [frame for examined in examinations if len(frame := getattr(examined, name))]
@@ -157,6 +163,20 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             )
 
     return [predictions, watched]
+
+
+def _keep(store: Warehouse, verdicts: dict[str, tuple[bool, str]], versions: dict[str, int]) -> None:
+    """Write the checks of each model down: nobody is paid by a champion whose check is red."""
+    rows = [
+        {"model": model, "promise": name, "version": version, "passed": passed, "detail": detail}
+        | {"blocks": not name.endswith(_ONLY_WARN), "checked_at": now_utc()}
+        for model, version in versions.items()
+        for name, (passed, detail) in verdicts.items()
+        if name.startswith(f"{model}_")
+    ]
+    if rows:
+        with store.write() as connection:
+            put(connection, "ml.checks", pl.DataFrame(rows))
 
 
 def _numbers(quality: pl.DataFrame) -> dict[str, float]:

@@ -7,7 +7,7 @@ import dagster as dg
 from qc_assets.assets import tables
 from qc_assets.assets.bias_reports import bias_report_keys
 from qc_assets.assets.critique_batches import BATCHES, GROUP, STEPS
-from qc_assets.assets.journal_and_exports import PAYOUTS
+from qc_assets.assets.journal_and_exports import PAYOUT_REPORTS
 from qc_assets.assets.partitions import daily_partitions
 from qc_assets.assets.upkeep import GROUP as UPKEEP
 from qc_assets.models.specs import SPECS
@@ -68,7 +68,7 @@ def jobs(settings: Settings) -> list:
         ),
         dg.define_asset_job(
             "scoring",
-            coverage | features | monitoring | exports | dg.AssetSelection.assets(PAYOUTS),
+            coverage | features | monitoring | exports | dg.AssetSelection.assets(*PAYOUT_REPORTS),
             description="Recompute features, predict what is open, and see whether the champions still hold.",
         ),
         dg.define_asset_job("critique_batches", batches, description="Give repositories with comments a batch."),

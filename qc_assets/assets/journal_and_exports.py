@@ -15,13 +15,26 @@ _JOURNAL = {
     "ml.closings": "What GitHub's webhook said of issues when they were closed.",
     "ml.deliveries": "What GitHub's webhook showed of pull requests: each opening as it was when it happened.",
     "ml.payouts": "Every payout that was asked for, with all that it was computed from.",
+    "ml.appeals": "Appeals against payouts, and how people settled them.",
     "ops.journal_imports": "How far the API's journals are in the warehouse; what they predicted is in ml.predictions.",
 }
-PAYOUTS = tables.key("reports.payouts")
+PAYOUTS, PATTERNS = tables.key("reports.payouts"), tables.key("reports.payout_patterns")
+_REPORTS = {
+    "reports.payouts": (
+        "Payouts and refusals, each computed once more in SQL, with what became of the pull request.",
+        ["ml.payouts", "ml.appeals", "ml.outcomes", "features.pull_requests"],
+    ),
+    "reports.appeals": ("Appeals against payouts, and what came of them.", ["ml.appeals", "ml.payouts"]),
+    "reports.payout_patterns": (
+        "What gaming of payouts would look like: many small tasks, probing, claims that flip buckets, split changes.",
+        ["ml.payouts", "ml.predictions", "features.pull_requests"],
+    ),
+}
+PAYOUT_REPORTS = [tables.key(name) for name in _REPORTS]
 
 
 def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """ml/feedback, ml/outcomes, ml/closings, ml/deliveries, ml/payouts and ops/journal_imports."""
+    """ml/feedback, ml/outcomes, ml/closings, ml/deliveries, ml/payouts, ml/appeals and ops/journal_imports."""
 
     @dg.multi_asset(
         name="journal",
@@ -67,39 +80,57 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """reports/payouts, and exports/champions with exports/predictions."""
+    """Reports of payouts and appeals, and exports/champions with exports/predictions."""
     champions, predictions = dg.AssetKey(["exports", "champions"]), dg.AssetKey(["exports", "predictions"])
     models = [tables.key(f"models.{spec.name}") for spec in SPECS]
 
     @dg.multi_asset(
         name="report_payouts",
-        specs=[
-            tables.spec(
-                "reports.payouts",
-                "Payouts and refusals, each computed once more in SQL, with what became of the pull request.",
-                group="reports",
-                deps=["ml.payouts", "ml.outcomes", "features.pull_requests"],
-            )
-        ],
+        specs=[tables.spec(name, text, group="reports", deps=deps) for name, (text, deps) in _REPORTS.items()],
         check_specs=[
             dg.AssetCheckSpec(
                 "payouts_add_up", asset=PAYOUTS, description="beta × p0 × V by SQL is what was paid, to the cent."
-            )
+            ),
+            dg.AssetCheckSpec(
+                "no_payout_patterns",
+                asset=PATTERNS,
+                description="Nothing looks as gaming would: see pattern. A person should look. Only warns.",
+            ),
         ],
     )
     def payouts(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
         store = warehouse.open()
-        rows = store.rebuild("reports/payouts")
+        rows = {name: store.rebuild(name.replace(".", "/")) for name in _REPORTS}
         frame = store.query("FROM reports.payouts ORDER BY asked_at, entry")
         wrong = frame.filter(~frame["adds_up"])
+        appeals = store.query("FROM reports.appeals ORDER BY told_at DESC LIMIT 20")
+        patterns = store.query("FROM reports.payout_patterns ORDER BY pattern, worker_id, subject")
         yield dg.MaterializeResult(
             asset_key=PAYOUTS,
-            metadata=tables.row_count(rows) | {"rows": tables.preview(frame.tail(20).to_dicts())},
+            metadata=tables.row_count(rows["reports.payouts"]) | {"rows": tables.preview(frame.tail(20).to_dicts())},
             check_results=[
                 dg.AssetCheckResult(
+                    asset_key=PAYOUTS,
                     check_name="payouts_add_up",
                     passed=wrong.is_empty(),
                     metadata={"wrong": tables.preview(wrong.head(20).to_dicts())},
+                )
+            ],
+        )
+        yield dg.MaterializeResult(
+            asset_key=tables.key("reports.appeals"),
+            metadata=tables.row_count(rows["reports.appeals"]) | {"rows": tables.preview(appeals.to_dicts())},
+        )
+        yield dg.MaterializeResult(
+            asset_key=PATTERNS,
+            metadata=tables.row_count(rows["reports.payout_patterns"]),
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=PATTERNS,
+                    check_name="no_payout_patterns",
+                    passed=patterns.is_empty(),
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"patterns": tables.preview(patterns.head(20).to_dicts())},
                 )
             ],
         )

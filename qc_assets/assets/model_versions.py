@@ -97,6 +97,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             seed=settings.seed,
             threads=settings.training_threads,
             candidates=tuple(config.candidates),
+            feedback_share=settings.feedback_share,
         )
         made_up = reads_made_up(store, settings)
         origin = {

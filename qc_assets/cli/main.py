@@ -17,6 +17,7 @@ from qc_assets.cli import (
     console,
     critiques,
     github_commands,
+    key_commands,
     model_commands,
 )
 from qc_assets.cli.trouble import explained
@@ -267,6 +268,7 @@ github_commands.register(app)
 model_commands.register(app)
 critiques.register(app)
 backup_commands.register(app)
+key_commands.register(app)
 
 
 def _days(first: date, last: date) -> list[date]:

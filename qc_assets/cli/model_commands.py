@@ -163,17 +163,29 @@ def _candidates(models: list[str], given: str | None) -> list[str]:
 
 
 def audit(
-    dataset: Annotated[Path, typer.Argument(help="Parquet or CSV: a row an item, with label, time and features.")],
-    label: Annotated[str, typer.Option(help="Column, or SQL over the columns, with the outcome: two values.")],
-    time: Annotated[str, typer.Option(help="Column with when the item began.")],
-    features: Annotated[str, typer.Option(help="Columns that the model knows, comma-separated.")],
+    dataset: Annotated[
+        Path, typer.Argument(help="Parquet or CSV: a row an item, with label, time and features; or: payouts.")
+    ],
+    label: Annotated[str, typer.Option(help="Column, or SQL over the columns, with the outcome: two values.")] = "",
+    time: Annotated[str, typer.Option(help="Column with when the item began.")] = "",
+    features: Annotated[str, typer.Option(help="Columns that the model knows, comma-separated.")] = "",
     cut_back: Annotated[
         str, typer.Option(help="FEATURE=COLUMN, comma-separated: the feature's value as of the beginning.")
     ] = "",
     repository: Annotated[str | None, typer.Option(help="Column with whose item it is.")] = None,
 ) -> None:
-    """How much of a score is look-ahead, what is missing, or telling repositories apart: of anybody's table."""
+    """How much of a score is look-ahead, what is missing, or telling repositories apart: of anybody's table.
+
+    `qc audit payouts` proves payouts instead: the chain of their entries, their arithmetic, and their facts.
+    """
     import duckdb
+
+    if str(dataset) == "payouts":
+        _audit_payouts()
+        return
+    missing = [name for name, given in (("label", label), ("time", time), ("features", features)) if not given]
+    if missing:
+        raise QcError(f"qc audit {dataset} needs --{' and --'.join(missing)}; `qc audit payouts` needs nothing")
 
     from qc_assets.learning.table_audit import audit_table
 
@@ -200,6 +212,22 @@ def audit(
         for line in lines
     ]
     console.emit(shown, console.table(f"{dataset.name}: the newest 15 % by {time}", shown))
+
+
+def _audit_payouts() -> None:
+    from qc_assets.assets.resources import RegistryResource
+    from qc_assets.serving.payout_audit import audit_payouts
+
+    settings = load_settings()
+    registry = RegistryResource.from_settings(settings).open()
+    audit = audit_payouts(Warehouse.from_settings(settings), registry, settings.journal)
+    rows = list(audit.differences)
+    shown = [console.table("Payouts that would differ on today's facts", rows)] if rows else []
+    troubles = [f"[red]wrong[/red]: {escape(trouble)}" for trouble in audit.troubles]
+    proved = f"{audit.payments} payouts in {audit.entries} entries: chain, arithmetic and p0 are as written down"
+    console.emit(vars(audit), *shown, *(troubles or [proved]))
+    if troubles:
+        raise typer.Exit(1)
 
 
 @labels.command("import")

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from qc_assets.learning.corrections import CONTESTED, CORRECTED, CORRECTED_BY
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.store.warehouse import Warehouse
@@ -10,7 +11,7 @@ from qc_assets.store.warehouse import Warehouse
 def model_rows(store: Warehouse, spec: ModelSpec, *, is_synthetic: bool) -> pl.DataFrame:
     """Items that a model is about: those with a label, and those that wait for one.
 
-    A label that a person corrected is the label, and nothing else changes.
+    A label that people corrected is the label, and nothing else changes; see `_corrected` for whose word counts.
 
     Args:
         store: the warehouse.
@@ -18,7 +19,8 @@ def model_rows(store: Warehouse, spec: ModelSpec, *, is_synthetic: bool) -> pl.D
         is_synthetic: made-up items, or real ones; a model never has both.
 
     Returns:
-        The columns of the table, of the spec, and the spec's texts (NULL where they are not known).
+        The columns of the table, of the spec, and the spec's texts (NULL where they are not known); and which labels
+        rest on feedback alone, by which key, and which feedback contradicts: see `qc_assets.learning.corrections`.
     """
     parameters = {"excluded": list(spec.excluded), "is_synthetic": is_synthetic}
     rows = store.query(query_of(spec), parameters)
@@ -44,21 +46,38 @@ def _feedback_of(spec: ModelSpec) -> dict[str, str]:
 
 
 def _corrected(rows: pl.DataFrame, spec: ModelSpec, feedback: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the labels that people gave; a label nobody else knew is known from the moment it was given."""
-    if feedback.is_empty():
-        return rows
+    """The rows with the labels that people gave; a label nobody else knew is known from the moment it was given.
+
+    Feedback that contradicts a label is kept apart, unless a second key confirms it. A column TARGET_by says whose word
+    the table's label is, see `label_by` in warehouse/macros.sql; without one it is the platform's.
+    """
     # A comment has an id of its own, whatever repository it was said to be in.
     key = ("comment_id",) if "comment_id" in spec.key else spec.key
     given = feedback.select(
         *key,
         task_of(spec).labels_given(spec, feedback["label"]).cast(rows.schema[spec.target]).alias("label_given"),
-        "given_at",
+        *("given_at", "received_key", "confirmed", "disputed"),
     )
     rows = rows.join(given, on=key, how="left")
-    target = pl.coalesce("label_given", spec.target).alias(spec.target)
+    own, label, column = pl.col(spec.target), pl.col("label_given"), f"{spec.target}_by"
+    by = pl.col(column) if column in rows.columns else pl.when(own.is_not_null()).then(pl.lit("github"))
+    differs = label.is_not_null() & label.ne_missing(own)
+    # Feedback may be newer than the table.
+    is_taken = differs & (by.is_null() | pl.col("confirmed"))
+    is_corrected = (is_taken | (by == "feedback")).fill_null(False)
+    is_contested = ~is_corrected & (differs | (by == "contested")).fill_null(False)
+    target = pl.when(is_taken).then(label).otherwise(own).alias(spec.target)
+    marks = [
+        is_corrected.alias(CORRECTED),
+        (is_contested | pl.col("disputed").fill_null(False)).alias(CONTESTED),
+        pl.when(is_corrected).then(pl.col("received_key").fill_null("")).alias(CORRECTED_BY),
+    ]
     if spec.known_at == spec.opened_at:
-        return rows.with_columns(target).drop("label_given", "given_at")
-    given_at = pl.max_horizontal("given_at", pl.when(pl.col("given_at").is_not_null()).then(pl.col(spec.opened_at)))
-    return rows.with_columns(target, pl.coalesce(spec.known_at, given_at).alias(spec.known_at)).drop(
-        "label_given", "given_at"
+        known_at = pl.col(spec.known_at)
+    else:
+        opened_at = pl.when(pl.col("given_at").is_not_null()).then(pl.col(spec.opened_at))
+        given_at = pl.when(is_corrected).then(pl.max_horizontal("given_at", opened_at))
+        known_at = pl.coalesce(spec.known_at, given_at).alias(spec.known_at)
+    return rows.with_columns(target, known_at, *marks).drop(
+        "label_given", "given_at", "received_key", "confirmed", "disputed"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from qc_assets.files import digest_of
 from qc_assets.learning.dataset import matrix
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_named
@@ -41,6 +42,7 @@ class Bundle:
             serve what was judged.
         bounds: gives probabilities their intervals; None in versions of before there were any, and where answers
             have intervals of their own.
+        digest: SHA-256 over the files that it was read from; empty if it was not.
     """
 
     model: str
@@ -57,6 +59,7 @@ class Bundle:
     fitted: Mapping[str, Any] = field(default_factory=dict)
     judged: Estimator | None = None
     bounds: VennAbers | None = None
+    digest: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, spec: ModelSpec, estimator: Estimator, calibrator: Calibrator, **others: Any) -> "Bundle":
@@ -162,6 +165,7 @@ class Bundle:
             fitted=document.get("fitted", {}),
             texts=TextReducer.from_json(document["texts"]) if document["texts"] else None,
             bounds=VennAbers.from_json(bounds) if bounds else None,
+            digest=digest_of(folder),
         )
 
 

@@ -11,5 +11,12 @@ class LearningKnobs(BaseModel):
         description="Sentence encoder: the installed package, a folder, or a name of the Hugging Face hub.",
     )
     n_trials: int = Field(30, ge=1, description="Optuna trials per candidate.")
+    feedback_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of a window's labels that may rest on feedback, or be contradicted by it, for a new version "
+        "to become champion.",
+    )
     bootstrap_resamples: int = Field(500, ge=50, description="Resamples behind every interval.")
     training_threads: int | None = Field(None, ge=1, description="Threads for training; default: all cores.")

@@ -9,13 +9,15 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.corrections import GATES as FEEDBACK_GATES
+from qc_assets.learning.corrections import feedback_gates, untouched
 from qc_assets.learning.metrics.bootstrap import MIN_ROWS, Estimate, paired_differences
 from qc_assets.learning.rivals import not_surely_worse
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Options, Trained
-from qc_assets.learning.training import evaluation_windows
+from qc_assets.learning.training import evaluated_on, evaluation_windows
 
 COMMON_GATES = {
     "enough_labelled_rows": "There are enough labelled rows, over enough time, to train and test on.",
@@ -27,6 +29,7 @@ COMMON_GATES = {
     "Only warns.",
     "right_in_every_repository_and_month": "In no repository and no month of the test window are the answers, or "
     "the share that intervals hold, surely off. Only warns.",
+    **FEEDBACK_GATES,
 }
 _LOSING = {
     "no_repository_worse_than_its_base_rate": "In no repository with 50 rows or more of the test window is the loss "
@@ -79,7 +82,7 @@ def gate_names(spec: ModelSpec) -> dict[str, str]:
     return COMMON_GATES | (_LOSING if task.has_base_rates else {}) | dict(task.gates)
 
 
-def check_gates(trained: Trained) -> list[Gate]:
+def check_gates(trained: Trained, options: Options = Options()) -> list[Gate]:
     """Check the trained model against its spec."""
     spec, rows, best = trained.spec, len(trained.data), trained.best
     task, dominance, missingness = task_of(spec), trained.dominance, trained.missingness
@@ -109,6 +112,7 @@ def check_gates(trained: Trained) -> list[Gate]:
         ),
         _right_everywhere(trained),
         *_better_than_base_rates(trained),
+        *feedback_gates(trained, options.feedback_share, lambda mask: evaluated_on(trained, mask, options)),
     ]
 
 
@@ -179,6 +183,13 @@ def decide_promotion(
     if worse:
         return Decision(False, f"worse than the champion: {'; '.join(worse)}", compared)
     gains = [str(comparison) for comparison in _gains(trained.spec, compared)]
+    clean = untouched(trained)
+    if not clean.all():
+        without = compare_with_champion(trained, champion, options, only=clean)
+        worse = [str(comparison) for comparison in without if comparison.regression]
+        if worse or (gains and not _gains(trained.spec, without)):
+            why = f"worse without corrected labels: {'; '.join(worse)}" if worse else "better on corrected labels only"
+            return Decision(False, f"{why}: a person may promote it, with `qc rollback {trained.spec.name}`", compared)
     if gains:
         return Decision(True, f"surely better than the champion: {'; '.join(gains)}", compared)
     if is_vacant:
@@ -254,8 +265,10 @@ def answers_alike(challenger: Bundle, version: Bundle, rows: pl.DataFrame) -> bo
     return bool(np.array_equal(challenger.predict(rows), version.predict(rows), equal_nan=True))
 
 
-def compare_with_champion(trained: Trained, champion: Bundle, options: Options) -> tuple[Comparison, ...]:
-    """The judged metrics of challenger and champion on the same rows, by window.
+def compare_with_champion(
+    trained: Trained, champion: Bundle, options: Options, *, only: np.ndarray | None = None
+) -> tuple[Comparison, ...]:
+    """The judged metrics of challenger and champion on the same rows, by window; `only` on some, if that is given.
 
     Features that are no more are unknown to the champion, as they are when it serves.
     """
@@ -264,7 +277,8 @@ def compare_with_champion(trained: Trained, champion: Bundle, options: Options) 
     theirs = champion.predict(champion.with_unknown(trained.data.frame[trained.split.test]))
     known = trained.known["test"]
     comparisons = []
-    for window, mask in evaluation_windows(trained.data, trained.split).items():
+    for window, whole in evaluation_windows(trained.data, trained.split).items():
+        mask = whole if only is None else whole & only
         y = known.y[mask]
         differences = paired_differences(
             task.statistics(y, trained.best.predictions[mask]),

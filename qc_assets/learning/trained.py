@@ -34,6 +34,7 @@ class Options:
         candidates: only these kinds; empty means all of the spec.
         refit: after the calibration, fit anew to all that was known before the test, and what is served to all that is
             labelled; False to measure what that gains.
+        feedback_share: of a window's labels that may rest on feedback, or be contradicted by it, 0 to 1.
     """
 
     quick: bool = False
@@ -45,6 +46,7 @@ class Options:
     threads: int | None = None
     candidates: tuple[str, ...] = ()
     refit: bool = True
+    feedback_share: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,11 @@ def _evaluate(
     )
 
 
+def evaluated_on(trained: Trained, mask: np.ndarray, options: Options) -> dict[str, Estimate]:
+    """The metrics of the best candidate on some rows of the test window only, (rows,) of booleans."""
+    return _evaluate(trained.spec, trained.known["test"], trained.best.predictions, trained.trivial, mask, options)
+
+
 def permutation_importance(trained: Trained, seed: int, repeats: int = 3) -> dict[str, float]:
     """Loss of the quality that is watched when a feature is shuffled (Breiman, 2001), on the newest rows tested."""
     task, data = task_of(trained.spec), trained.data

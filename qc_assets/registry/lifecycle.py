@@ -114,7 +114,7 @@ def train_and_register(
     except TrainingError as error:
         return TrainingOutcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
     bundle = bundle_of_training(spec, trained, is_synthetic=is_synthetic)
-    checked = check_gates(trained)
+    checked = check_gates(trained, options)
     same = _same_version(registry, bundle, trained.data.frame)
     progress(f"registering with MLflow at {registry.tracking_uri}")
     tags = {**origin, "synthetic": str(is_synthetic).lower()}

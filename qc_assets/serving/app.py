@@ -17,7 +17,8 @@ from starlette.concurrency import run_in_threadpool
 
 from qc_assets import __version__
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.serving import model_routes, page, routes, webhook_route
+from qc_assets.serving import model_routes, page, payout_routes, routes, webhook_route
+from qc_assets.serving.callers import ForbiddenError
 from qc_assets.serving.cashier import PayoutRefusedError
 from qc_assets.serving.champions import NoChampionError
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
@@ -39,6 +40,7 @@ _STATUS: dict[type[Exception], int] = {
     WarehouseBusyError: 503,
     WarehouseMissingError: 503,
     sqlite3.Error: 503,
+    ForbiddenError: 403,
     PayoutRefusedError: 409,
     ConflictError: 409,
     UnknownTaskError: 404,
@@ -95,6 +97,7 @@ def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
     _explain_errors(app)
     app.include_router(routes.router)
     app.include_router(model_routes.router)
+    app.include_router(payout_routes.router)
     app.include_router(webhook_route.router)
     app.include_router(page.router)
     return app
@@ -112,7 +115,7 @@ async def _every(seconds: Callable[[], float], refresh: Callable[[], object]) ->
 def _explain_errors(app: FastAPI) -> None:
     async def expected(request: Request, error: Exception) -> JSONResponse:
         status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
-        return JSONResponse({"detail": str(error)}, status_code=status)
+        return JSONResponse({"detail": str(error), **getattr(error, "more", {})}, status_code=status)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         # Without the input: it may hold what JSON cannot say, such as NaN, and what a log should not.

@@ -11,6 +11,7 @@ from qc_assets.forges import id_beside
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.serving.champions import SPECS
+from qc_assets.serving.one_form import Identity
 from qc_assets.serving.predictions import instant
 from qc_assets.serving.schemas import Instant, Name, Strict, Text, repository_and_number
 from qc_assets.serving.service import Serving
@@ -38,14 +39,14 @@ class Feedback(Strict):
             }
         }
     )
-    feedback_id: Name = Field(description="Identity: sent again, it counts once.")
+    feedback_id: Identity = Field(description="Identity: sent again, it counts once.")
     model: Annotated[str, Field(json_schema_extra={"enum": list(SPECS)})]
     kind: Kind = Field(description="category or outcome: the truth, for training; override: a replaced decision.")
     task_id: Name = Field(description="[HOST/]owner/name#number, of a repository that the warehouse knows.")
     comment_id: Annotated[int, Field(ge=-(2**62), le=2**62)] = Field(0, description="As its forge numbers it.")
     label: Name = Field(description="A category; one of the model's two words; hours; or the action taken.")
     reason: Text | None = None
-    given_by: Name
+    given_by: Identity
     given_at: Instant | None = Field(None, description="With a time zone, else UTC; default: now.")
 
     @field_validator("task_id")

@@ -24,6 +24,11 @@ _PUT_BACK = (
     "the journal no longer has entry {up_to}, which the warehouse has: an older copy was put back, so what came after "
     "that copy is in the warehouse only if it was imported, and a payout_id of then could be paid again"
 )
+# Of payouts; older servers have not written them.
+_SINCE_FACTS_DECIDE = (
+    "id", "facts_from", "claimed", "run_id", "model_hash", "snapshot", "replaces", "correction", "received_key",
+    "received_from", "hash",
+)  # fmt: skip
 _IDS_HOLD_FORGES = 2  # version of the schema
 
 
@@ -32,7 +37,8 @@ class Imported:
     """What an import brought.
 
     Attributes:
-        predictions, feedback, outcomes, payouts, closings, deliveries: new entries.
+        predictions, feedback, outcomes, payouts, closings, deliveries, appeals: new entries; settlements are among the
+            appeals.
         lost: predictions that crashes of the server lost, in all.
         doubts: why more may have been lost, in all.
         forgotten: predictions deleted from the journal, as the warehouse has had them for long enough.
@@ -47,6 +53,7 @@ class Imported:
     doubts: tuple[str, ...] = ()
     closings: int = 0
     deliveries: int = 0
+    appeals: int = 0
 
 
 def bring_in(
@@ -92,7 +99,7 @@ def bring_in(
     doubts = tuple(journal_reader.doubts(journal))
     return Imported(
         counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten, doubts,
-        counts["closing"], counts["delivery"],
+        counts["closing"], counts["delivery"], counts["appeal"] + counts["settlement"],
     )  # fmt: skip
 
 
@@ -135,13 +142,21 @@ def _prediction(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
             "as_of": prediction["as_of"] and datetime.fromisoformat(prediction["as_of"]),
             "inputs": _inputs(prediction),
         }
+        | _received(prediction)
     )
 
 
 def _feedback(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     feedback = entry["document"]
     copied = ("feedback_id", "model", "kind", "repo_id", "number", "comment_id", "label", "reason", "given_by")
-    return {name: feedback[name] for name in copied} | {"given_at": datetime.fromisoformat(feedback["given_at"])}
+    return (
+        {name: feedback[name] for name in copied}
+        | {
+            "given_at": datetime.fromisoformat(feedback["given_at"]),
+            "received_at": datetime.fromisoformat(entry["written_at"]),
+        }
+        | _received(feedback)
+    )
 
 
 def _outcome(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -190,11 +205,38 @@ def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     return {name: payout[name] for name in (*copied, *exact)} | {
         "p0_lower": payout.get("p0_lower"),  # which older servers have not written
         "p0_upper": payout.get("p0_upper"),
+        **{name: payout.get(name) for name in _SINCE_FACTS_DECIDE},
+        "as_of": _moment(payout.get("as_of")),
+        "reasons": json.dumps({name: payout[name] for name in ("reasons", "differences")})
+        if "reasons" in payout
+        else None,
         "entry": f"{journal}:{entry['number']}",
         "asked_at": datetime.fromisoformat(entry["written_at"]),
         "version": int(payout["model_version"]),
         "inputs": _inputs(payout),
     }
+
+
+def _appeal(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
+    appeal = entry["document"]
+    copied = ("payout", "state", "told_by", "reason", "fact", "hash")
+    return (
+        {name: appeal[name] for name in copied}
+        | {
+            "entry": f"{journal}:{entry['number']}",
+            "told_at": datetime.fromisoformat(entry["written_at"]),
+        }
+        | _received(appeal)
+    )
+
+
+def _received(document: dict[str, Any]) -> dict[str, Any]:
+    """Which key wrote an entry, from where; older servers have not written it."""
+    return {name: document.get(name) for name in ("received_key", "received_from")}
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _inputs(document: dict[str, Any]) -> str:
@@ -208,4 +250,6 @@ _ROWS = {
     "closing": ("ml.closings", _closing),
     "delivery": ("ml.deliveries", _delivery),
     "payout": ("ml.payouts", _payout),
+    "appeal": ("ml.appeals", _appeal),
+    "settlement": ("ml.appeals", _appeal),
 }

@@ -18,7 +18,10 @@ from pydantic_core import to_json
 
 from qc_assets.errors import QcError
 from qc_assets.locks import acquire_alone
+from qc_assets.serving import chain
 from qc_assets.serving.acceptance import AcceptedCounter
+from qc_assets.serving.callers import received
+from qc_assets.serving.journal_reader import HAS_TASK, TASK_NAME
 from qc_assets.sqlite_files import is_broken, open_sqlite, set_aside
 
 log = logging.getLogger(__name__)
@@ -40,6 +43,8 @@ _SESSIONS = """
 CREATE TABLE IF NOT EXISTS sessions (first INTEGER PRIMARY KEY, opened_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS doubts (noted_at TEXT NOT NULL, doubt TEXT NOT NULL);
 """
+_TASKS = f"CREATE INDEX IF NOT EXISTS entries_of_task ON entries ({TASK_NAME}) WHERE {HAS_TASK};"
+_SCRIPTS = (_SCHEMA, _SESSIONS, _TASKS)
 _Row = tuple[int, str, str | None, str, str]
 
 
@@ -81,6 +86,7 @@ class Journal:
                 self._connection.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [moved])
             counter = path.with_name(f"{path.name}.accepted")
             self._accepted = AcceptedCounter(counter, self._connection, most_lost=most_waiting)
+            self._head = chain.head_of(self._connection)
         except BaseException:
             self._alone.release()
             raise
@@ -108,7 +114,8 @@ class Journal:
         Raises:
             JournalFullError: if too many wait, or the journal is closed.
         """
-        texts = [_text(document) for document in documents]
+        caller = received()
+        texts = [_text({**document, **caller}) for document in documents]
         with self._lock:
             self._refuse_if_closed()
             if len(self._waiting) + len(texts) > self.most_waiting:
@@ -137,8 +144,14 @@ class Journal:
             self._refuse_if_closed()
             if key is not None and (earlier := self._find(kind, key)) is not None:
                 return earlier
+            text, head = _text({**document, **received()}), self._head
+            if kind in chain.KINDS:
+                place = {"number": self._next, "kind": kind, "key": key, "written_at": written_at}
+                sealed = chain.seal(json.loads(text), head, **place)  # type: ignore[arg-type]
+                text, head = _text(sealed), sealed["hash"]
             # In the order of numbers: what is lost is counted from the last number on the disk.
-            self._put([*self._waiting, (self._next, kind, key, written_at, _text(document))])
+            self._put([*self._waiting, (self._next, kind, key, written_at, text)])
+            self._head = head
             self._waiting.clear()
             self._accepted.accept(self._next)
             self._next += 1
@@ -208,7 +221,7 @@ def _open_or_set_aside(path: Path) -> tuple[sqlite3.Connection, str]:
     # Durable: a payout must survive a power cut, too.
     options: dict[str, Any] = {"is_durable": True, "timeout_s": 30, "check_same_thread": False, "isolation_level": None}
     try:
-        return open_sqlite(path, [_SCHEMA, _SESSIONS], **options), ""
+        return open_sqlite(path, _SCRIPTS, **options), ""
     except sqlite3.DatabaseError as error:
         if not is_broken(error):
             raise
@@ -218,7 +231,7 @@ def _open_or_set_aside(path: Path) -> tuple[sqlite3.Connection, str]:
         )
         log.error(doubt)
         path.with_name(f"{path.name}.accepted").unlink(missing_ok=True)
-        return open_sqlite(path, [_SCHEMA, _SESSIONS], **options), doubt
+        return open_sqlite(path, _SCRIPTS, **options), doubt
 
 
 def _text(document: Mapping[str, Any]) -> str:

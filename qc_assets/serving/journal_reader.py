@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from qc_assets.errors import QcError
+from qc_assets.serving import chain
 from qc_assets.sqlite_files import existing_sqlite, is_broken
 
+# What is known of one task is looked up by its name; a delivery is the only prediction that has a key.
+TASK_NAME = "lower(json_extract(document, '$.task_id'))"
+HAS_TASK = "(kind IN ('payout', 'outcome') OR (kind = 'prediction' AND key IS NOT NULL))"
 _NAMES = ("number", "kind", "key", "written_at")
 
 
@@ -23,6 +27,12 @@ def count_lost(path: Path) -> int:
     """Entries that crashes lost, in all."""
     with _open(path) as connection:
         return connection.execute("SELECT coalesce(sum(entries), 0) FROM losses").fetchone()[0]
+
+
+def broken_links(path: Path) -> list[str]:
+    """Where the chain of entries about money does not hold; see `chain`."""
+    with _open(path) as connection:
+        return chain.unsound_links(connection)
 
 
 def doubts(path: Path) -> list[str]:
@@ -51,12 +61,20 @@ def note_doubt(path: Path, doubt: str) -> None:
 
 def entries_after(path: Path, after: int, kinds: Sequence[str], limit: int = 50_000) -> list[dict[str, Any]]:
     """Entries with a number above `after`, in their order: number, kind, key, written_at, document."""
-    return _select(path, f"number > ? AND kind IN ({_marks(kinds)}) ORDER BY number LIMIT ?", [after, *kinds, limit])
+    return entries_where(
+        path, f"number > ? AND kind IN ({_marks(kinds)}) ORDER BY number LIMIT ?", [after, *kinds, limit]
+    )
 
 
 def latest(path: Path, kinds: Sequence[str], limit: int) -> list[dict[str, Any]]:
     """The newest entries, newest first."""
-    return _select(path, f"kind IN ({_marks(kinds)}) ORDER BY number DESC LIMIT ?", [*kinds, limit])
+    return entries_where(path, f"kind IN ({_marks(kinds)}) ORDER BY number DESC LIMIT ?", [*kinds, limit])
+
+
+def of_task(path: Path, kind: str, task_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Payouts, outcomes or deliveries about a task by any of its names in lower case, oldest first."""
+    condition = f"{TASK_NAME} IN ({_marks(task_ids)}) AND {HAS_TASK} AND kind = ? ORDER BY number"
+    return entries_where(path, condition, [*task_ids, kind])
 
 
 def forget(path: Path, up_to: int, before: str) -> int:
@@ -74,7 +92,8 @@ def forget(path: Path, up_to: int, before: str) -> int:
         return deleted.rowcount
 
 
-def _select(path: Path, condition: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+def entries_where(path: Path, condition: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    """Entries that a condition in SQL chooses; whatever comes from outside is a parameter of it."""
     with _open(path) as connection:
         rows = connection.execute(
             f"SELECT number, kind, key, written_at, document FROM entries WHERE {condition}", parameters

@@ -1,9 +1,10 @@
 """Settings of the API: payouts, who may call it and how often, and how quickly it sees what is new."""
 
 from decimal import Decimal
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from qc_assets.knob_types import Names
 
@@ -14,11 +15,25 @@ class ServingKnobs(BaseModel):
     payout_beta: Annotated[Decimal, Field(ge=0, le=1)] = Field(
         Decimal("0.25"), description="beta of d1 = beta × p0 × V, unless a request says another."
     )
+    payout_beta_max: Annotated[Decimal, Field(ge=0, le=1)] = Field(
+        Decimal("0.5"), description="Largest beta that a request may say."
+    )
+    payout_value_max: Annotated[Decimal, Field(gt=0)] = Field(
+        Decimal(100_000), description="Largest V that a request may say."
+    )
+    payout_claims: Literal["refuse", "flag"] = Field(
+        "refuse",
+        description="What becomes of payouts that rest on what nobody but the caller says: refuse, or flag (pay, and "
+        "mark them as claimed).",
+    )
     model_max_age_days: int = Field(
         60, ge=1, description="Older models, or data that end so long ago, are out of date: they are not paid by."
     )
     api_key: SecretStr | None = Field(
-        None, min_length=8, description="What requests must bring; without it, the API binds loopback addresses only."
+        None,
+        min_length=8,
+        description="A key with all rights that requests may bring; `qc keys` makes others. Without any, the API "
+        "answers this machine only.",
     )
     webhook_secret: SecretStr | None = Field(
         None, min_length=8, description="Secret of GitHub's webhook; without it, it is off."
@@ -26,11 +41,30 @@ class ServingKnobs(BaseModel):
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     api_max_bytes: int = Field(8_000_000, ge=1_000, description="Longest body of a request.")
     api_rate: str = Field(
-        "1000/second", pattern=r"^[1-9]\d*/(second|minute|hour)$", description="Requests that one client may make."
+        "1000/second",
+        pattern=r"^[1-9]\d*/(second|minute|hour)$",
+        description="Requests that one key, or without keys one address, may make.",
+    )
+    api_guesses: str = Field(
+        "20/minute",
+        pattern=r"^[1-9]\d*/(second|minute|hour)$",
+        description="Wrong keys that one address may send; further ones are not looked at.",
+    )
+    trusted_proxies: Names = Field(
+        (),
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed, comma-separated.",
     )
     api_origins: Names = Field(
         (), description="Origins of browsers that may call the API (CORS), comma-separated; default: none."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ip_network(proxy, strict=False)
+        return proxies
+
     champion_refresh_s: float = Field(10.0, gt=0, description="Seconds between looks for another champion.")
     history_refresh_s: float = Field(300.0, gt=0, description="Seconds between looks for a changed warehouse.")
     journal_days: int = Field(90, ge=1, description="Days that predictions stay in the journal once imported.")

@@ -4,12 +4,14 @@ import logging
 from datetime import datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import parse_qsl
 
 import polars as pl
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from starlette.concurrency import run_in_threadpool
 
 from qc_assets import pages
 from qc_assets.errors import QcError
@@ -62,11 +64,21 @@ class _Form:
 
 @router.get("/", response_class=HTMLResponse)
 def show(request: Request) -> HTMLResponse:
+    """The form, filled in by the query; nothing is answered and nothing written down."""
+    return _page(request, _Form(dict(request.query_params)), is_sent=False)
+
+
+@router.post("/", response_class=HTMLResponse, include_in_schema=False)
+async def ask(request: Request) -> HTMLResponse:
     """The form, and what the champion says of what was sent with it."""
+    body = (await request.body()).decode("utf-8", "replace")
+    return await run_in_threadpool(_page, request, _Form(dict(parse_qsl(body, keep_blank_values=True))), is_sent=True)
+
+
+def _page(request: Request, form: _Form, *, is_sent: bool) -> HTMLResponse:
     serving: Serving = request.app.state.serving
-    form = _Form(dict(request.query_params))
     shown: dict[str, Any] = {"errors": []}
-    if not form.is_empty:
+    if is_sent and not form.is_empty:
         try:
             shown |= _answer(request, serving, form)
         except ValidationError as error:
@@ -111,7 +123,7 @@ def _pay(serving: Serving, form: _Form, champion: Champion, document: dict[str, 
     beta = form.query.get("beta", "").strip() or serving.settings.payout_beta
     shown: Payout = payout(document["prediction"], value, beta)
     ends = at_both_ends(document["lower"], document["upper"], value, beta)
-    return {"pay": shown, "ends": ends, "objections": objections(serving, document["answer"], champion)}
+    return {"pay": shown, "ends": ends, "objections": "; ".join(objections(serving, document["answer"], champion))}
 
 
 def _fields(form: _Form) -> list[dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qc_assets.errors import QcError
 from qc_assets.serving.facts import PullRequestFacts
-from qc_assets.serving.schemas import Name, Strict
+from qc_assets.serving.one_form import Identity, PlainNumber, plain_number
+from qc_assets.serving.schemas import Count, Strict, Text
 
 CENT = Decimal("0.01")
 # A probability is a binary number; six digits say all that a calibration on some thousand rows can know.
@@ -78,27 +79,50 @@ def _decimal(name: str, given: Decimal | str | int) -> Decimal:
     if isinstance(given, float):
         raise PayoutError(f"{name} is a binary number: give it as text, such as '0.25', so that no digit changes")
     try:
-        return Decimal(given)
-    except InvalidOperation as error:
+        return Decimal(str(plain_number(given)) if isinstance(given, str) else given)
+    except (InvalidOperation, ValueError) as error:
         raise PayoutError(f"{name} is {given!r}: it must be a number") from error
 
 
-class PayoutRequest(Strict):
-    """What a pull request is worth; p0 is predicted from its facts, never taken from the caller."""
+class PayoutFacts(PullRequestFacts):
+    """A pull request that is paid for. What is known of it decides; what is said here is compared with that."""
 
-    facts: PullRequestFacts
-    value: Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=6)] = Field(
+    worker_id: Identity = Field(description="Login of the author.", examples=["dev-00001"])
+    task_id: Identity = Field(description="[HOST/]owner/name#number.", examples=["acme/atlas#7"])
+    lines_changed: Count | None = None  # type: ignore[assignment]
+    files_changed: Annotated[int, Field(ge=1, le=10**6)] | None = None  # type: ignore[assignment]
+    title_length: Count | None = None  # type: ignore[assignment]
+
+
+class PayoutRequest(Strict):
+    """What a pull request is worth; p0 is predicted from what is known of it, never taken from the caller."""
+
+    facts: PayoutFacts
+    value: Annotated[Decimal, PlainNumber, Field(ge=0, max_digits=20, decimal_places=6)] = Field(
         description="V, in any currency; as text, so that no digit changes.", examples=["1000.00"]
     )
-    beta: Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)] | None = Field(
+    beta: Annotated[Decimal, PlainNumber, Field(ge=0, le=1, decimal_places=6)] | None = Field(
         None, description="Default: QC_PAYOUT_BETA.", examples=["0.25"]
     )
-    payout_id: Name | None = Field(
+    payout_id: Identity | None = Field(
         None,
-        description="Identity of the payout: asked again with it, the same answer comes, and it is made once.",
+        description="Identity of the payout: asked again with it, the same answer comes, and it is made once. "
+        "Whatever it is, a task is paid for once.",
     )
-    allow_uncertain: bool = Field(False, description="Pay although p0 is UNCERTAIN.")
-    allow_outdated: bool = Field(False, description="Pay although model or warehouse are out of date.")
+    allow_uncertain: bool = Field(False, description="Pay although p0 is UNCERTAIN: needs the right settle.")
+    allow_outdated: bool = Field(
+        False, description="Pay although model or warehouse are out of date: needs the right settle."
+    )
+    replaces: Identity | None = Field(
+        None, description="Identity of the payout for this task that this one corrects: needs the right settle."
+    )
+    correction: Text | None = Field(None, description="Why it is corrected; needed with `replaces`.")
+
+    @model_validator(mode="after")
+    def _a_correction_says_why(self) -> Self:
+        if (self.replaces is None) != (self.correction is None):
+            raise ValueError("`replaces` and `correction` come together: what is corrected, and why")
+        return self
 
 
 class PayoutAnswer(BaseModel):
@@ -107,12 +131,14 @@ class PayoutAnswer(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                **{"task_id": "acme/atlas#7", "worker_id": "dev-00001", "d1": "203.08", "beta": "0.25"},
-                **{"p0": "0.812300", "value": "1000.00", "model_version": "3", "is_synthetic": False},
+                **{"id": "invoice-7", "task_id": "acme/atlas#7", "worker_id": "dev-00001", "d1": "203.08"},
+                **{"beta": "0.25", "p0": "0.812300", "value": "1000.00", "model_version": "3", "is_synthetic": False},
                 **{"p0_lower": "0.791000", "p0_upper": "0.826400", "d1_lower": "197.75", "d1_upper": "206.60"},
+                **{"facts_from": "warehouse", "claimed": []},
             }
         }
     )
+    id: str = Field(description="Identity of the payout, for GET /payouts/{id}: the payout_id, or one that was made.")
     task_id: str
     worker_id: str
     d1: Decimal
@@ -125,3 +151,8 @@ class PayoutAnswer(BaseModel):
     p0_upper: Decimal | None = Field(None, description="Upper end of it.")
     d1_lower: Decimal | None = Field(None, description="What d1 would be with p0_lower; it informs, and is not paid.")
     d1_upper: Decimal | None = Field(None, description="What d1 would be with p0_upper.")
+    facts_from: Literal["warehouse", "delivery", "claims"] | None = Field(
+        None, description="Who says what p0 was asked about. claims: nobody but the caller."
+    )
+    claimed: list[str] = Field([], description="What nobody but the caller says of the pull request.")
+    replaces: str | None = Field(None, description="The payout that this one corrects.")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic_core import to_json
 
-from qc_assets.serving import cashier, feedback
+from qc_assets.serving import feedback
 from qc_assets.serving.facts import CommentText, IssueFacts, PredictionBatch, PullRequestFacts
 from qc_assets.serving.feedback import Feedback, FeedbackAnswer
 from qc_assets.serving.model_routes import (
@@ -19,14 +19,12 @@ from qc_assets.serving.model_routes import (
     count_answers,
     predict_one,
 )
-from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest
 from qc_assets.serving.schemas import (
     BatchAnswer,
     CategoryAnswer,
     ClosingAnswer,
     DurationAnswer,
     P0Answer,
-    bucket_of,
     p0_fields,
 )
 from qc_assets.serving.service import Serving
@@ -84,14 +82,6 @@ async def classify(request: Request, comment: CommentText) -> CategoryAnswer:
 def give_feedback(request: Request, statement: Feedback) -> FeedbackAnswer:
     """A true category, a true outcome, or a decision that a person replaced. Kept apart from predictions."""
     return feedback.accept(_serving(request), statement)
-
-
-@router.post("/payout", responses=ERRORS | CONFLICT, response_model_exclude_none=True)
-def pay(request: Request, order: PayoutRequest) -> PayoutAnswer:
-    """d1 = beta × p0 × value, in decimals, rounded to two, half to even. Refused if p0 is UNCERTAIN or out of date."""
-    answer = cashier.make_payout(_serving(request), order)
-    count_answers(request, "p0", [bucket_of(float(answer.p0))[0]])
-    return answer
 
 
 @router.get("/model/info", responses=ERRORS | _example({"p0": {"version": "3", "candidate": "random_forest"}}))

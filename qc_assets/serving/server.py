@@ -9,7 +9,8 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from qc_assets.errors import QcError
-from qc_assets.serving.guard import is_loopback
+from qc_assets.serving.admission import is_loopback
+from qc_assets.serving.keys import keys_file, read_keys
 from qc_assets.settings import Settings
 
 _GRACE_S = 20
@@ -21,8 +22,12 @@ def run_server(settings: Settings) -> None:
     Raises:
         QcError: if the address can be reached from elsewhere and there is no key.
     """
-    if settings.api_key is None and not is_loopback(settings.host):
-        raise QcError(f"QC_HOST={settings.host} can be reached by other machines: set QC_API_KEY, or bind 127.0.0.1")
+    has_keys = settings.api_key is not None or bool(read_keys(keys_file(settings.journal)))
+    if not has_keys and not is_loopback(settings.host):
+        raise QcError(
+            f"QC_HOST={settings.host} can be reached by other machines: set QC_API_KEY, make keys with `qc keys make`, "
+            "or bind 127.0.0.1"
+        )
     import uvicorn
 
     from qc_assets.serving.app import create_app
@@ -40,6 +45,7 @@ def run_server(settings: Settings) -> None:
         access_log=False,  # the gate logs requests, without what may be secret in them
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # whom a proxy names is believed where QC_TRUSTED_PROXIES has the proxy
         timeout_graceful_shutdown=_GRACE_S,
     )
 

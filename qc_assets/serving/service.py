@@ -4,8 +4,8 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,6 +58,7 @@ class Serving:
         self._seen: tuple[int, ...] = ()
         self._needs: Mapping[str, frozenset[str]] = {}
         self._refreshing, self._encoding = threading.Lock(), threading.Lock()
+        self.paying = threading.Lock()
         # A server that is being replaced may still be answering what it was asked.
         writer = f"qc serve on port {settings.api_port}"
         self.journal = Journal(settings.journal, writer=writer, lock_timeout_s=_TAKEOVER_S)
@@ -142,6 +143,20 @@ class Serving:
             return f"{self.store.path} does not fit this version of qc-assets: run `qc migrate`, then `qc train`"
         return str(error)
 
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The warehouse as it is now.
+
+        Raises:
+            WarehouseBusyError: if a writer keeps it.
+            NotReadyError: if it does not fit this version of the program.
+        """
+        try:
+            with self.store.read() as connection:
+                yield connection
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            raise NotReadyError(self._why(error)) from error
+
     def _imported(self) -> int:
         imports = self.store.query(
             "SELECT max(up_to) AS up_to FROM ops.journal_imports WHERE journal = ?", [self.journal.identity]
@@ -167,8 +182,15 @@ class Serving:
             raise NotReadyError(f"the warehouse could not be read yet: {self.why_no_knowledge}")
         return self.knowledge
 
-    def predict(self, model: str, requests: Sequence[Facts | TextFacts]) -> tuple[Predictions, list[dict[str, Any]]]:
+    def predict(
+        self, model: str, requests: Sequence[Facts | TextFacts], *, paid_by: Row | None = None
+    ) -> tuple[Predictions, list[dict[str, Any]]]:
         """Answer requests to a model and journal the answers.
+
+        Args:
+            model: name of the model.
+            requests: what is asked about.
+            paid_by: what is known of the only item, for a payout; else what the requests say is asked about.
 
         Returns:
             The answers, and their journal entries, see `journal_documents`.
@@ -180,11 +202,12 @@ class Serving:
         started = time.perf_counter()
         champion = self.champions.of(model)  # that there is none says more than that the warehouse cannot be read
         now = now_utc()
-        rows = [self._row(request, now) for request in requests]
+        rows = [paid_by] if paid_by is not None else [self._row(request, now) for request in requests]
         # One text after the other: the encoder uses all cores.
         with self._encoding if any(isinstance(request, TextFacts) for request in requests) else nullcontext():
             predictions = ask_champion(champion, rows, self.champions.bounding(champion))
-        documents = journal_documents(predictions, [request.model_dump(mode="json") for request in requests])
+        purpose = {} if paid_by is None else {"purpose": "payout"}
+        documents = journal_documents(predictions, [request.model_dump(mode="json") | purpose for request in requests])
         elapsed = round((time.perf_counter() - started) * 1000, 3)
         for document in documents:
             document["latency_ms"] = elapsed

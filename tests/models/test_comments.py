@@ -105,9 +105,11 @@ def test_feedback_beats_files_and_nobody_s_guess_is_a_label(warehouse: Warehouse
     with warehouse.write() as connection:
         histories.put(connection, {"review_comments": rows})
         connection.execute(
-            "INSERT INTO ml.feedback BY NAME SELECT unnest(['a', 'b']) AS feedback_id, 'comment_category' AS model, "
-            "'category' AS kind, 'amy' AS given_by, 1 AS comment_id, unnest(['functional', 'discussion']) AS label, "
-            "unnest([TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-02']) AS given_at"
+            "INSERT INTO ml.feedback BY NAME SELECT unnest(['a', 'b', 'c', 'd']) AS feedback_id, "
+            "'comment_category' AS model, 'category' AS kind, 'amy' AS given_by, unnest([1, 1, 1, 2]) AS comment_id, "
+            "unnest(['functional', 'discussion', 'discussion', 'discussion']) AS label, "
+            "unnest([TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-02', TIMESTAMP '2026-01-02', now()]) AS given_at, "
+            "unnest(['k1', 'k1', 'k2', 'k1']) AS received_key"
         )
         connection.execute(
             f"INSERT INTO ml.imported_labels ({columns}) "
@@ -121,7 +123,7 @@ def test_feedback_beats_files_and_nobody_s_guess_is_a_label(warehouse: Warehouse
     found = warehouse.query("FROM features.comments ORDER BY comment_id").rows_by_key("comment_id", named=True)
     labels = {key: (row[0]["category"], row[0]["label_origin"]) for key, row in found.items()}
     assert labels[1] == ("discussion", "feedback")
-    assert labels[2] == ("refactoring", "f.csv")
+    assert labels[2] == ("refactoring", "f.csv"), "one key alone does not overrule a file"
     assert labels[3] == (None, None)
     assert labels[-9] == ("documentation", "f.csv")
     assert [found[key][0]["exclusion"] for key in (3, 4, 5, 6)] == [None, "reply", "empty", "bot"]

@@ -149,9 +149,10 @@ def test_the_newest_feedback_is_the_label_and_predictions_never_are(warehouse: W
     path = tmp_path / "journal.db"
     journal = Journal(path)
     for one in (
-        given_feedback("z", "passed", "2026-02-02T00:00:00"),
-        given_feedback("a", "failed", "2026-02-02T00:00:00"),  # of the same instant, and it came later
-        given_feedback("b", "passed", "2026-02-01T00:00:00"),  # older, though it came later
+        given_feedback("z", "passed", "2026-02-02T00:00:00", received_key="amy"),
+        given_feedback("a", "failed", "2026-02-02T00:00:00", received_key="amy"),  # of the same instant, it came later
+        given_feedback("a2", "failed", "2026-02-02T00:00:00", received_key="bob"),
+        given_feedback("b", "passed", "2026-02-01T00:00:00", received_key="amy"),  # older, though it came later
         given_feedback("c", "passed", "2026-02-03T00:00:00", number=2),
         given_feedback("d", "careful_review", "2026-02-03T00:00:00", number=3, kind="override"),
         given_feedback("e", "open", "2026-02-03T00:00:00", number=11, model="close_in_7_days"),

@@ -7,27 +7,31 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from qc_assets.serving import journal_reader
+from qc_assets.serving import cashier, journal_reader
 from qc_assets.settings import Settings
+from tests.serving.test_payouts_rest_on_facts import newest, pay
 from tests.serving.test_serving_app import FACTS
 
-SURE = FACTS | {"worker_pass_rate": 0.99, "lines_changed": 12}
 
-
-def test_a_payout_is_decimal_and_says_what_it_was_computed_from(api: TestClient, serving_settings: Settings) -> None:
-    answer = api.post("/payout", json={"facts": SURE, "value": "1000.00", "beta": "0.3"}).json()
+def test_a_payout_is_decimal_and_says_what_it_was_computed_from(
+    api: TestClient, serving_settings: Settings, task: dict[str, Any]
+) -> None:
+    answer = pay(api, task, value="1000.00", beta="0.3").json()
     assert Decimal(answer["d1"]) == (Decimal("300") * Decimal(answer["p0"])).quantize(Decimal("0.01"))
     assert all(isinstance(answer[name], str) for name in ("d1", "beta", "p0", "value")) and answer["is_synthetic"]
     for end in ("lower", "upper"):
         at_end = Decimal("300") * Decimal(answer[f"p0_{end}"])
         assert Decimal(answer[f"d1_{end}"]) == at_end.quantize(Decimal("0.01"))
     assert Decimal(answer["d1_lower"]) <= Decimal(answer["d1"]) <= Decimal(answer["d1_upper"])
-    default = api.post("/payout", json={"facts": SURE, "value": 10}).json()
-    assert default["beta"] == str(serving_settings.payout_beta)
-    (entry,) = journal_reader.latest(serving_settings.journal, ["payout"], 1)
-    audit = entry["document"]
-    assert audit["model_version"] == "1" and audit["request"]["facts"]["lines_changed"] == 12
-    assert audit["features"]["author_pass_rate"] == 0.99 and audit["d1"] == default["d1"]
+    audit = newest(serving_settings)
+    assert audit["model_version"] == "1" and audit["request"]["facts"]["worker_id"] == task["worker_id"]
+    assert audit["features"]["author_pass_rate"] == task["author_pass_rate"] and audit["d1"] == answer["d1"]
+
+
+def test_beta_is_that_of_the_settings_unless_a_request_says_another(
+    api: TestClient, serving_settings: Settings, task: dict[str, Any]
+) -> None:
+    assert pay(api, task, value=10).json()["beta"] == str(serving_settings.payout_beta)
 
 
 @pytest.mark.parametrize(("field", "value"), [
@@ -35,45 +39,44 @@ def test_a_payout_is_decimal_and_says_what_it_was_computed_from(api: TestClient,
     ("p0", "1"),
 ])  # fmt: skip
 def test_nonsense_is_not_paid(api: TestClient, field: str, value: str) -> None:
-    answer = api.post("/payout", json={"facts": SURE, "value": "1", field: value})
+    answer = api.post("/payout", json={"facts": FACTS, "value": "1", field: value})
     assert answer.status_code == 422 and field in answer.json()["detail"][0]["loc"]
 
 
-def test_the_same_payout_is_made_once(api: TestClient, serving_settings: Settings) -> None:
-    asked = {"facts": SURE, "value": "250", "payout_id": "invoice-7"}
-    first = api.post("/payout", json=asked)
+def test_the_same_payout_is_made_once(api: TestClient, serving_settings: Settings, task: dict[str, Any]) -> None:
+    asked = {"value": "250", "payout_id": "invoice-7"}
+    first = pay(api, task, **asked)
     before = journal_reader.latest(serving_settings.journal, ["payout"], 1)[0]["number"]
-    again = api.post("/payout", json=asked)
+    again = pay(api, task, **asked)
     assert first.status_code == again.status_code == 200 and first.json() == again.json()
     assert journal_reader.latest(serving_settings.journal, ["payout"], 1)[0]["number"] == before
-    other = api.post("/payout", json=asked | {"value": "251"})
+    other = pay(api, task, value="251", payout_id="invoice-7")
     assert other.status_code == 409 and "give each payout an id of its own" in other.json()["detail"]
 
 
 def test_nobody_is_paid_by_an_uncertain_or_outdated_prediction(
-    api: TestClient, serving_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    api: TestClient, serving_settings: Settings, task: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    large = FACTS | {"lines_changed": 3_000, "files_changed": 60, "title_length": 3}
-    asked = [large | {"worker_id": f"dev-{n:05}"} for n in range(300)]
-    found = api.post("/predict/batch", json={"rows": asked}).json()["predictions"]
-    even = next(row for row, one in zip(asked, found, strict=True) if max(one["p0"], 1 - one["p0"]) < 0.55)
-    refused = api.post("/payout", json={"facts": even, "value": "10", "payout_id": "even"})
-    assert refused.status_code == 409 and "allow_uncertain=true" in refused.json()["detail"]
-    (entry,) = journal_reader.latest(serving_settings.journal, ["payout"], 1)
-    assert entry["document"]["refused"] == refused.json()["detail"] and entry["document"]["d1"] is None
-    allowed = api.post("/payout", json={"facts": even, "value": "10", "payout_id": "even", "allow_uncertain": True})
-    assert allowed.status_code == 200, "a refusal does not use the id up"
-
     serving = api.app.state.serving  # type: ignore[attr-defined]
+    monkeypatch.setattr(cashier, "UNCERTAIN", api.post("/predict/p0", json=_names(task)).json()["answer"])
+    refused = pay(api, task, payout_id="even")
+    assert refused.status_code == 409 and "allow_uncertain=true" in refused.json()["detail"]
+    assert newest(serving_settings)["refused"] == refused.json()["detail"] and newest(serving_settings)["d1"] is None
     monkeypatch.setattr(serving.settings, "model_max_age_days", -1)  # everything is older than that
-    refused = api.post("/payout", json={"facts": SURE, "value": "10"})
+    refused = pay(api, task, allow_uncertain=True)
     assert refused.status_code == 409 and "was trained on" in refused.json()["detail"]
-    assert api.post("/payout", json={"facts": SURE, "value": "10", "allow_outdated": True}).status_code == 200
-    monkeypatch.undo()
     monkeypatch.setattr(serving.settings, "source", "github")
     monkeypatch.setattr(serving, "knowledge", replace(serving.knowledge, is_synthetic=False))
-    refused = api.post("/payout", json={"facts": SURE, "value": "10", "allow_outdated": True})
+    refused = pay(api, task, allow_uncertain=True, allow_outdated=True)
     assert refused.status_code == 409 and "made-up data" in refused.json()["detail"]
+    monkeypatch.undo()
+    monkeypatch.setattr(serving.settings, "model_max_age_days", -1)
+    allowed = pay(api, task, payout_id="even", allow_outdated=True)
+    assert allowed.status_code == 200, "a refusal does not use the id up"
+
+
+def _names(task: dict[str, Any]) -> dict[str, Any]:
+    return {name: task[name] for name in ("task_id", "worker_id")}
 
 
 def feedback(**changes: Any) -> dict[str, Any]:

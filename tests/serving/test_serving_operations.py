@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from qc_assets.errors import QcError, SettingsError
+from qc_assets.serving.admission import is_loopback
 from qc_assets.serving.app import create_app
-from qc_assets.serving.guard import is_loopback
 from qc_assets.serving.server import run_server
 from qc_assets.settings import Settings, load_settings
 from tests.serving.test_serving_app import FACTS
@@ -53,7 +53,8 @@ def test_without_a_key_only_this_machine_is_answered(make_settings: Make) -> Non
 def test_only_loopback_is_loopback() -> None:
     for host in ("127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:1", "::1", "[::1]", "[::1]:8000", "127.9.9.9"):
         assert is_loopback(host), host
-    for host in ("", "127.evil.example", "localhost.evil.example:80", "0.0.0.0", "[::1", "::", "10.0.0.1", "a@b:c:d"):
+    for host in ("", "127.evil.example", "localhost.evil.example:80", "0.0.0.0", "[::1", "::", "10.0.0.1", "a@b:c:d",
+                 "evil.example@localhost"):  # fmt: skip
         assert not is_loopback(host), host
 
 
@@ -69,9 +70,10 @@ def test_requests_may_be_so_large_and_so_many(make_settings: Make) -> None:
         assert api.post("/predict", content=b" " * 1_001).status_code == 413
         chunked = api.post("/predict", content=iter([b" " * 600, b" " * 600]))
         assert chunked.status_code == 413 and "QC_API_MAX_BYTES" in chunked.json()["detail"]
-        statuses = [api.get("/health").status_code for _ in range(20)]
+        statuses = [api.get("/model/info").status_code for _ in range(20)]
         assert statuses == [200] * 18 + [429] * 2
-        assert 0 < int(api.get("/health").headers["retry-after"]) <= 3600
+        assert 0 < int(api.get("/model/info").headers["retry-after"]) <= 3600
+        assert api.get("/health").status_code == 200, "health has a budget of its own"
     with pytest.raises(SettingsError, match="QC_API_RATE"):
         load_settings(api_rate="often")
 

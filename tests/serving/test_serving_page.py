@@ -44,7 +44,7 @@ def test_a_person_types_facts_and_sees_p0_reasons_and_payout(
 
 
 def test_what_is_wrong_is_said_beside_the_form_and_nothing_typed_is_lost(api: TestClient) -> None:
-    answer = api.get("/", params={"worker_id": "<script>alert(1)</script>", "lines_changed": "-3", "value": "1"})
+    answer = api.post("/", data={"worker_id": "<script>alert(1)</script>", "lines_changed": "-3", "value": "1"})
     assert answer.status_code == 422
     assert "lines changed: Input should be greater than or equal to 0" in answer.text
     assert "&lt;script&gt;" in answer.text and "<script" not in answer.text
@@ -53,11 +53,11 @@ def test_what_is_wrong_is_said_beside_the_form_and_nothing_typed_is_lost(api: Te
 
 def test_facts_can_be_pasted(api: TestClient) -> None:
     pasted = '{"worker_id": "x", "task_id": "y", "lines_changed": 5, "files_changed": 1, "title_length": 9}'
-    assert 'id="answer"' in api.get("/", params={"json": pasted}).text
-    paid = api.get("/", params={"json": pasted, "value": "1000"}).text
+    assert 'id="answer"' in api.post("/", data={"json": pasted}).text
+    paid = api.post("/", data={"json": pasted, "value": "1000"}).text
     assert re.search(r"p0 = 0\.\d{3}</span>\s+\(0\.\d{3} to [01]\.\d{3}, with one more failure or success", paid), paid
     assert re.search(r"<strong>[\d.]+</strong>, [\d.]+ to [\d.]+ over the interval of p0", paid)
-    broken: Any = api.get("/", params={"json": "{"})
+    broken: Any = api.post("/", data={"json": "{"})
     assert broken.status_code == 422 and "JSON: Invalid JSON" in broken.text
-    unpaid = api.get("/", params={"json": pasted, "value": "lots"})
+    unpaid = api.post("/", data={"json": pasted, "value": "lots"})
     assert unpaid.status_code == 422 and "value is &#39;lots&#39;: it must be a number" in unpaid.text

@@ -157,7 +157,8 @@ def test_a_closed_issue_is_written_down_with_its_reason_and_who_closed_it(hooked
     (entry,) = journal_reader.latest(settings.journal, ["closing"], 9)
     expected = {"repo_id": 42, "number": 7, "closed_at": "2025-01-05T00:00:00", "state_reason": "not_planned",
                 "closed_by_id": 5, "closed_by_login": "renovate", "closed_by_is_bot": True}  # fmt: skip
-    assert entry["document"] == expected | {"task_id": "nobody/loaded-it#7"}
+    from_where = {"received_key": None, "received_from": "testclient"}
+    assert entry["document"] == expected | {"task_id": "nobody/loaded-it#7"} | from_where
     again = payload | {"issue": issue | {"closed_at": "2025-02-05T00:00:00Z", "state_reason": "of_late"}}
     assert deliver(hooked, "issues", again).json()["status"] == "recorded"
     assert journal_reader.latest(settings.journal, ["closing"], 1)[0]["document"]["state_reason"] is None

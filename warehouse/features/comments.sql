@@ -36,7 +36,7 @@ COMMENT ON COLUMN features.comments.observed_until IS
 
 -- name: rows
 WITH feedback AS (
-    SELECT comment_id, label AS category, 'feedback' AS origin
+    SELECT comment_id, label AS category, 'feedback' AS origin, confirmed
     FROM newest_feedback('ml.feedback', 'comment_category', 'category')
     WHERE comment_id <> 0
 ),
@@ -56,8 +56,11 @@ judged AS (
         comments.source,
         coalesce(comments.body, '') AS body,
         comments.path,
-        coalesce(feedback.category, imported.category) AS category,
-        coalesce(feedback.origin, imported.origin) AS label_origin,
+        -- What a file says is the word of people, too: one key alone does not overrule it.
+        CASE WHEN feedback.confirmed THEN feedback.category ELSE coalesce(imported.category, feedback.category) END
+            AS category,
+        CASE WHEN feedback.confirmed THEN feedback.origin ELSE coalesce(imported.origin, feedback.origin) END
+            AS label_origin,
         list_filter(
             [
                 CASE WHEN trim(coalesce(comments.body, '')) = '' THEN 'empty' END,

@@ -39,8 +39,10 @@ CREATE TABLE features.issues (
     closed_at TIMESTAMP, -- of: label
     ending VARCHAR, -- of: label
     resolution_hours DOUBLE, -- of: label
+    resolution_hours_by VARCHAR, -- of: label
     censored_hours DOUBLE, -- of: label
     closed_in_7_days BOOLEAN, -- of: label
+    closed_in_7_days_by VARCHAR, -- of: label
     exclusions VARCHAR[] NOT NULL, -- of: label
     exclusion VARCHAR, -- of: label
     observed_until TIMESTAMP, -- of: label
@@ -101,12 +103,15 @@ COMMENT ON COLUMN features.issues.ending IS
     'How it ended: completed (by a person, a commit or a pull request), not_planned, duplicate, or stale (closed by a '
     'program or as stale); NULL while open';
 COMMENT ON COLUMN features.issues.resolution_hours IS
-    'Target: what people corrected it to (ml.feedback), else hours from the opening to the closing as completed; NULL '
-    'while open (right-censored), and for what ended otherwise, which is never resolved';
+    'Target: hours from the opening to the closing as completed, or what people say (ml.feedback) while it is open or '
+    'if two keys say so; NULL while open (right-censored), and for what ended otherwise, which is never resolved';
+COMMENT ON COLUMN features.issues.resolution_hours_by IS
+    'Whose word that is: github, feedback, or contested: GitHub''s, against feedback that no second key confirmed';
 COMMENT ON COLUMN features.issues.censored_hours IS 'Hours that an open issue has been watched; NULL for closed ones';
 COMMENT ON COLUMN features.issues.closed_in_7_days IS
-    'Target: what people corrected it to, else closed within 168 hours; NULL for issues watched for less than '
-    'that and still open';
+    'Target: closed within 168 hours, or what people say where that is not known yet or if two keys say so; NULL for '
+    'issues watched for less than that and still open';
+COMMENT ON COLUMN features.issues.closed_in_7_days_by IS 'Whose word that is: github, feedback or contested';
 COMMENT ON COLUMN features.issues.exclusions IS
     'All reasons that may keep it out of a model, whose spec says which do: opening_not_observed, outside_coverage, '
     'bot';
@@ -280,12 +285,29 @@ covered AS (
     WHERE is_covered
     QUALIFY row_number() OVER (PARTITION BY repo_id ORDER BY covered_until DESC, covered_from) = 1
 ),
--- A person who knows better corrects the labels, and nothing else.
+-- What the forge says.
+githubs AS (
+    SELECT
+        issues.repo_id,
+        issues.number,
+        CASE WHEN ended.ending = 'completed' THEN epoch(issues.closed_at - issues.created_at) / 3600 END AS hours,
+        CASE
+            WHEN issues.closed_at <= issues.created_at + INTERVAL 7 DAY THEN true
+            WHEN issues.closed_at IS NOT NULL THEN false
+            WHEN covered.covered_until >= issues.created_at + INTERVAL 7 DAY THEN false
+        END AS closing
+    FROM issues
+    LEFT JOIN ended ON issues.repo_id = ended.repo_id AND issues.number = ended.number
+    LEFT JOIN covered ON issues.repo_id = covered.repo_id
+),
+-- People who know better correct the labels, and nothing else.
 corrected_hours AS (
-    SELECT repo_id, number, label::DOUBLE AS hours FROM newest_feedback('ml.feedback', 'resolution_time', 'outcome')
+    SELECT repo_id, number, label::DOUBLE AS hours, confirmed
+    FROM newest_feedback('ml.feedback', 'resolution_time', 'outcome')
 ),
 corrected_closing AS (
-    SELECT repo_id, number, label = 'closed' AS closed FROM newest_feedback('ml.feedback', 'close_in_7_days', 'outcome')
+    SELECT repo_id, number, label = 'closed' AS closed, confirmed
+    FROM newest_feedback('ml.feedback', 'close_in_7_days', 'outcome')
 )
 SELECT
     issues.repo_id,
@@ -349,20 +371,17 @@ SELECT
     is_weekend(weekday) AS is_weekend,
     issues.closed_at,
     ended.ending,
-    coalesce(
-        corrected_hours.hours,
-        CASE WHEN ended.ending = 'completed' THEN epoch(issues.closed_at - issues.created_at) / 3600 END
-    ) AS resolution_hours,
+    label_by(githubs.hours, corrected_hours.hours, corrected_hours.confirmed, issues.closed_at IS NULL)
+        AS resolution_hours_by,
+    CASE WHEN resolution_hours_by = 'feedback' THEN corrected_hours.hours ELSE githubs.hours END AS resolution_hours,
     CASE
         WHEN issues.closed_at IS NULL AND corrected_hours.hours IS NULL
             THEN epoch(covered.covered_until - issues.created_at) / 3600
     END AS censored_hours,
-    CASE
-        WHEN corrected_closing.closed IS NOT NULL THEN corrected_closing.closed
-        WHEN issues.closed_at <= issues.created_at + INTERVAL 7 DAY THEN true
-        WHEN issues.closed_at IS NOT NULL THEN false
-        WHEN covered.covered_until >= issues.created_at + INTERVAL 7 DAY THEN false
-    END AS closed_in_7_days,
+    label_by(githubs.closing, corrected_closing.closed, corrected_closing.confirmed, githubs.closing IS NULL)
+        AS closed_in_7_days_by,
+    CASE WHEN closed_in_7_days_by = 'feedback' THEN corrected_closing.closed ELSE githubs.closing END
+        AS closed_in_7_days,
     list_filter(
         [
             CASE WHEN NOT issues.is_opening_observed THEN 'opening_not_observed' END,
@@ -387,6 +406,7 @@ INNER JOIN repo_history AS repo ON issues.repo_id = repo.repo_id AND issues.numb
 LEFT JOIN author_history AS author ON issues.repo_id = author.repo_id AND issues.number = author.number
 LEFT JOIN author_prs ON issues.repo_id = author_prs.repo_id AND issues.number = author_prs.number
 LEFT JOIN ended ON issues.repo_id = ended.repo_id AND issues.number = ended.number
+INNER JOIN githubs ON issues.repo_id = githubs.repo_id AND issues.number = githubs.number
 LEFT JOIN covered ON issues.repo_id = covered.repo_id
 LEFT JOIN corrected_hours ON issues.repo_id = corrected_hours.repo_id AND issues.number = corrected_hours.number
 LEFT JOIN corrected_closing ON issues.repo_id = corrected_closing.repo_id AND issues.number = corrected_closing.number

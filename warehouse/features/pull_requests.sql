@@ -48,6 +48,7 @@ CREATE TABLE features.pull_requests (
     is_weekend BOOLEAN NOT NULL, -- of: item = is_weekend(weekday)
     is_draft BOOLEAN, -- of: item
     passed BOOLEAN, -- of: label
+    passed_by VARCHAR, -- of: label
     decided_by_verdict BOOLEAN, -- of: label
     decided_at TIMESTAMP, -- of: label
     review_cycles INTEGER NOT NULL, -- of: label
@@ -134,8 +135,10 @@ COMMENT ON COLUMN features.pull_requests.weekday IS 'Day of the opening, 0 Monda
 COMMENT ON COLUMN features.pull_requests.is_weekend IS 'Saturday or Sunday (UTC)';
 COMMENT ON COLUMN features.pull_requests.is_draft IS 'Opened as a draft; NULL where the source does not tell';
 COMMENT ON COLUMN features.pull_requests.passed IS
-    'Label: what people corrected it to (ml.feedback), else the first decisive review by another person '
-    'approved, or it landed without one';
+    'Label: the first decisive review by another person approved, or it landed without one; or what people say of it '
+    '(ml.feedback), where nothing is decided or two keys say so';
+COMMENT ON COLUMN features.pull_requests.passed_by IS
+    'Whose word that is: github, feedback, or contested: GitHub''s, against feedback that no second key confirmed';
 COMMENT ON COLUMN features.pull_requests.decided_by_verdict IS
     'Whether a reviewer''s verdict decided that, rather than its landing or closing without one; NULL while undecided';
 COMMENT ON COLUMN features.pull_requests.decided_at IS 'When that became known (UTC); NULL while undecided';
@@ -493,7 +496,7 @@ covered AS (
 ),
 -- A person who knows better corrects the label, and nothing else: what others knew then stays what it was.
 corrected AS (
-    SELECT repo_id, number, label = 'passed' AS passed, given_at
+    SELECT repo_id, number, label = 'passed' AS passed, given_at, confirmed
     FROM newest_feedback('ml.feedback', 'p0', 'outcome')
 ),
 features AS (
@@ -567,7 +570,8 @@ features AS (
         (isodow(pr.created_at) - 1)::INTEGER AS weekday,
         is_weekend(weekday) AS is_weekend,
         pr.opened_is_draft AS is_draft,
-        coalesce(corrected.passed, outcomes.passed) AS passed,
+        label_by(outcomes.passed, corrected.passed, corrected.confirmed, outcomes.passed IS NULL) AS passed_by,
+        CASE WHEN passed_by = 'feedback' THEN corrected.passed ELSE outcomes.passed END AS passed,
         CASE WHEN outcomes.decided_at IS NOT NULL THEN outcomes.first_decision_at IS NOT NULL END
             AS decided_by_verdict,
         CASE

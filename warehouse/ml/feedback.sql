@@ -9,7 +9,10 @@ CREATE TABLE IF NOT EXISTS ml.feedback (
     reason VARCHAR,
     given_by VARCHAR NOT NULL,
     given_at TIMESTAMP NOT NULL,
-    arrival BIGINT
+    arrival BIGINT,
+    received_at TIMESTAMP,
+    received_key VARCHAR,
+    received_from VARCHAR
 );
 COMMENT ON TABLE ml.feedback IS
     'What people said the right answer is; kept apart from predictions, and never made from them';
@@ -24,11 +27,16 @@ COMMENT ON COLUMN ml.feedback.comment_id IS 'Review comment; 0 where the pull re
 COMMENT ON COLUMN ml.feedback.label IS
     'The right answer: a category; passed or failed; closed or open; hours; or the action that was taken';
 COMMENT ON COLUMN ml.feedback.reason IS 'Why, in the words of who gave it';
-COMMENT ON COLUMN ml.feedback.given_by IS 'Who said so';
-COMMENT ON COLUMN ml.feedback.given_at IS 'When (UTC); the newest counts';
+COMMENT ON COLUMN ml.feedback.given_by IS 'Who said so, in the words of the caller';
+COMMENT ON COLUMN ml.feedback.given_at IS 'When, in the words of the caller (UTC); the newest of a key counts';
+COMMENT ON COLUMN ml.feedback.received_at IS 'When it came (UTC); NULL in older entries';
+COMMENT ON COLUMN ml.feedback.received_key IS
+    'Name of the key that sent it; NULL where none is needed, and then it confirms nothing';
+COMMENT ON COLUMN ml.feedback.received_from IS 'Address that sent it';
 COMMENT ON COLUMN ml.feedback.arrival IS
     'As which it came into the warehouse, in the order of the journal: of the same instant the last counts. '
     'NULL: of before that was counted, and earlier than all';
 
 -- name: newest
-SELECT repo_id, number, comment_id, label, given_at FROM newest_feedback('ml.feedback', $model, $kind);
+SELECT repo_id, number, comment_id, label, given_at, received_key, confirmed, disputed
+FROM newest_feedback('ml.feedback', $model, $kind);

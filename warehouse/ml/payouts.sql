@@ -16,7 +16,20 @@ CREATE TABLE IF NOT EXISTS ml.payouts (
     d1 DECIMAL(24, 2),
     refused VARCHAR,
     allowed VARCHAR[] NOT NULL,
-    inputs VARCHAR NOT NULL
+    inputs VARCHAR NOT NULL,
+    id VARCHAR,
+    facts_from VARCHAR CHECK (facts_from IN ('warehouse', 'delivery', 'claims')),
+    claimed VARCHAR[],
+    reasons VARCHAR,
+    run_id VARCHAR,
+    model_hash VARCHAR,
+    snapshot VARCHAR,
+    as_of TIMESTAMP,
+    replaces VARCHAR,
+    correction VARCHAR,
+    received_key VARCHAR,
+    received_from VARCHAR,
+    hash VARCHAR
 );
 COMMENT ON TABLE ml.payouts IS
     'Every payout that was asked for: what was paid or why it was refused, and all that it was computed from';
@@ -39,3 +52,50 @@ COMMENT ON COLUMN ml.payouts.d1 IS 'beta × p0 × value, rounded to two decimals
 COMMENT ON COLUMN ml.payouts.refused IS 'Why nothing was paid; NULL if it was';
 COMMENT ON COLUMN ml.payouts.allowed IS 'What the caller allowed: uncertain, outdated';
 COMMENT ON COLUMN ml.payouts.inputs IS 'JSON: the request, and the features that the model was given';
+COMMENT ON COLUMN ml.payouts.id IS 'Identity: the payout_id, or one that was made; NULL in older entries';
+COMMENT ON COLUMN ml.payouts.facts_from IS
+    'Who says what p0 was asked about: the warehouse, a signed delivery, or the caller (claims); NULL in older '
+    'entries, where the caller could say anything';
+COMMENT ON COLUMN ml.payouts.claimed IS 'What nobody but the caller says of the pull request';
+COMMENT ON COLUMN ml.payouts.reasons IS 'JSON: what moved p0 most, and what it would be if one thing were as is usual';
+COMMENT ON COLUMN ml.payouts.run_id IS 'MLflow run of the version that answered';
+COMMENT ON COLUMN ml.payouts.model_hash IS 'SHA-256 over the files of that version';
+COMMENT ON COLUMN ml.payouts.snapshot IS 'Identity of the data that it was trained on';
+COMMENT ON COLUMN ml.payouts.as_of IS 'End of the data in which facts were looked up (UTC)';
+COMMENT ON COLUMN ml.payouts.replaces IS 'Identity of the payout that this one corrects';
+COMMENT ON COLUMN ml.payouts.correction IS 'Why it was corrected';
+COMMENT ON COLUMN ml.payouts.received_key IS 'Name of the key that asked; NULL where none is needed';
+COMMENT ON COLUMN ml.payouts.received_from IS 'Address that asked';
+COMMENT ON COLUMN ml.payouts.hash IS
+    'Of the entry in the journal, over all that it holds and the hash of the entry before; NULL in older entries';
+
+-- name: known
+-- All that is known of a pull request: its features as of its opening, its texts, and how it ended.
+SELECT
+    features.*,
+    coalesce(features.exclusion IS DISTINCT FROM 'opening_not_observed', false) AND features.repo_id IS NOT NULL
+        AS has_opening,
+    texts.opened_title,
+    texts.opened_body,
+    texts.author_id AS opened_by,
+    lower(texts.author_login) AS author,
+    texts.closed_at AS ended_at
+FROM raw.pull_requests AS texts
+LEFT JOIN features.pull_requests AS features
+    ON texts.repo_id = features.repo_id AND texts.number = features.number
+WHERE texts.repo_id = $repo_id AND texts.number = $number;
+
+-- name: paid
+-- What was paid for a task, whatever the journal has: it may have been put back from an older copy.
+SELECT coalesce(id, payout_id, entry) AS id
+FROM ml.payouts
+WHERE refused IS NULL AND ((repo_id = $repo_id AND number = $number AND repo_id <> 0) OR lower(task_id) = $task)
+ORDER BY asked_at
+LIMIT 1;
+
+-- name: red
+-- Promises about p0 that the version that answers broke.
+SELECT promise, detail FROM ml.checks WHERE model = 'p0' AND version = $version AND blocks AND NOT passed
+UNION ALL
+SELECT gate, detail FROM ml.gates WHERE model = 'p0' AND version = $version AND blocks AND NOT passed
+ORDER BY ALL;

@@ -17,6 +17,8 @@ CREATE TABLE IF NOT EXISTS ml.predictions (
     worker_id VARCHAR,
     inputs VARCHAR,
     latency_ms DOUBLE,
+    received_key VARCHAR,
+    received_from VARCHAR,
     PRIMARY KEY (model, version, repo_id, number, comment_id, entry)
 );
 COMMENT ON TABLE ml.predictions IS
@@ -48,6 +50,8 @@ COMMENT ON COLUMN ml.predictions.task_id IS 'What the API was asked about';
 COMMENT ON COLUMN ml.predictions.worker_id IS 'Author that the API was told';
 COMMENT ON COLUMN ml.predictions.inputs IS 'JSON: the request, and the features that the model was given; API only';
 COMMENT ON COLUMN ml.predictions.latency_ms IS 'Milliseconds that the answer took; API only';
+COMMENT ON COLUMN ml.predictions.received_key IS 'Name of the key that asked; NULL where none is needed';
+COMMENT ON COLUMN ml.predictions.received_from IS 'Address that asked; API only';
 
 -- name: tested_on
 -- When the items were opened that a version was judged on.

@@ -19,4 +19,5 @@ SELECT
     (SELECT count(*) FROM ml.outcomes) AS outcomes,
     (SELECT count(*) FROM ml.closings) AS closings,
     (SELECT count(*) FROM ml.deliveries) AS deliveries,
-    (SELECT count(*) FROM ml.payouts) AS payouts;
+    (SELECT count(*) FROM ml.payouts) AS payouts,
+    (SELECT count(*) FROM ml.appeals) AS appeals;

@@ -18,6 +18,12 @@ CREATE TABLE reports.payouts (
     recomputed_d1 DECIMAL(24, 2) NOT NULL,
     adds_up BOOLEAN NOT NULL,
     refused VARCHAR,
+    facts_from VARCHAR,
+    claimed VARCHAR[],
+    replaces VARCHAR,
+    replaced_by VARCHAR,
+    appeal VARCHAR,
+    received_key VARCHAR,
     passed BOOLEAN
 );
 COMMENT ON TABLE reports.payouts IS
@@ -40,6 +46,13 @@ COMMENT ON COLUMN reports.payouts.d1_upper IS 'beta × p0_upper × value';
 COMMENT ON COLUMN reports.payouts.recomputed_d1 IS 'beta × p0 × value by SQL';
 COMMENT ON COLUMN reports.payouts.adds_up IS 'Both are the same, or nothing was paid';
 COMMENT ON COLUMN reports.payouts.refused IS 'Why nothing was paid';
+COMMENT ON COLUMN reports.payouts.facts_from IS
+    'warehouse, delivery, or claims: nobody but the caller; NULL in entries of before facts decided';
+COMMENT ON COLUMN reports.payouts.claimed IS 'What nobody but the caller says of the pull request';
+COMMENT ON COLUMN reports.payouts.replaces IS 'Identity of the payout that this one corrects';
+COMMENT ON COLUMN reports.payouts.replaced_by IS 'Identity of the payout that corrects this one, which counts instead';
+COMMENT ON COLUMN reports.payouts.appeal IS 'Where the last appeal against it stands: open, upheld or rejected';
+COMMENT ON COLUMN reports.payouts.received_key IS 'Name of the key that asked';
 COMMENT ON COLUMN reports.payouts.passed IS
     'What people said last, else how the first review ended, else what the webhook saw; NULL while that is open';
 
@@ -49,7 +62,14 @@ WITH webhook AS (
     FROM ml.outcomes
     GROUP BY repo, number
 ),
-computed AS (SELECT *, payout(beta, p0, value) AS recomputed_d1 FROM ml.payouts)
+computed AS (SELECT *, payout(beta, p0, value) AS recomputed_d1 FROM ml.payouts),
+corrections AS (
+    SELECT replaces, arg_max(id, asked_at) AS replaced_by
+    FROM ml.payouts
+    WHERE replaces IS NOT NULL AND refused IS NULL
+    GROUP BY replaces
+),
+appeals AS (SELECT payout, arg_max(state, told_at) AS state FROM ml.appeals GROUP BY payout)
 SELECT
     payouts.entry,
     payouts.payout_id,
@@ -69,10 +89,18 @@ SELECT
     payouts.recomputed_d1,
     payouts.d1 IS NULL OR payouts.d1 = payouts.recomputed_d1 AS adds_up,
     payouts.refused,
+    payouts.facts_from,
+    payouts.claimed,
+    payouts.replaces,
+    corrections.replaced_by,
+    appeals.state AS appeal,
+    payouts.received_key,
     coalesce(features.passed, as_asked.passed, by_name.passed) AS passed
 FROM computed AS payouts
 LEFT JOIN features.pull_requests AS features
     ON payouts.repo_id = features.repo_id AND payouts.number = features.number
+LEFT JOIN corrections ON payouts.id = corrections.replaces AND payouts.refused IS NULL
+LEFT JOIN appeals ON payouts.id = appeals.payout
 LEFT JOIN raw.repositories AS repositories ON payouts.repo_id = repositories.repo_id
 -- A task without a host is one of the server's own forge, and the webhook says which that is.
 LEFT JOIN webhook AS by_name

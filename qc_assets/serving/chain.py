@@ -1,0 +1,61 @@
+"""Entries about money form a chain: each holds the hash of the one before, so none changes or vanishes unseen.
+
+Whoever can write the journal can make the whole chain anew. What the warehouse and backups have of it (ml.payouts,
+ml.appeals) does not change with it, and `qc audit payouts` compares.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+KINDS = ("payout", "appeal", "settlement")
+_ENTRIES = f"SELECT number, kind, key, written_at, document FROM entries WHERE kind IN {KINDS} ORDER BY number"
+
+
+def seal(
+    document: Mapping[str, Any], previous: str, *, number: int, kind: str, key: str | None, written_at: str
+) -> dict[str, Any]:
+    """The document with the hash of the entry before it, and its own; its values are what JSON has."""
+    return {**document, "previous": previous, "hash": _hash(number, kind, key, written_at, {**document}, previous)}
+
+
+def head_of(connection: sqlite3.Connection) -> str:
+    """The hash that the next entry holds: of the last one, or of all that were written before there was a chain."""
+    last = connection.execute(_ENTRIES + " DESC LIMIT 1").fetchone()
+    if last is None:
+        return ""
+    return json.loads(last[4]).get("hash") or _hash_of_unsealed(connection.execute(_ENTRIES))
+
+
+def unsound_links(connection: sqlite3.Connection) -> list[str]:
+    """Where the chain of a journal does not hold, in words; none if it does."""
+    troubles: list[str] = []
+    unsealed: list[tuple[Any, ...]] = []
+    expected: str | None = None
+    for number, kind, key, written_at, text in connection.execute(_ENTRIES):
+        document = json.loads(text)
+        own, previous = document.pop("hash", None), document.pop("previous", None)
+        what = f"entry {number} ({kind})"
+        if own is None:
+            unsealed.append((number, kind, key, written_at, text))
+            if expected is not None:
+                troubles.append(f"{what} has no hash, and entries before it have")
+            continue
+        if previous != (_hash_of_unsealed(unsealed) if expected is None else expected):
+            troubles.append(f"before {what} something was changed, removed or added")
+        if own != _hash(number, kind, key, written_at, document, str(previous)):
+            troubles.append(f"{what} is not as it was written")
+        expected = own
+    return troubles
+
+
+def _hash(number: int, kind: str, key: str | None, written_at: str, document: dict[str, Any], previous: str) -> str:
+    parts = [number, kind, key, written_at, document, previous]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _hash_of_unsealed(entries: Iterable[tuple[Any, ...]]) -> str:
+    listed = [list(entry) for entry in entries]
+    return hashlib.sha256(json.dumps(listed, separators=(",", ":")).encode()).hexdigest() if listed else ""

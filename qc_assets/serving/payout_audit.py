@@ -1,0 +1,140 @@
+"""Payouts proved: the chain of their entries, their arithmetic, and their facts against the warehouse of today."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qc_assets.serving import journal_reader
+from qc_assets.serving.champions import SPECS
+from qc_assets.serving.payouts import payout
+from qc_assets.serving.rows import Row, feature_frame
+from qc_assets.store.schema import sql_sections
+from qc_assets.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.learning.bundle import Bundle
+    from qc_assets.registry.model_registry import Registry
+
+_EVERYTHING = ("payout", "appeal", "settlement")
+
+
+@dataclass(frozen=True)
+class PayoutAudit:
+    """What an audit of a journal found.
+
+    Attributes:
+        entries: about money.
+        payments: payouts that were made.
+        troubles: what must not be, in words: a broken chain, a wrong sum, entries that warehouse and journal do not
+            share, a task that was paid for twice, a p0 that the version does not answer.
+        differences: payments that would be others on today's facts: id, task_id, d1, d1_today and why.
+    """
+
+    entries: int
+    payments: int
+    troubles: tuple[str, ...]
+    differences: tuple[dict[str, Any], ...]
+
+
+def audit_payouts(store: Warehouse, registry: "Registry", journal: Path) -> PayoutAudit:
+    """Prove every payout of a journal, which a server may be writing.
+
+    Raises:
+        QcError: if there is no journal, or it or the warehouse cannot be read.
+    """
+    entries = journal_reader.entries_after(journal, 0, _EVERYTHING, limit=2**31)
+    paid = [entry for entry in entries if entry["kind"] == "payout" and entry["document"]["refused"] is None]
+    troubles = [*journal_reader.broken_links(journal), *_compare_with_warehouse(store, journal, entries)]
+    differences = []
+
+    @cache
+    def version(number: int) -> "Bundle | str":
+        try:
+            return registry.load("p0", number)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one version, the others are audited
+            return f"version {number} of p0 cannot be loaded: {error}"
+
+    standing: dict[tuple[int, int] | str, str] = {}
+    with store.read() as connection:
+        for entry in paid:
+            document = entry["document"]
+            own = document.get("id") or document.get("payout_id") or str(entry["number"])
+            p0, value, beta = (Decimal(document[name]) for name in ("p0", "value", "beta"))
+            if payout(float(p0), value, beta).amount != Decimal(document["d1"]):
+                troubles.append(f"payout {own}: {beta} × {p0} × {value} is not {document['d1']}")
+            place = (document["repo_id"], document["number"])
+            task = place if document["repo_id"] else document["task_id"].lower()
+            if task in standing and document.get("replaces") != standing[task]:
+                troubles.append(f"payout {own}: {document['task_id']} had been paid for by {standing[task]}")
+            standing[task] = own
+            parameters = {"repo_id": place[0], "number": place[1]}
+            rows = connection.execute(sql_sections("ml/payouts")["known"], parameters).pl().to_dicts()
+            why, today, wrong = _on_todays_facts(entry, rows[0] if rows else None, version)
+            troubles += [f"payout {own}: {wrong}"] if wrong else []
+            if why:
+                differences.append(
+                    {"id": own, "task_id": document["task_id"], "d1": document["d1"], "d1_today": today, "why": why}
+                )
+    return PayoutAudit(len(entries), len(paid), tuple(troubles), tuple(differences))
+
+
+def _compare_with_warehouse(store: Warehouse, journal: Path, entries: list[dict[str, Any]]) -> list[str]:
+    """Entries that are in one and not, or otherwise, in the other, as far as the journal has been imported."""
+    name = journal_reader.identity(journal)
+    up_to = store.query("SELECT max(up_to) AS up_to FROM ops.journal_imports WHERE journal = ?", [name])["up_to"][0]
+    known = store.query(
+        "SELECT entry, hash FROM ml.payouts WHERE starts_with(entry, $1) UNION ALL "
+        "SELECT entry, hash FROM ml.appeals WHERE starts_with(entry, $1)",
+        [f"{name}:"],
+    )
+    imported = dict(known.iter_rows())
+    written = {f"{name}:{entry['number']}": entry["document"].get("hash") for entry in entries}
+    troubles = [
+        f"the journal lost entry {entry}, which the warehouse has" for entry in imported.keys() - written.keys()
+    ]
+    for entry, own in written.items():
+        if entry in imported and imported[entry] not in (None, own):
+            troubles.append(f"entry {entry} is another in the warehouse: one of the two was changed")
+        elif entry not in imported and int(entry.rpartition(":")[2]) <= (up_to or 0):
+            troubles.append(f"the warehouse lost entry {entry}, which the journal has")
+    return sorted(troubles)
+
+
+def _on_todays_facts(
+    entry: Mapping[str, Any], known: dict[str, Any] | None, version: Any
+) -> tuple[str, Decimal | None, str]:
+    """Why a payment would be another today, what it would be, and whether its p0 is none of its version's."""
+    document = entry["document"]
+    if known is None or not known["has_opening"]:
+        nobody = "the warehouse does not know the task" if known is None else "the warehouse has not seen its opening"
+        return ("" if document.get("facts_from") == "delivery" else nobody), None, ""
+    features: dict[str, Any] = document["features"]
+    changed = [name for name, value in features.items() if name in known and not _alike(value, known[name])]
+    reasons = [f"{name} is {known[name]}, and was {features[name]}" for name in changed]
+    author = known["author"] or document["worker_id"]
+    if document["worker_id"].lower() != author:
+        reasons.append(f"the author is {author}, and was {document['worker_id']}")
+    decided = known["decided_at"]
+    if decided is not None and decided.isoformat() < entry["written_at"] and not document.get("replaces"):
+        reasons.append(f"it was decided on {decided:%Y-%m-%d}, before it was paid for")
+    bundle = version(int(document["model_version"]))
+    if isinstance(bundle, str):
+        return "; ".join([*reasons, bundle]), None, ""
+
+    def answer(row: dict[str, Any]) -> float:
+        place = Row(row, document["repo_id"], document["number"], None, None)
+        return float(bundle.predict(feature_frame([place], SPECS["p0"], bundle))[0])
+
+    then = payout(answer(known | features), document["value"], document["beta"]).p0
+    wrong = "" if then == Decimal(document["p0"]) else f"p0 was {document['p0']}, and the version answers {then}"
+    today = payout(answer(known), document["value"], document["beta"]).amount if changed else None
+    return "; ".join(reasons), today, wrong
+
+
+def _alike(recorded: Any, known: Any) -> bool:
+    if isinstance(recorded, int | float) and isinstance(known, int | float):
+        return abs(recorded - known) <= 1e-9 * max(1.0, abs(known))
+    return bool(recorded == known)
