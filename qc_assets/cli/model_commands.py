@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from qc_assets.cli import console
 from qc_assets.errors import QcError
@@ -223,9 +224,10 @@ def _audit_payouts() -> None:
     audit = audit_payouts(Warehouse.from_settings(settings), registry, settings.journal)
     rows = list(audit.differences)
     shown = [console.table("Payouts that would differ on today's facts", rows)] if rows else []
-    troubles = [f"[red]wrong[/red]: {escape(trouble)}" for trouble in audit.troubles]
+    troubles = [console.marked("[red]wrong[/red]: {}", trouble) for trouble in audit.troubles]
     proved = f"{audit.payments} payouts in {audit.entries} entries: chain, arithmetic and p0 are as written down"
-    console.emit(vars(audit), *shown, *(troubles or [proved]))
+    told: list[Text | str] = [*troubles] or [proved]
+    console.emit(vars(audit), *shown, *told)
     if troubles:
         raise typer.Exit(1)
 
