@@ -43,6 +43,7 @@ def salvage(path: Path, folder: Path, shape: Mapping[str, Any], types: Iterable[
     with igzip.open(target, "wb", compresslevel=1) as stream:
         for line in cut_lines(as_utf8(unpack(path, bounds)), bounds):
             size += line.size
+            before = bad_lines
             for piece in _pieces(line):
                 lines += 1
                 try:
@@ -54,8 +55,8 @@ def salvage(path: Path, folder: Path, shape: Mapping[str, Any], types: Iterable[
                         kind = "malformed_line" if line.is_whole else "oversized_line"
                         letters.append(letter(path.name, kind, str(error), line.number, piece.text))
             if line.damage:
-                reason = f"{line.damage}; what comes before line {line.number} is loaded"
-                letters.append(letter(path.name, line.damage.kind, reason, line.number, line.text))
+                number = line.number if bad_lines > before else None  # of the line that is cut, if one is
+                letters.append(letter(path.name, line.damage.kind, str(line.damage), number, line.text))
     if bad_lines > LETTERS_PER_FILE:
         more = f"and {bad_lines - LETTERS_PER_FILE} more lines of this file"
         letters.append(letter(path.name, "malformed_line", more))
