@@ -61,7 +61,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Line:
+class FileLine:
     """A line of a file.
 
     Attributes:
@@ -162,7 +162,7 @@ def as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield decoder.decode(piece).encode("utf-8", "replace") if decoder else piece
 
 
-def cut_lines(pieces: Iterable[bytes], bounds: Bounds) -> Iterator[Line]:
+def cut_lines(pieces: Iterable[bytes], bounds: Bounds) -> Iterator[FileLine]:
     """The lines of a text; of what is too long only the start is kept.
 
     The last one, which may be empty, has the damage of the file, if there is any.
@@ -174,14 +174,14 @@ def cut_lines(pieces: Iterable[bytes], bounds: Bounds) -> Iterator[Line]:
             *whole, last = piece.split(b"\n")
             for text in whole:
                 size += len(text)
-                yield Line(number, _kept(rest, text, size, bounds), size)
+                yield FileLine(number, _kept(rest, text, size, bounds), size)
                 rest, size, number = b"", 0, number + 1
             size += len(last)
             rest = _kept(rest, last, size, bounds)
     except DamagedFileError as error:
         damage = error
     if size or damage:
-        yield Line(number, rest, size, damage)
+        yield FileLine(number, rest, size, damage)
 
 
 def _kept(rest: bytes, text: bytes, size: int, bounds: Bounds) -> bytes:

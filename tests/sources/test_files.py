@@ -13,6 +13,8 @@ import pytest
 from qc_assets.assets.partitions import days_between
 from qc_assets.errors import QcError, SourceError
 from qc_assets.settings import Settings
+from qc_assets.sources.bounded import Bounds
+from qc_assets.sources.files.lines import texts_of
 from qc_assets.sources.loading import LoadReport, load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.export import export_history
@@ -220,3 +222,15 @@ def test_a_home_and_a_folder_may_have_any_name(make_settings: Make, tmp_path: Pa
     folder = write(tmp_path / "o'brien's 100% [own]*", pull_requests=[PULL])
     store, report = loaded(make_settings(source="files", files_dir=folder, home=tmp_path / "it's a home, 50 %"))
     assert report.dead_letters == 0 and store.query("SELECT number FROM raw.pull_requests")["number"].to_list() == [1]
+
+
+def test_lines_of_json_are_bounded_and_told_to_be_packed_by_their_bytes(tmp_path: Path) -> None:
+    lines = [b'{"number": 1}', b'{"number": "' + b"2" * 2000 + b'"}', b'{"number": ' + b"[" * 900, b'{"number": 4}']
+    path, folder = tmp_path / "issues.jsonl", tmp_path / "rows"
+    path.write_bytes(gzip.compress(("\n".join(line.decode() for line in lines)).encode("utf-16")))
+    folder.mkdir()
+    parts, bad, count = texts_of(path, ["number"], folder, Bounds(line=1000))
+    assert pl.read_parquet(parts)["number"].to_list() == ["1", "4"]
+    assert [line for line, _, _ in bad] == [2, 3]
+    assert "more than QC_MAX_LINE_BYTES=1000" in bad[0][1]
+    assert count == 4

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from qc_assets.errors import SourceError
+from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.files.data_sets import DataSet
 from qc_assets.sources.files.lines import LINE, texts_of
 from qc_assets.store.schema import RAW_TABLES, columns, id_columns, sql_sections
@@ -43,7 +44,13 @@ def columns_of(table: str) -> dict[str, str]:
 
 
 def read_table(
-    connection: duckdb.DuckDBPyConnection, table: str, number: int, data_set: DataSet, path: Path, folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    number: int,
+    data_set: DataSet,
+    path: Path,
+    folder: Path,
+    bounds: Bounds,
 ) -> int:
     """Read a file into the table's input; returns how many rows it had."""
     expected = columns_of(table)
@@ -54,7 +61,7 @@ def read_table(
         parts, line, options = [path], "file_row_number + 1", ", file_row_number = true"
     else:
         names = {*expected, *(alias for name in expected for alias in ALIASES.get(name, ()))}
-        parts, bad, _ = texts_of(path, sorted(names), spare)
+        parts, bad, _ = texts_of(path, sorted(names), spare, bounds)
         line, options = f'"{LINE}"', ""
     try:
         described = (

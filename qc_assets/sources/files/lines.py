@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -11,18 +12,22 @@ from typing import Any, TextIO, cast
 import polars as pl
 
 from qc_assets.errors import SourceError
+from qc_assets.sources.bounded import GZIP, Bounds, as_utf8, cut_lines, unpack
 
 LINE = "line of the file"
 _ROWS = 50_000  # held in memory at once
 
 
-def texts_of(path: Path, known: Sequence[str], folder: Path) -> tuple[list[Path], list[tuple[int, str, str]], int]:
+def texts_of(
+    path: Path, known: Sequence[str], folder: Path, bounds: Bounds
+) -> tuple[list[Path], list[tuple[int, str, str]], int]:
     """Write what a file says as texts, NULL where it says nothing.
 
     Args:
         path: CSV with a header, or lines of JSON, gzipped or not; UTF-8.
         known: the columns that are asked for.
         folder: an empty folder for the Parquet files; they have the column `LINE` as well.
+        bounds: past which a line of JSON is none.
 
     Returns:
         The Parquet files; of each line that is not one its number, what is wrong and how it begins; and how many
@@ -35,9 +40,13 @@ def texts_of(path: Path, known: Sequence[str], folder: Path) -> tuple[list[Path]
     bad: list[tuple[int, str, str]] = []
     lines = 0
     try:
-        opened = gzip.open if path.suffix == ".gz" else open
-        with cast(TextIO, opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="")) as stream:
-            rows = _csv_rows(path, stream, known) if ".csv" in path.suffixes[-2:] else _json_rows(stream, known)
+        with ExitStack() as open_files:
+            if ".csv" in path.suffixes[-2:]:
+                opened = gzip.open if _is_gzip(path) else open
+                stream = opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
+                rows = _csv_rows(path, open_files.enter_context(cast(TextIO, stream)), known)
+            else:
+                rows = _json_rows(path, known, bounds)
             while chunk := list(islice(rows, _ROWS)):
                 lines += len(chunk)
                 bad += [row for row in chunk if isinstance(row, tuple)]
@@ -49,6 +58,11 @@ def texts_of(path: Path, known: Sequence[str], folder: Path) -> tuple[list[Path]
     except (OSError, EOFError, csv.Error) as error:
         raise SourceError(f"{path} cannot be read to its end: {error}. Export it again") from error
     return parts, bad, lines
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(GZIP)) == GZIP
 
 
 def _csv_rows(path: Path, stream: TextIO, known: Sequence[str]) -> Iterator[dict[str, Any] | tuple[int, str, str]]:
@@ -69,20 +83,26 @@ def _csv_rows(path: Path, stream: TextIO, known: Sequence[str]) -> Iterator[dict
             yield {LINE: line} | {name: cells[place] or None for place, name in cells_of}
 
 
-def _json_rows(stream: TextIO, known: Sequence[str]) -> Iterator[dict[str, Any] | tuple[int, str, str]]:
+def _json_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dict[str, Any] | tuple[int, str, str]]:
     names = set(known)
-    for line, text in enumerate(stream, 1):
+    for line in cut_lines(as_utf8(unpack(path, bounds)), bounds):
+        if line.damage:
+            raise SourceError(f"{path} cannot be read to its end: {line.damage}. Export it again") from line.damage
+        text = line.text.decode("utf-8", "replace")
         if not text.strip():
+            continue
+        if not line.is_whole:
+            yield line.number, f"{line.size} bytes, more than QC_MAX_LINE_BYTES={bounds.line}", text
             continue
         try:
             row = json.loads(text)
-        except ValueError as error:
-            yield line, f"not JSON: {error}", text[:200].strip()
+        except (ValueError, RecursionError) as error:
+            yield line.number, f"not JSON: {error}", text[:200].strip()
             continue
         if not isinstance(row, dict):
-            yield line, "not an object of column names and values", text[:200].strip()
+            yield line.number, "not an object of column names and values", text[:200].strip()
         else:
-            yield {LINE: line} | {name: _text(value) for name, value in row.items() if name in names}
+            yield {LINE: line.number} | {name: _text(value) for name, value in row.items() if name in names}
 
 
 def _text(value: object) -> str | None:

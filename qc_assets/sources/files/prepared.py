@@ -9,6 +9,7 @@ import duckdb
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import SourceError
+from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.files.data_sets import DataSet
 from qc_assets.sources.files.inputs import columns_of, read_table
 from qc_assets.store.schema import RAW_TABLES, columns, declared, id_columns, sql_sections
@@ -23,13 +24,14 @@ _MADE = {
 _PLACE = "lower(coalesce(by_name.repo, by_id.repo, their_name.repo, their_id.repo, sole.repo))"
 
 
-def prepare(data_sets: Sequence[DataSet], connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def prepare(data_sets: Sequence[DataSet], connection: duckdb.DuckDBPyConnection, folder: Path, bounds: Bounds) -> None:
     """Write the rows of data sets as `<raw table>.parquet`, and `letters.parquet` and `summary.parquet` beside them.
 
     Args:
         data_sets: of one forge.
         connection: in memory, with the project's macros.
         folder: an empty folder.
+        bounds: of lines of JSON.
 
     Raises:
         SourceError: if a file cannot be read at all, a column that is needed is missing, or two things have one id.
@@ -47,7 +49,7 @@ def prepare(data_sets: Sequence[DataSet], connection: duckdb.DuckDBPyConnection,
         for number, data_set in enumerate(data_sets):
             for path in (data_set.tables[name] for name in _names(table) if name in data_set.tables):
                 counts[path.name] = counts.get(path.name, 0) + read_table(
-                    connection, table, number, data_set, path, folder
+                    connection, table, number, data_set, path, folder, bounds
                 )
     for table in _NAMED:
         connection.execute(sections["named_letters"].format(table=table, broken=", ".join(_broken(table)) or "NULL"))

@@ -18,6 +18,7 @@ from qc_assets.clock import now_utc
 from qc_assets.errors import SourceError, WarehouseMissingError
 from qc_assets.files import changed_when
 from qc_assets.progress import Reporter
+from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.files import TRAITS
 from qc_assets.sources.files.data_sets import DESCRIPTION, DataSet, data_sets_in, forge_of_folder
 from qc_assets.sources.files.prepared import prepare
@@ -39,15 +40,19 @@ class FilesSource:
         data_sets: of one forge.
         forge: theirs.
         cache: folder of the rows that were made of files.
+        bounds: of lines of JSON; part of what the rows are made of.
     """
 
     name = "files"
 
-    def __init__(self, warehouse: Warehouse, data_sets: Sequence[DataSet], forge: str, cache: Path) -> None:
+    def __init__(
+        self, warehouse: Warehouse, data_sets: Sequence[DataSet], forge: str, cache: Path, bounds: Bounds
+    ) -> None:
         self.warehouse = warehouse
         self.data_sets = data_sets
         self.traits = replace(TRAITS, forge=forge)
         self.cache = cache
+        self.bounds = bounds
 
     @classmethod
     def from_settings(cls, settings: "Settings") -> "FilesSource":
@@ -56,7 +61,7 @@ class FilesSource:
             raise SourceError(f"QC_FILES_DIR={folder or ''} is no folder: name the one with the data sets")
         sets = data_sets_in(folder, forge=settings.files_forge, extracted_at=settings.files_extracted_at)
         store = Warehouse(settings.warehouse, staging=settings.staging, memory_limit=settings.memory_limit)
-        return cls(store, sets, forge_of_folder(settings), settings.home / "files")
+        return cls(store, sets, forge_of_folder(settings), settings.home / "files", Bounds.from_settings(settings))
 
     def is_made_up(self) -> bool:
         return any(data_set.is_synthetic for data_set in self.data_sets)
@@ -69,7 +74,7 @@ class FilesSource:
             for each in self.data_sets
         ]
         changed = changed_when(path for each in self.data_sets for path in each.paths)
-        return hashlib.sha256(repr((text, changed)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((text, changed, self.bounds)).encode()).hexdigest()[:16]
 
     @cached_property
     def folder(self) -> Path:
@@ -81,7 +86,7 @@ class FilesSource:
 
         def write_rows(folder: Path) -> None:
             with self.warehouse.scratch() as connection:
-                prepare(self.data_sets, connection, folder)
+                prepare(self.data_sets, connection, folder, self.bounds)
 
         return kept_rows(self.cache, self.fingerprint(), write_rows)
 

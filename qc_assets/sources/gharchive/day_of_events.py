@@ -13,7 +13,7 @@ import duckdb
 
 from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.gharchive.hours import HourFile, letter
-from qc_assets.sources.gharchive.salvage import LETTERS_PER_FILE, salvage, shape_of
+from qc_assets.sources.gharchive.salvage import LETTERS_PER_FILE, json_shape, salvage
 from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import sql_sections
 
@@ -71,10 +71,10 @@ class DayOfEvents:
                 path = paths[name]
                 if path is not None:
                     hours[name] = salvage(
-                        path, self._saved_folder, shape_of(self._kind), self._types["useful"], self.bounds
+                        path, self._saved_folder, json_shape(self._kind), self._types["useful"], self.bounds
                     )
             doubtful = self._write(list(hours.values()), repos, known)
-            strangers = {number for found in self.ids_named(repos).values() for number in found} - known
+            strangers = {number for numbers in self.ids_named(repos).values() for number in numbers} - known
             if not doubtful and not strangers:
                 return list(hours.values())
             known |= strangers
@@ -143,15 +143,15 @@ class DayOfEvents:
         return [str(path) for path in sorted(self.folder.glob(f"*/slice={'*' if number is None else number}/*"))]
 
     def ids_named(self, repos: Sequence[str]) -> dict[str, list[int]]:
-        """Ids that had one of these names on the day, by name as it was asked for."""
-        asked = {name.lower(): name for name in repos}
-        found: dict[str, list[int]] = {}
-        if asked and self.files():
-            query, parameters = sql_sections("sources/gharchive")["ids_named"], {"repos": list(asked)}
+        """Ids that had one of these names on the day, by name as it is in `repos`."""
+        names = {name.lower(): name for name in repos}
+        ids: dict[str, list[int]] = {}
+        if names and self.files():
+            query, parameters = sql_sections("sources/gharchive")["ids_named"], {"repos": list(names)}
             rows = self.connection.execute(query, parameters | {"events": self.files()}).fetchall()
             for name, number in rows:
-                found.setdefault(asked[name], []).append(number)
-        return found
+                ids.setdefault(names[name], []).append(number)
+        return ids
 
     def _refusals(self) -> list[tuple[str, int | None, str | None, str | None, str]]:
         if not self.files():

@@ -13,7 +13,7 @@ from typing import Any
 from duckdb.sqltypes import DuckDBPyType
 from isal import igzip
 
-from qc_assets.sources.bounded import GZIP, Bounds, Line, as_utf8, cut_lines, unpack
+from qc_assets.sources.bounded import GZIP, Bounds, FileLine, as_utf8, cut_lines, unpack
 from qc_assets.sources.gharchive.hours import HourFile, letter
 from qc_assets.store.dead_letters import DeadLetter
 
@@ -32,7 +32,7 @@ def salvage(path: Path, folder: Path, shape: Mapping[str, Any], types: Iterable[
     Args:
         path: an hourly file.
         folder: where the copy is written, gzipped.
-        shape: what an event's values must be, from `shape_of`; of other types of event it is not asked.
+        shape: what an event's values must be, from `json_shape`; of other types of event it is not asked.
         types: the types of event that are of use.
         bounds: past which a line, or the rest of the file, is a dead letter.
     """
@@ -43,6 +43,7 @@ def salvage(path: Path, folder: Path, shape: Mapping[str, Any], types: Iterable[
     with igzip.open(target, "wb", compresslevel=1) as stream:
         for line in cut_lines(as_utf8(unpack(path, bounds)), bounds):
             size += line.size
+            before = bad_lines
             for piece in _pieces(line):
                 lines += 1
                 try:
@@ -54,8 +55,8 @@ def salvage(path: Path, folder: Path, shape: Mapping[str, Any], types: Iterable[
                         kind = "malformed_line" if line.is_whole else "oversized_line"
                         letters.append(letter(path.name, kind, str(error), line.number, piece.text))
             if line.damage:
-                reason = f"{line.damage}; what comes before line {line.number} is loaded"
-                letters.append(letter(path.name, line.damage.kind, reason, line.number, line.text))
+                number = line.number if bad_lines > before else None  # of the line that is cut, if one is
+                letters.append(letter(path.name, line.damage.kind, str(line.damage), number, line.text))
     if bad_lines > LETTERS_PER_FILE:
         more = f"and {bad_lines - LETTERS_PER_FILE} more lines of this file"
         letters.append(letter(path.name, "malformed_line", more))
@@ -76,19 +77,19 @@ def _no_gzip(path: Path) -> DeadLetter:
         return letter(path.name, "not_gzip", "neither gzip nor lines of JSON", 1, stream.read(200))
 
 
-def _pieces(line: Line) -> list[Line]:
+def _pieces(line: FileLine) -> list[FileLine]:
     """What a line holds: nothing, or one piece, but for an event behind a block of zeros, where something was lost."""
     text = line.text.strip(_SPACE)
     if not text:
         return []
-    pieces: list[Line] = []
+    pieces: list[FileLine] = []
     while line.is_whole and b"\0" in text:
         head, _, tail = text.rpartition(b"\0")
         if not _is_object(tail):
             break
-        pieces.insert(0, Line(line.number, tail, len(tail)))
+        pieces.insert(0, FileLine(line.number, tail, len(tail)))
         text = head.strip(_BLANK)
-    return [*([Line(line.number, text, len(text) if line.is_whole else line.size)] if text else []), *pieces]
+    return [*([FileLine(line.number, text, len(text) if line.is_whole else line.size)] if text else []), *pieces]
 
 
 def _is_object(text: bytes) -> bool:
@@ -98,7 +99,7 @@ def _is_object(text: bytes) -> bool:
         return False
 
 
-def _event(line: Line, useful: frozenset[str], shape: Mapping[str, Any], bounds: Bounds) -> dict[str, Any]:
+def _event(line: FileLine, useful: frozenset[str], shape: Mapping[str, Any], bounds: Bounds) -> dict[str, Any]:
     """The event of a line, with the line's number.
 
     Raises:
@@ -131,12 +132,12 @@ def _packed(event: Mapping[str, Any]) -> bytes:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode() + b"\n"
 
 
-def shape_of(kind: DuckDBPyType) -> Any:
+def json_shape(kind: DuckDBPyType) -> Any:
     """A DuckDB type as values of JSON must be: a dict of shapes, a list with one, or the name of a type."""
     children = dict(kind.children) if kind.id in ("struct", "list") else {}
     if kind.id == "struct":
-        return {name: shape_of(child) for name, child in children.items()}
-    return [shape_of(children["child"])] if kind.id == "list" else kind.id
+        return {name: json_shape(child) for name, child in children.items()}
+    return [json_shape(children["child"])] if kind.id == "list" else kind.id
 
 
 def _misfit(value: Any, shape: Any, place: str) -> str | None:

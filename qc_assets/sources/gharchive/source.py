@@ -142,13 +142,13 @@ class GHArchiveSource:
     def ids_of(self, repos: Sequence[str]) -> dict[str, list[int]]:
         """Ids of named repositories, as far as the warehouse knows them by now."""
         ids: dict[str, list[int]] = {name: [] for name in repos}
-        asked = {name.lower(): name for name in repos}
+        spelled = {name.lower(): name for name in repos}
         try:
-            rows = self.warehouse.sql_file("sources/gharchive", {"repos": list(asked)}, section="ids").rows()
+            rows = self.warehouse.sql_file("sources/gharchive", {"repos": list(spelled)}, section="ids").rows()
         except WarehouseMissingError:
             return ids
         for name, number in rows:
-            ids[asked[name]].append(number)
+            ids[spelled[name]].append(number)
         return ids
 
     def _transform(
