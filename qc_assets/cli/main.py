@@ -215,6 +215,7 @@ def settings(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind; else QC_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; else QC_API_PORT.")] = None,
+    sockets: Annotated[Path | None, typer.Option(hidden=True, help="Of the UIs that `qc up` shows.")] = None,
 ) -> None:
     """Serve the champions over HTTP until Ctrl-C: predictions, feedback, payouts, and a page for people."""
     from qc_assets.cli.doctor import port_is_free
@@ -227,7 +228,7 @@ def serve(
     console.err.print(
         f"http://{settings.host}:{settings.api_port}  (docs, model/info, health, metrics); Ctrl-C stops it"
     )
-    run_server(settings)
+    run_server(settings, sockets)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Security
@@ -46,12 +47,13 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 
-def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
+def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path | None = None) -> FastAPI:
     """The application; champions and what the warehouse knows are loaded when it starts, and again when they change.
 
     Args:
         settings: everything.
         as_of: instant whose history is looked up; default: the end of what has been observed.
+        sockets: folder of the sockets of the UIs of Dagster and MLflow, which are shown under /dagster and /mlflow.
     """
     serving = Serving(settings, as_of)
     metrics = Metrics(serving)
@@ -84,7 +86,7 @@ def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
     )
     app.state.serving, app.state.metrics = serving, metrics
-    app.add_middleware(RequestGuard, settings=settings, metrics=metrics)
+    app.add_middleware(RequestGuard, settings=settings, metrics=metrics, sockets=sockets)
     if settings.api_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -3,20 +3,22 @@
 import base64
 import binascii
 import hmac
-import ipaddress
 import json
 import math
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+import httpx
 import structlog
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from qc_assets.serving.doors import is_loopback, why_foreign
+from qc_assets.serving.other_uis import Forwarder, OtherUi, ui_at
 from qc_assets.serving.prometheus import Metrics
 from qc_assets.settings import Settings
 
@@ -26,6 +28,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # Health is asked by machines that have no key; deliveries of GitHub are signed.
 OPEN = ("/health", "/webhook/github")
+# Bodies that are not whole yet, all together, of those who have a key (or need none) and of those who have none; a
+# small one is always taken, as connections are counted.
+_MOST_UNFINISHED, _SMALL = 64_000_000, 65_536
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -43,15 +48,6 @@ class Refused(Exception):
         self.headers = headers
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host name or address; a port behind it does not matter."""
-    try:
-        name = urlsplit(f"//{host if host.count(':') < 2 or '[' in host else f'[{host}]'}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:  # another name, or none at all
-        return False
-
-
 class RequestGuard:
     """An ASGI middleware.
 
@@ -59,10 +55,14 @@ class RequestGuard:
         app: the application.
         settings: key, limits.
         metrics: where to count.
+        sockets: folder of the sockets of the other UIs; None shows none.
     """
 
-    def __init__(self, app: Any, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: Any, settings: Settings, metrics: Metrics, sockets: Path | None = None) -> None:
         self._app = app
+        self._settings = settings
+        self._forward = Forwarder(sockets) if sockets else None
+        self._unfinished = {True: 0, False: 0}
         self._metrics = metrics
         self._most = settings.api_max_bytes
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else None
@@ -75,17 +75,22 @@ class RequestGuard:
             return
         started = time.perf_counter()
         status, request_id, has_begun = 500, uuid.uuid4().hex, False
+        ui = ui_at(scope["path"]) if self._forward else None
 
         async def noting(message: Message) -> None:
             nonlocal status, has_begun
             if message["type"] == "http.response.start":
                 status, has_begun = message["status"], True
-                message["headers"] = [*message["headers"], *_HEADERS, (b"x-request-id", request_id.encode())]
+                ours = () if ui else _HEADERS  # the others say themselves what may be kept
+                message["headers"] = [*message["headers"], *ours, (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
             self._check(scope)
-            await self._app(scope, _replay(await self._body(scope, receive)), noting)
+            if ui:
+                await self._show(ui, scope, receive, noting)
+            else:
+                await self._app(scope, _replay(await self._body(scope, receive)), noting)
         except Refused as refused:
             await _answer(noting, refused)
         except Exception:  # the log has it, the client has not
@@ -107,7 +112,7 @@ class RequestGuard:
             )
 
     def _check(self, scope: Scope) -> None:
-        headers = {name: value for name, value in scope["headers"] if name in (b"host", b"authorization", b"x-api-key")}
+        headers = dict(reversed(scope["headers"]))
         if self._key is None:
             # Without a key, only this machine may ask; a page elsewhere could make a browser of it ask, too.
             if not is_loopback(headers.get(b"host", b"").decode("latin-1")):
@@ -116,24 +121,55 @@ class RequestGuard:
             # A browser asks for a password then: any user name, the key as password.
             challenge = {"WWW-Authenticate": 'Basic realm="qc-assets"'}
             raise Refused(401, "send the key of QC_API_KEY as X-API-Key or Authorization: Bearer", **challenge)
+        if reason := why_foreign(scope["method"], headers, self._settings):
+            raise Refused(403, reason)
         client = scope["client"][0] if scope.get("client") else "unknown"
         if not self._limiter.hit(self._rate, client):
             wait = max(1, math.ceil(self._limiter.get_window_stats(self._rate, client).reset_time - time.time()))
             raise Refused(429, f"more than {self._rate} (QC_API_RATE): try again later", **{"Retry-After": str(wait)})
 
+    async def _show(self, ui: OtherUi, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == ui.prefix:
+            raise Refused(307, "further on", Location=f"{ui.prefix}/")
+        if objection := ui.objection(scope["method"], scope["path"], dict(reversed(scope["headers"]))):
+            raise Refused(*objection)
+        assert self._forward is not None
+        try:
+            await self._forward(ui, scope, receive, send)
+        except httpx.TransportError as error:
+            raise Refused(502, f"{ui.prefix} does not answer ({type(error).__name__}): see `qc doctor`") from error
+
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        owner, held = scope["path"] not in OPEN, 0
+        try:
+            parts: list[bytes] = []
+            async for part in self._parts(scope, receive):
+                parts.append(part)
+                held += len(part)
+                self._unfinished[owner] += len(part)
+                if self._unfinished[owner] > _MOST_UNFINISHED and held > _SMALL:
+                    raise Refused(
+                        503, "too many long requests are on their way: try again later", **{"Retry-After": "5"}
+                    )
+            return b"".join(parts)
+        finally:
+            self._unfinished[owner] -= held
+
+    async def _parts(self, scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
         declared_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        parts, size = [], 0
+        size = 0
         while True:
             if size > self._most or (declared_length.isdigit() and int(declared_length) > self._most):
                 raise Refused(413, f"a request may have {self._most} bytes (QC_API_MAX_BYTES)")
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise Refused(400, "the client went away")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if not message.get("more_body", False) and size <= self._most:
-                return b"".join(parts)
+            part = message.get("body", b"")
+            size += len(part)
+            if size <= self._most:
+                yield part
+                if not message.get("more_body", False):
+                    return
 
 
 def _keys(headers: dict[bytes, bytes]) -> list[bytes]:

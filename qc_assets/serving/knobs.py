@@ -31,6 +31,9 @@ class ServingKnobs(BaseModel):
     api_origins: Names = Field(
         (), description="Origins of browsers that may call the API (CORS), comma-separated; default: none."
     )
+    api_hosts: Names = Field(
+        (), description="Names of this server in URLs, comma-separated; default: any where a key is asked for."
+    )
     champion_refresh_s: float = Field(10.0, gt=0, description="Seconds between looks for another champion.")
     history_refresh_s: float = Field(300.0, gt=0, description="Seconds between looks for a changed warehouse.")
     journal_days: int = Field(90, ge=1, description="Days that predictions stay in the journal once imported.")

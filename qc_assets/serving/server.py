@@ -3,29 +3,34 @@
 import logging
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from qc_assets.errors import QcError
-from qc_assets.serving.guard import is_loopback
+from qc_assets.serving.doors import is_loopback
 from qc_assets.settings import Settings
 
 _GRACE_S = 20
 
 
-def run_server(settings: Settings) -> None:
+def run_server(settings: Settings, sockets: Path | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C; requests that have begun are answered, and the journal is written.
+
+    Args:
+        settings: everything.
+        sockets: see `create_app`.
 
     Raises:
         QcError: if the address can be reached from elsewhere and there is no key.
     """
-    if settings.api_key is None and not is_loopback(settings.host):
-        raise QcError(f"QC_HOST={settings.host} can be reached by other machines: set QC_API_KEY, or bind 127.0.0.1")
+    refuse_open_door(settings)
     import uvicorn
 
     from qc_assets.serving.app import create_app
+    from qc_assets.serving.connections import ConnectionLimits, limited_connections
 
     log_as_json()
     # A thread that reads a new champion gives way to requests after 1 ms instead of 5.
@@ -34,14 +39,26 @@ def run_server(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, sockets=sockets),
         host=settings.host,
         port=settings.api_port,
         access_log=False,  # the gate logs requests, without what may be secret in them
         log_config=None,
         server_header=False,
+        http=limited_connections(ConnectionLimits()),
+        ws="none",  # nothing here needs one, and Dagster's would take changes of pages elsewhere
         timeout_graceful_shutdown=_GRACE_S,
     )
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Refuse to listen where other machines can ask, unless whoever asks must have a key.
+
+    Raises:
+        QcError: if the address can be reached from elsewhere and there is no key.
+    """
+    if settings.api_key is None and not is_loopback(settings.host):
+        raise QcError(f"QC_HOST={settings.host} can be reached by other machines: set QC_API_KEY, or bind 127.0.0.1")
 
 
 def log_as_json() -> None:
