@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from qc_assets import __version__
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.serving import model_routes, page, routes, webhook_route
+from qc_assets.serving import api_docs, model_routes, page, routes, webhook_route
 from qc_assets.serving.cashier import PayoutRefusedError
 from qc_assets.serving.champions import NoChampionError
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
@@ -83,6 +83,8 @@ def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path 
         summary="p0 and its sisters: calibrated predictions on pull requests, issues and review comments.",
         version=__version__,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
     )
     app.state.serving, app.state.metrics = serving, metrics
@@ -99,6 +101,7 @@ def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path 
     app.include_router(model_routes.router)
     app.include_router(webhook_route.router)
     app.include_router(page.router)
+    app.include_router(api_docs.router)
     return app
 
 
