@@ -1,6 +1,7 @@
 """`qc`: the few commands that a person types."""
 
 import os
+import resource
 import signal
 import sys
 from contextlib import suppress
@@ -277,6 +278,8 @@ def _end_in_order(number: int, _: object) -> None:
 
 def main() -> None:
     """Entry point of `qc`: errors become one line on stderr and exit status 1."""
+    os.umask(0o077)  # what is written is people's work, or a secret
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of the memory would hold the keys
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores one, and means it
             signal.signal(number, _end_in_order)

@@ -58,6 +58,7 @@ class Place:
         self._files.makedirs(posixpath.dirname(target), exist_ok=True)
         if self._is_local:  # an object of S3 appears whole anyway
             write_whole(Path(target), data)
+            _share_like(Path(self._root), Path(target))
         else:
             self._files.pipe_file(target, data)
 
@@ -79,3 +80,11 @@ class Place:
             return []
         names = [posixpath.basename(path.rstrip("/")) for path in self._files.ls(folder, detail=False)]
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+
+
+def _share_like(root: Path, file: Path) -> None:
+    """Let those read a file who may read the folder of exports: all else that `qc` writes is private."""
+    mode = root.stat().st_mode
+    for path, bits in ((file, 0o666), *((folder, 0o777) for folder in file.parents if root in folder.parents)):
+        if path.stat().st_mode & 0o777 != mode & bits:
+            path.chmod(mode & bits)

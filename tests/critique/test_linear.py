@@ -20,7 +20,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "fence": lambda text: language_model._FENCE.sub("", text),
     "path": paths.machine_made,
 }
-SMALL, LARGE = 1_000, 8_000  # eight times as long: a square takes 64 times as long
+SMALL, LARGE = 500, 4_000  # eight times as long: a square takes 64 times as long
 UNITS = [
     "nice ", "thanks for ", "ok", "thank you ", "a", "a.", "a@", "@a/", "token=", "token: '", "secret=a1", "http://a:",
     "://a:", "eyJ", "eyJ-", "-----BEGIN A ", "-----END A ", "sk-", "<!--", "<a ", "< ", "[", "](", "> ", "*a ", "`",
@@ -55,7 +55,7 @@ def test_what_once_took_for_ever_takes_as_long_as_it_is(name: str) -> None:
 
 @pytest.mark.slow
 @given(st.text("aA1 .@:/='\"-_<>[]()*`|\n#&!", min_size=1, max_size=6), st.text("a x!)]>@.1=", max_size=3))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_repeated_takes_as_long_as_it_is(unit: str, end: str) -> None:
     for name in READERS:
         grows_like_the_text(name, unit, end)
@@ -80,7 +80,7 @@ def test_polite_is_what_says_nothing_else(text: str, expected: bool) -> None:
     ("token=secret='abcdef1'", "token=secret=<secret>"),
     ("x-eyJhbGciOiJIUzI1.eyJzdWIiOiIx.sig_na-ture", "x-<token>"),
     ("eyJ-short eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.", "eyJ-short <token>"),
-    ("bearer: bearer abc123def, next", "bearer: bearer <secret>, next"),
+    ("bearer: bearer abc123def, next", "bearer: <secret>, next"),
     ("a.b.c@d.e.example.org.", "<email>."),
 ])  # fmt: skip
 def test_what_is_masked_without_going_back(text: str, expected: str) -> None:
