@@ -16,6 +16,7 @@ import httpx
 from qc_assets.cli.doctor import port_is_free, tail
 from qc_assets.cli.runs import dagster_home, open_instance
 from qc_assets.errors import QcError
+from qc_assets.files import keep_private
 from qc_assets.places import dagster_config
 from qc_assets.registry.local_store import make_store
 from qc_assets.serving.server import refuse_open_door
@@ -120,6 +121,7 @@ class Services:
             "MLFLOW_BACKEND_STORE_URI": self.settings.tracking_uri,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
+        keep_private(self.log(name))
         with self.log(name).open("ab") as log:
             # A session of its own: Ctrl-C reaches this process only, which then stops both in order. Not in the
             # working directory: Dagster would let the DAGSTER_HOME of a .env there win over QC_HOME's.
