@@ -75,7 +75,8 @@ class BundleStore(MlflowStore):
                     logged = Path(folder) / "signed" / "artifacts" / "bundle"
                     logged.mkdir(parents=True)
                     (bundle / MANIFEST).rename(logged / MANIFEST)
-                    client.log_model_artifacts(version.model_id, str(logged.parent.parent))
+                    # Its source is `models:/` and the logged model; the field for that is empty in some stores.
+                    client.log_model_artifacts(version.source.rpartition("/")[2], str(logged.parent.parent))
                     client.set_tag(run_id, MANIFEST_SUM, digest)
                     signed += 1
         return signed

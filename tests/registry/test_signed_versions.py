@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from qc_assets.clock import now_utc
 from qc_assets.learning.manifest import MANIFEST, ManifestError
 from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
+from qc_assets.registry.standing import RecordedDecision, VersionReference
 from qc_assets.serving import champions
 from tests.learning.test_models import SMALL, later, rows
 from tests.registry.conftest import QUICK
@@ -21,10 +23,13 @@ def two_versions(registry: Registry, without_figures: None, monkeypatch: pytest.
     monkeypatch.setattr(champions, "SPECS", {"p0": SMALL})
     for frame in (rows(n=600), later(rows(n=600, seed=5))):
         assert lifecycle.train_and_register(SMALL, frame, registry, QUICK, is_synthetic=False, origin={}).logged
-    registry.client().set_registered_model_alias("p0", "champion", "1")
-    registry.settle("p0")
-    registry.client().set_registered_model_alias("p0", "champion", "2")
-    registry.settle("p0")
+    standing = registry.standing("p0")
+    first, second = (VersionReference(number, standing.versions[number]) for number in (1, 2))
+    # Whatever the gates thought of so few rows.
+    for subject, before in ((first, None), (second, first)):
+        registry.client().set_registered_model_alias("p0", "champion", str(subject.version))
+        instant = registry.standing("p0").next_instant(now_utc())
+        registry.note_decision("p0", RecordedDecision(subject, instant, "training", True, before, "in a test"))
     yield registry
 
 
@@ -35,6 +40,7 @@ def bundle_of(registry: Registry, version: int) -> Path:
     return Path(logged.artifact_location.removeprefix("file://")) / "artifacts" / "bundle"
 
 
+@pytest.mark.slow
 def test_a_swapped_file_is_not_served_and_an_unsigned_version_is_signed_by_will(two_versions: Any) -> None:
     registry = two_versions
     signing = Registry(registry.tracking_uri, registry.artifact_root, KEY)
