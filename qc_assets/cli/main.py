@@ -235,25 +235,9 @@ def serve(
 @app.command()
 def up() -> None:
     """Run the Dagster UI, the MLflow UI and the API until Ctrl-C."""
-    from qc_assets.cli.services import Services
+    from qc_assets.cli.services import run_services
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # A terminal that is closed must stop all as Ctrl-C does; and a shell may have told a job to ignore Ctrl-C.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-    services = Services(load_settings())
-    with console.bar("starting Dagster, MLflow and the API"):
-        services.start()
-    lines = [f"[bold]{name}[/bold]  {url}" for name, url in services.urls.items()]
-    console.emit(services.urls, *lines, "Ctrl-C stops all; logs are in " + str(services.logs))
-    try:
-        services.wait()
-    except KeyboardInterrupt:
-        console.err.print("stopping …")
-    finally:
-        services.stop()
+    run_services(load_settings())
 
 
 github_commands.register(app)

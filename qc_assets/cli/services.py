@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from qc_assets.cli import console
 from qc_assets.cli.doctor import port_is_free, tail
 from qc_assets.cli.runs import dagster_home, open_instance
 from qc_assets.errors import QcError
@@ -139,3 +140,29 @@ class Services:
                     return
             time.sleep(0.5)
         raise QcError(f"{name} did not answer at {url} within {_START_TIMEOUT_S} s; see {self.log(name)}")
+
+
+def run_services(settings: Settings) -> None:
+    """Start all, say where they are, and stop them on Ctrl-C.
+
+    Raises:
+        QcError: as `Services.start` and `Services.wait`.
+    """
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # A terminal that is closed must stop all as Ctrl-C does; and a shell may have told a job to ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    services = Services(settings)
+    with console.bar("starting Dagster, MLflow and the API"):
+        services.start()
+    lines = [f"[bold]{name}[/bold]  {url}" for name, url in services.urls.items()]
+    console.emit(services.urls, *lines, "Ctrl-C stops all; logs are in " + str(services.logs))
+    try:
+        services.wait()
+    except KeyboardInterrupt:
+        console.err.print("stopping …")
+    finally:
+        services.stop()
