@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo check test browser lint up bench help clean
+.PHONY: demo check test browser lint up bench lock locked sbom audit help clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed ## the main job on the embedded demo source
@@ -38,6 +38,30 @@ up: $(VENV)/.installed ## Dagster, MLflow and the API side by side; Ctrl-C stops
 
 bench: $(VENV)/.installed-test ## every benchmark, each a ratio
 	$(BIN)/python -m benchmarks
+
+# The same versions as constraints.txt, for every platform, with the sums of their files.
+LOCKED := uv pip compile --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	--constraint constraints.txt --extra test --extra s3 pyproject.toml
+
+lock: $(VENV)/.installed-tools ## write requirements.lock anew, after constraints.txt or pyproject.toml changed
+	$(VENV)/tools/bin/$(LOCKED) --quiet --output-file requirements.lock
+
+locked: $(VENV)/bin/pip ## an environment of exactly the files of requirements.lock
+	$(PIP) install --quiet --require-hashes --requirement requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+
+sbom: $(VENV)/.installed-tools ## what requirements.lock names, as a CycloneDX document: sbom.json
+	$(VENV)/tools/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json requirements.lock
+
+audit: $(VENV)/.installed-tools ## known weaknesses of what requirements.lock names; says so where it could not look
+	@$(VENV)/tools/bin/python -c 'import socket; socket.create_connection(("api.osv.dev", 443), 10)' 2> /dev/null \
+		|| { echo "NOT AUDITED: api.osv.dev cannot be reached, so nothing is known of weaknesses"; exit 3; }
+	$(VENV)/tools/bin/pip-audit --vulnerability-service osv --require-hashes --disable-pip --requirement requirements.lock
+
+$(VENV)/.installed-tools: tools.txt | $(VENV)/bin/pip
+	$(PYTHON) -m venv $(VENV)/tools
+	$(VENV)/tools/bin/pip --disable-pip-version-check install --quiet --requirement tools.txt
+	touch $@
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'

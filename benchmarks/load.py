@@ -9,13 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 
 from benchmarks.measure import isolated, verdict
 from qc_assets.assets.partitions import days_between
@@ -23,7 +24,7 @@ from qc_assets.cli.runs import run_job
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings, load_settings
 
-RATE, SECONDS, CONNECTIONS = 200, 60, 32
+RATE, SECONDS, CONNECTIONS, HALF_SENT = 200, 60, 32, 2_000
 _ECHO = """
 import sys, uvicorn
 from typing import Any
@@ -45,7 +46,7 @@ def _request(number: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _server(command: list[str], port: int, settings: Settings) -> Iterator[str]:
+def _server(command: list[str], port: int, settings: Settings) -> Iterator[tuple[str, int]]:
     environment = os.environ | {
         "QC_HOME": str(settings.home),
         "QC_WAREHOUSE": str(settings.warehouse),
@@ -61,7 +62,7 @@ def _server(command: list[str], port: int, settings: Settings) -> Iterator[str]:
                     break
             except httpx.HTTPError:
                 time.sleep(0.2)
-        yield url
+        yield url, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
@@ -121,6 +122,25 @@ def _batches(url: str) -> float:
     return best
 
 
+def half_sent(url: str, pid: int) -> tuple[float, float, float]:
+    """2,000 requests whose heads never end: megabytes of the server before and with them, and ms of a whole request."""
+    host, port = url.removeprefix("http://").split(":")
+    server = psutil.Process(pid)
+    before = server.memory_info().rss / 1e6
+    connections = []
+    for _ in range(HALF_SENT):
+        with suppress(OSError):
+            connections.append(socket.create_connection((host, int(port)), timeout=5))
+            connections[-1].sendall(b"GET /health HTTP/1.1\r\nHost: local")
+    during = server.memory_info().rss / 1e6
+    started = time.perf_counter()
+    httpx.get(f"{url}/health").raise_for_status()
+    answered = (time.perf_counter() - started) * 1e3
+    for connection in connections:
+        connection.close()
+    return before, during, answered
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         places: dict[str, Any] = {"home": Path(folder) / "home", "warehouse": Path(folder) / "qc.duckdb"}
@@ -130,11 +150,12 @@ def main() -> None:
         run_job(settings, "ingest", days=days)
         run_job(settings, "training", ops={"train_p0": {"config": {"quick": True}}}, without=[*others, "reports/bias"])
         port = _free_port()
-        with _server([sys.executable, "-m", "qc_assets.cli", "serve"], port, settings) as url:
+        with _server([sys.executable, "-m", "qc_assets.cli", "serve"], port, settings) as (url, pid):
             (ours, failed), _, _ = isolated(load, url)
             rows, _, _ = isolated(_batches, url)
+            before, during, answered = half_sent(url, pid)
         port = _free_port()
-        with _server([sys.executable, "-c", _ECHO, str(port)], port, settings) as url:
+        with _server([sys.executable, "-c", _ECHO, str(port)], port, settings) as (url, _):
             (echo, _), _, _ = isolated(load, url)
     for name, waits in (("/predict", ours), ("echo", echo)):
         p50, p99 = np.percentile(waits, [50, 99])
@@ -142,6 +163,7 @@ def main() -> None:
             f"{name}: {len(waits)} requests at {RATE}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {waits.max():.1f} ms"
         )
     print(f"{failed} failed")
+    print(f"{HALF_SENT} half-sent requests: {before:.0f} MB became {during:.0f} MB, /health took {answered:.0f} ms")
     p99 = float(np.percentile(ours, 99))
     print(verdict(p99 / 25, 1, "p99 of /predict / 25 ms"))
     print(verdict(p99 / float(np.percentile(echo, 99)), 10, "p99 of /predict / p99 of an echo"))

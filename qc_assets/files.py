@@ -3,22 +3,37 @@
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
-def write_whole(path: Path, contents: str | bytes) -> None:
+def write_whole(path: Path, contents: str | bytes, *, is_private: bool = False) -> None:
     """Write to a draft beside `path` and move it there; what was there stays if anything goes wrong.
 
     Args:
         path: where to.
         contents: bytes, or a text that is written as UTF-8.
+        is_private: nobody but this user may read it, whatever the umask is.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if is_private:
+            draft.touch(mode=0o600)
         draft.write_bytes(contents.encode() if isinstance(contents, str) else contents)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def keep_private(path: Path) -> None:
+    """Make an empty file, or take the one that is there, and let nobody but this user read it, whatever the umask is.
+
+    What cannot be made, or is another's, is left to whoever opens it next, who says why.
+    """
+    with suppress(OSError):
+        path.touch(mode=0o600)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
 
 
 def changed_when(paths: Iterable[Path]) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Self-contained HTML pages: templates, tables and pictures; and tables in Markdown."""
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -10,6 +11,8 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from qc_assets.clock import now_utc
+
+_MARKS = {mark: f"&#{ord(mark)};" for mark in "&<|[\\`"}
 
 
 def render(template: str, **values: Any) -> str:
@@ -53,20 +56,36 @@ def html_table(
     return Markup("<table><tr>{}</tr>{}</table>").format(head, body)
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, is_markdown: bool = False) -> str:
     """A Markdown table; no cell can break out of it.
 
     Args:
         header: names of the columns.
         rows: cells, as many as the header has; None is an empty one.
+        is_markdown: the cells are Markdown of ours, and no texts to be shown as they are.
     """
-    lines = [_markdown_row(header), "|" + "---|" * len(header), *map(_markdown_row, rows)]
-    return "\n".join(lines)
+
+    def row(cells: Sequence[object]) -> str:
+        texts = ("" if cell is None else str(cell) for cell in cells)
+        shown = (text.replace("|", "\\|").replace("\n", " ") if is_markdown else markdown_text(text) for text in texts)
+        return f"| {' | '.join(shown)} |"
+
+    return "\n".join([row(header), "|" + "---|" * len(header), *map(row, rows)])
 
 
-def _markdown_row(cells: Sequence[object]) -> str:
-    texts = ("" if cell is None else str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return f"| {' | '.join(texts)} |"
+def markdown_text(text: str) -> str:
+    """A text of strangers as Markdown that shows it in one line: no picture is loaded, no tag, link or cell begins.
+
+    What begins one becomes an entity, as a backslash before it may stand behind another one, which takes its meaning.
+    """
+    return " ".join("".join(_MARKS.get(character, character) for character in text).split())
+
+
+def fenced(text: str, kind: str = "") -> str:
+    """A block of code in Markdown, whose fence is longer than any in the text."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{kind}\n{text}\n{fence}"
 
 
 def _shown(value: object, digits: int) -> str:

@@ -118,6 +118,11 @@ class Settings(
         return self.mlflow_tracking_uri or f"sqlite:///{self.mlflow_database}"
 
     @property
+    def signing_secret(self) -> bytes | None:
+        """The bytes of QC_SIGNING_KEY."""
+        return self.signing_key.get_secret_value().encode() if self.signing_key else None
+
+    @property
     def journal(self) -> Path:
         """What `qc serve` writes down."""
         return self.home / "serving" / "journal.db"
@@ -169,6 +174,8 @@ def _variable(location: tuple[int | str, ...]) -> str:
 
 def _shown(item: Any) -> Any:
     secret = any(
-        word in str(part).lower() for part in item["loc"] for word in ("token", "private_key", "api_key", "secret")
+        word in str(part).lower()
+        for part in item["loc"]
+        for word in ("token", "private_key", "api_key", "secret", "signing_key")
     )
     return "***" if secret else item["input"]

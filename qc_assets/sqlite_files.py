@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
+from qc_assets.files import keep_private
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def open_sqlite(
 def _open(
     path: Path, schema: Sequence[str], *, is_durable: bool, timeout_s: float, **options: Any
 ) -> sqlite3.Connection:
+    keep_private(path)  # its companions get the mode that it has
     connection = sqlite3.connect(path, timeout=timeout_s, **options)
     try:
         _use_write_ahead_log(connection, timeout_s)

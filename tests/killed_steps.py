@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from qc_assets.registry import lifecycle, mirror
-from qc_assets.registry.model_files import Place, read_soundest_version
+from qc_assets.registry.export_place import Place
+from qc_assets.registry.model_files import read_soundest_version
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving import publish
 from qc_assets.serving.importing import bring_in

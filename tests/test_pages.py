@@ -1,14 +1,18 @@
 """Tables and pictures of pages, in HTML and in Markdown."""
 
+import re
+
 import polars as pl
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from qc_assets.pages import base64_png, html_table, markdown_table
+from qc_assets.pages import base64_png, fenced, html_table, markdown_table, markdown_text
 
 
 def test_a_markdown_table_is_one_whatever_its_cells_say():
     text = markdown_table(["name", "value"], [["a|b", 1], ["two\nlines", None]])
-    assert text == "| name | value |\n|---|---|\n| a\\|b | 1 |\n| two lines |  |"
+    assert text == "| name | value |\n|---|---|\n| a&#124;b | 1 |\n| two lines |  |"
     html = MarkdownIt("commonmark").enable("table").render(text)
     assert html.count("<tr>") == 3 and html.count("<td>") == 4 and "<td>a|b</td>" in html
 
@@ -24,3 +28,29 @@ def test_an_html_table_escapes_marks_and_cuts():
 
 def test_a_picture_may_be_missing():
     assert base64_png(None) is None and base64_png(b"\x89PNG") == "iVBORw=="
+
+
+MARKDOWN = MarkdownIt("gfm-like", {"linkify": False})
+ALIVE = "|[]()!<>\\`&#;*_~ \n\r\x0b\x85\u2028\"'=/:.ahtpsimgrcx1240"
+
+
+@given(st.lists(st.lists(st.text(ALIVE) | st.text(), min_size=2, max_size=2), min_size=1, max_size=3))
+@settings(max_examples=150, deadline=None)
+@example([["![t](http://x/t.png)", "\\| y"], ["<img src=x>", "[a](javascript:alert(1))"], ["`|`", "&#124;\\"]])
+@example([["\\![t](http://x/t.png)", "<!--"], ["x\n\n# y", "\\\\|"], ["a\u2028|b", "[t]: http://x"]])
+def test_no_text_of_strangers_loads_or_opens_anything_and_tables_stay_whole(rows: list[list[str]]) -> None:
+    html = MARKDOWN.render(markdown_table(["a", "b"], rows))
+    assert html.count("<tr>") == len(rows) + 1 and html.count("<td>") == 2 * len(rows) and html.count("<table>") == 1
+    assert set(re.findall(r"<(\w+)", html)) <= {"table", "thead", "tbody", "tr", "th", "td", "em", "strong", "s"}
+    assert set(re.findall(r"<(\w+)", MARKDOWN.render(f"said {markdown_text(rows[0][0])}"))) <= {
+        "p",
+        "em",
+        "strong",
+        "s",
+    }
+
+
+@given(st.text("`~\n ab[](!", max_size=40))
+def test_no_text_ends_its_fence(text: str) -> None:
+    (block,) = MARKDOWN.parse(fenced(text, "diff"))
+    assert block.type == "fence" and block.content == f"{text}\n" and block.info == "diff"

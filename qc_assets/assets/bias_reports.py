@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from qc_assets import pages
 from qc_assets.assets import tables
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.errors import FairnessError, TrainingError
@@ -120,7 +121,7 @@ def _result(
         metadata = {
             "version": audit.version,
             "flagged groups": flags["group"].n_unique() if len(flags) else 0,
-            "summary": dg.MetadataValue.md(f"```\n{report.BiasReport.generate_audit_report(audit)}\n```"),
+            "summary": dg.MetadataValue.md(pages.fenced(report.BiasReport.generate_audit_report(audit))),
             **{name: tables.png_metadata(image) for name, image in audit.pictures.items()},
             **link,
         }

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from qc_assets import pages
 from qc_assets.assets import tables
 from qc_assets.assets.critique_batches import CHANGED, GROUP
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
@@ -169,10 +170,9 @@ def _samples(samples: list[dict[str, str]]) -> str:
     """What people and the model wrote of the same code, one below the other."""
     parts = []
     for number, sample in enumerate(samples, 1):
-        code = "\n".join(line for line in sample["code"].splitlines() if not line.startswith("```"))
         texts = [
-            f"- **{who}**: {' '.join(sample[who].split())[:400] or '(nothing)'}"
+            f"- **{who}**: {pages.markdown_text(' '.join(sample[who].split())[:400]) or '(nothing)'}"
             for who in ("people", "before", "after")
         ]
-        parts.append("\n".join([f"### {number}", "````", code, "````", *texts]))
+        parts.append("\n".join([f"### {number}", pages.fenced(sample["code"]), *texts]))
     return "\n\n".join(parts) or "no samples"

@@ -157,7 +157,7 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         ],
     )
     def exports(warehouse: WarehouseResource, registry: RegistryResource) -> Iterator[dg.MaterializeResult]:
-        from qc_assets.registry.model_files import Place
+        from qc_assets.registry.export_place import Place
         from qc_assets.serving import publish
 
         place = Place.from_settings(settings)

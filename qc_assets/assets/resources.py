@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from qc_assets.settings import Settings
+from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class RegistryResource(dg.ConfigurableResource):
         refuse_if_away(self.tracking_uri)
 
         configure_embeddings(self.encoder, Path(self.embeddings_cache))
-        return Registry(self.tracking_uri, Path(self.artifact_root))
+        # Not a field of this resource: Dagster shows those.
+        return Registry(self.tracking_uri, Path(self.artifact_root), load_settings().signing_secret)
 
     def run_url(self, experiment: str, run: str) -> str:
         return f"{self.url.rstrip('/')}/#/experiments/{experiment}/runs/{run}"

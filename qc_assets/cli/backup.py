@@ -20,7 +20,7 @@ import duckdb
 from qc_assets import __version__
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseBusyError
-from qc_assets.files import write_whole
+from qc_assets.files import keep_private, write_whole
 from qc_assets.locks import holder_of, is_locked
 from qc_assets.models.specs import SPECS
 from qc_assets.serving.keys import keys_file
@@ -84,10 +84,13 @@ def make_backup(settings: Settings, folder: Path) -> dict[str, Any]:
         parts = [part for part in _parts(settings) if part.home.exists()]
         if not parts:
             raise BackupError(f"{settings.home} has no warehouse, no models and no journal yet")
+        draft.mkdir(mode=0o700)
         for part in parts:
             target = draft / part.place
             target.parent.mkdir(parents=True, exist_ok=True)
             _copy(settings, part, target)
+        for path in _files(draft):
+            keep_private(path)
         manifest = {
             "version": __version__,
             "made_at": now_utc().isoformat(),
@@ -95,7 +98,7 @@ def make_backup(settings: Settings, folder: Path) -> dict[str, Any]:
             **_checked(draft),
             "files": {path.relative_to(draft).as_posix(): _digest(path) for path in _files(draft)},
         }
-        write_whole(draft / _MANIFEST, json.dumps(manifest, indent=1))
+        write_whole(draft / _MANIFEST, json.dumps(manifest, indent=1), is_private=True)
         draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)

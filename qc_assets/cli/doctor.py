@@ -42,7 +42,7 @@ def examine() -> list[Finding]:
         ("what kills left", examine_aftermath),
         ("DAGSTER_HOME", _home),
         ("models", examine_models),
-        ("ports", _ports),
+        ("port", _port),
         ("token", _token),
     )
     for what, look in looks:
@@ -124,7 +124,7 @@ def examine_models(settings: Settings) -> list[Finding]:
     if not settings.mlflow_tracking_uri and not settings.mlflow_database.is_file():
         return [Finding("models", True, f"{settings.mlflow_database} is not there yet; `qc train` makes it")]
     try:
-        store, registry = Warehouse.from_settings(settings), Registry(settings.tracking_uri, settings.artifact_root)
+        store, registry = Warehouse.from_settings(settings), Registry.from_settings(settings)
         store.lock_timeout_s = 2
         differences = [differs for spec in SPECS if (differs := what_differs(store, registry, spec.name))]
     except Exception as error:  # noqa: BLE001  # whatever MLflow, its database or its server says is the finding
@@ -133,11 +133,6 @@ def examine_models(settings: Settings) -> list[Finding]:
     mend = "see the message, or let `qc migrate` bring the warehouse after MLflow"
     findings = [Finding("models", False, difference, mend) for difference in differences]
     return findings or [Finding("models", True, "MLflow and the warehouse agree on the champions")]
-
-
-def _ports(settings: Settings) -> list[Finding]:
-    ports = {"Dagster": settings.dagster_port, "MLflow": settings.mlflow_port, "API": settings.api_port}
-    return [_port(f"{name} port", settings.host, port) for name, port in ports.items()]
 
 
 def port_is_free(host: str, port: int) -> bool:
@@ -150,10 +145,11 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-def _port(name: str, host: str, port: int) -> Finding:
+def _port(settings: Settings) -> Finding:
+    host, port = settings.host, settings.api_port
     if port_is_free(host, port):
-        return Finding(name, True, f"{host}:{port} is free")
-    return Finding(name, True, f"{host}:{port} is in use: `qc up` is running, or another program has it")
+        return Finding("API port", True, f"{host}:{port} is free")
+    return Finding("API port", True, f"{host}:{port} is in use: `qc up` is running, or another program has it")
 
 
 def _token(settings: Settings) -> Finding:

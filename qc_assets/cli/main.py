@@ -1,6 +1,7 @@
 """`qc`: the few commands that a person types."""
 
 import os
+import resource
 import signal
 import sys
 from contextlib import suppress
@@ -8,7 +9,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import duckdb
 import typer
 from rich.markup import escape
 
@@ -201,6 +201,7 @@ def settings(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind; else QC_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; else QC_API_PORT.")] = None,
+    sockets: Annotated[Path | None, typer.Option(hidden=True, help="Of the UIs that `qc up` shows.")] = None,
 ) -> None:
     """Serve the champions over HTTP until Ctrl-C: predictions, feedback, payouts, and a page for people."""
     from qc_assets.cli.doctor import port_is_free
@@ -213,31 +214,15 @@ def serve(
     console.err.print(
         f"http://{settings.host}:{settings.api_port}  (docs, model/info, health, metrics); Ctrl-C stops it"
     )
-    run_server(settings)
+    run_server(settings, sockets)
 
 
 @app.command()
 def up() -> None:
     """Run the Dagster UI, the MLflow UI and the API until Ctrl-C."""
-    from qc_assets.cli.services import Services
+    from qc_assets.cli.services import run_services
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    # A terminal that is closed must stop all as Ctrl-C does; and a shell may have told a job to ignore Ctrl-C.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-    services = Services(load_settings())
-    with console.bar("starting Dagster, MLflow and the API"):
-        services.start()
-    lines = [console.marked("[bold]{}[/bold]  {}", *service) for service in services.urls.items()]
-    console.emit(services.urls, *lines, "Ctrl-C stops all; logs are in " + str(services.logs))
-    try:
-        services.wait()
-    except KeyboardInterrupt:
-        console.err.print("stopping …")
-    finally:
-        services.stop()
+    run_services(load_settings())
 
 
 app.command()(sql_command.sql)
@@ -264,6 +249,8 @@ def _end_in_order(number: int, _: object) -> None:
 
 def main() -> None:
     """Entry point of `qc`: errors become one line on stderr and exit status 1."""
+    os.umask(0o077)  # what is written is people's work, or a secret
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of the memory would hold the keys
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores one, and means it
             signal.signal(number, _end_in_order)

@@ -80,10 +80,12 @@ def _agree(settings: Settings) -> list[Step]:
 
     if not settings.mlflow_tracking_uri and not settings.mlflow_database.is_file():
         return []
-    store, registry = Warehouse.from_settings(settings), Registry(settings.tracking_uri, settings.artifact_root)
+    store, registry = Warehouse.from_settings(settings), Registry.from_settings(settings)
     logged = sum(log_missing_records(store, registry, spec.name) for spec in SPECS)
     changes = [change for spec in SPECS for change in sync_mirror(store, registry, spec.name)]
     records = [f"{logged} versions are logged with what the warehouse knew of them"] if logged else []
+    if settings.signing_secret is not None and (signed := sum(registry.sign_all(spec.name) for spec in SPECS)):
+        records.append(f"{signed} versions are signed with QC_SIGNING_KEY")
     return [Step("models", "; ".join([*records, *changes]) or _UNCHANGED)]
 
 

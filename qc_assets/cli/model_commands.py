@@ -276,13 +276,14 @@ def publish(
 ) -> None:
     """Export champions and predictions for other systems, or roll an exported model back."""
     from qc_assets.assets.resources import RegistryResource
-    from qc_assets.registry import model_files
+    from qc_assets.registry.export_place import Place
+    from qc_assets.registry.model_files import roll_back_export
     from qc_assets.serving import publish
 
     settings = load_settings(**({"export_url": to} if to else {}))
-    place = model_files.Place.from_settings(settings)
+    place = Place.from_settings(settings)
     if roll_back:
-        version = model_files.roll_back_export(place, _known(roll_back))
+        version = roll_back_export(place, _known(roll_back))
         console.emit(
             {"model": roll_back, "latest": version}, f"{roll_back} version {version} is the latest at {place.url}"
         )

@@ -48,6 +48,7 @@ def dagster_home(settings: Settings) -> Path:
     """QC_HOME/dagster, with our dagster.yaml linked into it."""
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)  # Dagster makes its databases by the umask
     link, target = home / "dagster.yaml", dagster_config("dagster.yaml")
     if not link.is_symlink() or link.readlink() != target:
         with suppress(FileNotFoundError):
@@ -70,7 +71,7 @@ def write_env_file(settings: Settings, path: Path | None = None) -> Path:
     else:
         new = f"{text.rstrip()}\n{line}\n".lstrip()
     if new != text:
-        write_whole(path, new)
+        write_whole(path, new, is_private=True)
     return path
 
 

@@ -54,7 +54,7 @@ def as_markdown() -> str:
             [f"`{setting.variable}`", f"`{setting.default}`" if setting.default else "", setting.meaning]
             for setting in settings
         )
-        lines += ["", f"## {heading}", "", markdown_table(["variable", "default", "meaning"], rows)]
+        lines += ["", f"## {heading}", "", markdown_table(["variable", "default", "meaning"], rows, is_markdown=True)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,7 @@
 """The data set: what both branches found, as Parquet and as chats, with a card that says what is in it."""
 
 import json
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,7 @@ from qc_assets.critique import filter, hunks
 from qc_assets.critique.masks import masked, masked_code
 from qc_assets.files import write_whole
 from qc_assets.forges import own_id
-from qc_assets.pages import markdown_table
+from qc_assets.pages import fenced, markdown_table
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
@@ -28,20 +29,26 @@ _TASK = (
 )
 
 
+_ROLE = re.compile(
+    r"(?i)<[|｜][^<>|｜\n]{0,40}[|｜]>|</?s>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|"
+    r"</?<?/?SYS>>|</?(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>|</?(?:system|assistant|user)>"
+)
+
+
 def chats(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows of reports.critiques as chats: code in, critique out, with where it comes from."""
     for row in rows.iter_rows(named=True):
-        where = f"{row['path']}" + (f", in {row['section']}" if row["section"] else "")
+        where = _one_line(f"{row['path']}" + (f", in {row['section']}" if row["section"] else ""))
         yield {
             "messages": [
                 {"role": "system", "content": _TASK},
-                {"role": "user", "content": masked_code(f"{where}\n```diff\n{row['hunk']}\n```")},
-                {"role": "assistant", "content": masked(row["body"])},
+                {"role": "user", "content": _said(masked_code(f"{where}\n{fenced(row['hunk'], 'diff')}"))},
+                {"role": "assistant", "content": _said(masked(row["body"]))},
             ],
             "category": row["category"],
             "category_origin": row["category_origin"],
             "usefulness": row["usefulness"],
-            "summary": row["summary"],
+            "summary": row["summary"] and _said(masked(row["summary"])),
             "provenance": {
                 "repo": row["repo"],
                 "licence": row["licence"],
@@ -53,6 +60,15 @@ def chats(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
                 "source": row["source"],
             },
         }
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _said(text: str) -> str:
+    """What somebody said, without the signs by which templates of chats tell who speaks: a trainer reads those."""
+    return _ROLE.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
 
 def write_dataset(store: Warehouse, folder: Path, settings: Settings) -> dict[str, int]:
@@ -76,7 +92,7 @@ def write_dataset(store: Warehouse, folder: Path, settings: Settings) -> dict[st
             "ORDER BY created_at, comment_id",
             {"split": split},
         )
-        masks = {"body": masked, "hunk": masked_code, "section": masked_code}
+        masks = {"body": masked, "hunk": masked_code, "section": masked_code, "summary": masked}
         texts = [pl.col(name).map_elements(mask, return_dtype=pl.String) for name, mask in masks.items()]
         parquet = BytesIO()
         critiques.with_columns(texts).write_parquet(parquet)

@@ -28,7 +28,7 @@ _INSTRUCTIONS = (
 )
 _ANSWER_TOKENS = 220
 _CHARACTERS_A_TOKEN = 2.0  # of English there are four; what is promised must not be too little for any language
-_FENCE = re.compile(r"<(?=\s*/?\s*discussion)", re.I)
+_FENCE = re.compile(r"<(?=\s*+(?:/\s*+)?discussion)", re.I)
 _ANSWER_BYTES = 2**20
 
 

@@ -16,7 +16,7 @@ _KINDS = {
     "data": r"\.(csv|tsv|jsonl|ndjson|geojson|ipynb|po|pot|xlf|lock)$",
 }
 _PATTERNS = {kind: re.compile(pattern, re.I) for kind, pattern in _KINDS.items()}
-_LONG_LINE = 2_000
+_LONG_LINE, _LONG_PATH = 2_000, 1_000
 
 
 def machine_made(path: str, text: str = "") -> str | None:
@@ -26,6 +26,7 @@ def machine_made(path: str, text: str = "") -> str | None:
         path: within the repository.
         text: some of its lines, if they are known.
     """
+    path = path[-_LONG_PATH:]  # else a pattern could begin at every folder and look to the end from each
     for kind, pattern in _PATTERNS.items():
         if pattern.search(path):
             return kind

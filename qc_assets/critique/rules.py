@@ -2,6 +2,7 @@
 
 import re
 
+from qc_assets.critique.politeness import is_only_polite
 from qc_assets.critique.prose import CommentParts, parts
 
 # Bots that have no mark of GitHub's, by what they post; and machines that speak through people's accounts.
@@ -12,31 +13,18 @@ _MACHINE = re.compile(
     r"can one of the admins verify|automatically (generated|created|merged)|this pull request (has been|introduces))\b"
 )
 # Templates of machines: whatever else stands in them, no person wrote it. Most say so in an HTML comment.
-_TEMPLATE = re.compile(r"(?i)\b(reported|posted|(auto-?)?generated) by \W*(reviewdog|danger|hound|[\w-]*bot)\b")
+_TEMPLATE = re.compile(r"(?i)\b(reported|posted|(auto-?)?generated) by \W*+(reviewdog|danger|hound|[\w-]*bot)\b")
 _MACHINE_MARK = re.compile(r"(?i)__reviewdog__|auto-?generated|automatically generated|\bbot\b")
 _COMMAND = re.compile(
     r"^\s*(@?[\w-]*bot\b.*|/[a-z][\w-]*( .*)?|retest this.*|test this please|r\+|r\? @\S+|cc @\S+.*)$", re.I
 )
-# The whole comment is approval, thanks or acknowledgement, in the words that people use for it.
-_POLITE = "|".join(
-    (
-        r"lgtm|sgtm|ship ?it|looks? (very |really |pretty )?(good|great|fine|nice|ok|okay)( to me)?( now| here)?",
-        r"(good|nice|great|awesome|excellent|amazing) ?(job|work|catch|find|point|idea|stuff|one|call|question|fix)?",
-        r"thanks?( you)?( so much| a lot| very much)?( for .{0,60})?|thx|ty|tks|cheers|cool|perfect|wonderful",
-        r"brilliant|sweet|\+ ?1|-1|:shipit:|agreed?|i agree|same( here| thought)?|me too|ditto|same",
-        r"yes|yep|yeah|yup|no|nope|ok|okay|sure|right|correct|exactly|indeed|true|fair( enough| point)?",
-        r"makes sense|sounds good|works for me|will do|no problem|np|got it|understood|i (see|understand)",
-        r"done|fixed|updated|changed|removed|added|addressed|resolved|committed|pushed|reverted|renamed",
-        r"(thought|had) the same( thing)?|my (bad|mistake)|oops|sorry|good (to go|now)|simple|well done|never ?mind",
-        r"nvm|ack|ping|bump|same as above|as above|please|too|again|here|now|and|but|so|oh|ah|wow|hah?a|lol",
-    )
-)
-_ONLY_POLITE = re.compile(rf"(?i)^[\W\d_]*(({_POLITE})[\W_]*)+$")
 _PROSE_SHARE = 0.5
+MOST_CHARACTERS = 65_536  # GitHub's own limit; reading longer Markdown could take as long as somebody likes
 REASONS = {
     "bot": "its author is a program",
     "own": "the author of the pull request speaks: an answer, not a review",
     "empty": "there is no text",
+    "too_long": "longer than GitHub takes a comment",
     "machine": "a build, a coverage tool or another program speaks",
     "command": "it tells a bot what to do, or calls somebody",
     "quote": "it only quotes",
@@ -60,6 +48,8 @@ def rejected(body: str | None, *, is_bot: bool | None = False, is_own: bool | No
         return "bot" if is_bot else "own"
     if not (body or "").strip():
         return "empty"
+    if len(body or "") > MOST_CHARACTERS:
+        return "too_long"
     comment = parts(body or "")
     if _TEMPLATE.search(comment.prose) or _MACHINE_MARK.search(comment.hidden):
         return "machine"
@@ -84,7 +74,7 @@ def _by_words(comment: CommentParts) -> str | None:
         return "machine"
     if all(_COMMAND.match(line) for line in text.splitlines() if line.strip()) and text:
         return "command"
-    if _ONLY_POLITE.match(text):
+    if is_only_polite(text):
         return "polite"
     if comment.words < 2 and "`" not in text:
         return "link" if comment.links else "no_words"

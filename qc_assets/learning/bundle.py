@@ -11,6 +11,7 @@ import polars as pl
 
 from qc_assets.files import digest_of
 from qc_assets.learning.dataset import matrix
+from qc_assets.learning.manifest import Expected, ManifestError, verify_manifest, write_manifest
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_named
 from qc_assets.learning.task.terms import Calibrator, Estimator
@@ -122,8 +123,17 @@ class Bundle:
             pl.lit(None, pl.String if name in words else pl.Float64).alias(name) for name in missing
         )
 
-    def save(self, folder: Path) -> None:
-        """Write the bundle's files into `folder`, which must exist."""
+    def save(self, folder: Path, run_id: str = "", key: bytes | None = None) -> str:
+        """Write the bundle's files into `folder`, which must exist and be empty, and a manifest of them.
+
+        Args:
+            folder: where to.
+            run_id: the MLflow run that made it.
+            key: that signs the manifest.
+
+        Returns:
+            The SHA-256 sum of the manifest.
+        """
         self.estimator.save(folder)
         if self.judged is not None:
             inside = folder / _JUDGED
@@ -144,11 +154,19 @@ class Bundle:
             "bounds": None if self.bounds is None else self.bounds.to_json(),
         }
         (folder / _FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        return write_manifest(folder, self.model, run_id, key)
 
     @classmethod
-    def load(cls, folder: Path) -> "Bundle":
-        """Read what `save` wrote; runs no code from the files."""
+    def load(cls, folder: Path, expected: Expected = Expected()) -> "Bundle":
+        """Read what `save` wrote, once the manifest fits; runs no code from the files.
+
+        Raises:
+            QcError: if the files are not what they should be, or hold what no model of ours has.
+        """
+        verify_manifest(folder, expected)
         document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        if expected.model and document["model"] != expected.model:
+            raise ManifestError(f"the bundle of {expected.model} is one of {document['model']}: it is another's")
         task, bounds = task_named(document["task"]), document.get("bounds")
         return cls(
             model=document["model"],

@@ -9,6 +9,7 @@ import numpy as np
 from qc_assets.errors import QcError
 from qc_assets.learning.fast_forest import FlatForest
 from qc_assets.learning.fast_line import FlatLine
+from qc_assets.learning.safe_skops import load_skops
 from qc_assets.learning.spec import Parameters
 
 # Up to so many rows a forest or a line is walked as flat arrays, and trees by one thread.
@@ -76,17 +77,7 @@ class SklearnEstimator:
 
     @classmethod
     def load(cls, folder: Path) -> "SklearnEstimator":
-        import skops.io
-
-        file = folder / cls.file
-        foreign = [
-            name for name in skops.io.get_untrusted_types(file=file) if not name.startswith(("sklearn.", "numpy."))
-        ]
-        if foreign:
-            raise QcError(
-                f"{file} holds {', '.join(foreign)}: a model of scikit-learn has no such thing, so it is not loaded"
-            )
-        return cls(skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file)))
+        return cls(load_skops(folder / cls.file))
 
 
 class XGBoostEstimator:

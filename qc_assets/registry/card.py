@@ -13,7 +13,7 @@ from qc_assets.learning.task import task_of
 from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Trained
 from qc_assets.learning.training import WINDOWS
-from qc_assets.pages import markdown_table
+from qc_assets.pages import markdown_table, markdown_text
 
 _FEATURES_SHOWN = 10
 _PARTS_SHOWN = 40
@@ -260,7 +260,7 @@ fall in the gaps and are left out. What a prediction that knows nothing says com
 
 def _listed(names: Sequence[str]) -> str:
     more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return f": {', '.join([*names[:_NAMED], *more])}" if names else ""
+    return f": {', '.join([*map(markdown_text, names[:_NAMED]), *more])}" if names else ""
 
 
 def _words(name: str) -> str:

@@ -1,6 +1,6 @@
 """Settings of the model registry: where MLflow keeps its runs, and where champions are exported to."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 
 class RegistryKnobs(BaseModel):
@@ -11,3 +11,6 @@ class RegistryKnobs(BaseModel):
         None, description="Folder or s3://bucket/prefix that champions are exported to; default: QC_HOME/export."
     )
     s3_endpoint: str | None = Field(None, description="Of another S3 than Amazon's, such as http://minio:9000.")
+    signing_key: SecretStr | None = Field(
+        None, min_length=16, description="Signs models and exports; with it, only what it signed is loaded."
+    )

@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
+from qc_assets.files import keep_private
 from qc_assets.sqlite_files import existing_sqlite
 
 
@@ -36,6 +37,7 @@ def make_store(database: Path, artifact_root: Path) -> None:
             if not _is_whole(database):
                 _set_aside(database)
                 _make(database, artifact_root)
+    keep_private(database)
     _refuse_other_version(database)
 
 

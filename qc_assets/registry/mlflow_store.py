@@ -5,12 +5,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from qc_assets.files import changed_when
 from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.registry.local_store import make_store
 from qc_assets.registry.tracking_server import refuse_if_away
+from qc_assets.settings import Settings
 
 _last_used = ""
 
@@ -31,14 +32,20 @@ class MlflowStore:
     Args:
         tracking_uri: MLflow's tracking URI; a SQLite file is created with its folder.
         artifact_root: folder of the artifacts of new experiments; ignored by a tracking server.
+        signing_key: signs bundles; with it, only what it signed is loaded.
     """
 
-    def __init__(self, tracking_uri: str, artifact_root: Path) -> None:
+    def __init__(self, tracking_uri: str, artifact_root: Path, signing_key: bytes | None = None) -> None:
         self.tracking_uri = tracking_uri
+        self.signing_key = signing_key
         self.artifact_root = artifact_root
         is_sqlite = tracking_uri.startswith("sqlite:///")
         self._database = Path(tracking_uri.removeprefix("sqlite:///")) if is_sqlite else None
         self._is_in_place = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(settings.tracking_uri, settings.artifact_root, settings.signing_secret)
 
     def client(self) -> Any:
         """MLflow's client of this store; a SQLite store that was moved finds its artifacts first."""

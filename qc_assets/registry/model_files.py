@@ -10,19 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qc_assets.errors import QcError
-from qc_assets.files import write_whole
-from qc_assets.settings import Settings
+from qc_assets.learning.manifest import Expected, ManifestError, refuse_unless_signed, signature
+from qc_assets.registry.export_place import LATEST, ExportError, Place
 
 if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle
 
-LATEST = "latest_model.json"
-
 _NEEDED = {"model", "version", "folder", "files", "sha256"}  # of a description
-
-
-class ExportError(QcError):
-    """An exported model is missing, or is not what it says it is."""
 
 
 @dataclass(frozen=True)
@@ -37,70 +31,6 @@ class Exported:
     bundle: "Bundle"
     document: Mapping[str, Any]
     troubles: tuple[str, ...] = ()
-
-
-class Place:
-    """A folder or ``s3://bucket/prefix``, with a folder for each model.
-
-    ``MODEL/latest_model.json`` names the version that counts and the checksums of its files, which lie in
-    ``MODEL/history/NUMBER``, as do those of every version before it. The number is the version's, unless another
-    registry exported another version of that number there: then it is the next one that is free.
-
-    Args:
-        url: a path, or a URL that fsspec knows.
-        endpoint: of another S3 than Amazon's.
-
-    Raises:
-        QcError: if the URL cannot be used.
-    """
-
-    def __init__(self, url: str, endpoint: str | None = None) -> None:
-        import fsspec
-
-        options: dict[str, Any] = {}
-        if url.startswith("s3://"):
-            # Listings are asked anew: another process may have written since.
-            options = {"use_listings_cache": False} | ({"endpoint_url": endpoint} if endpoint else {})
-        try:
-            self._files, self._root = fsspec.core.url_to_fs(url, **options)
-        except ImportError as error:
-            raise QcError(f"{url} needs a package: pip install 'qc-assets[s3]' ({error})") from error
-        except ValueError as error:
-            raise QcError(f"QC_EXPORT_URL={url}: {error}") from error
-        self.url = url
-        self._is_local = "file" in (self._files.protocol or ())
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> "Place":
-        return cls(settings.export_url or str(settings.home / "export"), settings.s3_endpoint)
-
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file, whole or not at all."""
-        target = posixpath.join(self._root, path)
-        self._files.makedirs(posixpath.dirname(target), exist_ok=True)
-        if self._is_local:  # an object of S3 appears whole anyway
-            write_whole(Path(target), data)
-        else:
-            self._files.pipe_file(target, data)
-
-    def read(self, path: str) -> bytes:
-        """The contents of a file.
-
-        Raises:
-            ExportError: if it is not there.
-        """
-        try:
-            return self._files.cat_file(posixpath.join(self._root, path))
-        except FileNotFoundError as error:
-            raise ExportError(f"{self.url} has no {path}: run `qc publish`") from error
-
-    def versions(self, model: str) -> list[int]:
-        """Numbers of what was exported of a model, newest first."""
-        folder = posixpath.join(self._root, model, "history")
-        if not self._files.exists(folder):
-            return []
-        names = [posixpath.basename(path.rstrip("/")) for path in self._files.ls(folder, detail=False)]
-        return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
 
 def export_version(place: Place, bundle: "Bundle", version: int, facts: Mapping[str, Any]) -> bool:
@@ -119,7 +49,7 @@ def export_version(place: Place, bundle: "Bundle", version: int, facts: Mapping[
     number = _number_of(place, model, version, facts.get("run_id"))
     try:
         document = _document(place, model, number)
-        _verified(place, document)
+        _verified(place, document, model, number)
         is_new = False
     except ExportError:
         document = _write_version(place, bundle, version, number, facts)
@@ -152,7 +82,7 @@ def _write_version(
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundle.save(folder)
+        bundle.save(folder, str(facts.get("run_id") or ""), place.signing_key)
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     history = f"{bundle.model}/history/{number}"
     for path, data in files.items():
@@ -164,6 +94,9 @@ def _write_version(
         "files": {path: {"sha256": _digest(data), "bytes": len(data)} for path, data in sorted(files.items())},
     }
     document["sha256"] = _checksum(document["files"])
+    document = json.loads(_json(document))  # as it will be read: the signature is of that
+    if place.signing_key is not None:
+        document["signature"] = signature(document, place.signing_key)
     place.write(f"{history}/model.json", _json(document))  # last: a version without it is not there yet
     return document
 
@@ -175,10 +108,13 @@ def read_version(place: Place, model: str, version: int | None = None) -> Export
         ExportError: if it is missing, or a file is not what the document says.
     """
     if version is None:
-        document = _parsed(place.read(f"{model}/{LATEST}"), f"{model}/{LATEST}")
+        document = _latest(place, model)
+        version = _number(document)
+        if _json(document) != _json(_document(place, model, version)):
+            raise ExportError(f"{model}/{LATEST} is not what {document['folder']} says: roll back, or export again")
     else:
         document = _document(place, model, version)
-    return _load(document, _verified(place, document))
+    return _load(document, _verified(place, document, model, version), place.signing_key)
 
 
 def read_soundest_version(place: Place, model: str) -> Exported:
@@ -215,7 +151,7 @@ def roll_back_export(place: Place, model: str, to: int | None = None) -> int:
     """
     if to is None:
         try:
-            latest = int(_parsed(place.read(f"{model}/{LATEST}"), LATEST)["folder"].rpartition("/")[2])
+            latest = _number(_latest(place, model))
         except ExportError:
             latest = 2**62  # whatever the latest was, it cannot be read
         for version in place.versions(model):
@@ -225,17 +161,29 @@ def roll_back_export(place: Place, model: str, to: int | None = None) -> int:
         else:
             raise ExportError(f"{place.url} has no sound version of {model} before the latest")
     document = _document(place, model, to)
-    _verified(place, document)
+    _verified(place, document, model, to)
     place.write(f"{model}/{LATEST}", _json(document))
     return to
 
 
 def _is_sound(place: Place, model: str, version: int) -> bool:
     try:
-        _verified(place, _document(place, model, version))
+        _verified(place, _document(place, model, version), model, version)
     except ExportError:
         return False
     return True
+
+
+def _latest(place: Place, model: str) -> dict[str, Any]:
+    return _parsed(place.read(f"{model}/{LATEST}"), f"{model}/{LATEST}")
+
+
+def _number(document: Mapping[str, Any]) -> int:
+    """The number of the folder that a description names."""
+    head, _, number = str(document["folder"]).partition("/")
+    if head != "history" or not (number.isascii() and number.isdigit()):
+        raise ExportError(f"the folder {document['folder']!r} is no version of {document['model']}: roll back")
+    return int(number)
 
 
 def _document(place: Place, model: str, version: int) -> dict[str, Any]:
@@ -248,37 +196,57 @@ def _parsed(data: bytes, path: str) -> dict[str, Any]:
         document = json.loads(data)
         if not isinstance(document, dict) or not set(document) >= _NEEDED:
             raise ValueError("fields are missing")
-    except ValueError as error:
+        if not isinstance(document["files"], dict) or not isinstance(document["version"], int):
+            raise ValueError("fields are of another kind")
+    except (ValueError, RecursionError) as error:
         raise ExportError(f"{path} is broken ({error}): roll back, or export again") from error
     return document
 
 
-def _verified(place: Place, document: Mapping[str, Any]) -> dict[str, bytes]:
-    """The files of a version, each checked."""
+def _verified(place: Place, document: Mapping[str, Any], model: str, number: int) -> dict[str, bytes]:
+    """The files of a version, each checked, once the description is the one that was asked for."""
     what = f"{document['model']} version {document['version']}"
+    if document["model"] != model or document["folder"] != f"history/{number}":
+        raise ExportError(f"{what} in {document['folder']} lies where number {number} of {model} should: roll back")
+    try:
+        refuse_unless_signed(document, place.signing_key, f"{model}/history/{number}/model.json")
+    except ManifestError as error:
+        raise ExportError(str(error)) from error
     parts = document["files"]
+    if not all(isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in parts.values()):
+        raise ExportError(f"the list of files of {what} is broken: roll back, or export again")
     if _checksum(parts) != document["sha256"]:
         raise ExportError(f"the checksum of {what} does not fit its list of files: roll back, or export again")
     contents = {}
     for path, expected in parts.items():
-        if posixpath.normpath(path) != path or path.startswith(("/", "..")):
+        if posixpath.normpath(path) != path or path.startswith(("/", "..")) or "\\" in path:
             raise ExportError(f"{what} names the file {path!r}, which lies outside of its folder")
-        data = place.read(f"{document['model']}/{document['folder']}/{path}")
+        data = place.read(f"{model}/history/{number}/{path}")
         if _digest(data) != expected["sha256"]:
             raise ExportError(f"{path} of {what} has other contents than exported: roll back, or export again")
         contents[path] = data
     return contents
 
 
-def _load(document: Mapping[str, Any], files: Mapping[str, bytes]) -> Exported:
+def _load(document: Mapping[str, Any], files: Mapping[str, bytes], key: bytes | None) -> Exported:
     from qc_assets.learning.bundle import Bundle
+
+    expected = Expected(document["model"], str(document.get("run_id") or ""), key=key)
 
     with tempfile.TemporaryDirectory() as name:
         for path, data in files.items():
             target = Path(name) / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        return Exported(int(document["version"]), Bundle.load(Path(name)), document)
+        try:
+            bundle = Bundle.load(Path(name), expected)
+        except QcError as error:
+            raise ExportError(f"{document['model']} version {document['version']}: {error}") from error
+    if document.get("is_synthetic", bundle.is_synthetic) != bundle.is_synthetic:
+        raise ExportError(
+            f"model.json of {document['model']} says is_synthetic={document['is_synthetic']}, it is not so"
+        )
+    return Exported(document["version"], bundle, document)
 
 
 def _digest(data: bytes) -> str:

@@ -17,13 +17,13 @@ from qc_assets.errors import QcError
 from qc_assets.learning.bundle import Bundle, answers_for_mlflow
 from qc_assets.learning.trained import Trained
 from qc_assets.registry import tracking
-from qc_assets.registry.mlflow_store import MlflowStore, quiet
+from qc_assets.registry.bundle_store import ABSENT, MANIFEST_SUM, BundleStore
+from qc_assets.registry.mlflow_store import quiet
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference, decisions_of_tags
 from qc_assets.registry.version_record import VersionRecord
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _RECORD = "version_record"
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Logged:
         return VersionReference(self.version, self.run_id)
 
 
-class Registry(MlflowStore):
+class Registry(BundleStore):
     """Runs and versions in one MLflow store; see `MlflowStore`."""
 
     def champion(self, model: str) -> tuple[int, Bundle] | None:
@@ -51,11 +51,6 @@ class Registry(MlflowStore):
         """Version and bundle with an alias, or None if there is none."""
         version = self.version_of(model, alias)
         return None if version is None else (version, self.load(model, version))
-
-    def load(self, model: str, version: int) -> Bundle:
-        """The bundle of a registered version."""
-        with quiet():
-            return self._load(self.client().get_model_version_download_uri(model, str(version)))
 
     def load_reference(self, standing: Standing, reference: VersionReference) -> Bundle:
         """The bundle of a version, even if it is not registered any more: what its run logged is enough.
@@ -72,16 +67,7 @@ class Registry(MlflowStore):
             logged = client.search_logged_models([experiment], f"source_run_id = '{reference.run_id}'")
             if not logged:
                 raise QcError(f"nothing is left of version {reference.version} of {model} (run {reference.run_id})")
-            return self._load(logged[0].artifact_location)
-
-    def _load(self, source: str) -> Bundle:
-        import mlflow
-
-        with tempfile.TemporaryDirectory() as folder:
-            path = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"{source}/artifacts/bundle", dst_path=folder, tracking_uri=self.tracking_uri
-            )
-            return Bundle.load(Path(path))
+            return self.load_logged(client, logged[0].artifact_location, model, reference.run_id)
 
     def standing(self, model: str) -> Standing:
         """Who is champion, by whose decision, and which versions there are."""
@@ -250,7 +236,7 @@ class Registry(MlflowStore):
         try:
             return int(client.get_model_version_by_alias(model, alias).version)
         except MlflowException as error:
-            if error.error_code in _ABSENT:
+            if error.error_code in ABSENT:
                 return None
             raise
 
@@ -268,7 +254,7 @@ class Registry(MlflowStore):
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root) / "bundle"
             folder.mkdir()
-            bundle.save(folder)
+            client.set_tag(run_id, MANIFEST_SUM, bundle.save(folder, run_id, self.signing_key))
             info = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(Path(__file__).with_name("served.py")),

@@ -10,6 +10,8 @@ import struct
 import time
 from pathlib import Path
 
+from qc_assets.files import keep_private
+
 _PAIR = struct.Struct("<qq")
 _NUMBER = struct.Struct("<q")  # before there were sessions
 
@@ -43,6 +45,7 @@ class AcceptedCounter:
         if self.doubt:
             journal.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [self.doubt])
         journal.execute("INSERT INTO sessions VALUES (?, datetime('now'))", [self.first])
+        keep_private(path)
         path.write_bytes(_PAIR.pack(self.first, self.first - 1))
         with path.open("r+b") as file:
             self._mapped = mmap.mmap(file.fileno(), _PAIR.size)

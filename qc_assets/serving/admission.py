@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
@@ -15,6 +14,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from qc_assets.errors import QcError
 from qc_assets.serving.callers import Caller, Right
+from qc_assets.serving.doors import is_loopback, why_foreign
 from qc_assets.serving.keys import KeyRing, keys_file
 from qc_assets.settings import Settings
 
@@ -31,6 +31,8 @@ _NEEDED: Sequence[tuple[str, tuple[Right, ...]]] = (
     ("/feedback", ("feedback",)),
     ("/payouts", ("feedback", "payout", "settle")),
     ("/payout", ("payout",)),
+    ("/dagster", ("admin",)),
+    ("/mlflow", ("admin",)),
 )
 
 
@@ -41,15 +43,6 @@ class Refused(Exception):
         super().__init__(detail)
         self.status = status
         self.headers = headers
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host name or address; a port behind it does not matter."""
-    try:
-        name = urlsplit(f"//{host if host.count(':') < 2 or '[' in host else f'[{host}]'}").hostname or ""
-        return "@" not in host and (name == "localhost" or ipaddress.ip_address(name).is_loopback)
-    except ValueError:  # another name, or none at all
-        return False
 
 
 class Admission:
@@ -63,7 +56,7 @@ class Admission:
         self._keys = KeyRing(keys_file(settings.journal), settings.api_key)
         self._rate, self._guess_rate = parse(settings.api_rate), parse(settings.api_guesses)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
-        self._origins = {origin.lower() for origin in settings.api_origins}
+        self._settings = settings
         self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
 
     def admit(self, scope: Scope) -> Caller:
@@ -77,7 +70,8 @@ class Admission:
         peer = _plain((scope.get("client") or ("",))[0])
         address = self._address(peer, headers)
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        self._refuse_other_sites(method, hosts, headers)
+        if reason := why_foreign(method, dict(reversed(headers)), self._settings):
+            raise Refused(403, reason)
         try:
             needs_key = self._keys.is_needed
         except QcError as error:
@@ -134,20 +128,6 @@ class Admission:
             )
         if len(hosts) > 1 or not is_loopback("".join(hosts)):
             raise Refused(403, "this server answers requests to this machine only: set QC_API_KEY to open it")
-
-    def _refuse_other_sites(self, method: str, hosts: list[str], headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """What a page of another site lets a browser send may change nothing."""
-        if method in _SAFE:
-            return
-        sent = {name: value.decode("latin-1").lower() for name, value in headers}
-        origin = sent.get(b"origin")
-        site = sent.get(b"sec-fetch-site")  # which no page can forge
-        is_ours = site == "same-origin" or (
-            origin is not None
-            and (origin in self._origins or urlsplit(origin).netloc in [host.lower() for host in hosts])
-        )
-        if not is_ours and (origin is not None or site in ("cross-site", "same-site")):
-            raise Refused(403, "a page of another site may change nothing here: name its origin in QC_API_ORIGINS")
 
     def _owner(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, frozenset[Right]]:
         # A browser asks for a password then: any user name, the key as password.

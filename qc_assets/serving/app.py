@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Security
@@ -17,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from qc_assets import __version__
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.serving import model_routes, page, payout_routes, routes, webhook_route
+from qc_assets.serving import api_docs, model_routes, page, payout_routes, routes, webhook_route
 from qc_assets.serving.callers import ForbiddenError
 from qc_assets.serving.cashier import PayoutRefusedError
 from qc_assets.serving.champions import NoChampionError
@@ -48,12 +49,13 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 
-def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
+def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path | None = None) -> FastAPI:
     """The application; champions and what the warehouse knows are loaded when it starts, and again when they change.
 
     Args:
         settings: everything.
         as_of: instant whose history is looked up; default: the end of what has been observed.
+        sockets: folder of the sockets of the UIs of Dagster and MLflow, which are shown under /dagster and /mlflow.
     """
     serving = Serving(settings, as_of)
     metrics = Metrics(serving)
@@ -83,10 +85,12 @@ def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
         summary="p0 and its sisters: calibrated predictions on pull requests, issues and review comments.",
         version=__version__,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
     )
     app.state.serving, app.state.metrics = serving, metrics
-    app.add_middleware(RequestGuard, settings=settings, metrics=metrics)
+    app.add_middleware(RequestGuard, settings=settings, metrics=metrics, sockets=sockets)
     if settings.api_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -100,6 +104,7 @@ def create_app(settings: Settings, as_of: datetime | None = None) -> FastAPI:
     app.include_router(payout_routes.router)
     app.include_router(webhook_route.router)
     app.include_router(page.router)
+    app.include_router(api_docs.router)
     return app
 
 

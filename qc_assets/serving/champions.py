@@ -91,16 +91,37 @@ class Champions:
                         self._report(model, standing.removal)
                         continue
                     if before is None or (before.version, before.run_id) != (reference.version, reference.run_id):
-                        champion = load_champion(self.registry, model, reference)
-                        _try(champion.bundle, spec)
-                        changed[model] = champion
+                        changed[model] = self._load(spec, reference)
                     self._report(model, None)
                 except Exception as error:  # noqa: BLE001  # whatever a foreign or broken file does, the old one serves
-                    self._report(model, f"the champion cannot be loaded: {type(error).__name__}: {error}")
+                    trouble = f"the champion cannot be loaded: {type(error).__name__}: {error}"
+                    if model not in changed and (earlier := self._last_sound(spec)) is not None:
+                        changed[model] = earlier
+                    if model in changed:
+                        trouble += f"; version {changed[model].version} serves"
+                    self._report(model, trouble)
             news = [model for model in SPECS if changed.get(model) is not self._serving.get(model)]
             self._stamp = None if self.troubles else stamp  # what failed may work next time
             self._serving = changed  # one assignment: readers see all of the old or all of the new
             return news
+
+    def _load(self, spec: ModelSpec, reference: "VersionReference") -> Champion:
+        champion = load_champion(self.registry, spec.name, reference)
+        _try(champion.bundle, spec)
+        return champion
+
+    def _last_sound(self, spec: ModelSpec) -> Champion | None:
+        """The last champion of before that is still what it was, for a server that starts beside a broken one."""
+        try:
+            earlier = self.registry.standing(spec.name).earlier_champions
+        except Exception:  # noqa: BLE001  # the registry is away: the trouble is told by whoever asks
+            return None
+        for reference in earlier:
+            try:
+                return self._load(spec, reference)
+            except Exception as error:  # noqa: BLE001  # as broken as the one that it stands in for
+                log.warning("version %s of %s cannot be loaded: %s", reference.version, spec.name, error)
+        return None
 
     def _report(self, model: str, trouble: str | None) -> None:
         if trouble is None:

@@ -3,19 +3,25 @@
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
+import httpx
 import structlog
 
-from qc_assets.serving.admission import Admission, Refused, Scope
+from qc_assets.serving.admission import HEALTH, WEBHOOK, Admission, Refused, Scope
 from qc_assets.serving.callers import CALLER
+from qc_assets.serving.other_uis import Forwarder, OtherUi, ui_at
 from qc_assets.serving.prometheus import Metrics
 from qc_assets.settings import Settings
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+# Bodies that are not whole yet, all together, of those who have a key (or need none) and of those who have none; a
+# small one is always taken, as connections are counted.
+_MOST_UNFINISHED, _SMALL = 64_000_000, 65_536
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -31,10 +37,13 @@ class RequestGuard:
         app: the application.
         settings: keys, limits.
         metrics: where to count.
+        sockets: folder of the sockets of the other UIs; None shows none.
     """
 
-    def __init__(self, app: Any, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: Any, settings: Settings, metrics: Metrics, sockets: Path | None = None) -> None:
         self._app = app
+        self._forward = Forwarder(sockets) if sockets else None
+        self._unfinished = {True: 0, False: 0}
         self._metrics = metrics
         self._most = settings.api_max_bytes
         self._admission = Admission(settings)
@@ -46,18 +55,23 @@ class RequestGuard:
         started = time.perf_counter()
         status, request_id, has_begun = 500, uuid.uuid4().hex, False
         caller, token = None, CALLER.set(None)
+        ui = ui_at(scope["path"]) if self._forward else None
 
         async def noting(message: Message) -> None:
             nonlocal status, has_begun
             if message["type"] == "http.response.start":
                 status, has_begun = message["status"], True
-                message["headers"] = [*message["headers"], *_HEADERS, (b"x-request-id", request_id.encode())]
+                ours = () if ui else _HEADERS  # the others say themselves what may be kept
+                message["headers"] = [*message["headers"], *ours, (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
             caller = self._admission.admit(scope)
             CALLER.set(caller)
-            await self._app(scope, _replay(await self._body(scope, receive)), noting)
+            if ui:
+                await self._show(ui, scope, receive, noting)
+            else:
+                await self._app(scope, _replay(await self._body(scope, receive)), noting)
         except Refused as refused:
             await _answer(noting, refused)
         except Exception:  # the log has it, the client has not
@@ -80,19 +94,48 @@ class RequestGuard:
                 request_id=request_id,
             )
 
+    async def _show(self, ui: OtherUi, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == ui.prefix:
+            raise Refused(307, "further on", Location=f"{ui.prefix}/")
+        if objection := ui.objection(scope["method"], scope["path"], dict(reversed(scope["headers"]))):
+            raise Refused(*objection)
+        assert self._forward is not None
+        try:
+            await self._forward(ui, scope, receive, send)
+        except httpx.TransportError as error:
+            raise Refused(502, f"{ui.prefix} does not answer ({type(error).__name__}): see `qc doctor`") from error
+
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        owner, held = scope["path"] not in (HEALTH, WEBHOOK), 0
+        try:
+            parts: list[bytes] = []
+            async for part in self._parts(scope, receive):
+                parts.append(part)
+                held += len(part)
+                self._unfinished[owner] += len(part)
+                if self._unfinished[owner] > _MOST_UNFINISHED and held > _SMALL:
+                    raise Refused(
+                        503, "too many long requests are on their way: try again later", **{"Retry-After": "5"}
+                    )
+            return b"".join(parts)
+        finally:
+            self._unfinished[owner] -= held
+
+    async def _parts(self, scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
         declared_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        parts, size = [], 0
+        size = 0
         while True:
             if size > self._most or (declared_length.isdigit() and int(declared_length) > self._most):
                 raise Refused(413, f"a request may have {self._most} bytes (QC_API_MAX_BYTES)")
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise Refused(400, "the client went away")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if not message.get("more_body", False) and size <= self._most:
-                return b"".join(parts)
+            part = message.get("body", b"")
+            size += len(part)
+            if size <= self._most:
+                yield part
+                if not message.get("more_body", False):
+                    return
 
 
 def _replay(body: bytes) -> Receive:

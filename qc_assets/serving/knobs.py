@@ -57,6 +57,9 @@ class ServingKnobs(BaseModel):
     api_origins: Names = Field(
         (), description="Origins of browsers that may call the API (CORS), comma-separated; default: none."
     )
+    api_hosts: Names = Field(
+        (), description="Names of this server in URLs, comma-separated; default: any where a key is asked for."
+    )
 
     @field_validator("trusted_proxies")
     @classmethod

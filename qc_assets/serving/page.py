@@ -17,6 +17,7 @@ from qc_assets import pages
 from qc_assets.errors import QcError
 from qc_assets.features.contract import contract_of
 from qc_assets.serving import journal_reader
+from qc_assets.serving.api_docs import POLICY
 from qc_assets.serving.cashier import objections
 from qc_assets.serving.champions import Champion
 from qc_assets.serving.details import details_of
@@ -28,11 +29,6 @@ from qc_assets.serving.service import Serving
 log = logging.getLogger(__name__)
 _CONTRACT = contract_of(PullRequestFacts.table)
 router = APIRouter()
-# What a page may do: nothing but show itself and ask again.
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
 _RECENT = 20
 _PEOPLE = {"worker_id": "author", "task_id": "pull request"}
 
@@ -103,7 +99,7 @@ def _page(request: Request, form: _Form, *, is_sent: bool) -> HTMLResponse:
         calibration=serving.calibration,
         **shown,
     )
-    headers = {"content-security-policy": _POLICY}
+    headers = {"content-security-policy": POLICY}
     return HTMLResponse(page, headers=headers, status_code=422 if shown["errors"] else 200)
 
 

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from qc_assets.registry.model_files import Place, export_version
+from qc_assets.registry.export_place import Place
+from qc_assets.registry.model_files import export_version
 from qc_assets.serving.champions import SPECS, load_champion
 from qc_assets.serving.info import model_info
 from qc_assets.store.warehouse import Warehouse

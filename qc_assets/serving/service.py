@@ -48,7 +48,7 @@ class Serving:
         # A server must be able to stop meanwhile; it tries again soon.
         self.store.lock_timeout_s = min(self.store.lock_timeout_s, _PATIENCE_S)
         configure_embeddings(settings.encoder, settings.embeddings_cache)
-        self.champions = Champions(Registry(settings.tracking_uri, settings.artifact_root))
+        self.champions = Champions(Registry.from_settings(settings))
         self.knowledge: Knowledge | None = None
         self.delivered = DeliveredItems()
         self.why_no_knowledge = "it is being read"

@@ -11,10 +11,8 @@ from qc_assets.assets.resources import RegistryResource
 from qc_assets.errors import QcError
 from qc_assets.learning.bundle import Bundle
 from qc_assets.models.p0 import SPEC
+from qc_assets.registry.export_place import LATEST, ExportError, Place
 from qc_assets.registry.model_files import (
-    LATEST,
-    ExportError,
-    Place,
     export_version,
     read_soundest_version,
     read_version,

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from qc_assets.errors import QcError, SettingsError
-from qc_assets.serving.admission import is_loopback
 from qc_assets.serving.app import create_app
+from qc_assets.serving.doors import is_loopback
 from qc_assets.serving.server import run_server
 from qc_assets.settings import Settings, load_settings
 from tests.serving.test_serving_app import FACTS

@@ -196,6 +196,17 @@ def configure_embeddings(encoder: str, cache: Path | None) -> None:
     _defaults = EmbeddingDefaults(encoder, cache)
 
 
+def trusted_encoder(name: str) -> str:
+    """The name of an encoder that a model's file asks for: an encoder's folder may hold code.
+
+    Raises:
+        QcError: if it is neither the default one nor that of the settings.
+    """
+    if name not in (DEFAULT_ENCODER, _defaults.encoder):
+        raise QcError(f"a model asks for the encoder {name!r}: if you trust it, set QC_ENCODER to it, else roll back")
+    return name
+
+
 @cache
 def _shared(name: str, path: Path | None) -> CachedEncoder:
     return CachedEncoder(name, path)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from qc_assets.errors import QcError
+from qc_assets.learning.safe_skops import load_skops
 from qc_assets.learning.spec import Parameters
-from qc_assets.learning.text.embeddings import cached_encoder
+from qc_assets.learning.text.embeddings import cached_encoder, trusted_encoder
 
 _QUESTIONS = ("why", "what", "how", "is ", "do ", "should", "could", "can", "would")
 _POLITE = ("nit", "thanks", "thank you", "done", "+1", "typo", "never mind")
@@ -104,15 +104,9 @@ class LinearTextEstimator:
 
     @classmethod
     def load(cls, folder: Path) -> "LinearTextEstimator":
-        import skops.io
-
-        file = folder / cls.file
-        types = skops.io.get_untrusted_types(file=file)
-        foreign = [name for name in types if not name.startswith(("sklearn.", "numpy.", "scipy."))]
-        if foreign:
-            raise QcError(f"{file} holds {', '.join(foreign)}: a text model has no such thing, so it is not loaded")
         document = json.loads((folder / cls.meta).read_text())
-        return cls(skops.io.load(file, trusted=types), document["classes"], document["encoder"])
+        encoder = document["encoder"] and trusted_encoder(document["encoder"])
+        return cls(load_skops(folder / cls.file), document["classes"], encoder)
 
 
 def _columns(x: np.ndarray) -> tuple[list[str], list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from qc_assets.learning.text.embeddings import cached_encoder
+from qc_assets.learning.text.embeddings import cached_encoder, trusted_encoder
 
 N_COMPONENTS = 6
 # MiniLM reads 256 tokens; the start of a description says what it is about.
@@ -74,7 +74,7 @@ class TextReducer:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "TextReducer":
         means, components = np.array(document["means"]), np.array(document["components"])
-        return cls(tuple(document["columns"]), document["encoder"], means, components)
+        return cls(tuple(document["columns"]), trusted_encoder(document["encoder"]), means, components)
 
 
 def has_enough_texts(frame: pl.DataFrame, columns: Sequence[str]) -> bool:
