@@ -9,11 +9,13 @@ import pytest
 
 from qc_assets.errors import SourceError
 from qc_assets.sources.bounded import Bounds
-from qc_assets.sources.gharchive.downloader import Downloader
+from qc_assets.sources.gharchive import downloader
+from qc_assets.sources.gharchive.downloader import Downloader, NoSuchHourError
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.warehouse import Warehouse
 from tests.fakes.archive import FlakyArchive, event, issue, running, write_hour
+from tests.fakes.raw_server import HEAD, raw_server
 
 DAY = date(2024, 5, 1)
 ISSUE = "IssuesEvent"
@@ -90,3 +92,18 @@ def test_a_server_that_nobody_reaches_is_an_error_that_is_recorded(make_settings
     status, error = warehouse.query("SELECT status, error FROM ops.ingest_log").row(0)
     assert status == "failed"
     assert "1 attempts" in error
+
+
+@pytest.mark.parametrize(
+    ("pieces", "every_s", "says"),
+    [([HEAD, b"\r\n", *[b"x"] * 99], 0.05, "no whole answer within"), ([HEAD, b"\r\n", bytes(3000)], 0, "more than")],
+)
+def test_an_archive_that_drips_or_floods_is_left_and_shows_no_password(
+    pieces: list[bytes], every_s: float, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloader, "_DEADLINE_S", 0.4)
+    with raw_server(pieces, every_s=every_s) as url:
+        archive = Downloader(url.replace("//", "//me:pa55word@"), tmp_path / "cache", Bounds(download=2000), attempts=1)
+        with pytest.raises(NoSuchHourError, match=says) as error:
+            archive.get("2024-05-01-1.json.gz", tmp_path)
+    assert "pa55word" not in str(error.value)

@@ -1,7 +1,10 @@
 """Fetching GH Archive's hours into a folder, and seeing whether the archive has replaced one since."""
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 from isal import igzip
@@ -13,10 +16,13 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from qc_assets.bounded_http import AnswerTooLargeError, bounded_client
+from qc_assets.errors import masked_urls
 from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.gharchive.hours import DAMAGE
 
 _CHUNK = 1 << 22
+_DEADLINE_S = 900.0  # of each try, however it drips; the next one goes on where it stopped
 
 
 class _BrokenOffError(Exception):
@@ -82,7 +88,7 @@ class Downloader:
             if isinstance(reason, _DamagedError):
                 return work / name
             raise NoSuchHourError(
-                f"{self.base_url}/{name}: {reason} ({self.attempts} attempts). Check the network and "
+                f"{masked_urls(self.base_url)}/{name}: {reason} ({self.attempts} attempts). Check the network and "
                 "QC_GHARCHIVE_URL, or put the files in a folder and set QC_GHARCHIVE_DIR",
                 is_unreachable=isinstance(reason, httpx.TransportError),
             ) from error
@@ -111,23 +117,15 @@ class Downloader:
         self.requests += 1
         headers = {"Range": f"bytes={held}-"} if held else {}
         url = f"{self.base_url}/{name}"
-        with httpx.stream("GET", url, headers=headers, timeout=60, follow_redirects=True) as answer:
-            if answer.status_code == 416 or answer.status_code >= 500 or answer.status_code == 429:
-                if answer.status_code == 416:  # what is held does not fit the file
-                    part.unlink(missing_ok=True)
-                raise _BrokenOffError(f"HTTP {answer.status_code}")
-            if answer.status_code == 404:
-                raise NoSuchHourError("no such file; the hour is a known gap")
-            if answer.status_code not in (200, 206):
-                raise NoSuchHourError(f"{url}: HTTP {answer.status_code}; check QC_GHARCHIVE_URL")
-            size = held if answer.status_code == 206 else 0
-            with part.open("ab" if size else "wb") as target:
-                for chunk in answer.iter_raw():
-                    size += len(chunk)
-                    if size > self.bounds.download:
-                        part.unlink()
-                        raise NoSuchHourError(f"{url} has more than QC_MAX_DOWNLOAD_BYTES={self.bounds.download}")
-                    target.write(chunk)
+        status = self._fetch(url, headers, part, held)
+        if status == 416:  # what is held does not fit the file
+            part.unlink(missing_ok=True)
+        if status == 416 or status >= 500 or status == 429:
+            raise _BrokenOffError(f"HTTP {status}")
+        if status == 404:
+            raise NoSuchHourError("no such file; the hour is a known gap")
+        if status not in (200, 206):
+            raise NoSuchHourError(f"{masked_urls(url)}: HTTP {status}; check QC_GHARCHIVE_URL")
         try:
             with igzip.open(part, "rb") as stream:
                 while stream.read(_CHUNK):
@@ -140,3 +138,22 @@ class Downloader:
             raise _DamagedError(f"the file is damaged: {error}") from error
         part.replace(path)
         return path
+
+    def _fetch(self, url: str, headers: Mapping[str, str], part: Path, held: int) -> int:
+        """Write what the server sends behind the `held` bytes of `part`, or anew; the answer's status."""
+        with ExitStack() as opened:
+
+            def target(answer: httpx.Response) -> BinaryIO | None:
+                if answer.status_code not in (200, 206):
+                    return None
+                return opened.enter_context(part.open("ab" if answer.status_code == 206 else "wb"))
+
+            client = httpx.AsyncClient(timeout=60, headers=headers)
+            try:
+                with bounded_client(client, deadline_s=_DEADLINE_S, max_bytes=self.bounds.download - held) as http:
+                    return http.send("GET", url, target=target).status_code
+            except AnswerTooLargeError as error:
+                part.unlink(missing_ok=True)
+                raise NoSuchHourError(
+                    f"{masked_urls(url)} has more than QC_MAX_DOWNLOAD_BYTES={self.bounds.download}"
+                ) from error
