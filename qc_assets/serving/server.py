@@ -31,7 +31,7 @@ def run_server(settings: Settings, sockets: Path | None = None) -> None:
     import uvicorn
 
     from qc_assets.serving.app import create_app
-    from qc_assets.serving.connections import ConnectionLimits, limited_connections
+    from qc_assets.serving.connection_limits import ConnectionLimits, limited_connections
 
     log_as_json()
     # A thread that reads a new champion gives way to requests after 1 ms instead of 5.

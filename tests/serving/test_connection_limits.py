@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from qc_assets.serving.connections import ConnectionLimits, limited_connections
+from qc_assets.serving.connection_limits import ConnectionLimits, limited_connections
 
 LIMITS = ConnectionLimits(connections=8, head_bytes=4_096, head_s=0.4, body_s=0.6)
 
