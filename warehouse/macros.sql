@@ -320,12 +320,12 @@ QUALIFY row_number() OVER (
     PARTITION BY item ORDER BY keys DESC, first_received_at, given_at DESC, feedback_id DESC
 ) = 1;
 
--- Whose word a label is: github; feedback, where GitHub says nothing, or two keys say that it is wrong; or contested:
--- GitHub's, against feedback that nobody confirmed, which is kept apart.
+-- Whose word a label is: the forge's; feedback, where the forge says nothing, or two keys say that it is wrong; or
+-- contested: the forge's, against feedback that nobody confirmed, which is kept apart.
 CREATE OR REPLACE TEMP MACRO label_by(githubs, corrected, confirmed, is_silent) AS
     CASE
         WHEN corrected IS NULL OR (NOT is_silent AND corrected IS NOT DISTINCT FROM githubs)
-            THEN CASE WHEN NOT is_silent THEN 'github' END
+            THEN CASE WHEN NOT is_silent THEN 'forge' END
         WHEN is_silent OR confirmed THEN 'feedback'
         ELSE 'contested'
     END;

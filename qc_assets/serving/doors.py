@@ -30,7 +30,8 @@ def why_foreign(method: str, headers: Mapping[bytes, bytes], settings: Settings)
     origin = headers.get(b"origin", b"").decode("latin-1")
     if origin and origin in settings.api_origins:
         return None
-    if method == "OPTIONS":  # asks whether it may ask
+    # No page can forge the first; it is also said of our own page's form, which may have no origin.
+    if headers.get(b"sec-fetch-site") == b"same-origin" or method == "OPTIONS":  # which asks whether it may ask
         return None
     if origin and (urlsplit(origin).netloc.lower() or origin) != host:
         return f"{origin[:200]} is another site: QC_API_ORIGINS names those that may ask"

@@ -172,11 +172,8 @@ def _compare(facts: PayoutFacts, features: dict[str, Any], claims: dict[str, Any
 
 
 def _is(knowledge: Knowledge, worker: str, author: str, repo: str | None, known: Mapping[str, Any] | None) -> bool:
-    """Whether somebody is the author: by the login that the author had then, or has now."""
-    opened_by = known and known["opened_by"]
-    return worker.lower() == author.lower() or (
-        opened_by is not None and knowledge.author_id(repo, worker) == opened_by
-    )
+    """Whether somebody is the author: by ids, as logins change hands; by logins only where there is no id."""
+    return knowledge.is_author(repo, {"author_id": known and known["opened_by"], "author": author.lower()}, worker)
 
 
 def _verdict(serving: Serving, names: tuple[str, ...], known: Mapping[str, Any] | None) -> str:

@@ -38,6 +38,7 @@ EMPTY = (
     "reports/appeals",
     "reports/payout_patterns",
     "ml/appeals",
+    "ml/deliveries",
     "ml/feedback",
     "ml/outcomes",
     "ml/closings",

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from rich.text import Text
+
 from qc_assets.assets.model_versions import NOTHING_TRAINED
 from qc_assets.cli.overview import _on_test_window, after_run
 from qc_assets.cli.runs import JobResult
@@ -23,9 +25,9 @@ def test_what_cannot_be_trained_or_judged_says_why_once(warehouse: Warehouse) ->
     }
     run = JobResult("r", {}, checks, {"raw/pull_requests": {"source": "demo (synthetic)"}})
     document, shown = after_run(warehouse, run)
-    sentences = [line for line in shown if isinstance(line, str)]
+    sentences = [str(line) for line in shown if isinstance(line, str | Text)]
     assert [line for line in sentences if "check failed" in line] == [
-        "[red]check failed[/red] models/p0: enough_labelled_rows: 17 labelled rows, at least 50 needed"
+        "check failed models/p0: enough_labelled_rows: 17 labelled rows, at least 50 needed"
     ]
     assert "1 of 3 checks passed" in sentences
     assert document["synthetic"] and any("Synthetic data" in line for line in sentences)

@@ -78,7 +78,7 @@ def test_adapters_learn_and_their_critiques_are_shown(make_settings: Any, tiny: 
         "a random head, which adapters leave alone"
     )
     assert metadata["train rows"] == 64 and metadata["validation rows"] == 16
-    assert metadata["samples"].count("**people**: Close `") == 2 and "**after**" in metadata["samples"]
+    assert metadata["samples"].count("**people**: Close &#96;") == 2 and "**after**" in metadata["samples"]
     files = {path.name for path in Path(metadata["adapter"]).iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "tuning.json"} <= files
     assert not any(name.endswith((".bin", ".pkl", ".pt")) for name in files), "nothing that is unsafe to load"

@@ -17,6 +17,7 @@ from tests.histories import Rows
 OUTCOMES = {
     "pull_requests": {
         "passed",
+        "passed_by",
         "decided_by_verdict",
         "decided_at",
         "review_cycles",
@@ -33,6 +34,8 @@ OUTCOMES = {
         "closed_at",
         "ending",
         "resolution_hours",
+        "resolution_hours_by",
+        "closed_in_7_days_by",
         "censored_hours",
         "closed_in_7_days",
         "exclusions",

@@ -242,7 +242,7 @@ def test_a_text_model_file_that_holds_anything_else_is_not_loaded(tmp_path: Path
     import skops.io
 
     skops.io.dump({"run": Path("/etc/passwd")}, tmp_path / "text.skops")
-    with pytest.raises(QcError, match="a text model has no such thing"):
+    with pytest.raises(QcError, match="no model of ours has such a thing"):
         load_text_classifier(tmp_path)
     with pytest.raises(QcError, match="no classifier of texts in"):
         load_text_classifier(tmp_path / "empty")

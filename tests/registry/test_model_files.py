@@ -114,7 +114,8 @@ def test_a_document_cannot_lead_out_of_its_folder(place: Place, p0: Bundle) -> N
     document["files"] = {"../../../elsewhere": {"sha256": hashlib.sha256(b"").hexdigest(), "bytes": 0}}
     line = f"../../../elsewhere:{hashlib.sha256(b'').hexdigest()}\n"
     document["sha256"] = hashlib.sha256(line.encode()).hexdigest()
-    place.write(f"p0/{LATEST}", json.dumps(document).encode())
+    for name in (f"p0/{LATEST}", "p0/history/1/model.json"):
+        place.write(name, json.dumps(document).encode())
     with pytest.raises(ExportError, match="outside of its folder"):
         read_version(place, "p0")
 

@@ -145,7 +145,10 @@ def test_a_page_of_another_site_changes_nothing(make_settings: Make, headers: di
     admission = Admission(make_settings(api_origins="https://ours.example"))
     for path in ("/payout", "/predict", "/", "/feedback"):
         assert (ask(admission, path, "POST", **headers) != 403) == is_in
-    assert ask(admission, **headers) != 403, "a GET changes nothing"
+    assert (ask(admission, **headers) != 403) == is_in
+    follows_link = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    if "origin" not in headers:
+        assert ask(admission, **headers, **follows_link) != 403, "whoever follows a link here may read"
 
 
 def test_no_get_writes_anything_down(api: TestClient, serving_settings: Settings) -> None:

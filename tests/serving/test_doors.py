@@ -233,6 +233,6 @@ def test_unfinished_bodies_have_a_bound_together_and_small_ones_are_taken(
 
 def test_qc_up_does_not_open_doors_without_a_key(make_settings: Any) -> None:
     for host in ("0.0.0.0", "192.0.2.1", "::", "qc.example"):
-        with pytest.raises(QcError, match="set QC_API_KEY, or bind 127"):
+        with pytest.raises(QcError, match="set QC_API_KEY, make keys"):
             refuse_open_door(make_settings(host=host))
         refuse_open_door(make_settings(host=host, api_key="correct-horse"))

@@ -10,17 +10,19 @@ from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.serving.facts import CommentText, Facts, IssueFacts, PullRequestFacts, TextFacts, askable, request_of
 from qc_assets.serving.schemas import BUCKETS
 
+WHO = {"worker_id", "worker_account_id", "task_id"}
+
 
 @pytest.mark.parametrize("request_type", [PullRequestFacts, IssueFacts], ids=lambda kind: kind.__name__)
 def test_every_field_is_a_feature_of_the_table(request_type: type[Facts]) -> None:
     columns = contract_of(request_type.table).columns
-    names = {request_type.renamed.get(name, name) for name in request_type.model_fields} - {"worker_id", "task_id"}
+    names = {request_type.renamed.get(name, name) for name in request_type.model_fields} - WHO
     assert names and all(columns[name].owner in FEATURE_OWNERS for name in names)
 
 
 def test_issue_endpoints_take_all_that_can_be_said_of_an_issue() -> None:
     fields = {IssueFacts.renamed.get(name, name) for name in IssueFacts.model_fields}
-    assert fields == {"worker_id", "task_id", *askable(RESOLUTION_TIME)}
+    assert fields == WHO | {*askable(RESOLUTION_TIME)}
     facts = IssueFacts(worker_id="amy", task_id="o/r#1", submission_hour=7, is_bug=True)
     assert facts.given() == {"hour": 7, "is_bug": True}
 

@@ -114,7 +114,7 @@ def test_requests_are_described_by_the_comments_of_the_sql(api: TestClient) -> N
     schemas = api.get("/openapi.json").json()["components"]["schemas"]
     properties = schemas["P0Facts"]["properties"]
     columns = contract_of("pull_requests").columns
-    assert set(properties) - {"worker_id", "task_id"} == set(askable(SPECS[0]))
+    assert set(properties) - {"worker_id", "worker_account_id", "task_id"} == set(askable(SPECS[0]))
     assert all(properties[name]["description"] == columns[name].comment for name in askable(SPECS[0]))
     assert {"lines_changed", "hour"} <= set(properties) and "log_lines" not in properties
 

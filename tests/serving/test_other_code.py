@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from qc_assets.learning.manifest import write_manifest
+from qc_assets.registry.bundle_store import MANIFEST_SUM
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.app import create_app
 from qc_assets.settings import Settings
@@ -65,6 +67,7 @@ def test_a_champion_of_other_code_answers_what_it_can(main_run_copy: Settings, t
     document = json.loads(path.read_text())
     document["features"] = ["a_feature_of_before" if name == "log_lines" else name for name in document["features"]]
     path.write_text(json.dumps(document))
+    registry.client().set_tag(run_id, MANIFEST_SUM, write_manifest(path.parent, "p0", run_id))
     with served(main_run_copy) as client:
         assert client.post("/predict", json=PULL_REQUEST).status_code == 200
         assert "a_feature_of_before" in client.get("/health").json()["troubles"]["features.pull_requests"]

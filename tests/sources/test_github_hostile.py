@@ -188,6 +188,8 @@ def test_an_odd_item_is_one_dead_letter_and_the_rest_lands(data: st.DataObject, 
     if not is_sound(odd):
         return  # asked for by its id, and named if that does not help
     by_table, letters = rows([(odd, NOW), (item, NOW)])
-    assert len(by_table["pull_requests"]) + len(letters) == 2
+    # A row without an id of its own is left out of an item that lands.
+    left_out = [letter for letter in letters if letter.error_type != "no_id"]
+    assert len(by_table["pull_requests"]) + len(left_out) == 2
     for record in by_table["pull_requests"] + by_table.get("reviews", []):
         assert all(value.encode() is not None for value in record.values() if isinstance(value, str))

@@ -164,7 +164,8 @@ def test_a_name_leads_to_who_has_it_on_its_forge(
     rates = [known.history("pull_requests", f"{host}/{NAME}", "bob")["repo_pass_rate"] for host in hosts]
     assert rates[0] > 0.8 and rates[1] < 0.5, "each repository has its own history"
     first = f"{hosts[0]}/octo/new"
-    assert known.task("pull_requests", first, 1, "amy") is not None, "the login that its author had then"
+    assert known.task("pull_requests", first, 1, "amy") is None, "the login that its author had then is another's"
+    assert known.task("pull_requests", first, 1, "amy", known.task("pull_requests", first, 1, None)["author_id"])
     moved.add_repo(NAME, 9)  # somebody else takes the old name
     sources[0].clock.sleep(3600)
     run(warehouse, sources[0], DAYS[5:6], [NAME])

@@ -106,12 +106,12 @@ COMMENT ON COLUMN features.issues.resolution_hours IS
     'Target: hours from the opening to the closing as completed, or what people say (ml.feedback) while it is open or '
     'if two keys say so; NULL while open (right-censored), and for what ended otherwise, which is never resolved';
 COMMENT ON COLUMN features.issues.resolution_hours_by IS
-    'Whose word that is: github, feedback, or contested: GitHub''s, against feedback that no second key confirmed';
+    'Whose word that is: forge, feedback, or contested: the forge''s, against feedback that no second key confirmed';
 COMMENT ON COLUMN features.issues.censored_hours IS 'Hours that an open issue has been watched; NULL for closed ones';
 COMMENT ON COLUMN features.issues.closed_in_7_days IS
     'Target: closed within 168 hours, or what people say where that is not known yet or if two keys say so; NULL for '
     'issues watched for less than that and still open';
-COMMENT ON COLUMN features.issues.closed_in_7_days_by IS 'Whose word that is: github, feedback or contested';
+COMMENT ON COLUMN features.issues.closed_in_7_days_by IS 'Whose word that is: forge, feedback or contested';
 COMMENT ON COLUMN features.issues.exclusions IS
     'All reasons that may keep it out of a model, whose spec says which do: opening_not_observed, outside_coverage, '
     'bot';

@@ -138,7 +138,7 @@ COMMENT ON COLUMN features.pull_requests.passed IS
     'Label: the first decisive review by another person approved, or it landed without one; or what people say of it '
     '(ml.feedback), where nothing is decided or two keys say so';
 COMMENT ON COLUMN features.pull_requests.passed_by IS
-    'Whose word that is: github, feedback, or contested: GitHub''s, against feedback that no second key confirmed';
+    'Whose word that is: forge, feedback, or contested: the forge''s, against feedback that no second key confirmed';
 COMMENT ON COLUMN features.pull_requests.decided_by_verdict IS
     'Whether a reviewer''s verdict decided that, rather than its landing or closing without one; NULL while undecided';
 COMMENT ON COLUMN features.pull_requests.decided_at IS 'When that became known (UTC); NULL while undecided';

@@ -104,9 +104,10 @@ class LinearTextEstimator:
 
     @classmethod
     def load(cls, folder: Path) -> "LinearTextEstimator":
+        parts = load_skops(folder / cls.file)
         document = json.loads((folder / cls.meta).read_text())
         encoder = document["encoder"] and trusted_encoder(document["encoder"])
-        return cls(load_skops(folder / cls.file), document["classes"], encoder)
+        return cls(parts, document["classes"], encoder)
 
 
 def _columns(x: np.ndarray) -> tuple[list[str], list[str]]:
