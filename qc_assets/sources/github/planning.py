@@ -1,13 +1,14 @@
 """What is missing of some repositories, by their ids, and in which packages it is to be fetched."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from qc_assets.clock import Clock
 from qc_assets.progress import Note, Reporter
-from qc_assets.sources.github.client import Client
+from qc_assets.sources.github.answers import Kind
+from qc_assets.sources.github.client import Client, RequestError
 from qc_assets.sources.github.plan import Package, Wish, from_document, look, packages, to_document
 from qc_assets.sources.github.query import queries_fingerprint
 from qc_assets.sources.github.state import State
@@ -16,6 +17,8 @@ from qc_assets.sources.held_days import HeldDays
 SETTLED = timedelta(hours=1)
 """The search index lags behind; a day is not final before this much has passed."""
 _PLAN_HOLDS = timedelta(hours=24)
+# Where more repositories than these are each too much for GitHub, it is GitHub that is overloaded.
+_MOST_TOO_MUCH = 3
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,13 @@ class Plan:
         packages: what is to be fetched.
         gone: why GitHub does not show a repository, by the name it was asked for.
         held: ids of repositories of which nothing is missing, as they have been read under another name.
+        failed: why GitHub would not say anything of a repository, though it did of others.
     """
 
     packages: Sequence[Package]
     gone: Mapping[str, str]
     held: Mapping[str, int]
+    failed: Mapping[str, RequestError] = field(default_factory=dict)
 
 
 class Planner:
@@ -73,12 +78,7 @@ class Planner:
             names = {name for package in known for name in package.repos}
             if {wish.repo for wish in wishes} <= names | set(plan.gone) | set(plan.held):
                 return plan
-        seen, gone = {}, {}
-        for name, repo, reason in look(self.client, [wish.repo for wish in wishes]):
-            if repo is None:
-                gone[name] = reason
-            else:
-                seen[name] = repo
+        seen, gone, failed = self._look([wish.repo for wish in wishes])
         missing, held = self._by_id(wishes, seen)
         final, young = [], []
         for wish in missing:
@@ -86,12 +86,39 @@ class Planner:
             final += [Wish(wish.repo, ended)] if ended else []
             rest = tuple(day for day in wish.days if day not in ended)
             young += [Wish(wish.repo, rest)] if rest else []
-        plan = Plan(list(packages(self.client, [*final, *young], seen)), gone, held)
+        plan = Plan(list(packages(self.client, [*final, *young], seen)), gone, held, failed)
         packed = [to_document(package) for package in plan.packages]
         document = {"made_at": now.isoformat(), "asks": asks, "gone": gone, "held": held, "packages": packed}
         self.state.drop_plan(key)
         self.state.save_plan(key, document, now)
         return plan
+
+    def _look(
+        self, names: Sequence[str]
+    ) -> tuple[dict[str, Mapping[str, Any]], dict[str, str], dict[str, RequestError]]:
+        """What GitHub says of repositories; why it does not show some; and what is too much for it, even alone.
+
+        Raises:
+            RequestError: if GitHub says nothing of any, or of many.
+        """
+        seen: dict[str, Mapping[str, Any]] = {}
+        gone: dict[str, str] = {}
+        failed: dict[str, RequestError] = {}
+        left = list(names)
+        while left:
+            try:
+                for name, repo, reason in look(self.client, list(left)):
+                    left.remove(name)
+                    if repo is None:
+                        gone[name] = reason
+                    else:
+                        seen[name] = repo
+            except RequestError as error:
+                # What is too much is divided, so what comes first now was asked about alone.
+                failed[left.pop(0)] = error
+                if error.kind is not Kind.OVERLOADED or len(failed) > _MOST_TOO_MUCH or not (left or seen):
+                    raise
+        return seen, gone, failed
 
     def _by_id(
         self, wishes: Sequence[Wish], seen: Mapping[str, Mapping[str, Any]]

@@ -81,6 +81,9 @@ class Stage:
             return
         wished = {wish.repo for wish in wishes}
         for wish in wishes:
+            if wish.repo in plan.failed:
+                self._failed(wish, plan.failed[wish.repo])
+                fail(wish)
             if wish.repo in plan.gone:  # trying again would not help
                 self._gone(wish.repo, plan.gone[wish.repo])
                 yield self.failure(wish)
