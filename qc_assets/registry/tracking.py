@@ -98,6 +98,8 @@ def _log_data(trained: Trained, tags: Mapping[str, str]) -> None:
     import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.exceptions import MlflowException
+    from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
     windows = {
         name: {
@@ -113,4 +115,7 @@ def _log_data(trained: Trained, tags: Mapping[str, str]) -> None:
         name=trained.spec.table,
         digest=tags.get("snapshot", "")[:36] or None,
     )
-    mlflow.log_input(data, context="training", tags={"windows": json.dumps(windows)[:500]})
+    # MLflow looks for the data set and then inserts it: of two trainings on the same rows at once, the slower finds it
+    # there when it looks again.
+    again = retry(retry=retry_if_exception_type(MlflowException), stop=stop_after_attempt(3), reraise=True)
+    again(mlflow.log_input)(data, context="training", tags={"windows": json.dumps(windows)[:500]})

@@ -120,7 +120,7 @@ def test_a_challenger_that_is_the_champion_makes_no_version(registry: Registry) 
 def test_the_later_of_two_trainings_is_compared_with_the_earlier(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, meeting = Registry.log, threading.Barrier(2)
+    log, meeting = Registry.log, threading.Barrier(2, timeout=120)  # if the other one fails
 
     def log_together(self: Registry, *arguments: Any, **more: Any) -> Any:
         logged = log(self, *arguments, **more)
