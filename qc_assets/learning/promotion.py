@@ -31,8 +31,9 @@ COMMON_GATES = {
     "the share that intervals hold, surely off. Only warns.",
     **FEEDBACK_GATES,
 }
-_LOSING = {
-    "no_repository_worse_than_its_base_rate": "In no repository with 50 rows or more of the test window is the loss "
+_LOSING = "no_repository_worse_than_its_base_rate"
+_OF_BASE_RATES = {
+    _LOSING: "In no repository with 50 rows or more of the test window is the loss "
     "surely above that of the share that was known of this repository before. Only warns.",
 }
 _MOST_NAMED = 5
@@ -79,7 +80,7 @@ class Decision:
 def gate_names(spec: ModelSpec) -> dict[str, str]:
     """What is promised of a model, by name."""
     task = task_of(spec)
-    return COMMON_GATES | (_LOSING if task.has_base_rates else {}) | dict(task.gates)
+    return COMMON_GATES | (_OF_BASE_RATES if task.has_base_rates else {}) | dict(task.gates)
 
 
 def check_gates(trained: Trained, options: Options = Options()) -> list[Gate]:
@@ -134,10 +135,7 @@ def _better_than_base_rates(trained: Trained) -> list[Gate]:
     named = "; ".join(losing.names[:_MOST_NAMED])
     detail = f"surely worse in {len(losing.names)} of {losing.judged} repositories: {named}" if losing.names else ""
     passed = not losing.names if losing.judged else None
-    return [
-        Gate(name, passed, detail or f"surely worse in none of {losing.judged} repositories", blocks=False)
-        for name in _LOSING
-    ]
+    return [Gate(_LOSING, passed, detail or f"surely worse in none of {losing.judged} repositories", blocks=False)]
 
 
 def decide_promotion(

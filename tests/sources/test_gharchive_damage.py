@@ -5,6 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -209,11 +210,9 @@ def test_whatever_happens_to_the_packed_bytes_what_gzip_gives_is_kept(
     batch, staged = read(contents)
     text = b""
     member = zlib.decompressobj(31)
-    try:
+    with suppress(zlib.error):  # what came before the damage is what there is
         for place in range(len(contents)):
             text += member.decompress(contents[place : place + 1])
-    except zlib.error:
-        pass
     untouched = {n for n in range(1, 60) if packed(opened(n)) in text.split(b"\n")}
     assert untouched <= set(staged)
     assert contents == PACKED or batch.dead_letters or staged == list(range(1, 60))
