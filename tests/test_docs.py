@@ -41,3 +41,10 @@ def test_the_readme_names_every_command() -> None:
     commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     named = set(re.findall(r"`qc ([a-z-]+)", (ROOT / "README.md").read_text()))
     assert commands - named == set()
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    texts = [path.read_text() for path in [*DOCUMENTS, *sorted((ROOT / "qc_assets").rglob("*.py"))]]
+    named = {target for text in texts for target in re.findall(r"`make ([a-z]+)`", text)}
+    assert {"demo", "test"} <= named <= targets

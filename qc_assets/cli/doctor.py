@@ -57,7 +57,8 @@ def examine() -> list[Finding]:
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     ok = sys.version_info >= (3, 11)
-    return Finding("Python", ok, version, "" if ok else "install Python 3.11 or later and run `make setup` again")
+    mend = "install Python 3.11 or later; in a checkout remove .venv, and `make demo` makes it anew"
+    return Finding("Python", ok, version, "" if ok else mend)
 
 
 def _source(settings: Settings) -> Finding:

@@ -41,7 +41,10 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     ),
     (r"MemoryError|Out of Memory|Cannot allocate memory", "free some memory, or take fewer days at a time"),
     (r"Too many open files", "raise `ulimit -n`, or close other programs"),
-    (r"No module named|ModuleNotFoundError", "`make setup` installs what is missing"),
+    (
+        r"No module named|ModuleNotFoundError",
+        "install qc-assets again, with its dependencies; in a checkout `make demo` does that",
+    ),
     (r"UnicodeDecodeError", "the text is not UTF-8: save it as UTF-8"),
     (r"Is a directory|IsADirectoryError|Not a directory|FileExistsError", "name another path"),
     (r"FileNotFoundError|No such file", "check the path"),

@@ -51,7 +51,11 @@ def corrections_of(path: Path, identity: str) -> list[Entry]:
     return [_identified(entry) for entry in journal_reader.entries_where(path, condition, [identity])]
 
 
-def _identified(entry: Entry) -> Entry:
+def payout_identity(entry: Entry) -> str:
+    """By what a payout is asked for: older entries go by their payout_id or number."""
     document = entry["document"]
-    own = document.get("id") or document.get("payout_id") or str(entry["number"])
-    return entry | {"document": document | {"id": own}}
+    return document.get("id") or document.get("payout_id") or str(entry["number"])
+
+
+def _identified(entry: Entry) -> Entry:
+    return entry | {"document": entry["document"] | {"id": payout_identity(entry)}}

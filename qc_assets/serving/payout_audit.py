@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qc_assets.serving import journal_reader
 from qc_assets.serving.champions import SPECS
+from qc_assets.serving.ledger import payout_identity
 from qc_assets.serving.payouts import payout
 from qc_assets.serving.rows import Row, feature_frame
 from qc_assets.store.schema import sql_sections
@@ -61,7 +62,7 @@ def audit_payouts(store: Warehouse, registry: "Registry", journal: Path) -> Payo
     with store.read() as connection:
         for entry in paid:
             document = entry["document"]
-            own = document.get("id") or document.get("payout_id") or str(entry["number"])
+            own = payout_identity(entry)
             p0, value, beta = (Decimal(document[name]) for name in ("p0", "value", "beta"))
             if payout(float(p0), value, beta).amount != Decimal(document["d1"]):
                 troubles.append(f"payout {own}: {beta} × {p0} × {value} is not {document['d1']}")
