@@ -48,7 +48,9 @@ def test_bad_fields_are_named(api: TestClient, field: str, value: object) -> Non
 def test_a_batch_answers_in_order_and_as_single_requests_do(api: TestClient) -> None:
     asked = [FACTS | {"lines_changed": lines} for lines in (1, 100, 10_000)]
     batch = api.post("/predict/batch", json={"rows": asked}).json()["predictions"]
-    assert [one["p0"] for one in batch] == [api.post("/predict", json=row).json()["p0"] for row in asked]
+    # Sums over several rows go through wider instructions of the processor: they may differ in the last bit.
+    alone = [api.post("/predict", json=row).json()["p0"] for row in asked]
+    assert [answer["p0"] for answer in batch] == pytest.approx(alone, abs=1e-12, rel=0)
     assert set(batch[0]) == set(api.post("/predict", json=asked[0]).json())
     assert api.post("/predict/batch", json={"rows": []}).status_code == 422
     assert api.post("/predict/batch", json={"rows": [FACTS] * 10_001}).status_code == 422
