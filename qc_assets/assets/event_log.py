@@ -20,10 +20,10 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, Sq
 from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy import text
 
+from qc_assets.assets.partitions import NOT_WHOLE
+
 _EVENTS_PER_BATCH = 2000
 _VARIABLES = 500  # of one SQL statement
-NOT_WHOLE = "partitions that are not whole"
-"""Metadata of a materialization: these partitions of the run were not materialized by it, nor are they any more."""
 
 
 class BatchedEventLog(SqliteEventLogStorage):

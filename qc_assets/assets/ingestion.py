@@ -10,8 +10,7 @@ from pydantic import Field
 
 from qc_assets import progress
 from qc_assets.assets import tables
-from qc_assets.assets.event_log import NOT_WHOLE
-from qc_assets.assets.partitions import daily_partitions
+from qc_assets.assets.partitions import NOT_WHOLE, daily_partitions
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.forges import qualified
 from qc_assets.settings import Settings

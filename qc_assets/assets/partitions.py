@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 from qc_assets.settings import Settings
 
+NOT_WHOLE = "partitions that are not whole"
+"""Metadata of a materialization: these partitions of the run were not materialized by it, nor are they any more."""
+
 if TYPE_CHECKING:
     import dagster as dg
 

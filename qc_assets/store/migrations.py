@@ -20,7 +20,7 @@ import duckdb
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.places import sql_root
-from qc_assets.store.schema import RAW_TABLES, TableShape, shape_of, table_statements
+from qc_assets.store.schema import RAW_TABLES, TableShape, shapes_of, table_statements
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,10 @@ def bring_up_to_date(
         except duckdb.Error as error:
             raise QcError(f"{path} was left as it was: migration {migration.name} failed: {error}") from error
     if version is not None:
+        present = shapes_of(connection)
         for table, declared in declared_shapes().items():
-            if _must_change(connection, table, declared):
-                _redeclare(connection, path, table, declared)
+            if table in present and not present[table].holds_rows_as(declared):
+                _redeclare(connection, path, table, present[table], declared)
     _create(connection)
     connection.execute(
         "INSERT OR REPLACE INTO ops.schema_version VALUES (?, ?, ?)", [len(migrations()), _declarations(), now_utc()]
@@ -151,10 +152,11 @@ def changes(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     refuse_newer(version, path)
     if version is None or is_up_to_date(connection):
         return []
+    present = shapes_of(connection)
     tables = [
         table
         for table, declared in declared_shapes().items()
-        if not shape_of(connection, table).holds_rows_as(declared)
+        if table not in present or not present[table].holds_rows_as(declared)
     ]
     names = [migration.name for migration in pending(version)]
     return names + [table for table in tables if table != "ops.schema_version"]
@@ -165,12 +167,9 @@ def declared_shapes() -> dict[str, TableShape]:
     """The shape of every table that a new warehouse has."""
     with duckdb.connect(":memory:") as connection:
         _create(connection)
-        # `observed` is made after the columns of `raw`, so it comes later.
-        tables = connection.execute(
-            "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
-            "ORDER BY schema_name = 'observed', schema_name, table_name"
-        ).fetchall()
-        return {table: shape_of(connection, table) for (table,) in tables}
+        shapes = shapes_of(connection)
+    # `observed` is made after the columns of `raw`, so it comes later.
+    return {table: shapes[table] for table in sorted(shapes, key=lambda table: (table.startswith("observed."), table))}
 
 
 @cache
@@ -200,15 +199,11 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
 
 
-def _must_change(connection: duckdb.DuckDBPyConnection, table: str, declared: TableShape) -> bool:
-    """Whether a table must be made anew; comments are set by its declaration, wherever that is carried out."""
-    present = shape_of(connection, table)
-    return bool(present.columns) and not present.holds_rows_as(declared)
-
-
-def _redeclare(connection: duckdb.DuckDBPyConnection, path: Path, table: str, declared: TableShape) -> None:
-    """Make a table anew, with its rows."""
-    unknown = {name for name, *_ in shape_of(connection, table).columns} - {name for name, *_ in declared.columns}
+def _redeclare(
+    connection: duckdb.DuckDBPyConnection, path: Path, table: str, present: TableShape, declared: TableShape
+) -> None:
+    """Make a table anew, with its rows; its comments are set by its declaration, wherever that is carried out."""
+    unknown = {name for name, *_ in present.columns} - {name for name, *_ in declared.columns}
     if unknown:
         raise QcError(
             f"{path}: {table} has columns that this version does not know ({', '.join(sorted(unknown))}), so a newer "

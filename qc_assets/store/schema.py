@@ -1,8 +1,10 @@
 """The tables that the SQL files of `warehouse/` declare."""
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import duckdb
 
@@ -12,6 +14,10 @@ from qc_assets.source_traits import all_traits
 
 # Reports that keep a row for every version; the others are computed anew.
 KEPT_REPORTS = ["reports/bias", "reports/bias_mitigation"]
+
+_COMMENT = re.compile(r"^COMMENT ON (?:TABLE|COLUMN) ([\w.\"]+) IS\s+((?:'(?:[^']|'')*'\s*)+);", re.MULTILINE)
+_PLACE = "schema_name || '.' || table_name"
+_OURS = "WHERE database_name = current_database() AND schema_name <> 'information_schema'"
 
 
 @cache
@@ -39,9 +45,10 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
         "source_priorities": ("MAP(VARCHAR, INTEGER)", {name: source.priority for name, source in traits.items()}),
         "last_whole_days": ("MAP(VARCHAR, DATE)", {name: source.last_whole_day for name, source in traits.items()}),
     }
-    for variable, (kind, value) in variables.items():
-        connection.execute(f"SET VARIABLE {variable} = $value::{kind}", {"value": value})
-    connection.execute(sql_sections("macros")[""])
+    # As text: DuckDB imports pandas as soon as a parameter is bound, in half a second.
+    texts = {name: json.dumps(value, default=str).replace("'", "''") for name, (_, value) in variables.items()}
+    settings = [f"SET VARIABLE {name} = '{texts[name]}'::JSON::{kind};\n" for name, (kind, _) in variables.items()]
+    connection.execute("".join(settings) + sql_sections("macros")[""])
 
 
 def columns(table: str) -> list[tuple[str, str, str]]:
@@ -73,40 +80,81 @@ class TableShape:
         return (names, self.rules, self.constraints) == (others, other.rules, other.constraints)
 
 
-def shape_of(connection: duckdb.DuckDBPyConnection, table: str) -> TableShape:
-    """The shape of ``schema.table`` as it is in a database."""
-    place = table.split(".")
-    columns = connection.execute(
-        "SELECT column_name, data_type, coalesce(comment, ''), is_nullable, column_default FROM duckdb_columns() "
-        "WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
-        place,
-    ).fetchall()
-    comment = connection.execute(
-        "SELECT coalesce(comment, '') FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?", place
-    ).fetchall()
-    constraints = connection.execute(
-        "SELECT constraint_type, constraint_text, constraint_column_names FROM duckdb_constraints() "
-        "WHERE schema_name = ? AND table_name = ? ORDER BY constraint_text",
-        place,
-    ).fetchall()
-    keys = [names for kind, _, names in constraints if kind == "PRIMARY KEY"]
-    return TableShape(
-        "".join(text for (text,) in comment),
-        [column[:3] for column in columns],
-        tuple(keys[0]) if keys else (),
-        tuple(column[3:] for column in columns),
-        tuple(text for _, text, _ in constraints),
+def shapes_of(connection: duckdb.DuckDBPyConnection) -> dict[str, TableShape]:
+    """The shape of every table and view of a database, by ``schema.table``.
+
+    No parameters are bound: DuckDB would import pandas for that, which takes longer than all of this.
+    """
+    comments = dict(
+        connection.execute(f"SELECT {_PLACE}, coalesce(comment, '') FROM duckdb_tables() {_OURS}").fetchall()
     )
+    columns: dict[str, list[tuple[Any, ...]]] = {}
+    for table, _, *column in connection.execute(
+        f"SELECT {_PLACE}, column_index, column_name, data_type, coalesce(comment, ''), is_nullable, column_default "
+        f"FROM duckdb_columns() {_OURS} ORDER BY ALL"
+    ).fetchall():
+        columns.setdefault(table, []).append(tuple(column))
+    constraints: dict[str, list[tuple[Any, ...]]] = {}
+    for table, *constraint in connection.execute(
+        f"SELECT {_PLACE}, constraint_text, constraint_type, constraint_column_names FROM duckdb_constraints() {_OURS} "
+        "ORDER BY ALL"
+    ).fetchall():
+        constraints.setdefault(table, []).append(tuple(constraint))
+    return {
+        table: TableShape(
+            comments.get(table, ""),
+            [column[:3] for column in of_table],
+            next((tuple(names) for _, kind, names in constraints.get(table, []) if kind == "PRIMARY KEY"), ()),
+            tuple(column[3:] for column in of_table),
+            tuple(text for text, _, _ in constraints.get(table, [])),
+        )
+        for table, of_table in columns.items()
+    }
+
+
+def declared(table: str) -> TableShape:
+    """What the SQL of ``schema.table`` declares.
+
+    Raises:
+        QcError: if no SQL file declares it.
+    """
+    try:
+        return _declared_tables()[table]
+    except KeyError:
+        raise QcError(f"no SQL file of {sql_root()} declares {table}") from None
 
 
 @cache
-def declared(table: str) -> TableShape:
-    """What the SQL of ``schema.table`` declares; no file is opened but that."""
-    schema, name = table.split(".")
-    sections = sql_sections(f"{schema}/{name}")
-    with duckdb.connect(":memory:") as connection:
-        connection.execute(f"CREATE SCHEMA {schema}; {sections.get('table') or sections['']}")
-        return shape_of(connection, table)
+def _declared_tables() -> dict[str, TableShape]:
+    """The shape of every table that an SQL file declares; no database file is opened.
+
+    All are made at once, without their comments: DuckDB copies a table for each, which is most of the work. What they
+    say is in the text.
+    """
+    tables = ""
+    comments: dict[str, str] = {}
+    for path in sorted(sql_root().glob("*/*.sql")):
+        sections = sql_sections(f"{path.parent.name}/{path.stem}")
+        declaration = sections.get("table") or sections[""]
+        if path.parent.name not in ("migrations", "sources") and "CREATE TABLE" in declaration:
+            tables += _COMMENT.sub("", declaration)
+            comments |= {place.replace('"', ""): _joined(literals) for place, literals in _COMMENT.findall(declaration)}
+    with duckdb.connect(":memory:", config={"threads": "1"}) as connection:
+        connection.execute(sql_sections("schema")[""] + tables)
+        shapes = shapes_of(connection)
+    return {
+        table: replace(
+            shape,
+            comment=comments.get(table, ""),
+            columns=[(name, kind, comments.get(f"{table}.{name}", "")) for name, kind, _ in shape.columns],
+        )
+        for table, shape in shapes.items()
+    }
+
+
+def _joined(literals: str) -> str:
+    """The text of literals that follow each other on lines of their own."""
+    return "".join(part.replace("''", "'") for part in re.findall(r"'((?:[^']|'')*)'", literals))
 
 
 def shown_by(table: str) -> tuple[str, ...]:
