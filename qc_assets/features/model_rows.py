@@ -1,11 +1,17 @@
 """The rows of a model: what its spec makes of a feature table."""
 
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
+from qc_assets.features.contract import contract_of
 from qc_assets.learning.corrections import CONTESTED, CORRECTED, CORRECTED_BY
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.learning.bundle import Bundle
 
 
 def model_rows(store: Warehouse, spec: ModelSpec, *, is_synthetic: bool) -> pl.DataFrame:
@@ -39,6 +45,17 @@ def query_of(spec: ModelSpec) -> str:
         "WHERE NOT list_has_any(exclusions, $excluded::VARCHAR[]) AND is_synthetic(source, repo_id) = $is_synthetic"
         f"{condition}"
     )
+
+
+def feature_types(spec: ModelSpec, bundle: "Bundle | None" = None) -> dict[str, Any]:
+    """Types of the features and texts of a bundle, or of the spec: text, or number.
+
+    A bundle of another version of the code may want columns that the spec does not have.
+    """
+    columns = contract_of(spec.table.removeprefix("features.")).columns
+    wants, texts = (spec, spec.texts) if bundle is None else (bundle, bundle.text_columns)
+    words = {*texts, *wants.categories, *(name for name, column in columns.items() if column.type == "VARCHAR")}
+    return {name: pl.String if name in words else pl.Float64 for name in (*wants.features, *texts)}
 
 
 def _feedback_of(spec: ModelSpec) -> dict[str, str]:
