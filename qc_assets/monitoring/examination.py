@@ -68,7 +68,8 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
     challenger = who.challenger if who.challenger and who.challenger.bundle.is_synthetic == made_up else None
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
     repositories = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
-    rows = model_rows(store, spec, is_synthetic=made_up).join(repositories, on="repo_id", how="left")
+    rows = model_rows(store, spec, is_synthetic=made_up, giver_share=settings.feedback_giver_share)
+    rows = rows.join(repositories, on="repo_id", how="left")
     bounding = bounding_bundle(registry, spec, is_synthetic=made_up)
     first, last = _tested_on(store, spec, version)
     if first is None or last is None:
