@@ -59,7 +59,7 @@ def score(state: str) -> str:
         spec.name: scoring.score_waiting_items(warehouse, registry, spec, is_synthetic=True)
         for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC)
     }
-    return ", ".join(f"{name} {found.get('champion', 0):,}" for name, found in counts.items())
+    return ", ".join(f"{name} {found.counts.get('champion', 0):,}" for name, found in counts.items())
 
 
 def main() -> None:

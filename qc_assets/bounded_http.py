@@ -39,7 +39,7 @@ class BoundedClient:
         method: str,
         url: str,
         *,
-        max_bytes: int | None = None,
+        max_bytes: int | Callable[[httpx.Response], int] | None = None,
         target: Callable[[httpx.Response], BinaryIO | None] | None = None,
         **options: Any,
     ) -> httpx.Response:
@@ -47,7 +47,7 @@ class BoundedClient:
 
         Args:
             method, url, options: as httpx has them.
-            max_bytes: instead of the client's.
+            max_bytes: instead of the client's; or what says it, given the answer's status and headers.
             target: given the answer's status and headers, where its bytes go as they come, not decompressed; None to
                 read it into memory.
 
@@ -60,7 +60,10 @@ class BoundedClient:
         return self.portal.call(self._send, request, self.max_bytes if max_bytes is None else max_bytes, target)
 
     async def _send(
-        self, request: httpx.Request, max_bytes: int, target: Callable[[httpx.Response], BinaryIO | None] | None
+        self,
+        request: httpx.Request,
+        max_bytes: int | Callable[[httpx.Response], int],
+        target: Callable[[httpx.Response], BinaryIO | None] | None,
     ) -> httpx.Response:
         origin = _origin(request.url)
         try:
@@ -70,11 +73,13 @@ class BoundedClient:
                     auth = httpx.USE_CLIENT_DEFAULT if _origin(request.url) == origin else None
                     answer = await self.client.send(request, stream=True, follow_redirects=False, auth=auth)
                     try:
-                        body = await _read(answer, max_bytes, target)
+                        most = max_bytes if isinstance(max_bytes, int) else max_bytes(answer)
+                        body = await _read(answer, most, target)
                     finally:
                         await answer.aclose()
                     if answer.next_request is None:
-                        return httpx.Response(answer.status_code, headers=_plain(answer.headers), content=body)
+                        headers = _plain(answer.headers, keeps_length=request.method == "HEAD")
+                        return httpx.Response(answer.status_code, headers=headers, content=body)
                     request = answer.next_request
         except TimeoutError:
             raise httpx.ReadTimeout(f"no whole answer within {self.deadline_s:g} s") from None
@@ -87,6 +92,9 @@ async def _read(
     file = target(answer) if target else None
     if len(answer.headers.get_list("content-encoding", split_commas=True)) > 1:
         raise AnswerTooLargeError("the answer is compressed more than once")
+    declared = answer.headers.get("content-length", "")
+    if file and declared.isdecimal() and int(declared) > max_bytes:
+        raise AnswerTooLargeError(f"the answer is longer than {max_bytes:,} bytes: it says so")
     body, size = bytearray(), 0
     async for piece in answer.aiter_raw() if file else answer.aiter_bytes():
         size += len(piece)
@@ -103,9 +111,10 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _plain(headers: httpx.Headers) -> dict[str, str]:
-    # The body is decoded already.
-    return {name: value for name, value in headers.items() if name not in ("content-encoding", "content-length")}
+def _plain(headers: httpx.Headers, *, keeps_length: bool) -> dict[str, str]:
+    # The body is decoded already; of one that was not sent the length is all that is told.
+    gone = ("content-encoding", "transfer-encoding") if keeps_length else ("content-encoding", "content-length")
+    return {name: value for name, value in headers.items() if name not in gone}
 
 
 @contextmanager

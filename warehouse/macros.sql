@@ -291,16 +291,17 @@ CREATE OR REPLACE TEMP MACRO payout(beta, p0, value) AS (
 CREATE OR REPLACE TEMP MACRO bucket_of(p0) AS
     CASE WHEN p0 >= 0.9 THEN 'high' WHEN p0 >= 0.7 THEN 'medium' WHEN p0 >= 0.5 THEN 'low' ELSE 'very_low' END;
 
--- What people said of each item of a model: a key's newest word counts, and of several keys that of most, then that of
--- the first. `confirmed`: two keys say so; `disputed`: two keys say different things. When something came from another
--- key is told by our clock, not by the caller. The table is a parameter because the macro exists before it does.
+-- What people said of each item of a model, as far as it counts (`set_aside`): a key's newest word counts, and of
+-- several keys that of most, then that of the first. `confirmed`: two keys say so; `disputed`: two keys say different
+-- things. When something came from another key is told by our clock, not by the caller. The table is a parameter
+-- because the macro exists before it does.
 CREATE OR REPLACE TEMP MACRO newest_feedback(feedback_table, about, what) AS TABLE
 WITH told AS (
     SELECT
         *,
         comment_id || ':' || CASE WHEN comment_id = 0 THEN repo_id || ':' || number ELSE '' END AS item
     FROM query_table(feedback_table)
-    WHERE model = about AND kind = what
+    WHERE model = about AND kind = what AND set_aside IS NULL
     QUALIFY row_number() OVER (
         PARTITION BY item, coalesce(received_key, '')
         ORDER BY given_at DESC, coalesce(arrival, 0) DESC, feedback_id DESC
@@ -314,7 +315,8 @@ counted AS (
         count(DISTINCT label) OVER (PARTITION BY item) > 1 AS disputed
     FROM told
 )
-SELECT repo_id, number, comment_id, label, given_by, received_key, given_at, keys >= 2 AS confirmed, disputed
+SELECT
+    repo_id, number, comment_id, label, given_by, received_key, given_at, arrival, keys >= 2 AS confirmed, disputed
 FROM counted
 QUALIFY row_number() OVER (
     PARTITION BY item ORDER BY keys DESC, first_received_at, given_at DESC, feedback_id DESC

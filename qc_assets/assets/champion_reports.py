@@ -29,6 +29,7 @@ _T = TypeVar("_T")
 MONITORING = tables.key("reports.monitoring")
 _ONLY_WARN = ("_inputs_are_stable", "_is_right_in_every_part")
 _KEPT = "no_champion_was_removed"
+_IS_SOUND, _ASKED = "_is_sound", "champions_answered"
 
 
 def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
@@ -55,8 +56,16 @@ def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
         )
         for spec in SPECS
     }
+    sound = {
+        f"{spec.name}{_IS_SOUND}": (
+            "The champion's files are what its training logged. Red: an earlier champion stands in, or nobody answers.",
+            MONITORING,
+        )
+        for spec in SPECS
+    }
     return (
         holds
+        | sound
         | stable
         | right
         | {_KEPT: ("Nobody removed a champion in MLflow: where none is left, nobody answers.", MONITORING)}
@@ -83,6 +92,14 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 ],
             )
         ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                _ASKED,
+                asset=tables.key("ml.predictions"),
+                description="Every champion and challenger was asked. Red names those that could not be loaded, and "
+                "which earlier champion stood in: its predictions have the role stand_in.",
+            )
+        ],
     )
     def predictions(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, registry: RegistryResource
@@ -93,18 +110,23 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         store, models = warehouse.open(), registry.open()
         made_up = reads_made_up(store, settings)
 
-        def score(spec: ModelSpec) -> dict[str, int]:
+        def score(spec: ModelSpec) -> scoring.Scored:
             sync_mirror(store, models, spec.name)
             return scoring.score_waiting_items(store, models, spec, is_synthetic=made_up)
 
-        counts, troubles = _each_model(context, score)
+        scored, troubles = _each_model(context, score)
+        unasked = [f"{name}: {text}" for name, text in troubles.items()]
+        unasked += [text for each in scored.values() for text in each.troubles]
         total = store.query("SELECT count(*) FROM ml.predictions").item()
         rows = [
-            {"model": name} | {role: by_role.get(role) for role in scoring.ROLES} for name, by_role in counts.items()
+            {"model": name} | {role: each.counts.get(role) for role in scoring.ROLES} for name, each in scored.items()
         ]
+        key = tables.key("ml.predictions")
+        detail = "; ".join(unasked) or "every champion and challenger was asked"
         yield dg.MaterializeResult(
-            asset_key=tables.key("ml.predictions"),
+            asset_key=key,
             metadata=tables.row_count(total) | {"items scored": tables.preview(rows), **troubles},
+            check_results=[_result(key, _ASKED, not unasked, detail)],
         )
 
     @dg.multi_asset(
@@ -140,11 +162,13 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             verdicts[f"{examined.model}_inputs_are_stable"] = measures.what_to_do(examined.drift)
             parts = expectations.right_in_every_part(examined.live_reliability)
             verdicts[f"{examined.model}_is_right_in_every_part"] = parts
+            trouble, whole = examined.who.champions_trouble, f"version {examined.version} is what its training logged"
+            verdicts[f"{examined.model}{_IS_SOUND}"] = (not trouble, trouble or whole)
         removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
         verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
         versions = {examined.model: examined.version for examined in examinations}
         versions |= {name: each.version for name in troubles if (each := models.standing(name).champion)}
-        _keep(store, verdicts, versions)
+        _keep(store, verdicts, versions, {examined.model: examined.who.champion for examined in examinations})
         for name in _REPORTS:
             asset = tables.key(f"reports.{name}")
             frames = [frame for examined in examinations if len(frame := getattr(examined, name))]
@@ -165,10 +189,19 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [predictions, watched]
 
 
-def _keep(store: Warehouse, verdicts: dict[str, tuple[bool, str]], versions: dict[str, int]) -> None:
-    """Write the checks of each model down: nobody is paid by a champion whose check is red."""
+def _keep(
+    store: Warehouse,
+    verdicts: dict[str, tuple[bool, str]],
+    versions: dict[str, int],
+    champions: dict[str, int | None],
+) -> None:
+    """Write the checks of each model down: nobody is paid by a version whose check is red.
+
+    A champion that is broken on the disk may serve still, from the memory of a server that loaded it before.
+    """
     rows = [
-        {"model": model, "promise": name, "version": version, "passed": passed, "detail": detail}
+        {"model": model, "promise": name, "passed": passed, "detail": detail}
+        | {"version": (champions.get(model) or version) if name.endswith(_IS_SOUND) else version}
         | {"blocks": not name.endswith(_ONLY_WARN), "checked_at": now_utc()}
         for model, version in versions.items()
         for name, (passed, detail) in verdicts.items()

@@ -1,6 +1,7 @@
 """The API's loop as assets: its journal comes in, payouts are computed again, champions and predictions go out."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -8,6 +9,9 @@ from qc_assets.assets import tables
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _JOURNAL = {
     "ml.feedback": "What people said the right answer is, by `POST /feedback`: the only human ground truth.",
@@ -47,20 +51,38 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "nothing_was_lost",
                 asset=tables.key("ops.journal_imports"),
                 description="No crash of the API lost predictions before they were written. Only warns.",
-            )
+            ),
+            dg.AssetCheckSpec(
+                "all_feedback_counts",
+                asset=tables.key("ml.feedback"),
+                description="No key gave more labels in a day than QC_FEEDBACK_PER_DAY, and none whose feedback is "
+                "here is distrusted (`qc keys`). Red says what is kept and counts for nothing. Only warns.",
+            ),
         ],
     )
     def journal(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
         from qc_assets.serving.importing import bring_in
 
         store = warehouse.open()
-        new = bring_in(store, settings.journal, keep_days=settings.journal_days, forge=settings.forge)
+        new = bring_in(
+            store,
+            settings.journal,
+            keep_days=settings.journal_days,
+            forge=settings.forge,
+            feedback_per_day=settings.feedback_per_day,
+        )
+        givers = store.sql_file("ml/feedback", section="givers")
+        aside = givers.filter((givers["over_daily_limit"] > 0) | (givers["distrusted"] > 0))
         totals = store.sql_file("ops/journal_imports", section="totals").row(0, named=True)
         for table in _JOURNAL:
             if table != "ops.journal_imports":
                 name = table.removeprefix("ml.")
-                counts = tables.row_count(totals[name]) | {"new": getattr(new, name)}
-                yield dg.MaterializeResult(asset_key=tables.key(table), metadata=counts)
+                counts: dict[str, Any] = tables.row_count(totals[name]) | {"new": getattr(new, name)}
+                checks = []
+                if table == "ml.feedback":
+                    counts |= {"by key": tables.preview(givers.head(50).to_dicts())}
+                    checks = [_all_counts(aside)]
+                yield dg.MaterializeResult(asset_key=tables.key(table), metadata=counts, check_results=checks)
         key = tables.key("ops.journal_imports")
         yield dg.MaterializeResult(
             asset_key=key,
@@ -77,6 +99,16 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         )
 
     return [journal]
+
+
+def _all_counts(aside: "pl.DataFrame") -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=tables.key("ml.feedback"),
+        check_name="all_feedback_counts",
+        passed=aside.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"kept, and counts for nothing": tables.preview(aside.head(50).to_dicts())},
+    )
 
 
 def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:

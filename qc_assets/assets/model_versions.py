@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
@@ -80,6 +81,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         registry: RegistryResource,
     ) -> Iterator[dg.MaterializeResult]:
         # Imported here: scikit-learn, LightGBM and MLflow take seconds to import.
+        from qc_assets.learning.corrections import within_shares
         from qc_assets.learning.promotion import Decision
         from qc_assets.learning.task.terms import Gate
         from qc_assets.learning.trained import Options
@@ -110,8 +112,9 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
 
         def attempt() -> lifecycle.TrainingOutcome:
             names = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
-            rows = model_rows(store, spec, is_synthetic=made_up).join(names, on="repo_id", how="left")
-            return lifecycle.train_and_register(
+            rows = model_rows(store, spec, is_synthetic=made_up, giver_share=settings.feedback_giver_share)
+            rows = rows.join(names, on="repo_id", how="left")
+            outcome = lifecycle.train_and_register(
                 spec,
                 rows,
                 models,
@@ -122,6 +125,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                 numbered_after=mirror.highest_version(store, spec.name),
                 progress=tell,
             )
+            return replace(outcome, gates=[*outcome.gates, within_shares(rows)])
 
         outcome, trouble = attempted(context, attempt)
         # Whatever became of the training: a version that it made has its rows.

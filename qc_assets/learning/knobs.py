@@ -18,5 +18,12 @@ class LearningKnobs(BaseModel):
         description="Share of a window's labels that may rest on feedback, or be contradicted by it, for a new version "
         "to become champion.",
     )
+    feedback_giver_share: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Share of a model's labels that one key's feedback may be (ten rows always); what is more is kept, "
+        "and not trained on.",
+    )
     bootstrap_resamples: int = Field(500, ge=50, description="Resamples behind every interval.")
     training_threads: int | None = Field(None, ge=1, description="Threads for training; default: all cores.")

@@ -14,6 +14,7 @@ from qc_assets.learning import plots
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.monitoring import expectations, measures, scoring
+from qc_assets.monitoring.sound_versions import Answering, answering, bounding_bundle
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
 from qc_assets.store.warehouse import Warehouse
@@ -30,9 +31,11 @@ class Examined:
     """Monitoring of one champion.
 
     Attributes:
+        version: who answered: the champion, or who stands in.
         holds, sentence: whether its predictions still hold, and the numbers.
         monitoring, drift, champion_challenger, expected_quality, live_reliability: rows of the tables of these names
             in `reports`.
+        who: answers, and why it is not the champion, where that is broken.
     """
 
     model: str
@@ -44,35 +47,46 @@ class Examined:
     champion_challenger: pl.DataFrame
     expected_quality: pl.DataFrame = field(default_factory=pl.DataFrame)
     live_reliability: pl.DataFrame = field(default_factory=pl.DataFrame)
+    who: Answering = field(default_factory=lambda: Answering(None, None))
 
 
 def examine_champion(settings: Settings, store: Warehouse, registry: "Registry", spec: ModelSpec) -> Examined | None:
-    """Everything that monitoring says of one model, or None if it has no champion of the source's kind."""
-    champion, challenger = (registry.bundle_of(spec.name, role) for role in scoring.ROLES)
+    """Everything that monitoring says of one model, or None if it has no champion of the source's kind.
+
+    Where the champion is broken, who stands in is examined, and that does not hold, whatever the numbers are.
+    """
     made_up = reads_made_up(store, settings)
-    if champion is None or champion[1].is_synthetic != made_up:
+    who = answering(registry, spec, with_challenger=True)
+    empty = pl.DataFrame()
+    if who.champion is None:
         return None
-    version, bundle = champion
+    if who.version is None or who.version.bundle.is_synthetic != made_up:
+        if not who.champions_trouble:
+            return None
+        return Examined(spec.name, who.champion, False, who.champions_trouble, empty, empty, empty, who=who)
+    version, bundle = who.version.version, who.version.bundle
+    challenger = who.challenger if who.challenger and who.challenger.bundle.is_synthetic == made_up else None
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
     repositories = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
-    rows = model_rows(store, spec, is_synthetic=made_up).join(repositories, on="repo_id", how="left")
-    bounding = scoring.bounding_bundle(registry, spec, is_synthetic=made_up)
+    rows = model_rows(store, spec, is_synthetic=made_up, giver_share=settings.feedback_giver_share)
+    rows = rows.join(repositories, on="repo_id", how="left")
+    bounding = bounding_bundle(registry, spec, is_synthetic=made_up)
     first, last = _tested_on(store, spec, version)
     if first is None or last is None:
-        empty = pl.DataFrame()
-        sentence = f"nothing says what version {version} was tested on: train it anew"
-        return Examined(spec.name, version, False, sentence, empty, empty, empty)
+        untested = f"nothing says what version {version} was tested on: train it anew"
+        return Examined(spec.name, version, False, "; ".join([*who.troubles, untested]), empty, empty, empty, who=who)
     live = _live(spec, bundle, rows, first, last, bounding)
     sampling = {"resamples": settings.bootstrap_resamples, "seed": settings.seed}
     holds, sentence = measures.verdict(spec, live, **sampling)
+    holds, sentence = holds and not who.champions_trouble, "; ".join([*who.troubles, sentence])
     pairs = pl.DataFrame()
-    _, later = _tested_on(store, spec, challenger[0]) if challenger is not None else (None, None)
+    _, later = _tested_on(store, spec, challenger.version) if challenger is not None else (None, None)
     if challenger is not None and later is not None:
         since = max(last, later) + timedelta(microseconds=1)
-        ours, theirs = (_live(spec, either, rows, since, last, bounding) for either in (bundle, challenger[1]))
+        ours, theirs = (_live(spec, either, rows, since, last, bounding) for either in (bundle, challenger.bundle))
         pairs = pl.DataFrame(
             measures.compare_live(spec, ours, theirs, **sampling), infer_schema_length=None
-        ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger[0]))
+        ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger.version))
     drift = _drift(spec, bundle, rows, first, last)
     # A frame without rows would be given one by the names.
     weeks, drift, quality, reliability = (
@@ -84,7 +98,7 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
             expectations.live_reliability(spec, live, **sampling),
         )
     )
-    return Examined(spec.name, version, holds, sentence, weeks, drift, pairs, quality, reliability)
+    return Examined(spec.name, version, holds, sentence, weeks, drift, pairs, quality, reliability, who=who)
 
 
 def _tested_on(store: Warehouse, spec: ModelSpec, version: int) -> tuple[datetime | None, datetime | None]:

@@ -1,5 +1,6 @@
 """Batch scoring: champion and challenger on every item that waits for its outcome."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -7,6 +8,7 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.monitoring.sound_versions import answering, bounding_bundle
 from qc_assets.registry.version_record import with_comment
 from qc_assets.store.inserts import put
 from qc_assets.store.warehouse import Warehouse
@@ -15,13 +17,20 @@ if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle
     from qc_assets.registry.model_registry import Registry
 
-ROLES = ("champion", "challenger")
+ROLES = ("champion", "stand_in", "challenger")
 
 
-def bounding_bundle(registry: "Registry", spec: ModelSpec, *, is_synthetic: bool) -> "Bundle | None":
-    """The champion that answers of a model may not contradict, if there is one that learnt from data of that kind."""
-    champion = registry.champion(spec.bound.model) if spec.bound else None
-    return champion[1] if champion is not None and champion[1].is_synthetic == is_synthetic else None
+@dataclass(frozen=True)
+class Scored:
+    """What a scoring did.
+
+    Attributes:
+        counts: items scored, by role; a role that no version has is left out.
+        troubles: versions that could not be asked, and which one answered in their place.
+    """
+
+    counts: dict[str, int]
+    troubles: tuple[str, ...] = ()
 
 
 def score_rows(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, bounding: "Bundle | None" = None) -> pl.DataFrame:
@@ -41,33 +50,27 @@ def score_rows(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, bounding: 
     return pl.concat([rows.select(spec.key), table], how="horizontal")
 
 
-def score_waiting_items(
-    store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool
-) -> dict[str, int]:
-    """Write ml.predictions for the items of a model that have no outcome yet; earlier ones of these are replaced.
-
-    Returns:
-        Items scored, by role; a role that no version has is left out.
-    """
+def score_waiting_items(store: Warehouse, registry: "Registry", spec: ModelSpec, *, is_synthetic: bool) -> Scored:
+    """Write ml.predictions for the items of a model that have no outcome yet; earlier ones of these are replaced."""
     waiting = model_rows(store, spec, is_synthetic=is_synthetic).filter(pl.col(spec.target).is_null())
     now, bounding = now_utc(), bounding_bundle(registry, spec, is_synthetic=is_synthetic)
+    who = answering(registry, spec, with_challenger=True)
     parts, counts = [], {}
-    for role in ROLES:
-        version_and_bundle = registry.bundle_of(spec.name, role)
-        if version_and_bundle is None or version_and_bundle[1].is_synthetic != is_synthetic:
+    for version, own_role in ((who.version, "champion"), (who.challenger, "challenger")):
+        if version is None or version.bundle.is_synthetic != is_synthetic:
             continue
-        version, bundle = version_and_bundle
+        role = "stand_in" if version.stands_in else own_role
         counts[role] = len(waiting)
         if waiting.is_empty():
             continue
         instants = waiting.select(pl.col(spec.opened_at).alias("opened_at"), pl.col("observed_until").alias("as_of"))
         parts.append(
-            pl.concat([score_rows(spec, bundle, waiting, bounding), instants], how="horizontal").with_columns(
-                version=pl.lit(version), role=pl.lit(role)
+            pl.concat([score_rows(spec, version.bundle, waiting, bounding), instants], how="horizontal").with_columns(
+                version=pl.lit(version.version), role=pl.lit(role)
             )
         )
     if parts:
         with store.write() as connection:
             rows = with_comment(pl.concat(parts))
             put(connection, "ml.predictions", rows, {"model": spec.name, "entry": "", "predicted_at": now})
-    return counts
+    return Scored(counts, who.troubles)

@@ -8,6 +8,7 @@ from qc_assets.errors import QcError
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.manifest import MANIFEST, Expected, ManifestError, verify_manifest, write_manifest
 from qc_assets.registry.mlflow_store import MlflowStore, quiet
+from qc_assets.registry.tracking_server import TrackingServerAwayError
 
 MANIFEST_SUM = "bundle_manifest"  # a tag of the run: not beside the files that it is about
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -80,3 +81,21 @@ class BundleStore(MlflowStore):
                     client.set_tag(run_id, MANIFEST_SUM, digest)
                     signed += 1
         return signed
+
+
+def is_out_of_reach(error: Exception) -> bool:
+    """Whether a version may be there, on a server that does not answer: then nothing is promoted without it."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos import databricks_pb2 as codes
+
+    if isinstance(error, TrackingServerAwayError):
+        return True
+    response = getattr(error, "response", None)
+    if getattr(response, "status_code", None) in (404, 410):
+        return False
+    if isinstance(error, MlflowException):
+        return error.error_code in map(
+            codes.ErrorCode.Name, (codes.INTERNAL_ERROR, codes.TEMPORARILY_UNAVAILABLE, codes.REQUEST_LIMIT_EXCEEDED)
+        )
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, (ConnectionError, TimeoutError)) or library in ("requests", "urllib3", "botocore")

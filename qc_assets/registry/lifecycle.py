@@ -23,10 +23,10 @@ from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
 from qc_assets.learning.training_figures import training_figures
+from qc_assets.registry.bundle_store import is_out_of_reach
 from qc_assets.registry.card import model_card
 from qc_assets.registry.model_registry import Logged, Registry
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference
-from qc_assets.registry.tracking_server import TrackingServerAwayError
 from qc_assets.registry.version_record import record_of
 
 log = logging.getLogger(__name__)
@@ -174,28 +174,10 @@ def _load(registry: Registry, standing: Standing, reference: VersionReference) -
     try:
         return _Loaded(reference, registry.load_reference(standing, reference))
     except Exception as error:  # files of any kind may be gone or broken: no reason not to train
-        if _is_out_of_reach(error):
+        if is_out_of_reach(error):
             raise
         log.warning("version %s of %s cannot be loaded: %s", reference.version, standing.model, error)
         return None
-
-
-def _is_out_of_reach(error: Exception) -> bool:
-    """Whether a version may be there, on a server that does not answer: then nothing is promoted without it."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos import databricks_pb2 as codes
-
-    if isinstance(error, TrackingServerAwayError):
-        return True
-    response = getattr(error, "response", None)
-    if getattr(response, "status_code", None) in (404, 410):
-        return False
-    if isinstance(error, MlflowException):
-        return error.error_code in map(
-            codes.ErrorCode.Name, (codes.INTERNAL_ERROR, codes.TEMPORARILY_UNAVAILABLE, codes.REQUEST_LIMIT_EXCEEDED)
-        )
-    library = type(error).__module__.partition(".")[0]
-    return isinstance(error, (ConnectionError, TimeoutError)) or library in ("requests", "urllib3", "botocore")
 
 
 def _decide(

@@ -20,7 +20,7 @@ from qc_assets.settings import Settings
 
 Scope = MutableMapping[str, Any]
 # Health is asked by machines that have no key; deliveries of GitHub are signed.
-HEALTH, WEBHOOK = "/health", "/webhook/github"
+HEALTH, WEBHOOK, WEBHOOK_KEY = "/health", "/webhook/github", "QC_WEBHOOK_SECRET"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # What says that somebody else stands behind the peer.
 _FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"x-forwarded-host")
@@ -80,7 +80,8 @@ class Admission:
             self._refuse_others(path, peer, address, hosts, headers)
         if path in (HEALTH, WEBHOOK):
             self._spend(self._rate, path, address)
-            return Caller(None, address, frozenset())
+            # Nothing of a delivery is written down before its signature is known to be right.
+            return Caller(WEBHOOK_KEY if path == WEBHOOK else None, address, frozenset())
         if not needs_key:
             self._spend(self._rate, "address", address)
             return Caller(None, address)

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-import polars as pl
-
 from qc_assets.errors import QcError
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models import specs
-from qc_assets.serving.rows import feature_types
+from qc_assets.monitoring.sound_versions import load_and_try
 
 if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle
@@ -48,7 +45,7 @@ class Champion:
 
 def load_champion(registry: "Registry", model: str, reference: "VersionReference") -> Champion:
     """A registered version, ready to answer."""
-    bundle = registry.load(model, reference.version)
+    bundle = load_and_try(registry, SPECS[model], reference.version)
     return Champion(
         model, reference.version, bundle, registry.registered_at(model, reference.version), reference.run_id
     )
@@ -106,9 +103,7 @@ class Champions:
             return news
 
     def _load(self, spec: ModelSpec, reference: "VersionReference") -> Champion:
-        champion = load_champion(self.registry, spec.name, reference)
-        _try(champion.bundle, spec)
-        return champion
+        return load_champion(self.registry, spec.name, reference)
 
     def _last_sound(self, spec: ModelSpec) -> Champion | None:
         """The last champion of before that is still what it was, for a server that starts beside a broken one."""
@@ -160,15 +155,3 @@ class Champions:
         champion = self.of(model)
         both = (champion, self.bounding(champion))
         return any(either.bundle.texts is not None for either in both if either is not None)
-
-
-def _try(bundle: "Bundle", spec: ModelSpec) -> None:
-    """Ask about an item of which nothing is known: a version that cannot answer that is no use.
-
-    Raises:
-        QcError: if it answers with no numbers.
-    """
-    types = feature_types(spec, bundle)
-    answers = bundle.predict(pl.DataFrame({name: [None] for name in types}, schema=types))
-    if answers.shape[0] != 1 or not np.isfinite(answers).all():
-        raise QcError(f"asked about one item, it answers {answers!r}")

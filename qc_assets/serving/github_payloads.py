@@ -18,7 +18,12 @@ class _Payload(BaseModel):
     @classmethod
     def _null_is_absent(cls, document: Any) -> Any:
         if isinstance(document, dict):
-            return {name: value for name, value in document.items() if value is not None}
+            # NUL in a text is U+FFFD, as in what the sources tell (store/merge.py).
+            return {
+                name: value.replace("\0", "\ufffd") if isinstance(value, str) else value
+                for name, value in document.items()
+                if value is not None
+            }
         return document
 
 

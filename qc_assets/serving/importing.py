@@ -13,10 +13,12 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.forges import GITHUB, forge_id, number_of
 from qc_assets.serving import journal_reader
+from qc_assets.serving.feedback_standing import FEEDBACK_PER_DAY, judge_feedback
+from qc_assets.serving.keys import keys_file, read_keys
 from qc_assets.serving.schemas import repository_and_number
 from qc_assets.store.forge_records import number_in
 from qc_assets.store.inserts import put
-from qc_assets.store.schema import id_columns
+from qc_assets.store.schema import id_columns, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 _CHUNK = 50_000
@@ -57,7 +59,13 @@ class Imported:
 
 
 def bring_in(
-    store: Warehouse, journal: Path, *, keep_days: int, forge: str = GITHUB, now: datetime | None = None
+    store: Warehouse,
+    journal: Path,
+    *,
+    keep_days: int,
+    forge: str = GITHUB,
+    now: datetime | None = None,
+    feedback_per_day: int = FEEDBACK_PER_DAY,
 ) -> Imported:
     """Bring what is new in the journal into the tables of `_ROWS`.
 
@@ -69,6 +77,7 @@ def bring_in(
         keep_days: imported predictions older than this are deleted from the journal.
         forge: whose ids entries have that were written before ids held their forge.
         now: UTC; default: now.
+        feedback_per_day: labels that one key may give in a day; see `set_aside` in warehouse/ml/feedback.sql.
     """
     if not journal.exists():
         return Imported()
@@ -91,6 +100,8 @@ def bring_in(
                 if rows:
                     put(connection, table, pl.DataFrame(rows, infer_schema_length=None))
                 counts[kind] += len(rows)
+            connection.execute(sql_sections("ml/outcomes")["identify"])
+            judge_feedback(connection, feedback_per_day, read_keys(keys_file(journal)))
             up_to = entries[-1]["number"] if entries else up_to
             _remember(connection, name, up_to, lost, now)
         if len(entries) < _CHUNK:
@@ -164,18 +175,20 @@ def _outcome(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     repo, number = repository_and_number(outcome["task_id"])
     decided_at = datetime.fromisoformat(outcome["decided_at"])
     return {
+        "repo_id": outcome.get("repo_id", 0),  # which older servers have not written
         "repo": repo,
         "number": number,
         "event": outcome["event"],
         "passed": outcome["passed"],
         "decided_at": decided_at,
-    }
+    } | _received(outcome)
 
 
 def _closing(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     closing = entry["document"]
     copied = ("repo_id", "number", "state_reason", "closed_by_id", "closed_by_login", "closed_by_is_bot")
-    return {name: closing[name] for name in copied} | {"closed_at": datetime.fromisoformat(closing["closed_at"])}
+    closed_at = datetime.fromisoformat(closing["closed_at"])
+    return {name: closing[name] for name in copied} | {"closed_at": closed_at} | _received(closing)
 
 
 def _delivery(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -191,11 +204,15 @@ def _delivery(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
         "author_login",
         "sender_id",
     )
-    return {name: delivery[name] for name in copied} | {
-        "happened_at": datetime.fromisoformat(delivery["happened_at"]),
-        "received_at": datetime.fromisoformat(entry["written_at"]),
-        "facts": json.dumps(delivery["facts"]),
-    }
+    return (
+        {name: delivery[name] for name in copied}
+        | {
+            "happened_at": datetime.fromisoformat(delivery["happened_at"]),
+            "received_at": datetime.fromisoformat(entry["written_at"]),
+            "facts": json.dumps(delivery["facts"]),
+        }
+        | _received(delivery)
+    )
 
 
 def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:

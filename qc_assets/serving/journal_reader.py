@@ -77,6 +77,21 @@ def of_task(path: Path, kind: str, task_ids: Sequence[str]) -> list[dict[str, An
     return entries_where(path, condition, [*task_ids, kind])
 
 
+def outcome_key(task_id: str, repo_id: int, number: int) -> str:
+    """How the keys of outcomes of a pull request begin: by ids, as a repository may be renamed, where there are any."""
+    return f"{repo_id}:{number}:" if repo_id else f"{task_id}:"
+
+
+def outcomes_of(path: Path, task_ids: Sequence[str], repo_id: int, number: int) -> list[dict[str, Any]]:
+    """Outcomes of a pull request by its ids, and by any of its names in lower case."""
+    by_name = of_task(path, "outcome", task_ids)
+    if not repo_id:
+        return by_name
+    start = outcome_key("", repo_id, number)
+    by_id = entries_where(path, "kind = 'outcome' AND key >= ? AND key < ?", [start, f"{start[:-1]};"])
+    return list({entry["number"]: entry for entry in (*by_name, *by_id)}.values())
+
+
 def forget(path: Path, up_to: int, before: str) -> int:
     """Delete predictions before a number that were written before an instant; returns how many.
 

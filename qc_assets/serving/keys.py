@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,6 +20,7 @@ from qc_assets.serving.one_form import normalised
 
 SHARED = "QC_API_KEY"
 _PREFIX = "qck_"
+_BEFORE_ALL = "2000-01-01T00:00:00"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class ApiKey:
     Attributes:
         digest: SHA-256 of it: keys are random, so nothing slower is needed.
         made_at, revoked_at: instants (UTC); revoked_at is empty while it holds.
+        distrusted_from, distrusted_until: feedback that it sent between these does not count; empty: all does.
     """
 
     name: str
@@ -35,6 +38,8 @@ class ApiKey:
     digest: str
     made_at: str
     revoked_at: str = ""
+    distrusted_from: str = ""
+    distrusted_until: str = ""
 
 
 class KeyRing:
@@ -129,11 +134,52 @@ def revoke_key(path: Path, name: str) -> None:
     """
     with _changing(path):
         keys = dict(read_keys(path))
-        if name not in keys:
-            raise QcError(f"there is no key {name!r}; there are {', '.join(keys) or 'none'}")
-        if not keys[name].revoked_at:
+        if not _known(keys, name).revoked_at:
             keys[name] = replace(keys[name], revoked_at=now_utc().isoformat())
             _write(path, keys)
+
+
+def distrust_key(path: Path, name: str, since: datetime | None = None) -> ApiKey:
+    """Let feedback that a key sent so far count for nothing any more; the next import of the journal does it.
+
+    The history stays. QC_API_KEY, which is in no file, may be named: what it sends from now on, as a new one, counts.
+
+    Args:
+        since: only what came from then on (UTC); default: everything.
+
+    Raises:
+        QcError: if there is no such key, or the moment is in the future.
+    """
+    now = now_utc()
+    if since is not None and since > now:
+        raise QcError(f"{since.isoformat()} is in the future: nothing that the key sent came later")
+    begin = since.isoformat() if since else _BEFORE_ALL
+    with _changing(path):
+        keys = dict(read_keys(path))
+        if name == SHARED:
+            # No key has this digest, so the entry opens nothing.
+            keys.setdefault(SHARED, ApiKey(SHARED, (), "", now.isoformat()))
+        keys[name] = replace(_known(keys, name), distrusted_from=begin, distrusted_until=now.isoformat())
+        _write(path, keys)
+    return keys[name]
+
+
+def trust_key(path: Path, name: str) -> None:
+    """Let all feedback of a key count again, also of one that is revoked and stays so.
+
+    Raises:
+        QcError: if there is no such key.
+    """
+    with _changing(path):
+        keys = dict(read_keys(path))
+        keys[name] = replace(_known(keys, name), distrusted_from="", distrusted_until="")
+        _write(path, keys)
+
+
+def _known(keys: Mapping[str, ApiKey], name: str) -> ApiKey:
+    if name not in keys:
+        raise QcError(f"there is no key {name!r}; there are {', '.join(keys) or 'none'}")
+    return keys[name]
 
 
 def _changing(path: Path) -> FileLock:

@@ -50,6 +50,11 @@ class ServingKnobs(BaseModel):
         pattern=r"^[1-9]\d*/(second|minute|hour)$",
         description="Wrong keys that one address may send; further ones are not looked at.",
     )
+    feedback_per_day: int = Field(
+        500,
+        ge=0,
+        description="Labels that one key's feedback may give in a day (UTC); what is more is kept, and not counted.",
+    )
     trusted_proxies: Names = Field(
         (),
         description="Addresses or networks of proxies whose X-Forwarded-For is believed, comma-separated.",

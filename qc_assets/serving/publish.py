@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from qc_assets.errors import QcError
+from qc_assets.registry.bundle_store import is_out_of_reach
 from qc_assets.registry.export_place import Place
 from qc_assets.registry.model_files import export_version
 from qc_assets.serving.champions import SPECS, load_champion
@@ -13,16 +15,29 @@ if TYPE_CHECKING:
 
 
 def champions(place: Place, store: Warehouse, registry: "Registry") -> list[dict[str, Any]]:
-    """Export every champion; returns model, version and whether anything was new."""
-    rows = []
+    """Export every champion; returns model, version and whether anything was new.
+
+    Raises:
+        QcError: naming champions that cannot be loaded, once the others are exported; of these the place keeps what it
+            had, as nothing else is what the registry calls champion.
+    """
+    rows, broken = [], []
     for model in SPECS:
         reference = registry.standing(model).champion
         if reference is None:
             continue
-        champion = load_champion(registry, model, reference)
+        try:
+            champion = load_champion(registry, model, reference)
+        except Exception as error:  # whatever a broken file does, the other models are exported
+            if is_out_of_reach(error):
+                raise
+            broken.append(f"version {reference.version} of {model} is not exported: {error}")
+            continue
         info = model_info([champion], store)[model]
         is_new = export_version(place, champion.bundle, champion.version, info)
         rows.append({"model": model, "version": champion.version, "is_new": is_new})
+    if broken:
+        raise QcError("; ".join(broken))
     return rows
 
 

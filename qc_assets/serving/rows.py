@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from qc_assets.features.contract import Owner, contract_of
+from qc_assets.features.model_rows import feature_types
 from qc_assets.forges import number_of
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.serving.deliveries import DeliveredItems
@@ -84,14 +85,3 @@ def feature_frame(rows: Sequence[Row], spec: ModelSpec, bundle: "Bundle | None" 
     columns = {name: [row.features.get(name) for row in rows] for name in types}
     columns["repo_id"] = [row.repo_id for row in rows]
     return pl.DataFrame(columns, schema=types | {"repo_id": pl.Int64}, strict=False)
-
-
-def feature_types(spec: ModelSpec, bundle: "Bundle | None" = None) -> dict[str, Any]:
-    """Types of the features and texts of a bundle, or of the spec: text, or number.
-
-    A bundle of another version of the code may want columns that the spec does not have.
-    """
-    columns = contract_of(spec.table.removeprefix("features.")).columns
-    wants, texts = (spec, spec.texts) if bundle is None else (bundle, bundle.text_columns)
-    words = {*texts, *wants.categories, *(name for name, column in columns.items() if column.type == "VARCHAR")}
-    return {name: pl.String if name in words else pl.Float64 for name in (*wants.features, *texts)}

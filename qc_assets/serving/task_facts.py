@@ -107,7 +107,7 @@ def known_task(serving: Serving, facts: PayoutFacts) -> TaskFacts:
         source=source,  # type: ignore[arg-type]
         claimed=tuple(claims),
         contradictions=tuple(contradictions),
-        verdict=_verdict(serving, names, known),
+        verdict=_verdict(serving, names, (repo_id, number), known),
         earlier=paid[0] if paid else None,
     )
 
@@ -176,13 +176,13 @@ def _is(knowledge: Knowledge, worker: str, author: str, repo: str | None, known:
     return knowledge.is_author(repo, {"author_id": known and known["opened_by"], "author": author.lower()}, worker)
 
 
-def _verdict(serving: Serving, names: tuple[str, ...], known: Mapping[str, Any] | None) -> str:
+def _verdict(serving: Serving, names: tuple[str, ...], place: tuple[int, int], known: Mapping[str, Any] | None) -> str:
     """How it ended, by the warehouse, or by a delivery that is not in it yet."""
     if known is not None and known["passed"] is not None:
         return f"it {'passed' if known['passed'] else 'failed'}, as the warehouse knows"
     if known is not None and known["ended_at"] is not None:
         return f"it was closed on {known['ended_at']:%Y-%m-%d}, as the warehouse knows"
-    outcomes = journal_reader.of_task(serving.journal.path, "outcome", names)
+    outcomes = journal_reader.outcomes_of(serving.journal.path, names, *place)
     if outcomes:
         first = min((entry["document"] for entry in outcomes), key=lambda outcome: outcome["decided_at"])
         return f"it {'passed' if first['passed'] else 'failed'} on {first['decided_at'][:10]}, as a delivery said"

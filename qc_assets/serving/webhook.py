@@ -106,12 +106,10 @@ class Webhook:
         if name == "pull_request_review":
             if event.action != "submitted":  # that it was dismissed later does not change what it said
                 return recorded
-            return self._review(task_id, pull_request, event.review)
+            return self._review(entry, pull_request, event.review)
         if event.action == "closed" and pull_request.closed_at is not None:
             passed = pull_request.merged_at is not None or self._is_landed(pull_request, event.sender)
-            return self._outcome(
-                task_id, f"closed:{pull_request.closed_at.isoformat()}", passed, pull_request.closed_at
-            )
+            return self._outcome(entry, f"closed:{pull_request.closed_at.isoformat()}", passed, pull_request.closed_at)
         if event.action not in ("opened", "ready_for_review"):
             return recorded
         if pull_request.draft:
@@ -202,7 +200,7 @@ class Webhook:
         columns = contract_of("pull_requests").columns
         return {name: measured[name] for name in columns if columns[name].owner is Owner.ITEM}
 
-    def _review(self, task_id: str, pull_request: PullRequest, review: Review | None) -> WebhookAnswer:
+    def _review(self, entry: dict[str, Any], pull_request: PullRequest, review: Review | None) -> WebhookAnswer:
         if review is None or review.submitted_at is None:
             return WebhookAnswer(status="ignored", why="only submitted reviews decide")
         passed = _STATES.get(review.state.lower())
@@ -210,7 +208,7 @@ class Webhook:
             return WebhookAnswer(status="ignored", why=f"a review that is {review.state} does not decide")
         if review.user is None or review.user.is_same(pull_request.user) or self._is_bot(review.user):
             return WebhookAnswer(status="ignored", why="only another person's review decides")
-        return self._outcome(task_id, f"review:{review.id}", passed, review.submitted_at)
+        return self._outcome(entry, f"review:{review.id}", passed, review.submitted_at)
 
     def _closing(
         self, forge: str, repository: Repository, action: str, issue: Issue, sender: Account | None
@@ -235,14 +233,19 @@ class Webhook:
         known = self.serving.journal.write("closing", document, written_at=instant(), key=key)
         return WebhookAnswer(status="recorded" if known is None else "known")
 
-    def _outcome(self, task_id: str, event: str, passed: bool, decided_at: datetime) -> WebhookAnswer:
+    def _outcome(self, entry: dict[str, Any], event: str, passed: bool, decided_at: datetime) -> WebhookAnswer:
+        task_id, repo_id, number = (entry[name] for name in ("task_id", "repo_id", "number"))
         document = {
             "task_id": task_id,
+            "repo_id": repo_id,
+            "number": number,
             "event": event,
             "passed": passed,
             "decided_at": decided_at.isoformat(),
         }
-        known = self.serving.journal.write("outcome", document, written_at=instant(), key=f"{task_id}:{event}")
+        known = self.serving.journal.write(
+            "outcome", document, written_at=instant(), key=journal_reader.outcome_key(task_id, repo_id, number) + event
+        )
         return WebhookAnswer(status="recorded" if known is None else "known")
 
     def _is_landed(self, pull_request: PullRequest, sender: Account | None) -> bool:

@@ -15,6 +15,11 @@ from qc_assets.store.schema import columns, declared, id_columns, shown_by, sql_
 
 # Observations are folded in slices, so that the strings of one slice fit in memory.
 _BYTES_PER_SLICE = 64 * 2**20
+# By the type of a column.
+_WITHOUT_NUL = {
+    "VARCHAR": "replace({name}, chr(0), chr(65533))",
+    "VARCHAR[]": "list_transform({name}, lambda text: replace(text, chr(0), chr(65533)))",
+}
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,9 @@ def _stage(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pa
     ).fetchall()
     placed = {row[0]: f"forge_id({forge}, {row[0]})" for row in described if row[0] in id_columns(f"raw.{table}")}
     fits = " AND ".join(f"({name} IS NULL OR {value} IS NOT NULL)" for name, value in placed.items())
-    replaced = ", ".join(f"{value} AS {name}" for name, value in placed.items())
+    # One rule for all sources: some tell NUL and others U+FFFD in its place, and what follows should not depend on it.
+    texts = {row[0]: _WITHOUT_NUL[row[1]].format(name=row[0]) for row in described if row[1] in _WITHOUT_NUL}
+    replaced = ", ".join(f"{value} AS {name}" for name, value in (placed | texts).items())
     sections = sql_sections("merge")
     connection.execute(sections["staged"].replace("{placed}", replaced).replace("{fits}", fits))
     row = connection.execute(sections["strays"].replace("{fits}", fits)).fetchone()

@@ -54,6 +54,7 @@ def fill(path: Path, at: str = "2026-02-28T12:00:00") -> None:
     journal.write("outcome", outcome, written_at=at, key="a/b#1:review:1")
     closing = {"repo_id": 7, "number": 2, "closed_at": at, "state_reason": "not_planned", "task_id": "a/b#2"}
     closing |= {"closed_by_id": 5, "closed_by_login": "amy", "closed_by_is_bot": False}
+    closing |= {"received_key": "QC_WEBHOOK_SECRET", "received_from": "::1"}
     journal.write("closing", closing, written_at=at, key=f"7:2:{at}")
     journal.close()
 
@@ -77,7 +78,7 @@ def test_everything_comes_in_once(warehouse: Warehouse, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert warehouse.query("SELECT repo, number, passed FROM ml.outcomes").rows() == [("a/b", 1, False)]
     assert warehouse.query("FROM ml.closings").rows() == [
-        (7, 2, datetime(2026, 2, 28, 12), "not_planned", 5, "amy", False)
+        (7, 2, datetime(2026, 2, 28, 12), "not_planned", 5, "amy", False, "QC_WEBHOOK_SECRET", "::1")
     ]
 
 

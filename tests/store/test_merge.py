@@ -129,3 +129,21 @@ def test_what_rows_hang_on_is_merged_before_them() -> None:
     assert hanging == sorted(hanging) and sum(hanging) == 4
     assert shown_by("review_comments") == ("reviewThreads", "threadComments")
     assert shown_by("issues") == ()
+
+
+def test_nul_in_a_text_is_replaced_whichever_source_tells_it(warehouse: Warehouse, tmp_path: Path) -> None:
+    """The archive tells it as it is, GitHub's own API is cleaned already, and tools that read the rows choke on it."""
+    row = {
+        "repo_id": 1, "number": 1, "author_login": "a\0n", "created_at": datetime(2024, 1, 1), "title": "\0ti\0tle",
+        "opened_title": "\0", "opened_body": "plain", "labels": ["a\0", "b", None],
+        "source": "gharchive", "observed_at": datetime(2024, 1, 1), "partition_date": date(2024, 1, 1),
+    }  # fmt: skip
+    pl.DataFrame([row]).write_parquet(tmp_path / "rows.parquet")
+    with warehouse.write() as connection:
+        merge(connection, "issues", [tmp_path / "rows.parquet"], Scope("gharchive", (date(2024, 1, 1),)))
+    (stored,) = warehouse.query("FROM raw.issues").to_dicts()
+    told = {name: stored[name] for name in ("author_login", "title", "opened_title", "opened_body", "labels")}
+    assert told == {
+        "author_login": "a\ufffdn", "title": "\ufffdti\ufffdtle", "opened_title": "\ufffd", "opened_body": "plain",
+        "labels": ["a\ufffd", "b", None],
+    }  # fmt: skip

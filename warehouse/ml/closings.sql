@@ -6,6 +6,8 @@ CREATE TABLE IF NOT EXISTS ml.closings (
     closed_by_id BIGINT, -- forge id
     closed_by_login VARCHAR,
     closed_by_is_bot BOOLEAN,
+    received_key VARCHAR,
+    received_from VARCHAR,
     PRIMARY KEY (repo_id, number, closed_at)
 );
 COMMENT ON TABLE ml.closings IS
@@ -18,3 +20,6 @@ COMMENT ON COLUMN ml.closings.state_reason IS 'Why: completed, not_planned or du
 COMMENT ON COLUMN ml.closings.closed_by_id IS 'Account that closed it; NULL if it did not say';
 COMMENT ON COLUMN ml.closings.closed_by_login IS 'Login of that account';
 COMMENT ON COLUMN ml.closings.closed_by_is_bot IS 'Whether a program closed it';
+COMMENT ON COLUMN ml.closings.received_key IS
+    'Name of the key that told: QC_WEBHOOK_SECRET signs deliveries; NULL in entries of before that was noted';
+COMMENT ON COLUMN ml.closings.received_from IS 'Address that told';

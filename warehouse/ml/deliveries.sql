@@ -10,7 +10,9 @@ CREATE TABLE IF NOT EXISTS ml.deliveries (
     sender_id BIGINT, -- forge id
     happened_at TIMESTAMP NOT NULL,
     received_at TIMESTAMP NOT NULL,
-    facts VARCHAR NOT NULL
+    facts VARCHAR NOT NULL,
+    received_key VARCHAR,
+    received_from VARCHAR
 );
 COMMENT ON TABLE ml.deliveries IS
     'What GitHub''s webhook showed of pull requests, each delivery once: an opening as it was when it happened, and '
@@ -29,3 +31,6 @@ COMMENT ON COLUMN ml.deliveries.happened_at IS 'When it happened (UTC)';
 COMMENT ON COLUMN ml.deliveries.received_at IS 'When it came (UTC)';
 COMMENT ON COLUMN ml.deliveries.facts IS
     'JSON: title, description, draft, sizes, association, labels, reviewers and times as they were, and the review';
+COMMENT ON COLUMN ml.deliveries.received_key IS
+    'Name of the key that sent it: QC_WEBHOOK_SECRET signs deliveries; NULL in entries of before that was noted';
+COMMENT ON COLUMN ml.deliveries.received_from IS 'Address that sent it';

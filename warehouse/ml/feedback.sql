@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS ml.feedback (
     arrival BIGINT,
     received_at TIMESTAMP,
     received_key VARCHAR,
-    received_from VARCHAR
+    received_from VARCHAR,
+    set_aside VARCHAR CHECK (set_aside IN ('over_daily_limit', 'distrusted'))
 );
 COMMENT ON TABLE ml.feedback IS
     'What people said the right answer is; kept apart from predictions, and never made from them';
@@ -36,7 +37,50 @@ COMMENT ON COLUMN ml.feedback.received_from IS 'Address that sent it';
 COMMENT ON COLUMN ml.feedback.arrival IS
     'As which it came into the warehouse, in the order of the journal: of the same instant the last counts. '
     'NULL: of before that was counted, and earlier than all';
+COMMENT ON COLUMN ml.feedback.set_aside IS
+    'Why it counts for no label and confirms none, though it is kept: over_daily_limit, of those that one key may give '
+    'a day (QC_FEEDBACK_PER_DAY); distrusted, its key was (qc keys revoke --distrust). NULL: it counts';
+
+-- name: judge
+-- What counts, decided anew for all feedback: limits and trust may have changed. Of a day the first of a key count, by
+-- our clock and in the order of arrival; what came before that was noted has no limit. Overrides are no labels.
+CREATE OR REPLACE TEMP TABLE judged_feedback AS
+SELECT
+    given.feedback_id,
+    CASE
+        WHEN trust.key_name IS NOT NULL THEN 'distrusted'
+        WHEN given.kind <> 'override' AND given.received_at IS NOT NULL AND row_number() OVER (
+            PARTITION BY
+                coalesce(given.received_key, ''), given.received_at::DATE, given.kind = 'override',
+                trust.key_name IS NOT NULL
+            ORDER BY coalesce(given.arrival, 0), given.received_at, given.feedback_id
+        ) > $per_day THEN 'over_daily_limit'
+    END AS set_aside
+FROM ml.feedback AS given
+LEFT JOIN distrusted_keys AS trust
+    ON given.received_key = trust.key_name
+    AND given.received_at BETWEEN trust.distrusted_from AND trust.distrusted_until;
+
+-- name: set_aside
+UPDATE ml.feedback SET set_aside = judged_feedback.set_aside
+FROM judged_feedback
+WHERE feedback.feedback_id = judged_feedback.feedback_id
+    AND feedback.set_aside IS DISTINCT FROM judged_feedback.set_aside;
+
+-- name: givers
+-- What each key gave, and what of it counts; received_key is empty where no key was needed.
+SELECT
+    coalesce(received_key, '') AS received_key,
+    model,
+    count(*) AS given,
+    count(*) FILTER (set_aside IS NULL) AS counting,
+    count(*) FILTER (set_aside = 'over_daily_limit') AS over_daily_limit,
+    count(*) FILTER (set_aside = 'distrusted') AS distrusted,
+    max(received_at) AS last_received_at
+FROM ml.feedback
+GROUP BY ALL
+ORDER BY over_daily_limit + distrusted DESC, given DESC, received_key, model;
 
 -- name: newest
-SELECT repo_id, number, comment_id, label, given_at, received_key, confirmed, disputed
+SELECT repo_id, number, comment_id, label, given_at, received_key, arrival, confirmed, disputed
 FROM newest_feedback('ml.feedback', $model, $kind);

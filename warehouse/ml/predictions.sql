@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS ml.predictions (
     number BIGINT,
     comment_id BIGINT DEFAULT 0, -- forge id
     entry VARCHAR DEFAULT '',
-    role VARCHAR NOT NULL CHECK (role IN ('champion', 'challenger', 'served')),
+    role VARCHAR NOT NULL CHECK (role IN ('champion', 'challenger', 'stand_in', 'served')),
     opened_at TIMESTAMP NOT NULL,
     predicted_at TIMESTAMP NOT NULL,
     as_of TIMESTAMP,
@@ -32,8 +32,8 @@ COMMENT ON COLUMN ml.predictions.number IS 'Number of the pull request or issue'
 COMMENT ON COLUMN ml.predictions.comment_id IS 'Review comment; 0 where the pull request or issue itself is meant';
 COMMENT ON COLUMN ml.predictions.entry IS 'Journal and number of the entry if the API answered, else empty';
 COMMENT ON COLUMN ml.predictions.role IS
-    'What the version was when it was asked: champion or challenger by the job scoring; served: the champion, '
-    'by the API';
+    'What the version was when it was asked: champion or challenger by the job scoring; stand_in: an earlier '
+    'champion, as the files of the champion were broken; served: the version that the API answered with';
 COMMENT ON COLUMN ml.predictions.opened_at IS
     'When the item was opened (UTC); when it was asked about if that is unknown';
 COMMENT ON COLUMN ml.predictions.predicted_at IS 'When the prediction was last made (UTC)';

@@ -57,10 +57,22 @@ COMMENT ON COLUMN reports.payouts.passed IS
     'What people said last, else how the first review ended, else what the webhook saw; NULL while that is open';
 
 -- name: rows
-WITH webhook AS (
+WITH webhook_by_name AS (
     SELECT repo || '#' || number AS task_id, arg_min(passed, {'t': decided_at, 'e': event}) AS passed
     FROM ml.outcomes
     GROUP BY repo, number
+),
+webhook_without_id AS (
+    SELECT repo || '#' || number AS task_id, arg_min(passed, {'t': decided_at, 'e': event}) AS passed
+    FROM ml.outcomes
+    WHERE repo_id = 0
+    GROUP BY repo, number
+),
+webhook_by_id AS (
+    SELECT repo_id, number, arg_min(passed, {'t': decided_at, 'e': event}) AS passed
+    FROM ml.outcomes
+    WHERE repo_id <> 0
+    GROUP BY repo_id, number
 ),
 computed AS (SELECT *, payout(beta, p0, value) AS recomputed_d1 FROM ml.payouts),
 corrections AS (
@@ -95,15 +107,18 @@ SELECT
     corrections.replaced_by,
     appeals.state AS appeal,
     payouts.received_key,
-    coalesce(features.passed, as_asked.passed, by_name.passed) AS passed
+    coalesce(features.passed, by_id.passed, by_name.passed, as_asked.passed, as_then_named.passed) AS passed
 FROM computed AS payouts
 LEFT JOIN features.pull_requests AS features
     ON payouts.repo_id = features.repo_id AND payouts.number = features.number
 LEFT JOIN corrections ON payouts.id = corrections.replaces AND payouts.refused IS NULL
 LEFT JOIN appeals ON payouts.id = appeals.payout
 LEFT JOIN raw.repositories AS repositories ON payouts.repo_id = repositories.repo_id
--- A task without a host is one of the server's own forge, and the webhook says which that is.
-LEFT JOIN webhook AS by_name
+LEFT JOIN webhook_by_id AS by_id ON payouts.repo_id = by_id.repo_id AND payouts.number = by_id.number
+-- Names change hands: they decide only where one of the two has no id. A task without a host is one of the server's own
+-- forge, and the webhook says which that is.
+LEFT JOIN webhook_without_id AS by_name
     ON ops.qualified(payouts.repo_id, repositories.name) || '#' || payouts.number = by_name.task_id
-LEFT JOIN webhook AS as_asked ON by_name.task_id IS NULL AND payouts.task_id = as_asked.task_id
-    AND (payouts.repo_id = 0 OR forge_number(payouts.repo_id) IN (0, -1));
+LEFT JOIN webhook_by_name AS as_asked ON payouts.repo_id = 0 AND payouts.task_id = as_asked.task_id
+LEFT JOIN webhook_without_id AS as_then_named
+    ON payouts.task_id = as_then_named.task_id AND forge_number(payouts.repo_id) IN (0, -1);

@@ -1,18 +1,16 @@
 """CSV and lines of JSON as Parquet files of texts, each row with the line that it came from."""
 
-import csv
-import gzip
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 import polars as pl
 
 from qc_assets.errors import SourceError
-from qc_assets.sources.bounded import GZIP, Bounds, as_utf8, cut_lines, unpack
+from qc_assets.sources.bounded import Bounds, as_utf8, cut_lines, unpack
+from qc_assets.sources.files.csv_rows import BadLine, csv_records
 
 LINE = "line of the file"
 _ROWS = 50_000  # held in memory at once
@@ -27,7 +25,7 @@ def texts_of(
         path: CSV with a header, or lines of JSON, gzipped or not; UTF-8.
         known: the columns that are asked for.
         folder: an empty folder for the Parquet files; they have the column `LINE` as well.
-        bounds: past which a line of JSON is none.
+        bounds: past which a line is none.
 
     Returns:
         The Parquet files; of each line that is not one its number, what is wrong and how it begins; and how many
@@ -40,47 +38,31 @@ def texts_of(
     bad: list[tuple[int, str, str]] = []
     lines = 0
     try:
-        with ExitStack() as open_files:
-            if ".csv" in path.suffixes[-2:]:
-                opened = gzip.open if _is_gzip(path) else open
-                stream = opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
-                rows = _csv_rows(path, open_files.enter_context(cast(TextIO, stream)), known)
-            else:
-                rows = _json_rows(path, known, bounds)
-            while chunk := list(islice(rows, _ROWS)):
-                lines += len(chunk)
-                bad += [row for row in chunk if isinstance(row, tuple)]
-                good = [row for row in chunk if isinstance(row, dict)]
-                columns = sorted({name for row in good for name in row} - {LINE})
-                schema = {LINE: pl.Int64} | dict.fromkeys(columns, pl.String)
-                parts.append(folder / f"{len(parts)}.parquet")
-                pl.DataFrame(good, schema=schema).write_parquet(parts[-1], compression="lz4")
-    except (OSError, EOFError, csv.Error) as error:
+        rows = (_csv_rows if ".csv" in path.suffixes[-2:] else _json_rows)(path, known, bounds)
+        while chunk := list(islice(rows, _ROWS)):
+            lines += len(chunk)
+            bad += [row for row in chunk if isinstance(row, tuple)]
+            good = [row for row in chunk if isinstance(row, dict)]
+            columns = sorted({name for row in good for name in row} - {LINE})
+            schema = {LINE: pl.Int64} | dict.fromkeys(columns, pl.String)
+            parts.append(folder / f"{len(parts)}.parquet")
+            pl.DataFrame(good, schema=schema).write_parquet(parts[-1], compression="lz4")
+    except OSError as error:
         raise SourceError(f"{path} cannot be read to its end: {error}. Export it again") from error
     return parts, bad, lines
 
 
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(len(GZIP)) == GZIP
-
-
-def _csv_rows(path: Path, stream: TextIO, known: Sequence[str]) -> Iterator[dict[str, Any] | tuple[int, str, str]]:
-    csv.field_size_limit(2**28)
-    reader = csv.reader(stream)
-    header = [name.strip() for name in next(reader, [])]
-    if not header:
-        raise SourceError(f"{path} has no header: its first line names the columns")
-    cells_of = [(place, name) for place, name in enumerate(header) if name in known]
-    first = reader.line_num + 1
-    for cells in reader:
-        line, first = first, reader.line_num + 1
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            yield line, f"{len(cells)} cells under {len(header)} column names", ",".join(cells)[:200]
+def _csv_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dict[str, Any] | BadLine]:
+    records = csv_records(path, bounds)
+    columns: list[tuple[int, str]] | None = None
+    for record in records:
+        if len(record) == 3:
+            yield record
+        elif columns is None:
+            names = [name.strip() for name in record[1]]
+            columns = [(place, name) for place, name in enumerate(names) if name in known]
         else:
-            yield {LINE: line} | {name: cells[place] or None for place, name in cells_of}
+            yield {LINE: record[0]} | {name: record[1][place] or None for place, name in columns}
 
 
 def _json_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dict[str, Any] | tuple[int, str, str]]:

@@ -22,6 +22,8 @@ from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.gharchive.hours import DAMAGE
 
 _CHUNK = 1 << 22
+_AS_IT_IS = {"Accept-Encoding": "identity"}  # the files are gzip already, and their sizes are compared
+_HEAD_DEADLINE_S, _MOST_OF_A_HEAD = 20.0, 1 << 16
 _DEADLINE_S = 900.0  # of each try, however it drips; the next one goes on where it stopped
 
 
@@ -98,9 +100,13 @@ class Downloader:
         if not self._answers:
             return False
         try:
-            answer = httpx.head(f"{self.base_url}/{name}", timeout=20, follow_redirects=True)
+            client = httpx.AsyncClient(timeout=20, headers=_AS_IT_IS)
+            with bounded_client(client, deadline_s=_HEAD_DEADLINE_S, max_bytes=_MOST_OF_A_HEAD) as http:
+                answer = http.send("HEAD", f"{self.base_url}/{name}")
         except httpx.TransportError:
             self._answers = False
+            return False
+        except httpx.HTTPError:  # such as redirects in a circle: of this file nothing is said
             return False
         if answer.status_code != 200:
             return False
@@ -115,7 +121,7 @@ class Downloader:
         part = path.with_suffix(".part")
         held = part.stat().st_size if part.exists() else 0
         self.requests += 1
-        headers = {"Range": f"bytes={held}-"} if held else {}
+        headers = _AS_IT_IS | ({"Range": f"bytes={held}-"} if held else {})
         url = f"{self.base_url}/{name}"
         status = self._fetch(url, headers, part, held)
         if status == 416:  # what is held does not fit the file
@@ -148,10 +154,15 @@ class Downloader:
                     return None
                 return opened.enter_context(part.open("ab" if answer.status_code == 206 else "wb"))
 
+            def most(answer: httpx.Response) -> int:
+                return self.bounds.download - (held if answer.status_code == 206 else 0)
+
             client = httpx.AsyncClient(timeout=60, headers=headers)
             try:
-                with bounded_client(client, deadline_s=_DEADLINE_S, max_bytes=self.bounds.download - held) as http:
-                    return http.send("GET", url, target=target).status_code
+                with bounded_client(client, deadline_s=_DEADLINE_S, max_bytes=self.bounds.download) as http:
+                    return http.send("GET", url, target=target, max_bytes=most).status_code
+            except httpx.TooManyRedirects as error:
+                raise NoSuchHourError(f"{masked_urls(url)}: {error}; check QC_GHARCHIVE_URL") from error
             except AnswerTooLargeError as error:
                 part.unlink(missing_ok=True)
                 raise NoSuchHourError(
