@@ -38,7 +38,8 @@ def _loaded(folder: Path, state: Path) -> "Warehouse":
     shown.mkdir()
     for file in folder.glob("*.parquet"):
         if file.stem == "pull_requests":
-            pl.read_parquet(file).with_columns(opened_body=pl.col("body").fill_null("")).write_parquet(shown / file.name)
+            opened = pl.read_parquet(file).with_columns(opened_body=pl.col("body").fill_null(""))
+            opened.write_parquet(shown / file.name)
         else:
             (shown / file.name).symlink_to(file)
     places = {"home": state / "home", "warehouse": state / "qc.duckdb", "_env_file": None}
@@ -106,7 +107,8 @@ def _print_found(store: "Warehouse", folder: Path, how: str) -> None:
             {"file": str(folder / "pull_requests.parquet")},
         ).fetchall()
     print(f"  {how}:")
-    for agent, n, both, agent_s, automation, named in [*found, ("all", *(sum(c) for c in list(zip(*found, strict=True))[1:]))]:
+    in_all = [sum(counts) for counts in list(zip(*found, strict=True))[1:]]
+    for agent, n, both, agent_s, automation, named in [*found, ("all", *in_all)]:
         print(
             f"    {agent}: {n:,}; found {both:,} ({both / n:.1%}), by name {named:,}, as agents' {agent_s:,}; "
             f"taken for an automation {automation:,}"

@@ -159,8 +159,8 @@ def _is_day(text: str) -> bool:
         return False
 
 
-def _bad_pattern(cells: Mapping[str, str], connection: duckdb.DuckDBPyConnection) -> str:
-    rule = OriginRule(**cells)
+def _bad_pattern(cells: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:
+    rule = OriginRule(*(cells[name] for name in _COLUMNS))
     try:
         # What matches nothing at all would match everybody.
         row = connection.execute(

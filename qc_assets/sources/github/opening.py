@@ -61,8 +61,8 @@ def _opened_as_draft(item: Mapping[str, Any]) -> bool | None:
 def _opened_commits(item: Mapping[str, Any]) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
     """The commits that existed at the opening, and where they were found; None and none if they are not known.
 
-    Sizes are always their sums, never the net size of the pull request: that is only known to be the opening's if nothing was pushed
-    later, and using it just then would tell a model that nothing was.
+    Sizes are always their sums, never the net size of the pull request: that is only known to be the opening's if
+    nothing was pushed later, and using it just then would tell a model that nothing was.
 
     Pushes only append until the first force push, so the commits of the opening are in the branch as it was before
     that (`opened_branch`). Where that is not to be had, a commit that was rewritten still has the date of its first
