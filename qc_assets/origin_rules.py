@@ -130,15 +130,22 @@ def _read(file: Path, *, own: bool) -> Iterator[OriginRule]:
                 wrong = _trouble(row, connection) if number < _MOST_RULES else f"more than {_MOST_RULES} rules"
                 if wrong:
                     raise SettingsError(f"{file}, line {table.line_num}: {wrong}. Mend the line, or take it out.")
-                yield OriginRule(**{name: (row.get(name) or "").strip() for name in _COLUMNS}, own=own)
+                yield _rule(row, own=own)
     except (OSError, UnicodeError, csv.Error) as error:
         raise SettingsError(f"{file} cannot be read as rules of origin: {error}") from error
 
 
-def _trouble(row: Mapping[str | None, object], connection: duckdb.DuckDBPyConnection) -> str:
+def _rule(cells: Mapping[str, str], *, own: bool) -> OriginRule:
+    matched_against, pattern, origin, agent, meaning, source, since = (
+        (cells.get(name) or "").strip() for name in _COLUMNS
+    )
+    return OriginRule(matched_against, pattern, origin, agent, meaning, source, since, own)
+
+
+def _trouble(row: Mapping[str, str], connection: duckdb.DuckDBPyConnection) -> str:
     """What is wrong with a row; empty if nothing is."""
     cells = {name: str(row.get(name) or "").strip() for name in _COLUMNS}
-    if None in row:
+    if None in row:  # where the reader of CSV puts cells beyond the heading
         return "more cells than columns; put a pattern with a comma between quotes"
     if cells["matched_against"] not in EVIDENCE:
         return f"matched_against is {cells['matched_against']!r:.60}; it is one of {', '.join(EVIDENCE)}"
@@ -160,7 +167,7 @@ def _is_day(text: str) -> bool:
 
 
 def _bad_pattern(cells: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:
-    rule = OriginRule(*(cells[name] for name in _COLUMNS))
+    rule = _rule(cells, own=True)
     try:
         # What matches nothing at all would match everybody.
         row = connection.execute(

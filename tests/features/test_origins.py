@@ -173,7 +173,8 @@ def test_who_sent_it_is_said_only_where_something_says_so(connection: duckdb.Duc
     facts = '{"assignees": ["Copilot", "ann"], "head_ref": "copilot/fix-1"}'
     connection.execute(
         "INSERT INTO ml.deliveries BY NAME SELECT 'c' AS content, 1 AS repo_id, 1 AS number, "
-        "$1::TIMESTAMP AS happened_at, 'pull_request' AS event, 'opened' AS action, $1::TIMESTAMP AS received_at, $2 AS facts",
+        "$1::TIMESTAMP AS happened_at, 'pull_request' AS event, 'opened' AS action, "
+        "$1::TIMESTAMP AS received_at, $2 AS facts",
         [hour(LATE), facts],
     )
     (found,) = made_by(connection, row)

@@ -146,8 +146,8 @@ def _push(world: World, pr: Node, row: dict[str, Any], then: dict[str, Any]) -> 
         sizes = (then["additions"], then["deletions"]) if n == 0 else (0, 0)
         files = then["files"] if n == 0 else 0
         trailers = "\n".join(f"Co-authored-by: {signer}" for signer in (row["opened_coauthors"] or ())[1:])
-        made = opened - timedelta(minutes=before - n)
-        world.add_commit(pr, made, *sizes, changedFilesIfAvailable=files, messageBody=f"Why.\n\n{trailers}")
+        committed_at = opened - timedelta(minutes=before - n)
+        world.add_commit(pr, committed_at, *sizes, changedFilesIfAvailable=files, messageBody=f"Why.\n\n{trailers}")
     for _ in range(row["commits"] - before):
         world.add_commit(pr, opened + timedelta(hours=1), row["additions"] - then["additions"], 0)
     how = row["opened_sizes_from"]
