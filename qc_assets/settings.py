@@ -18,6 +18,7 @@ from qc_assets.errors import SettingsError, masked_urls
 from qc_assets.fairness.knobs import FairnessKnobs
 from qc_assets.features.knobs import FeatureKnobs
 from qc_assets.learning.knobs import LearningKnobs
+from qc_assets.origin_rules import origin_rules
 from qc_assets.places import settings_files
 from qc_assets.registry.knobs import RegistryKnobs
 from qc_assets.serving.knobs import ServingKnobs
@@ -92,8 +93,17 @@ class Settings(
         """Parameters of the SQL of a feature table, such as ``pull_requests``."""
         seniority = {"seniority_merged": list(self.seniority_merged), "seniority_days": list(self.seniority_days)}
         if table == "pull_requests":
-            return {"min_pr_lines": self.min_pr_lines, **seniority}
+            return {"min_pr_lines": self.min_pr_lines, **seniority, **self.origin_parameters}
         return {**seniority} if table == "issues" else {}
+
+    @property
+    def origin_parameters(self) -> dict[str, object]:
+        """Parameters of SQL that asks who made a change.
+
+        Raises:
+            SettingsError: if QC_ORIGIN_RULES is no such file.
+        """
+        return origin_rules(self.origin_rules).parameters
 
     @property
     def machine_parameters(self) -> dict[str, object]:
@@ -102,6 +112,7 @@ class Settings(
         return {
             "machines": [name for name in names if not name.startswith("-")],
             "people": [name[1:] for name in names if name.startswith("-")],
+            "agents": origin_rules(self.origin_rules).machines,
         }
 
     @property

@@ -142,6 +142,8 @@ def features(connection: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
 _hours = st.integers(0, 40)
 _maybe_later = st.one_of(st.none(), st.integers(0, 40))
 _repos, _authors = st.integers(1, 2), st.one_of(st.none(), st.integers(1, 3))
+_told = st.sampled_from([None, None, "agent", "automation"])
+_signers = st.sampled_from([None, [], ["Ann (aider) <ann@example.org>"]])
 _labels = st.sampled_from(["bug", "enhancement", "docs", "cleanup", "p1", "Merged"])
 
 
@@ -159,11 +161,8 @@ def histories(draw: st.DrawFn) -> Rows:
         closing = {"closed_with": draw(st.sampled_from(["nothing", "commit"])), "closed_by_id": draw(_authors)}
         closing["closed_title"] = draw(st.sampled_from(["x", "[Merged by Bors] - x"]))
         comments.append(landing_comment(number, opened + draw(_hours), repo=repo))
-        prs.append(
-            pull_request(
-                number, opened, repo=repo, author=draw(_authors), author_is_bot=draw(st.booleans()), **ending, **closing
-            )
-        )
+        shown = {"author_is_bot": draw(st.booleans()), "told_origin": draw(_told), "opened_coauthors": draw(_signers)}
+        prs.append(pull_request(number, opened, repo=repo, author=draw(_authors), **shown, **ending, **closing))
         for _ in range(draw(st.integers(0, 3))):
             state = draw(st.sampled_from(["APPROVED", "CHANGES_REQUESTED", "COMMENTED"]))
             at, who = opened + draw(_hours), draw(st.integers(1, 4))

@@ -247,6 +247,115 @@ LEFT JOIN (
     GROUP BY repo_id, number
 ) AS delivered ON items.repo_id = delivered.repo_id AND items.number = delivered.number;
 
+-- A text without what it quotes: fenced and inline code, and lines that begin with >. Who writes about an agent's
+-- footer is no agent.
+CREATE OR REPLACE TEMP MACRO own_words(text) AS
+    regexp_replace(
+        regexp_replace(text, '(?s)```.*?(```|\z)|`[^`\n]*`', '`', 'g'), '(?m)^[ \t]*>.*$', '', 'g'
+    );
+
+-- Who made pull requests, as of their opening, and what says so: qc_assets/origin_rules.py has the parameters `rules`
+-- and `marks`. Only what has matched a mark is looked at rule by rule, which is one of few texts: a pattern that is no
+-- constant takes DuckDB a hundred times as long. Of evidence of several kinds the first that says anything decides:
+-- account, app, branch, coauthor, body. An assistant without a person is an agent. `hand` is what histories are kept
+-- apart by: who did the work under an account.
+CREATE OR REPLACE TEMP MACRO origins(raw_table, delivery_table, machine_table, rules, marks) AS TABLE
+WITH deliveries AS (
+    SELECT repo_id, number, arg_min(facts::JSON, received_at) AS facts
+    FROM query_table(delivery_table)
+    WHERE event = 'pull_request' AND action = 'opened'
+    GROUP BY repo_id, number
+),
+items AS (
+    SELECT
+        raw.repo_id, raw.number, raw.author_id, raw.author_login, raw.created_at, raw.told_origin,
+        is_machine(machine_table, raw.author_is_bot, raw.author_id) AS is_program,
+        coalesce(delivered.facts ->> 'head_ref', raw.head_ref) AS head_ref,
+        raw.opened_via_app,
+        raw.opened_coauthors,
+        coalesce(delivered.facts ->> 'body', raw.opened_body) AS body,
+        (delivered.facts -> 'assignees')::VARCHAR[] AS assignees
+    FROM query_table(raw_table) AS raw
+    LEFT JOIN deliveries AS delivered ON raw.repo_id = delivered.repo_id AND raw.number = delivered.number
+    WHERE raw.created_at IS NOT NULL
+),
+marked AS (
+    SELECT repo_id, number, 'account' AS seen_in, [author_login] AS texts
+    FROM items
+    WHERE regexp_matches(author_login, marks['account'])
+    UNION ALL
+    SELECT repo_id, number, 'app', [opened_via_app]
+    FROM items
+    WHERE regexp_matches(opened_via_app, marks['app'])
+    UNION ALL
+    SELECT repo_id, number, 'branch', [regexp_extract(head_ref, marks['branch'])]
+    FROM items
+    WHERE regexp_matches(head_ref, marks['branch'])
+    UNION ALL
+    SELECT
+        repo_id, number, 'coauthor',
+        regexp_extract_all(array_to_string(opened_coauthors, chr(10)), marks['coauthor'])
+    FROM items
+    WHERE regexp_matches(array_to_string(opened_coauthors, chr(10)), marks['coauthor'])
+    UNION ALL
+    SELECT repo_id, number, 'body', regexp_extract_all(own_words(body), marks['body'])
+    FROM items
+    WHERE regexp_matches(body, marks['body'])
+),
+shown AS (SELECT DISTINCT repo_id, number, seen_in, unnest(texts) AS mark FROM marked),
+ruled AS (
+    SELECT said.seen_in, said.mark, rule
+    FROM (SELECT DISTINCT seen_in, mark FROM shown) AS said
+    INNER JOIN (SELECT unnest(rules) AS rule) AS each
+        ON said.seen_in = rule.matched_against AND regexp_matches(said.mark, rule.expression)
+),
+decided AS (
+    SELECT shown.repo_id, shown.number, arg_min(ruled.rule, ruled.rule.place) AS rule
+    FROM shown
+    INNER JOIN ruled ON shown.seen_in = ruled.seen_in AND shown.mark = ruled.mark
+    INNER JOIN items ON shown.repo_id = items.repo_id AND shown.number = items.number
+    WHERE items.created_at >= coalesce(ruled.rule.since::TIMESTAMP, items.created_at)
+    GROUP BY shown.repo_id, shown.number
+)
+SELECT
+    items.repo_id,
+    items.number,
+    CASE
+        WHEN items.told_origin IS NOT NULL THEN items.told_origin
+        WHEN decided.rule.origin = 'assisted' AND items.is_program THEN 'agent'
+        WHEN decided.rule IS NOT NULL THEN decided.rule.origin
+        WHEN items.is_program THEN 'automation'
+        WHEN items.author_id IS NULL OR (items.body IS NULL AND items.head_ref IS NULL) THEN 'unknown'
+        ELSE 'person'
+    END AS origin,
+    CASE WHEN origin IN ('agent', 'assisted') THEN decided.rule.agent END AS origin_agent,
+    CASE
+        WHEN items.told_origin IS NOT NULL THEN 'the source says so'
+        WHEN decided.rule IS NOT NULL THEN decided.rule.matched_against || ': ' || coalesce(decided.rule.meaning, '')
+        WHEN items.is_program THEN 'account: a program'
+        WHEN origin = 'person' THEN 'no mark in ' || concat_ws(
+            ', ', 'account', CASE WHEN items.head_ref IS NOT NULL THEN 'branch' END,
+            CASE WHEN items.opened_coauthors IS NOT NULL THEN 'commits' END,
+            CASE WHEN items.body IS NOT NULL THEN 'text' END
+        )
+    END AS origin_evidence,
+    CASE WHEN origin = 'unknown' THEN 'person' ELSE origin END AS hand,
+    CASE
+        WHEN origin NOT IN ('agent', 'assisted') THEN NULL
+        WHEN NOT items.is_program AND decided.rule.matched_against IS DISTINCT FROM 'account' THEN items.author_login
+        ELSE coalesce(
+            -- An agent assigns who asked for it along with itself.
+            list_filter(items.assignees, lambda login: login <> items.author_login)[1],
+            nullif(
+                regexp_extract(
+                    items.body, '(?mi)(?:^requested by:? |started by )@([a-z0-9][a-z0-9-]{0,38})\b', 1
+                ), ''
+            )
+        )
+    END AS origin_sender
+FROM items
+LEFT JOIN decided ON items.repo_id = decided.repo_id AND items.number = decided.number;
+
 -- What bias reports compare pull requests or issues by; labels are those at the opening.
 CREATE OR REPLACE TEMP MACRO groups_of(feature_table, raw_table) AS TABLE
 WITH items AS (FROM query_table(feature_table)),

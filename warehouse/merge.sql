@@ -84,7 +84,8 @@ UPDATE folded SET
     opened_deletions = best.sizes.opened_deletions,
     opened_changed_files = best.sizes.opened_changed_files,
     opened_commits = best.sizes.opened_commits,
-    opened_sizes_from = best.sizes.opened_sizes_from
+    opened_sizes_from = best.sizes.opened_sizes_from,
+    opened_coauthors = coalesce(best.signers, folded.opened_coauthors)
 FROM (
     SELECT
         repo_id,
@@ -99,7 +100,14 @@ FROM (
                 'sureness': sureness_of_sizes(opened_sizes_from, source), 'observed_at': observed_at,
                 'priority': priority_of(source), 'day': partition_date
             }
-        ) AS sizes
+        ) AS sizes,
+        arg_max(
+            opened_coauthors,
+            {
+                'sureness': sureness_of_sizes(opened_sizes_from, source), 'observed_at': observed_at,
+                'priority': priority_of(source), 'day': partition_date
+            }
+        ) AS signers
     FROM observed.pull_requests
     SEMI JOIN folded USING (repo_id, number)
     WHERE opened_additions IS NOT NULL

@@ -23,7 +23,7 @@ _REPORTS = {
     "drift": "How far the champions' inputs have moved since their training.",
     "champion_challenger": "Champion against challenger on the same live items.",
     "expected_quality": "How good the champions are to be expected before labels come, and were found to be after.",
-    "live_reliability": "What champions promised and what happened, by repository and month.",
+    "live_reliability": "What champions promised and what happened, by repository, month and origin.",
 }
 _T = TypeVar("_T")
 MONITORING = tables.key("reports.monitoring")

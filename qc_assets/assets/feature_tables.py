@@ -1,12 +1,14 @@
 """Feature tables: one row an item, each feature as of the instant it was opened."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from qc_assets.assets import tables
 from qc_assets.assets.resources import WarehouseResource
+from qc_assets.clock import now_utc
 from qc_assets.settings import Settings
+from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 _RAW = (
@@ -15,6 +17,13 @@ _RAW = (
 )  # fmt: skip
 
 _MOST_MOVED = 0.02
+
+
+def record_origin_rules(store: Warehouse, parameters: Mapping[str, object]) -> None:
+    """Keep the rules of origin that features were computed by, each version once."""
+    told = {name: parameters[name] for name in ("origin_version", "origin_rules")}
+    with store.write() as connection:
+        connection.execute(sql_sections("ops/origin_rules")["record"], told | {"now": now_utc()})
 
 
 def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -70,6 +79,8 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
     def compute(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
         store = warehouse.open()
         rows = store.rebuild(f"features/{name}", parameters)
+        if "origin_version" in parameters:
+            record_origin_rules(store, parameters)
         exclusions = store.sql_file(f"features/{name}", section="exclusions")
         yield dg.MaterializeResult(
             asset_key=tables.key(table),

@@ -86,7 +86,8 @@ def rollback(
 def bias(
     model: Annotated[str | None, typer.Argument(help="Name of the model; all if not given.")] = None,
     by: Annotated[
-        str | None, typer.Option("--by", help="repo, seniority, labels, completion_time, keywords, language, newcomer.")
+        str | None,
+        typer.Option("--by", help="repo, seniority, origin, labels, completion_time, keywords, language, newcomer."),
     ] = None,
     version: Annotated[int | None, typer.Option("--version", help="Default: the newest one.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out what would help, which takes most time.")] = False,

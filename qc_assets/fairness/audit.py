@@ -25,8 +25,8 @@ _AFTERWARDS_NOTE = (
     "These groups are made by how long the item took, which nobody knew when it was predicted: their errors differ "
     "by construction, so none is flagged."
 )
-# Facts about authors and repositories; without them a model knows the change alone.
-_NOT_OF_THE_CHANGE = ("author_", "repo_")
+# Facts about authors, whoever they are, and repositories; without them a model knows the change alone.
+_NOT_OF_THE_CHANGE = ("author_", "repo_", "origin")
 _SMALL = {
     "n_estimators": 150,
     "learning_rate": 0.05,

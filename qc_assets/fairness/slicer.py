@@ -66,6 +66,7 @@ def _completion(hours: pl.Series) -> pl.Series:
 _ONE_GROUP_EACH: Mapping[str, _Attribute] = {
     "repo": _Attribute(("repo", "repository", "repo_name", "repo_id"), _plain),
     "seniority": _Attribute(("seniority", "author_seniority"), _plain),
+    "origin": _Attribute(("origin",), _plain),
     "completion_time": _Attribute(("completion_hours", "resolution_hours", "hours"), _completion),
     "language": _Attribute(("language", "repo_language"), _plain),
     "newcomer": _Attribute(("is_newcomer", "author_is_newcomer"), _newcomer),
@@ -108,6 +109,10 @@ class DataSlicer:
         ``author_tenure_in_repo_days`` and, if given, ``author_association``; see `Seniority`.
         """
         return self.slice_by("seniority", column)
+
+    def slice_by_origin(self, column: str | None = None) -> dict[str, Any]:
+        """By who made the change: `column`, else ``origin``: person, assisted, agent, automation or unknown."""
+        return self.slice_by("origin", column)
 
     def slice_by_labels(self, column: str | None = None) -> dict[str, Any]:
         """By label, of `column` or ``labels``: lists, or text with commas. An item is in the group of each label."""

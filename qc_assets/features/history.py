@@ -8,11 +8,13 @@ from typing import Any
 import duckdb
 
 from qc_assets.features.contract import Contract, Owner, contract_of
+from qc_assets.origin_rules import ORIGINS
 from qc_assets.store.schema import sql_sections
 
 # No account and no repository has this id; imagined openings have lower numbers than any real one.
 UNKNOWN = -(2**62)
 _FIRST_NUMBER = -(2**40)
+PERSON = ORIGINS[0]
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,12 @@ class History:
 
     Attributes:
         contract: of ``pull_requests`` or ``issues``.
+
+    Rows are by repository and author, and by hand: who did the work under the account, see ORIGINS.
     """
 
     contract: Contract
-    _rows: Mapping[tuple[int, int], dict[str, Any]]
+    _rows: Mapping[tuple[int, int], Mapping[str, dict[str, Any]]]
 
     @classmethod
     def read(cls, connection: duckdb.DuckDBPyConnection, table: str, parameters: Mapping[str, object]) -> "History":
@@ -37,35 +41,53 @@ class History:
         """
         query = sql_sections(f"features/{table}")["rows"].rstrip(";")
         contract = contract_of(table)
-        names = ", ".join(("repo_id", "author_id", *contract.history, *contract.last_shown))
-        rows = connection.execute(
-            f"SELECT {names} FROM ({query}) WHERE number < {_FIRST_NUMBER}", dict(parameters)
+        names = ["repo_id", "author_id", *contract.history, *contract.last_shown]
+        names += ["origin"] if "origin" in contract.columns else []
+        frame = connection.execute(
+            f"SELECT {', '.join(names)} FROM ({query}) WHERE number < {_FIRST_NUMBER}", dict(parameters)
         ).pl()
-        return cls(contract, {(row.pop("repo_id"), row.pop("author_id")): row for row in rows.iter_rows(named=True)})
+        rows: dict[tuple[int, int], dict[str, dict[str, Any]]] = {}
+        for row in frame.iter_rows(named=True):
+            hands = rows.setdefault((row.pop("repo_id"), row.pop("author_id")), {})
+            hands[row.pop("origin", PERSON)] = row
+        return cls(contract, rows)
 
-    def of(self, repo_id: int, author_id: int) -> dict[str, Any]:
-        """Features of an opening; who or what is UNKNOWN has no history yet."""
-        row = self._rows.get((repo_id, author_id))
-        return dict(row) if row is not None else self._stranger(repo_id, author_id)
+    def of(self, repo_id: int, author_id: int, hand: str | None = None) -> dict[str, Any]:
+        """Features of an opening; who or what is UNKNOWN has no history yet.
 
-    def _stranger(self, repo_id: int, author_id: int) -> dict[str, Any]:
-        """An author who has not been in this repository: their own history elsewhere, and the repository's."""
-        nowhere = self._rows[UNKNOWN, UNKNOWN]
-        author = self._rows.get((UNKNOWN, author_id), nowhere)
-        repo = self._rows.get((repo_id, UNKNOWN), nowhere)
+        Args:
+            repo_id, author_id: where and under which account.
+            hand: by whom: one of ORIGINS; None if nobody says. Then it is the person's own, unless nothing is known of
+                the account but what agents or automations did, which the answer then has as its ``origin``.
+        """
+        told: dict[str, Any] = {}
+        if hand is None:
+            hands = self._rows.get((UNKNOWN, author_id), {})
+            hand = PERSON if PERSON in hands or not hands else min(hands, key=ORIGINS.index)
+            told = {"origin": hand} if hand not in (PERSON, "assisted") and "origin" in self.contract.columns else {}
+        row = self._rows.get((repo_id, author_id), {}).get(hand)
+        return (dict(row) if row is not None else self._stranger(repo_id, author_id, hand)) | told
+
+    def _stranger(self, repo_id: int, author_id: int, hand: str) -> dict[str, Any]:
+        """A hand that has not been in this repository: its own history elsewhere, and the repository's."""
+        nowhere = self._rows[UNKNOWN, UNKNOWN][PERSON]
+        author = self._rows.get((UNKNOWN, author_id), {}).get(hand, nowhere)
+        repo = self._rows.get((repo_id, UNKNOWN), {}).get(PERSON, nowhere)
         row = author | {name: repo[name] for name in self.contract.names(Owner.REPOSITORY)}
         self.contract.complete(row, Owner.AUTHOR_IN_REPOSITORY)
         return row
 
 
-def imagine(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
+def imagine(connection: duckdb.DuckDBPyConnection, as_of: datetime, rules: Mapping[str, object]) -> None:
     """Let every known author open a pull request and an issue in every repository they know, and in an unknown one.
 
     Args:
         connection: from `Warehouse.overlay`; afterwards its `raw` schema has the imagined openings, too.
         as_of: when.
+        rules: `Settings.origin_parameters`, for who did what.
     """
     sections = sql_sections("features/openings")
-    parameters = {"as_of": as_of, "unknown": UNKNOWN, "first_number": _FIRST_NUMBER}
+    parameters: dict[str, object] = {"as_of": as_of, "unknown": UNKNOWN, "first_number": _FIRST_NUMBER}
+    parameters |= {name: rules[name] for name in ("origin_rules", "origin_marks")}
     connection.execute(sections["imagined"], parameters)
     connection.execute(sections["overlay"])

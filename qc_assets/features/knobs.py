@@ -1,8 +1,8 @@
-"""Settings of features: which pull requests are too small, who is new, junior, mid or senior, and who is a program."""
+"""Settings of features: which pull requests are too small, who is new, junior, mid or senior, who is no person."""
 
 from pydantic import BaseModel, Field
 
-from qc_assets.knob_types import Names, ThreeThresholds
+from qc_assets.knob_types import AbsolutePath, Names, ThreeThresholds
 
 
 class FeatureKnobs(BaseModel):
@@ -19,4 +19,9 @@ class FeatureKnobs(BaseModel):
         (),
         description="Logins of accounts that are programs though GitHub calls them users, comma-separated; "
         "-LOGIN is a person, whatever their texts look like.",
+    )
+    origin_rules: AbsolutePath | None = Field(
+        None,
+        description="CSV with rules of your own for who made a change, which go before the project's: "
+        "matched_against, pattern, origin, agent, meaning, source, since. One that is wrong is refused whole.",
     )

@@ -22,7 +22,7 @@ class Reliability:
     """Predicted against observed in a part of the test window.
 
     Attributes:
-        part, name: a repository by its name (its id where nobody knows that), or a month.
+        part, name: a repository by its name (its id where nobody knows that), a month, or who made the items.
         rows: how many.
         predicted, observed: means.
         gap: predicted minus observed.
@@ -30,7 +30,7 @@ class Reliability:
         is_off: whether so large a gap is surely no chance; None where there are too few rows to say.
     """
 
-    part: Literal["repository", "month"]
+    part: Literal["repository", "month", "origin"]
     name: str
     rows: int
     predicted: float
@@ -54,10 +54,10 @@ def reliability_of(
     resamples: int,
     seed: int,
 ) -> tuple[Reliability, ...]:
-    """Reliability by repository and by month of opening, the largest parts first.
+    """Reliability by repository, by month of opening and by origin, the largest parts first.
 
     Args:
-        frame: the rows; without `repo_id` there are no repositories.
+        frame: the rows; without `repo_id` there are no repositories, without `origin` no origins.
         opened_at: when they were opened, (n,).
         predicted: probabilities, (n,); of intervals, the share that they promise to hold.
         observed: 0 or 1, (n,).
@@ -70,6 +70,8 @@ def reliability_of(
     parts = {"month": opened_at.astype("datetime64[M]").astype(str)}
     if "repo_id" in frame.columns:
         parts["repository"] = _repositories(frame)
+    if "origin" in frame.columns:
+        parts["origin"] = frame["origin"].fill_null("unknown").to_numpy().astype(str)
     promised = predicted[seen], observed[seen], weights[seen], error
     return tuple(
         row
@@ -87,7 +89,7 @@ def _repositories(frame: pl.DataFrame) -> np.ndarray:
 
 
 def _by(
-    part: Literal["repository", "month"],
+    part: Literal["repository", "month", "origin"],
     names: np.ndarray,
     predicted: np.ndarray,
     observed: np.ndarray,

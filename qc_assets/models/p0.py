@@ -5,6 +5,7 @@ from datetime import timedelta
 from qc_assets.learning import spaces
 from qc_assets.learning.spec import ASSOCIATIONS, UNUSABLE, Candidate, Heads, ModelSpec
 from qc_assets.models import author_choices
+from qc_assets.origin_rules import ORIGINS
 
 # Unknown only for an author whose account is gone, or who has no history.
 AUTHOR_HISTORY = (
@@ -40,6 +41,7 @@ SPEC = ModelSpec(
     features=(
         *AUTHOR_HISTORY,
         "author_association",
+        "origin",
         "repo_pass_rate",
         "repo_decided_recently",
         "repo_verdict_share",
@@ -65,7 +67,9 @@ SPEC = ModelSpec(
     ),
     texts=("opened_title", "opened_body"),
     changes=author_choices.PULL_REQUEST,
-    categories={"author_association": ASSOCIATIONS},
+    # Automations are left out; of whom nobody knows who made it, that is unknown.
+    categories={"author_association": ASSOCIATIONS, "origin": ORIGINS[:-1]},
+    sensitive=("repo", "seniority", "origin"),
     # An author or a repository without a history, and an author whose account is gone.
     missing_is_a_fact=(
         *AUTHOR_HISTORY,
@@ -81,8 +85,9 @@ SPEC = ModelSpec(
     limits=(
         "It says how first reviews ended in these repositories, not whether the code is good.",
         "It knows only what was in the warehouse: an author without history here may be experienced elsewhere.",
-        "Bots, drafts and very small pull requests, and those whose size at the opening is lost, were left out of the "
-        "training; predictions for them are extrapolation.",
+        "Automations (of dependencies, releases, translations), drafts, very small pull requests, and those whose size "
+        "at the opening is lost were left out of the training; predictions for them are extrapolation.",
+        "Who made a change is told by marks that agents and assistants leave; who removes them is taken for a person.",
     ),
     candidates=(
         # Where rows are few or times change, to choose among kinds is half chance, and their mean the better answer.

@@ -93,6 +93,7 @@ def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: dic
         **{name: str(end) for name, end in ends.items()},
         "facts_from": known.source,
         "claimed": list(known.claimed),
+        "origin": known.row.features.get("origin"),
         "replaces": order.replaces,
     }
     audit = answer | {

@@ -47,6 +47,10 @@ class _Label(_Payload):
     name: str = ""
 
 
+class _Branch(_Payload):
+    ref: str = Field("", max_length=1_000)
+
+
 class Repository(_Payload):
     """Where it happened."""
 
@@ -78,6 +82,8 @@ class PullRequest(_Payload):
     author_association: str | None = None
     labels: list[_Label] = []
     requested_reviewers: list[Account] = []
+    assignees: list[Account] = []
+    head: _Branch | None = None
     created_at: Instant
     updated_at: Instant
     closed_at: Instant | None = None

@@ -28,8 +28,8 @@ _PUT_BACK = (
 )
 # Of payouts; older servers have not written them.
 _SINCE_FACTS_DECIDE = (
-    "id", "facts_from", "claimed", "run_id", "model_hash", "snapshot", "replaces", "correction", "received_key",
-    "received_from", "hash",
+    "id", "facts_from", "claimed", "origin", "run_id", "model_hash", "snapshot", "replaces", "correction",
+    "received_key", "received_from", "hash",
 )  # fmt: skip
 _IDS_HOLD_FORGES = 2  # version of the schema
 

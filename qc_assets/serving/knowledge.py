@@ -14,9 +14,10 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.features.contract import contract_of
-from qc_assets.features.history import UNKNOWN, History, imagine
+from qc_assets.features.history import PERSON, UNKNOWN, History, imagine
 from qc_assets.forges import forge_id, forge_number
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.origin_rules import ORIGINS
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import assumed_forge, is_made_up
 from qc_assets.store.schema import sql_sections
@@ -145,7 +146,7 @@ class Knowledge:
                 tasks[table] = Tasks.of(rows)
                 unknown[table] = [name for name in needs.get(table, ()) if name not in present]
         with store.overlay() as connection:
-            imagine(connection, as_of)
+            imagine(connection, as_of, settings.origin_parameters)
             for table in list(tasks):
                 try:
                     histories[table] = History.read(connection, table, settings.feature_parameters(table))
@@ -199,10 +200,12 @@ class Knowledge:
         author: str | None,
         repo_id: int | None = None,
         author_id: int | None = None,
+        origin: str | None = None,
     ) -> dict[str, Any]:
         """Features of an opening by an author in a repository, by their names; who is unknown has no history yet.
 
-        Ids decide over names, which change hands: who has taken over a login has not the history of who had it.
+        Ids decide over names, which change hands: who has taken over a login has not the history of who had it. Nor
+        has an agent that of the person who sent it: `origin` says who made it, None that nobody knows.
 
         Raises:
             NotReadyError: if the table could not be read.
@@ -210,8 +213,9 @@ class Knowledge:
         self._refuse_unread(table)
         repo_id = repo_id or self.repo_id(repo)
         author_id = author_id or self.author_id(repo, author)
+        hand = None if origin is None else origin if origin in ORIGINS else PERSON
         return self.histories[table].of(
-            UNKNOWN if repo_id is None else repo_id, UNKNOWN if author_id is None else author_id
+            UNKNOWN if repo_id is None else repo_id, UNKNOWN if author_id is None else author_id, hand
         )
 
     def task(

@@ -155,4 +155,7 @@ class PayoutAnswer(BaseModel):
         None, description="Who says what p0 was asked about. claims: nobody but the caller."
     )
     claimed: list[str] = Field([], description="What nobody but the caller says of the pull request.")
+    origin: str | None = Field(
+        None, description="Who made it: person, assisted, agent or automation; missing where nobody knows."
+    )
     replaces: str | None = Field(None, description="The payout that this one corrects.")

@@ -59,10 +59,14 @@ def item_row(facts: Facts, knowledge: Knowledge, now: datetime, delivered: Deliv
     if known is not None:
         features = dict(known)
     else:
-        features = knowledge.history(facts.table, repo, facts.worker_id, author_id=author_id)
         item = delivered.of(*place) if delivered and facts.table == "pull_requests" else None
         told = {"author_id": item.author_id, "author": item.author} if item else {}
-        if item and knowledge.is_author(repo, told, facts.worker_id, author_id):
+        is_delivered = item is not None and knowledge.is_author(repo, told, facts.worker_id, author_id)
+        stated = {**(item.features if item and is_delivered else {}), **facts.given()}
+        features = knowledge.history(
+            facts.table, repo, facts.worker_id, author_id=author_id, origin=stated.get("origin")
+        )
+        if item and is_delivered:
             features |= item.features
             opened_at = item.opened_at
         else:

@@ -114,8 +114,8 @@ class Webhook:
             return recorded
         if pull_request.draft:
             return WebhookAnswer(status="ignored", why="drafts are asked about when they are ready for review")
-        if pull_request.user is None or self._is_bot(pull_request.user):
-            return WebhookAnswer(status="ignored", why="p0 is about people's pull requests")
+        if pull_request.user is None or entry["features"]["origin"] == "automation":
+            return WebhookAnswer(status="ignored", why="p0 is about what people and agents make, not automations")
         return self._predict(entry, content, event)
 
     def _delivery(self, name: str, delivery: str, content: str, task_id: str, event: Event) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Webhook:
         repo = repository.name_at(self.serving.settings.forge)
         repo_id, number = knowledge.place(repo, pull_request.number, repository.id)
         # A review's payload does not say the sizes.
-        is_whole = name == "pull_request" and author is not None and not self._is_bot(author)
+        is_whole = name == "pull_request" and author is not None
         opened_at = pull_request.updated_at if event.action == "ready_for_review" else pull_request.created_at
         return {
             "delivery_id": delivery,
@@ -142,7 +142,7 @@ class Webhook:
             "happened_at": (event.happened_at() or pull_request.updated_at).isoformat(),
             "opened_at": opened_at.isoformat(),
             "facts": facts_of(event),
-            "features": self._measure(pull_request, author.login, opened_at) if is_whole and author else None,
+            "features": self._measure(pull_request, author, opened_at) if is_whole and author else None,
         }
 
     def _predict(self, entry: dict[str, Any], content: str, event: Event) -> WebhookAnswer:
@@ -153,7 +153,8 @@ class Webhook:
         repo = repository.name_at(self.serving.settings.forge)
         place = knowledge.place(repo, pull_request.number, repository.id)
         login, author_id = entry["author_login"], entry["author_id"]
-        history = knowledge.history("pull_requests", repo, login, place[0], author_id)
+        made_by = entry["features"]["origin"]
+        history = knowledge.history("pull_requests", repo, login, place[0], author_id, origin=made_by)
         features = entry["features"] | {name: history[name] for name in contract_of("pull_requests").history}
         features |= {"opened_title": pull_request.title, "opened_body": pull_request.body}
         champion = self.serving.champions.of("p0")
@@ -174,9 +175,9 @@ class Webhook:
         why = None if author_id else f"GitHub sent no id of {login}: the history is that of whoever had the login last"
         return WebhookAnswer(status="predicted", why=why, prediction=P0Answer(**p0_fields(known or document)))
 
-    def _measure(self, pull_request: PullRequest, author: str, opened_at: datetime) -> dict[str, Any]:
+    def _measure(self, pull_request: PullRequest, author: Account, opened_at: datetime) -> dict[str, Any]:
         sections = sql_sections(_SQL)
-        query = sql_sections("features/pull_requests")["rows"]
+        query, is_bot = sql_sections("features/pull_requests")["rows"], self._is_bot(author)
         with self._one_at_a_time:
             self._connection.execute(sections["forget"])
             labels = {"labels": pull_request.label_names(), "opened_at": opened_at}
@@ -184,7 +185,9 @@ class Webhook:
             self._connection.execute(
                 sections["opening"],
                 {
-                    "author": author,
+                    "author": author.login,
+                    "author_is_bot": is_bot,
+                    "head_ref": pull_request.head and pull_request.head.ref,
                     "opened_at": opened_at,
                     "title": pull_request.title,
                     "body": pull_request.body,

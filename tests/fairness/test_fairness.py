@@ -63,6 +63,7 @@ def test_every_attribute_makes_its_groups(kind: str) -> None:
                 "author_tenure_in_repo_days": [0.0, 40.0, 400.0, None],
                 "author_association": ["NONE", "CONTRIBUTOR", "MEMBER", None],
                 "is_bot": [False, False, False, None],
+                "origin": ["person", "agent", "assisted", None],
             }
         ),
         kind,
@@ -78,6 +79,7 @@ def test_every_attribute_makes_its_groups(kind: str) -> None:
     assert (words["performance"], words["database"], words["testing"], words["build"]) == (1, 1, 1, 1)
     assert words["(no keyword)"] == 2
     assert sizes(slicer.slice_by_seniority()) == {"mid": 1, "newcomer": 1, "senior": 1, "unknown": 1}
+    assert sizes(slicer.slice_by_origin()) == {"agent": 1, "assisted": 1, "person": 1, "unknown": 1}
     assert sizes(slicer.slice_by("title"))["Fix typo"] == 1
     assert sizes(slicer.slice_by_intersection("repo", "newcomer"))["a/a & newcomer"] == 1
 

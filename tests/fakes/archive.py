@@ -45,6 +45,7 @@ def pull_request(number: int = 1, **changes: Any) -> dict[str, Any]:
         "changed_files": 2,
         "commits": 1,
         "labels": [{"name": "bug"}],
+        "head": {"ref": "codex/fix-it"},
         "base": {"repo": {"id": 7, "full_name": "o/r", "language": "Go", "stargazers_count": 3, "fork": False}},
     } | changes
 

@@ -128,3 +128,16 @@ def test_what_a_calibration_on_few_rows_leaves_to_chance_is_not_called_off() -> 
             parts = reliability_of(frame, opened, *promised, resamples=2, seed=0)
             alarms[allowed] += any(part.is_off for part in parts)
     assert alarms[error] <= 3 < alarms[0.0], alarms
+
+
+def test_what_is_promised_is_also_compared_by_who_made_it() -> None:
+    n = 600
+    frame = pl.DataFrame({"repo_id": [1] * n, "origin": ["person", "agent", None] * (n // 3)})
+    opened = np.full(n, np.datetime64("2024-01-01", "us"))
+    came_true = (frame["origin"].fill_null("") != "agent").to_numpy() * 1.0
+    parts = reliability_of(frame, opened, np.full(n, 2 / 3), came_true, np.ones(n), resamples=20, seed=0)
+    by_origin = {
+        part.name: (part.rows, round(part.observed, 2), part.is_off) for part in parts if part.part == "origin"
+    }
+    assert by_origin == {"agent": (200, 0.0, True), "person": (200, 1.0, True), "unknown": (200, 1.0, True)}
+    assert [part.is_off for part in parts if part.part == "repository"] == [False]

@@ -46,7 +46,8 @@ def opened(client: TestClient) -> tuple[dict[str, Any], dict[str, Any]]:
         .query(  # type: ignore[attr-defined]
             "SELECT p.*, r.name AS repo, f AS features FROM features.pull_requests AS f "
             "JOIN raw.pull_requests AS p USING (repo_id, number) JOIN raw.repositories AS r USING (repo_id) "
-            "WHERE f.exclusion IS NULL AND f.link_count > 0 AND f.is_bug_fix ORDER BY f.opened_at DESC LIMIT 1"
+            "WHERE f.exclusion IS NULL AND f.link_count > 0 AND f.is_bug_fix AND f.origin = 'person' "
+            "ORDER BY f.opened_at DESC LIMIT 1"
         )
         .row(0, named=True)
     )
@@ -62,6 +63,7 @@ def opened(client: TestClient) -> tuple[dict[str, Any], dict[str, Any]]:
         "commits": row["opened_commits"],
         "author_association": row["opened_author_association"],
         "labels": [{"name": "bug"}, {"name": "bug"}],
+        "head": {"ref": row["head_ref"]},
         "created_at": row["created_at"].isoformat() + "Z",
         "updated_at": "2025-01-01T00:00:00Z",
     }
@@ -78,7 +80,7 @@ def test_an_opening_is_measured_as_in_training(hooked: TestClient) -> None:
     (entry,) = journal_reader.latest(settings.journal, ["prediction"], 1)
     same = ("log_lines", "files_changed", "commits", "additions_share", "title_length", "body_length", "link_count",
             "checklist_items", "code_blocks", "is_bug_fix", "is_feature", "is_documentation", "is_refactor", "hour",
-            "weekday", "author_association")  # fmt: skip
+            "weekday", "author_association", "origin")  # fmt: skip
     seen = entry["document"]["features"]
     facts = ("additions", "deletions", "changed_files", "commits", "author_association")
     assert entry["document"]["request"]["opening"] == {name: payload["pull_request"][name] for name in facts}
@@ -93,8 +95,8 @@ def test_bots_drafts_and_other_events_are_ignored_with_a_reason(hooked: TestClie
     request = payload["pull_request"]
     for event, changed, why in (
         ("pull_request", payload | {"pull_request": request | {"draft": True}}, "drafts"),
-        ("pull_request", payload | {"pull_request": request | {"user": {"login": "renovate"}}}, "people's"),
-        ("pull_request", payload | {"pull_request": request | {"user": None}}, "people's"),
+        ("pull_request", payload | {"pull_request": request | {"user": {"login": "renovate"}}}, "automations"),
+        ("pull_request", payload | {"pull_request": request | {"user": None}}, "automations"),
         ("pull_request", payload | {"action": "assigned"}, "assigned"),
         ("ping", {"zen": "Design for failure."}, "ping"),
     ):
@@ -102,6 +104,26 @@ def test_bots_drafts_and_other_events_are_ignored_with_a_reason(hooked: TestClie
         assert answer["status"] == "ignored" and why in answer["why"], answer
     ready = deliver(hooked, "pull_request", payload | {"action": "ready_for_review"}).json()
     assert ready["status"] == "predicted"
+
+
+def test_an_agents_opening_is_asked_about_with_a_history_of_its_own(hooked: TestClient) -> None:
+    payload, _ = opened(hooked)
+    serving = hooked.app.state.serving  # type: ignore[attr-defined]
+    for n, (branch, origin) in enumerate([("devin/1710201600-fix", "agent"), ("topic", "person")]):
+        request = payload["pull_request"] | {"head": {"ref": branch}, "number": 70_000 + n}
+        answer = deliver(hooked, "pull_request", payload | {"pull_request": request}).json()
+        assert answer["status"] == "predicted"
+        serving.journal.flush()
+        (entry,) = journal_reader.latest(serving.settings.journal, ["prediction"], 1)
+        seen = entry["document"]["features"]
+        assert seen["origin"] == origin
+        history = serving.ready().history(
+            "pull_requests", payload["repository"]["full_name"], request["user"]["login"], origin=origin
+        )
+        assert seen["author_prior_prs"] == history["author_prior_prs"]
+    bot = {"login": "devin-ai-integration[bot]", "type": "Bot"}
+    request = payload["pull_request"] | {"user": bot, "number": 70_002}
+    assert deliver(hooked, "pull_request", payload | {"pull_request": request}).json()["status"] == "predicted"
 
 
 def test_what_is_not_signed_is_not_read(hooked: TestClient, api: TestClient) -> None:

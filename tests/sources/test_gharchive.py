@@ -112,6 +112,7 @@ def test_what_was_known_at_the_opening_is_kept_apart_from_what_came_later(ingest
     assert (row["opened_additions"], row["additions"]) == (20, 90)
     assert (row["merged_at"], row["merged_by_id"]) == (datetime(2024, 5, 1, 12), 8)
     assert row["opened_sizes_from"] == "opening"
+    assert row["head_ref"] == "codex/fix-it"
     label = warehouse.query("SELECT label, created_at FROM raw.label_events").row(0)
     assert label == ("bug", datetime(2024, 5, 1, 10)), "labels of the opening's payload were there at the opening"
 

@@ -147,3 +147,35 @@ def test_force_pushes_are_asked_for_in_few_requests(
         plain = 3  # a look, the counts, a page
         assert fake.requests <= plain + 2 + 3 * 2
     assert warehouse.query("SELECT DISTINCT opened_sizes_from FROM raw.pull_requests").rows() == [("force_push",)]
+
+
+def test_who_signed_the_commits_of_the_opening_is_kept(
+    world: World, clock: VirtualClock, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """As of the opening: what is signed later is not told, nor what merges bring or a rewriting may have changed."""
+    ann = {"__typename": "GitActor", "name": "Ann", "email": "ann@example.org"}
+    claude = "Why.\n\nCo-Authored-By: Claude <noreply@anthropic.com>\nSigned-off-by: Ann <ann@example.org>"
+    signed = world.add_item(world.repos["o/r"], "PullRequest", 1, NOON, NOON + 6 * HOUR, headRefName="claude/x")
+    world.add_commit(signed, NOON - 2 * HOUR, author=ann)
+    world.add_commit(signed, NOON - HOUR, author=ann, messageBody=claude)
+    later = world.add_item(world.repos["o/r"], "PullRequest", 2, NOON, NOON + 6 * HOUR)
+    world.add_commit(later, NOON - HOUR, author=None)
+    world.add_commit(later, NOON - HOUR, author=ann, messageHeadline="Merge branch 'main' into x", messageBody=claude)
+    world.add_commit(later, NOON + HOUR, author=ann, messageBody=claude)
+    pushed = pull(world, 3)
+    world.force_push(pushed, NOON + 2 * HOUR)
+    rewritten = pull(world, 4)
+    world.force_push(rewritten, NOON + 2 * HOUR, is_kept=False)
+    long = world.add_item(world.repos["o/r"], "PullRequest", 5, NOON, NOON + 6 * HOUR)
+    world.add_commit(long, NOON - HOUR, author=ann, messageBody="Co-authored-by: x" * 100_000 + "\n" + claude)
+    with FakeGitHub(load_schema(OWN_SCHEMA), world, clock=clock) as fake:
+        run(warehouse, source(fake.url, tmp_path, clock), [DAY], ["o/r"])
+    rows = warehouse.query("SELECT number, head_ref, opened_coauthors FROM raw.pull_requests ORDER BY number").rows()
+    both = ["Ann <ann@example.org>", "Claude <noreply@anthropic.com>"]
+    assert rows == [
+        (1, "claude/x", both),
+        (2, "work", []),
+        (3, "work", ["Somebody <somebody@example.org>"]),
+        (4, "work", None),
+        (5, "work", both),
+    ]

@@ -1,29 +1,43 @@
 -- name: imagined
 -- Imagined openings at one instant: of every author in every repository that they know, of every author in an
 -- unknown one, and of an unknown author in every repository. The feature SQL then says what it would know of them.
--- They all happen at the same instant, so none is known to another.
+-- They all happen at the same instant, so none is known to another. Each by every hand that has a history: what a
+-- person, an assistant or an agent did under an account is each its own.
 CREATE TABLE imagined AS
 WITH pairs AS (
-    SELECT repo_id, author_id
-    FROM warehouse.raw.pull_requests
-    WHERE author_id IS NOT NULL AND created_at < $as_of
+    SELECT items.repo_id, items.author_id, origins.hand
+    FROM warehouse.raw.pull_requests AS items
+    INNER JOIN
+        origins(
+            'warehouse.raw.pull_requests', 'warehouse.ml.deliveries', 'warehouse.ops.machine_accounts',
+            $origin_rules, $origin_marks
+        ) AS origins
+        ON items.repo_id = origins.repo_id AND items.number = origins.number
+    WHERE items.author_id IS NOT NULL AND items.created_at < $as_of
     UNION
-    SELECT repo_id, author_id
+    SELECT
+        repo_id,
+        author_id,
+        CASE
+            WHEN is_machine('warehouse.ops.machine_accounts', author_is_bot, author_id) THEN 'automation'
+            ELSE 'person'
+        END
     FROM warehouse.raw.issues
     WHERE author_id IS NOT NULL AND created_at < $as_of
     UNION
-    SELECT repo_id, author_id
-    FROM rights_used('warehouse.raw.reviews', 'warehouse.raw.pull_requests')
-    WHERE t < $as_of
+    SELECT rights.repo_id, rights.author_id, hands.hand
+    FROM rights_used('warehouse.raw.reviews', 'warehouse.raw.pull_requests') AS rights
+    CROSS JOIN (VALUES ('person'), ('assisted'), ('agent')) AS hands (hand)
+    WHERE rights.t < $as_of
 ),
 openings AS (
-    SELECT repo_id, author_id FROM pairs
+    SELECT repo_id, author_id, hand FROM pairs
     UNION ALL
-    SELECT DISTINCT $unknown, author_id FROM pairs
+    SELECT DISTINCT $unknown, author_id, hand FROM pairs
     UNION ALL
-    SELECT DISTINCT repo_id, $unknown FROM pairs
+    SELECT DISTINCT repo_id, $unknown, 'person' FROM pairs
     UNION ALL
-    SELECT $unknown, $unknown
+    SELECT $unknown, $unknown, 'person'
 ),
 -- The standing that the platform last showed of an author in a repository.
 shown_in_pull_requests AS (
@@ -42,6 +56,7 @@ SELECT
     openings.repo_id,
     $first_number - row_number() OVER () AS number,
     openings.author_id,
+    openings.hand AS told_origin,
     false AS author_is_bot,
     'imagined' AS source,
     $as_of::TIMESTAMP AS created_at,
@@ -81,9 +96,10 @@ CREATE VIEW raw.issues AS
 FROM warehouse.raw.issues
 UNION ALL BY NAME
 SELECT
-    * EXCLUDE (association_in_pull_requests, association_in_issues),
+    * EXCLUDE (association_in_pull_requests, association_in_issues, told_origin),
     association_in_issues AS opened_author_association
-FROM imagined;
+FROM imagined
+QUALIFY row_number() OVER (PARTITION BY repo_id, author_id ORDER BY told_origin <> 'person', told_origin) = 1;
 
 -- name: end_of_data
 -- Up to when anything has been watched: later, nobody has a history yet.

@@ -22,6 +22,11 @@ CREATE TABLE features.pull_requests (
     author_merges_given_in_repo INTEGER, -- of: author here
     author_seniority VARCHAR NOT NULL, -- of: report
     author_association VARCHAR, -- of: item, else as last shown
+    origin VARCHAR, -- of: item
+    origin_agent VARCHAR, -- of: report
+    origin_evidence VARCHAR, -- of: report
+    origin_sender VARCHAR, -- of: report
+    origin_rules VARCHAR NOT NULL, -- of: report
     repo_pass_rate DOUBLE NOT NULL, -- of: repository
     repo_decided_recently INTEGER NOT NULL, -- of: repository
     repo_open_prs INTEGER NOT NULL, -- of: repository
@@ -67,10 +72,12 @@ COMMENT ON COLUMN features.pull_requests.repo_id IS 'Repository';
 COMMENT ON COLUMN features.pull_requests.number IS 'Number within the repository';
 COMMENT ON COLUMN features.pull_requests.opened_at IS 'The instant that every feature is computed for (UTC)';
 COMMENT ON COLUMN features.pull_requests.author_id IS
-    'Account of the author; NULL for a deleted account, whose history is unknown';
+    'Account of the author; NULL for a deleted account, whose history is unknown. Its history is that of the same '
+    'hand only: a person''s own work, work with an assistant, agents and automations under one account know nothing of '
+    'each other';
 COMMENT ON COLUMN features.pull_requests.source IS 'Source of the newest observation; demo is synthetic';
 COMMENT ON COLUMN features.pull_requests.author_prior_prs IS
-    'Pull requests that the author had opened before, anywhere in the warehouse';
+    'Pull requests that the author had opened before by the same hand, anywhere in the warehouse';
 COMMENT ON COLUMN features.pull_requests.author_prior_prs_in_repo IS 'The same in this repository';
 COMMENT ON COLUMN features.pull_requests.author_prior_merged IS
     'Pull requests of the author that had landed before: been merged, or closed by what landed them';
@@ -101,8 +108,21 @@ COMMENT ON COLUMN features.pull_requests.author_seniority IS
     'of any model';
 COMMENT ON COLUMN features.pull_requests.author_association IS
     'The author''s standing in the repository, in the platform''s word, where that was read at the opening';
+COMMENT ON COLUMN features.pull_requests.origin IS
+    'Who made it, as of the opening: person, assisted (a person with an assistant), agent, automation; unknown where '
+    'neither its text nor its branch is known, or its account is gone';
+COMMENT ON COLUMN features.pull_requests.origin_agent IS
+    'Whose agent or assistant, such as Copilot or Codex, where the rule says; for reports';
+COMMENT ON COLUMN features.pull_requests.origin_evidence IS
+    'What says so: the kind of evidence and what it means, or where no mark was found; for reports';
+COMMENT ON COLUMN features.pull_requests.origin_sender IS
+    'Login of who had it made by an agent, or with an assistant, where that is known: the account that opened it, if '
+    'it is a person''s; else who was assigned or is named at the opening; for reports';
+COMMENT ON COLUMN features.pull_requests.origin_rules IS
+    'Version of the rules that were applied (ops.origin_rules); for reports';
 COMMENT ON COLUMN features.pull_requests.repo_pass_rate IS
-    'Share of people''s pull requests that passed, of those decided in the last 90 days: (passed + 1) / (decided + 2)';
+    'Share of pull requests, but those of automations, that passed, of those decided in the last 90 days: '
+    '(passed + 1) / (decided + 2)';
 COMMENT ON COLUMN features.pull_requests.repo_decided_recently IS 'How many were decided in the last 90 days';
 COMMENT ON COLUMN features.pull_requests.repo_open_prs IS 'Open pull requests in the repository (its review load)';
 COMMENT ON COLUMN features.pull_requests.repo_hours_to_first_review IS
@@ -111,7 +131,8 @@ COMMENT ON COLUMN features.pull_requests.repo_verdict_share IS
     'Share of those decided in the last 90 days that a verdict decided, not their landing or closing: '
     '(verdicts + 1) / (decided + 2)';
 COMMENT ON COLUMN features.pull_requests.repo_changes_rate IS
-    'Share of people''s verdicts of the last 90 days that asked for changes: (requests + 1) / (verdicts + 3)';
+    'Share of people''s verdicts of the last 90 days, but those on automations'' work, that asked for '
+    'changes: (requests + 1) / (verdicts + 3)';
 COMMENT ON COLUMN features.pull_requests.log_lines IS 'ln(1 + lines_changed)';
 COMMENT ON COLUMN features.pull_requests.lines_changed IS
     'Lines added and deleted by the commits that existed at the opening';
@@ -176,13 +197,19 @@ WITH deliveries AS (
     GROUP BY repo_id, number
 ),
 opened_texts AS (FROM opened_texts('raw.pull_requests', 'ml.deliveries')),
+origins AS (
+    FROM origins(
+        'raw.pull_requests', 'ml.deliveries', 'ops.machine_accounts', $origin_rules, $origin_marks
+    )
+),
 observed_openings AS (
     SELECT
         raw.repo_id,
         raw.number,
         raw.author_id,
         raw.author_login,
-        is_machine('ops.machine_accounts', raw.author_is_bot, raw.author_id) AS author_is_bot,
+        origins.hand,
+        origins.hand = 'automation' AS is_automation,
         raw.source,
         raw.created_at,
         raw.closed_at,
@@ -207,6 +234,7 @@ observed_openings AS (
             }
         END AS opened
     FROM raw.pull_requests AS raw
+    INNER JOIN origins ON raw.repo_id = origins.repo_id AND raw.number = origins.number
     LEFT JOIN deliveries ON raw.repo_id = deliveries.repo_id AND raw.number = deliveries.number
     WHERE raw.created_at IS NOT NULL
 ),
@@ -226,7 +254,7 @@ landed AS (FROM landings('raw.pull_requests', 'raw.issue_comments', 'raw.label_e
 verdicts AS (
     SELECT
         reviews.repo_id, reviews.number, reviews.review_id, reviews.submitted_at, reviews.submitted_state,
-        pull_requests.author_id, pull_requests.author_is_bot, pull_requests.created_at
+        pull_requests.author_id, pull_requests.hand, pull_requests.is_automation, pull_requests.created_at
     FROM raw.reviews AS reviews
     INNER JOIN pull_requests
         ON reviews.repo_id = pull_requests.repo_id AND reviews.number = pull_requests.number
@@ -252,7 +280,8 @@ outcomes AS (
         pull_requests.repo_id,
         pull_requests.number,
         pull_requests.author_id,
-        pull_requests.author_is_bot,
+        pull_requests.hand,
+        pull_requests.is_automation,
         pull_requests.created_at,
         pull_requests.closed_at,
         pull_requests.merged_at,
@@ -275,12 +304,12 @@ openings AS (
     SELECT
         repo_id,
         number,
-        rank() OVER (PARTITION BY author_id ORDER BY created_at) - 1 AS author_prior_prs,
-        rank() OVER (PARTITION BY author_id, repo_id ORDER BY created_at) - 1 AS author_prior_prs_in_repo,
+        rank() OVER (PARTITION BY author_id, hand ORDER BY created_at) - 1 AS author_prior_prs,
+        rank() OVER (PARTITION BY author_id, hand, repo_id ORDER BY created_at) - 1 AS author_prior_prs_in_repo,
         rank() OVER (PARTITION BY repo_id ORDER BY created_at) - 1 AS repo_prior_prs,
-        min(created_at) OVER (PARTITION BY author_id) AS author_first_opened_at,
+        min(created_at) OVER (PARTITION BY author_id, hand) AS author_first_opened_at,
         max(created_at) OVER (
-            PARTITION BY author_id ORDER BY created_at
+            PARTITION BY author_id, hand ORDER BY created_at
             RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
         ) AS author_last_opened_at
     FROM outcomes
@@ -290,44 +319,51 @@ openings AS (
 author_decisions AS (
     SELECT
         author_id,
+        hand,
         decided_at AS t,
         sum(count(*)::DOUBLE) OVER before AS decided,
         sum(count_if(passed)::DOUBLE) OVER before AS passed
     FROM outcomes
     WHERE author_id IS NOT NULL AND decided_at IS NOT NULL
-    GROUP BY author_id, decided_at
-    WINDOW before AS (PARTITION BY author_id ORDER BY decided_at ROWS UNBOUNDED PRECEDING)
+    GROUP BY author_id, hand, decided_at
+    WINDOW before AS (PARTITION BY author_id, hand ORDER BY decided_at ROWS UNBOUNDED PRECEDING)
 ),
 author_merges AS (
     SELECT
         author_id,
+        hand,
         landed_at AS t,
-        sum(count(*)::DOUBLE) OVER (PARTITION BY author_id ORDER BY landed_at ROWS UNBOUNDED PRECEDING) AS merged
+        sum(count(*)::DOUBLE) OVER (PARTITION BY author_id, hand ORDER BY landed_at ROWS UNBOUNDED PRECEDING) AS merged
     FROM outcomes
     WHERE author_id IS NOT NULL AND landed_at IS NOT NULL
-    GROUP BY author_id, landed_at
+    GROUP BY author_id, hand, landed_at
 ),
 author_merges_in_repo AS (
     SELECT
         author_id,
+        hand,
         repo_id,
         landed_at AS t,
         sum(count(*)::DOUBLE) OVER (
-            PARTITION BY author_id, repo_id ORDER BY landed_at ROWS UNBOUNDED PRECEDING
+            PARTITION BY author_id, hand, repo_id ORDER BY landed_at ROWS UNBOUNDED PRECEDING
         ) AS merged
     FROM outcomes
     WHERE author_id IS NOT NULL AND landed_at IS NOT NULL
-    GROUP BY author_id, repo_id, landed_at
+    GROUP BY author_id, hand, repo_id, landed_at
 ),
 author_cycles AS (
     SELECT
         author_id,
+        hand,
         submitted_at AS t,
-        sum(count(*)::DOUBLE) OVER (PARTITION BY author_id ORDER BY submitted_at ROWS UNBOUNDED PRECEDING) AS cycles
+        sum(count(*)::DOUBLE) OVER (
+            PARTITION BY author_id, hand ORDER BY submitted_at ROWS UNBOUNDED PRECEDING
+        ) AS cycles
     FROM verdicts
     WHERE author_id IS NOT NULL AND submitted_state = 'CHANGES_REQUESTED'
-    GROUP BY author_id, submitted_at
+    GROUP BY author_id, hand, submitted_at
 ),
+-- Rights are the account's, whoever does the work under it.
 author_rights AS (
     SELECT
         author_id,
@@ -339,16 +375,24 @@ author_rights AS (
     GROUP BY author_id, repo_id, t
     WINDOW before AS (PARTITION BY author_id, repo_id ORDER BY t ROWS UNBOUNDED PRECEDING)
 ),
--- The first of all is never later than the opening that asks.
+-- The first of all is never later than the opening that asks. An issue is the account's own.
 author_arrivals AS (
-    SELECT author_id, repo_id, min(created_at) AS arrived_at
+    SELECT author_id, hand, repo_id, min(created_at) AS arrived_at
     FROM (
-        SELECT author_id, repo_id, created_at FROM pull_requests
+        SELECT author_id, hand, repo_id, created_at FROM pull_requests
         UNION ALL
-        SELECT author_id, repo_id, created_at FROM raw.issues WHERE created_at IS NOT NULL
+        SELECT
+            author_id,
+            CASE
+                WHEN is_machine('ops.machine_accounts', author_is_bot, author_id) THEN 'automation' ELSE 'person'
+            END,
+            repo_id,
+            created_at
+        FROM raw.issues
+        WHERE created_at IS NOT NULL
     )
     WHERE author_id IS NOT NULL
-    GROUP BY author_id, repo_id
+    GROUP BY author_id, hand, repo_id
 ),
 repo_closings AS (
     SELECT
@@ -367,7 +411,7 @@ repo_decisions AS (
         sum(count_if(passed)::DOUBLE) OVER before AS passed,
         sum(count(first_decision_at)::DOUBLE) OVER before AS by_verdict
     FROM outcomes
-    WHERE decided_at IS NOT NULL AND NOT author_is_bot
+    WHERE decided_at IS NOT NULL AND NOT is_automation
     GROUP BY repo_id, decided_at
     WINDOW before AS (PARTITION BY repo_id ORDER BY decided_at ROWS UNBOUNDED PRECEDING)
 ),
@@ -378,12 +422,12 @@ repo_verdicts AS (
         sum(count(*)::DOUBLE) OVER before AS verdicts,
         sum(count_if(submitted_state = 'CHANGES_REQUESTED')::DOUBLE) OVER before AS requests
     FROM verdicts
-    WHERE submitted_state IN ('APPROVED', 'CHANGES_REQUESTED') AND NOT author_is_bot
+    WHERE submitted_state IN ('APPROVED', 'CHANGES_REQUESTED') AND NOT is_automation
     GROUP BY repo_id, submitted_at
     WINDOW before AS (PARTITION BY repo_id ORDER BY submitted_at ROWS UNBOUNDED PRECEDING)
 ),
 asked AS (
-    SELECT repo_id, number, author_id, created_at AS t, created_at - INTERVAL 90 DAY AS recently FROM outcomes
+    SELECT repo_id, number, author_id, hand, created_at AS t, created_at - INTERVAL 90 DAY AS recently FROM outcomes
 ),
 author_history AS (
     SELECT
@@ -398,14 +442,18 @@ author_history AS (
         coalesce(author_rights.merges, 0) AS merges_given_in_repo
     FROM asked
     ASOF LEFT JOIN author_decisions
-        ON asked.author_id = author_decisions.author_id AND asked.t > author_decisions.t
+        ON asked.author_id = author_decisions.author_id AND asked.hand = author_decisions.hand
+        AND asked.t > author_decisions.t
     ASOF LEFT JOIN author_merges
-        ON asked.author_id = author_merges.author_id AND asked.t > author_merges.t
+        ON asked.author_id = author_merges.author_id AND asked.hand = author_merges.hand
+        AND asked.t > author_merges.t
     ASOF LEFT JOIN author_merges_in_repo
-        ON asked.author_id = author_merges_in_repo.author_id AND asked.repo_id = author_merges_in_repo.repo_id
+        ON asked.author_id = author_merges_in_repo.author_id AND asked.hand = author_merges_in_repo.hand
+        AND asked.repo_id = author_merges_in_repo.repo_id
         AND asked.t > author_merges_in_repo.t
     ASOF LEFT JOIN author_cycles
-        ON asked.author_id = author_cycles.author_id AND asked.t > author_cycles.t
+        ON asked.author_id = author_cycles.author_id AND asked.hand = author_cycles.hand
+        AND asked.t > author_cycles.t
     ASOF LEFT JOIN author_rights
         ON asked.author_id = author_rights.author_id AND asked.repo_id = author_rights.repo_id
         AND asked.t > author_rights.t
@@ -533,6 +581,11 @@ features AS (
             $seniority_merged::INTEGER[], $seniority_days::INTEGER[]
         ) AS author_seniority,
         pr.opened_author_association AS author_association,
+        origins.origin,
+        origins.origin_agent,
+        origins.origin_evidence,
+        origins.origin_sender,
+        $origin_version AS origin_rules,
         repo.decided::INTEGER AS repo_decided_recently,
         (openings.repo_prior_prs - repo.closed)::INTEGER AS repo_open_prs,
         speed.hours_to_first_review AS repo_hours_to_first_review,
@@ -593,7 +646,7 @@ features AS (
                         )
                         THEN 'outside_coverage'
                 END,
-                CASE WHEN outcomes.author_is_bot THEN 'bot' END,
+                CASE WHEN outcomes.is_automation THEN 'bot' END,
                 CASE WHEN pr.opened_is_draft THEN 'draft' END,
                 CASE WHEN pr.size_decides AND lines_changed IS NULL THEN 'size_unknown' END,
                 CASE WHEN pr.size_decides AND lines_changed < $min_pr_lines THEN 'too_small' END,
@@ -605,6 +658,7 @@ features AS (
         covered.covered_until AS observed_until
     FROM pull_requests AS pr
     INNER JOIN outcomes ON pr.repo_id = outcomes.repo_id AND pr.number = outcomes.number
+    INNER JOIN origins ON pr.repo_id = origins.repo_id AND pr.number = origins.number
     INNER JOIN openings ON pr.repo_id = openings.repo_id AND pr.number = openings.number
     INNER JOIN texts ON pr.repo_id = texts.repo_id AND pr.number = texts.number
     INNER JOIN kinds ON pr.repo_id = kinds.repo_id AND pr.number = kinds.number
@@ -612,7 +666,8 @@ features AS (
     LEFT JOIN author_history AS author
         ON pr.repo_id = author.repo_id AND pr.number = author.number
     LEFT JOIN author_arrivals
-        ON pr.author_id = author_arrivals.author_id AND pr.repo_id = author_arrivals.repo_id
+        ON pr.author_id = author_arrivals.author_id AND pr.hand = author_arrivals.hand
+        AND pr.repo_id = author_arrivals.repo_id
     LEFT JOIN covered ON pr.repo_id = covered.repo_id
     LEFT JOIN corrected ON pr.repo_id = corrected.repo_id AND pr.number = corrected.number
     LEFT JOIN speed_at_opening AS speed ON pr.repo_id = speed.repo_id AND pr.number = speed.number

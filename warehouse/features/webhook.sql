@@ -12,7 +12,8 @@ SELECT DISTINCT
 -- name: opening
 INSERT INTO raw.pull_requests BY NAME
 SELECT
-    1 AS repo_id, 1 AS number, 1 AS author_id, $author AS author_login, false AS author_is_bot,
+    1 AS repo_id, 1 AS number, 1 AS author_id, $author AS author_login, $author_is_bot AS author_is_bot,
+    $head_ref AS head_ref,
     $opened_at::TIMESTAMP AS created_at, $title AS opened_title, $body AS opened_body, false AS opened_is_draft,
     $association AS opened_author_association, $additions AS opened_additions, $deletions AS opened_deletions,
     $changed_files AS opened_changed_files, $commits AS opened_commits,

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS ml.payouts (
     id VARCHAR,
     facts_from VARCHAR CHECK (facts_from IN ('warehouse', 'delivery', 'claims')),
     claimed VARCHAR[],
+    origin VARCHAR,
     reasons VARCHAR,
     run_id VARCHAR,
     model_hash VARCHAR,
@@ -57,6 +58,8 @@ COMMENT ON COLUMN ml.payouts.facts_from IS
     'Who says what p0 was asked about: the warehouse, a signed delivery, or the caller (claims); NULL in older '
     'entries, where the caller could say anything';
 COMMENT ON COLUMN ml.payouts.claimed IS 'What nobody but the caller says of the pull request';
+COMMENT ON COLUMN ml.payouts.origin IS
+    'Who made the pull request, as it was known: person, assisted, agent, automation; NULL if nobody knew';
 COMMENT ON COLUMN ml.payouts.reasons IS 'JSON: what moved p0 most, and what it would be if one thing were as is usual';
 COMMENT ON COLUMN ml.payouts.run_id IS 'MLflow run of the version that answered';
 COMMENT ON COLUMN ml.payouts.model_hash IS 'SHA-256 over the files of that version';

@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS ml.reliability (
     model VARCHAR,
     version INTEGER,
-    part VARCHAR CHECK (part IN ('repository', 'month')),
+    part VARCHAR CHECK (part IN ('repository', 'month', 'origin')),
     name VARCHAR,
     "rows" BIGINT NOT NULL,
     predicted DOUBLE NOT NULL,
@@ -17,11 +17,12 @@ CREATE TABLE IF NOT EXISTS ml.reliability (
     PRIMARY KEY (model, version, part, name)
 );
 COMMENT ON TABLE ml.reliability IS
-    'Promised probability against what came true, by repository and by month of each version''s test window';
+    'Promised probability against what came true, by repository, month and origin of each version''s test window';
 COMMENT ON COLUMN ml.reliability.model IS 'Name of the model';
 COMMENT ON COLUMN ml.reliability.version IS 'Version in the MLflow registry';
-COMMENT ON COLUMN ml.reliability.part IS 'What the rows have in common: repository, or month of opening (UTC)';
-COMMENT ON COLUMN ml.reliability.name IS 'Name of the repository (its id where that is not known), or the month';
+COMMENT ON COLUMN ml.reliability.part IS 'What the rows have in common: repository, month of opening (UTC), or origin';
+COMMENT ON COLUMN ml.reliability.name IS
+    'Name of the repository (its id where that is not known), the month, or who made it';
 COMMENT ON COLUMN ml.reliability."rows" IS 'Rows of it in the test window';
 COMMENT ON COLUMN ml.reliability.predicted IS 'Mean probability; of durations the 0.8 of their intervals';
 COMMENT ON COLUMN ml.reliability.observed IS 'Share that came true; of durations the share within';

@@ -2,7 +2,7 @@
 CREATE TABLE IF NOT EXISTS ops.machine_accounts (
     account_id BIGINT PRIMARY KEY, -- forge id
     login VARCHAR NOT NULL,
-    evidence VARCHAR NOT NULL CHECK (evidence IN ('setting', 'says_so', 'template')),
+    evidence VARCHAR NOT NULL CHECK (evidence IN ('setting', 'agent', 'says_so', 'template')),
     texts BIGINT NOT NULL,
     share DOUBLE
 );
@@ -12,7 +12,8 @@ COMMENT ON TABLE ops.machine_accounts IS
 COMMENT ON COLUMN ops.machine_accounts.account_id IS 'Account (raw.users)';
 COMMENT ON COLUMN ops.machine_accounts.login IS 'Its login when it was last seen';
 COMMENT ON COLUMN ops.machine_accounts.evidence IS
-    'setting: named by QC_MACHINE_ACCOUNTS; says_so: four fifths of at least 20 texts call themselves automatic; '
+    'setting: named by QC_MACHINE_ACCOUNTS; agent: a rule of origin names the account (ops.origin_rules); '
+    'says_so: four fifths of at least 20 texts call themselves automatic; '
     'template: nine tenths of at least 50 long texts begin alike';
 COMMENT ON COLUMN ops.machine_accounts.texts IS 'How many texts that is based on';
 COMMENT ON COLUMN ops.machine_accounts.share IS 'Share of those that show it; NULL for a setting';
@@ -67,6 +68,11 @@ judged AS (
     LEFT JOIN behaviour ON people.account_id = behaviour.account_id
     WHERE list_contains($machines::VARCHAR[], people.name)
     UNION ALL
+    SELECT people.account_id, people.login, 'agent', coalesce(behaviour.texts, 0), NULL
+    FROM people
+    LEFT JOIN behaviour ON people.account_id = behaviour.account_id
+    WHERE regexp_matches(people.login, $agents) AND NOT list_contains($people::VARCHAR[], people.name)
+    UNION ALL
     SELECT people.account_id, people.login, 'says_so', behaviour.texts, behaviour.saying_so
     FROM people
     INNER JOIN behaviour ON people.account_id = behaviour.account_id
@@ -81,4 +87,6 @@ judged AS (
 )
 SELECT account_id, login, evidence, texts::BIGINT AS texts, share
 FROM judged
-QUALIFY row_number() OVER (PARTITION BY account_id ORDER BY evidence = 'setting' DESC, evidence) = 1;
+QUALIFY row_number() OVER (
+    PARTITION BY account_id ORDER BY evidence = 'setting' DESC, evidence = 'agent' DESC, evidence
+) = 1;

@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     opened_deletions BIGINT CHECK (opened_deletions >= 0),
     opened_changed_files BIGINT CHECK (opened_changed_files >= 0),
     opened_commits BIGINT CHECK (opened_commits >= 0),
+    head_ref VARCHAR,
+    opened_via_app VARCHAR,
+    opened_coauthors VARCHAR[],
+    told_origin VARCHAR CHECK (told_origin IN ('person', 'assisted', 'agent', 'automation')),
     opened_sizes_from VARCHAR CHECK (opened_sizes_from IN ('opening', 'commits', 'force_push', 'authored_dates')),
     labels VARCHAR[],
     unread_parts VARCHAR[],
@@ -81,6 +85,15 @@ COMMENT ON COLUMN raw.pull_requests.opened_sizes_from IS
     'Where the sizes at the opening come from, the surest that there is: opening (as shown then), commits (never '
     'force-pushed: those committed before), force_push (of the branch that the first force push replaced), '
     'authored_dates (of commits rewritten later: those first written before); NULL if unknown or not told';
+COMMENT ON COLUMN raw.pull_requests.head_ref IS
+    'Branch that it was opened from; it keeps that name, as renaming a branch closes its pull requests';
+COMMENT ON COLUMN raw.pull_requests.opened_via_app IS
+    'GitHub App through which it was opened, in the words of its URL, where the source tells';
+COMMENT ON COLUMN raw.pull_requests.opened_coauthors IS
+    'Who wrote and signed the commits that existed at the opening, beside the author, as git has it: NAME <MAIL>; '
+    'NULL if those commits are not known';
+COMMENT ON COLUMN raw.pull_requests.told_origin IS
+    'Who made it, where the source itself knows; decides over the rules (ops.origin_rules)';
 COMMENT ON COLUMN raw.pull_requests.labels IS 'Labels when last observed';
 COMMENT ON COLUMN raw.pull_requests.unread_parts IS
     'What of the item could not be read when last observed (ops.dead_letters says why)';

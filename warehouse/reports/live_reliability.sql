@@ -2,7 +2,7 @@
 CREATE TABLE reports.live_reliability (
     model VARCHAR,
     version INTEGER,
-    part VARCHAR CHECK (part IN ('repository', 'month')),
+    part VARCHAR CHECK (part IN ('repository', 'month', 'origin')),
     name VARCHAR,
     "rows" BIGINT NOT NULL,
     predicted DOUBLE NOT NULL,
@@ -18,14 +18,14 @@ CREATE TABLE reports.live_reliability (
     PRIMARY KEY (model, version, part, name)
 );
 COMMENT ON TABLE reports.live_reliability IS
-    'What champions promised, a probability or the 80 % of an interval, against what came true, by repository and by '
-    'month of opening: all decided items that they were not fitted to';
+    'What champions promised, a probability or the 80 % of an interval, against what came true, by repository, by '
+    'month of opening and by who made it: all decided items that they were not fitted to';
 COMMENT ON COLUMN reports.live_reliability.model IS 'Name of the model';
 COMMENT ON COLUMN reports.live_reliability.version IS 'Version that is champion';
 COMMENT ON COLUMN reports.live_reliability.part IS
-    'What the rows have in common: repository, or month of opening (UTC)';
+    'What the rows have in common: repository, month of opening (UTC), or origin';
 COMMENT ON COLUMN reports.live_reliability.name IS
-    'Name of the repository (its id where that is not known), or the month';
+    'Name of the repository (its id where that is not known), the month, or who made it';
 COMMENT ON COLUMN reports.live_reliability."rows" IS 'Decided items of it';
 COMMENT ON COLUMN reports.live_reliability.predicted IS 'Mean probability; of intervals 0.8';
 COMMENT ON COLUMN reports.live_reliability.observed IS 'Share that came true; of intervals the share that lay within';

@@ -20,6 +20,9 @@ CREATE TABLE reports.payouts (
     refused VARCHAR,
     facts_from VARCHAR,
     claimed VARCHAR[],
+    origin VARCHAR,
+    origin_agent VARCHAR,
+    origin_sender VARCHAR,
     replaces VARCHAR,
     replaced_by VARCHAR,
     appeal VARCHAR,
@@ -49,6 +52,10 @@ COMMENT ON COLUMN reports.payouts.refused IS 'Why nothing was paid';
 COMMENT ON COLUMN reports.payouts.facts_from IS
     'warehouse, delivery, or claims: nobody but the caller; NULL in entries of before facts decided';
 COMMENT ON COLUMN reports.payouts.claimed IS 'What nobody but the caller says of the pull request';
+COMMENT ON COLUMN reports.payouts.origin IS
+    'Who made the pull request, as it was known when it was asked: person, assisted, agent, automation';
+COMMENT ON COLUMN reports.payouts.origin_agent IS 'Whose agent or assistant, as the warehouse knows now';
+COMMENT ON COLUMN reports.payouts.origin_sender IS 'Who had it made, as the warehouse knows now';
 COMMENT ON COLUMN reports.payouts.replaces IS 'Identity of the payout that this one corrects';
 COMMENT ON COLUMN reports.payouts.replaced_by IS 'Identity of the payout that corrects this one, which counts instead';
 COMMENT ON COLUMN reports.payouts.appeal IS 'Where the last appeal against it stands: open, upheld or rejected';
@@ -103,6 +110,9 @@ SELECT
     payouts.refused,
     payouts.facts_from,
     payouts.claimed,
+    payouts.origin,
+    features.origin_agent,
+    features.origin_sender,
     payouts.replaces,
     corrections.replaced_by,
     appeals.state AS appeal,

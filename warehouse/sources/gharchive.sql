@@ -34,6 +34,7 @@ SELECT NULL::STRUCT(
             merged_by STRUCT(id BIGINT),
             additions BIGINT, deletions BIGINT, changed_files BIGINT, commits BIGINT,
             labels STRUCT(name VARCHAR)[],
+            head STRUCT("ref" VARCHAR),
             base STRUCT(repo STRUCT(
                 id BIGINT, full_name VARCHAR, language VARCHAR, stargazers_count BIGINT, fork BOOLEAN,
                 created_at VARCHAR
@@ -211,6 +212,7 @@ typed AS (
         pr.deletions AS deletions,
         pr.changed_files AS changed_files,
         pr.commits AS commits,
+        nonempty(pr.head."ref") AS head_ref,
         CASE WHEN is_opening THEN pr.title END AS opened_title,
         CASE WHEN is_opening AND NOT is_trimmed THEN coalesce(pr.body, '') END AS opened_body,
         CASE WHEN is_opening THEN pr.draft END AS opened_is_draft,

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from qc_assets.sources.demo import activity, code, endings, population, world
+from qc_assets.sources.demo import activity, code, endings, origins, population, world
 from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import DAY
 
@@ -214,11 +214,7 @@ class _Dress:
             opened_body="body",
             opened_is_draft="draft",
             opened_author_association=association,
-            opened_additions=pl.when(is_known).then("additions"),
-            opened_deletions=pl.when(is_known).then("deletions"),
-            opened_changed_files=pl.when(is_known).then("files"),
-            opened_commits=pl.when(is_known).then("commits"),
-            opened_sizes_from="sizes_from",
+            **origins.opened_columns(is_known),
         )
         return self.dated(rows).drop("day")
 

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import SourceError
-from qc_assets.sources.demo import text
+from qc_assets.sources.demo import origins, text
 from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import DAY, N_BOTS, People, Repositories
 
@@ -134,6 +134,7 @@ def pull_requests(
             "commits": 1 + rng.poisson(np.minimum(12, 0.15 * lines**0.5)),
             "draft": (rng.random(count) < 0.05) & ~is_bot,
             "labelled": rng.random(count) < repos.label_habit[repo],
+            "made_by": origins.makers(rng.spawn(1)[0], is_bot, opened, first_day),
             "p0": p0,
             "fair_p0": fair_p0,
             "passed": rng.random(count) < p0,

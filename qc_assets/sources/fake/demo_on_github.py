@@ -117,6 +117,7 @@ def _item(world: World, repo: Node, kind: str, row: dict[str, Any]) -> Node:
             "state": "MERGED" if row["merged_at"] else fields["state"],
             "mergedAt": row["merged_at"] and stamp(row["merged_at"]),
             "mergedBy": row["merged_by_id"] and user(-row["merged_by_id"]),
+            "headRefName": row["head_ref"],
             "isDraft": row["is_draft"],
             "additions": row["additions"],
             "deletions": row["deletions"],
@@ -144,7 +145,9 @@ def _push(world: World, pr: Node, row: dict[str, Any], then: dict[str, Any]) -> 
     for n in range(before):  # the first commit holds it all, so that sums are the demo's sizes
         sizes = (then["additions"], then["deletions"]) if n == 0 else (0, 0)
         files = then["files"] if n == 0 else 0
-        world.add_commit(pr, opened - timedelta(minutes=before - n), *sizes, changedFilesIfAvailable=files)
+        trailers = "\n".join(f"Co-authored-by: {signer}" for signer in (row["opened_coauthors"] or ())[1:])
+        committed_at = opened - timedelta(minutes=before - n)
+        world.add_commit(pr, committed_at, *sizes, changedFilesIfAvailable=files, messageBody=f"Why.\n\n{trailers}")
     for _ in range(row["commits"] - before):
         world.add_commit(pr, opened + timedelta(hours=1), row["additions"] - then["additions"], 0)
     how = row["opened_sizes_from"]

@@ -129,7 +129,8 @@ class World:
         for commits in groups:
             sizes = (sum(commit[name] for commit in commits) for name in ("additions", "deletions"))
             files = sum(commit["changedFilesIfAvailable"] for commit in commits)
-            self.add_commit(pr, when, *sizes, authoredDate=commits[0]["authoredDate"], changedFilesIfAvailable=files)
+            kept = {name: commits[0][name] for name in ("authoredDate", "messageBody", "author")}
+            self.add_commit(pr, when, *sizes, changedFilesIfAvailable=files, **kept)
         return self.add_event(pr, "HeadRefForcePushedEvent", when, beforeCommit=before)
 
     def _commit(self, when: datetime, additions: int, deletions: int, **fields: Any) -> Node:
@@ -142,6 +143,8 @@ class World:
             "deletions": deletions,
             "changedFilesIfAvailable": 1,
             "messageHeadline": "Work",
+            "messageBody": "",
+            "author": {"__typename": "GitActor", "name": "Somebody", "email": "somebody@example.org"},
         } | fields
 
     def add_review(self, pr: Node, when: datetime, state: str = "APPROVED", **fields: Any) -> Node:
@@ -184,7 +187,15 @@ class World:
         return [item for repo in repos.values() for name in ("_pullRequests", "_issues") for item in repo[name]]
 
 
-_PR = {"isDraft": False, "mergedAt": None, "mergedBy": None, "additions": 10, "deletions": 2, "changedFiles": 1}
+_PR = {
+    "headRefName": "work",
+    "isDraft": False,
+    "mergedAt": None,
+    "mergedBy": None,
+    "additions": 10,
+    "deletions": 2,
+    "changedFiles": 1,
+}
 
 
 def user(number: int | None, login: str | None = None, kind: str = "User") -> Node | None:

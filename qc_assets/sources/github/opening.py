@@ -3,6 +3,7 @@
 Only facts of the opening: what cannot be told is None, since what is known of an item must not depend on how it went.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,9 @@ from qc_assets.clock import parse_instant
 from qc_assets.sources.github.item_parts import MERGES, nodes_of, timeline_of
 
 _AT_THE_OPENING = timedelta(minutes=10)  # warehouse/macros.sql has the same limit, see is_early
+_TRAILER = re.compile(r"^\s{0,8}co-authored-by:[ \t]{0,8}(\S[^\n]{0,200})$", re.IGNORECASE | re.MULTILINE)
+_AS_WRITTEN = ("force_push", "commits")  # messages of rewritten commits may be of later
+_MOST_SIGNERS, _LONGEST_SIGNER, _LONGEST_MESSAGE = 20, 200, 20_000
 _SIZES = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits", "opened_sizes_from")
 
 
@@ -37,7 +41,13 @@ def opened_facts(item: Mapping[str, Any], observed_at: datetime) -> dict[str, An
         "opened_author_association": item["authorAssociation"] if early else None,
     }
     if item["__typename"] == "PullRequest":
-        facts |= {"opened_is_draft": _opened_as_draft(item), **_opened_sizes(item)}
+        way, commits = _opened_commits(item)
+        sizes = (*_sums(commits), way) if way else (None,) * len(_SIZES)
+        facts |= dict(zip(_SIZES, sizes, strict=True))
+        facts |= {
+            "opened_is_draft": _opened_as_draft(item),
+            "opened_coauthors": _signers(commits) if way in _AS_WRITTEN else None,
+        }
     return facts
 
 
@@ -48,11 +58,11 @@ def _opened_as_draft(item: Mapping[str, Any]) -> bool | None:
     return turns[0]["__typename"] == "ReadyForReviewEvent" if turns else item["isDraft"]
 
 
-def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Sums over the commits that existed at the opening, and where those were found.
+def _opened_commits(item: Mapping[str, Any]) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
+    """The commits that existed at the opening, and where they were found; None and none if they are not known.
 
-    Always sums, never the net size of the pull request: that is only known to be the opening's if nothing was pushed
-    later, and using it just then would tell a model that nothing was.
+    Sizes are always their sums, never the net size of the pull request: that is only known to be the opening's if
+    nothing was pushed later, and using it just then would tell a model that nothing was.
 
     Pushes only append until the first force push, so the commits of the opening are in the branch as it was before
     that (`opened_branch`). Where that is not to be had, a commit that was rewritten still has the date of its first
@@ -60,7 +70,7 @@ def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
     """
     lost, opened = item.get("lost", ()), parse_instant(item["createdAt"])
     if {"commits", "timelineItems", "HeadRefForcePushedEvent"} & set(lost):
-        return dict.fromkeys(_SIZES)
+        return None, ()
     commits = [node["commit"] for node in nodes_of(item, "commits")]
     branch, pushed = item.get("openedBranch"), timeline_of(item, "HeadRefForcePushedEvent")
     ways = (
@@ -71,8 +81,21 @@ def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
     for way, candidates, date in ways:
         then = [commit for commit in candidates if commit[date] and parse_instant(commit[date]) <= opened]
         if then:
-            return dict(zip(_SIZES, (*_sums(then), way), strict=True))
-    return dict.fromkeys(_SIZES)
+            return way, then
+    return None, ()
+
+
+def _signers(commits: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Who wrote and signed commits, NAME <MAIL>, each once; merges of the base branch bring other people's names."""
+    signers: dict[str, None] = {}
+    for commit in commits:
+        if (commit["messageHeadline"] or "").startswith(MERGES):
+            continue
+        author = commit["author"] or {}
+        written = [f"{author.get('name') or ''} <{author.get('email') or ''}>"] if author else []
+        for signer in (*written, *_TRAILER.findall((commit["messageBody"] or "")[-_LONGEST_MESSAGE:])):
+            signers.setdefault(signer.strip()[:_LONGEST_SIGNER])
+    return list(signers)[:_MOST_SIGNERS]
 
 
 def _sums(commits: Sequence[Mapping[str, Any]]) -> tuple[int | None, int | None, int | None, int]:

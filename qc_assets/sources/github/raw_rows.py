@@ -224,6 +224,7 @@ def _pull_request(item: Mapping[str, Any]) -> dict[str, Any]:
         "state": "open" if item["state"] == "OPEN" else "closed",
         "is_draft": item["isDraft"],
         "merged_at": _instant(item["mergedAt"]),
+        "head_ref": item["headRefName"],
         "closed_title": title_at_closing(item, timeline_of(item)),
         "additions": item["additions"],
         "deletions": item["deletions"],
