@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -58,6 +58,12 @@ class Repository(_Payload):
         return f"{self.forge(other)}/{self.full_name}" if self.html_url else self.full_name
 
 
+class Head(_Payload):
+    """The newest commit of a pull request."""
+
+    sha: Annotated[str, Field(max_length=64)] = ""
+
+
 class PullRequest(_Payload):
     """A pull request as it is at the delivery."""
 
@@ -73,6 +79,7 @@ class PullRequest(_Payload):
     author_association: str | None = None
     labels: list[_Label] = []
     requested_reviewers: list[Account] = []
+    head: Head = Head()
     created_at: Instant
     updated_at: Instant
     closed_at: Instant | None = None
