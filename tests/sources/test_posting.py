@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from qc_assets.settings import load_settings
@@ -39,8 +40,13 @@ def boards(fake: FakeGitHub, tmp_path: Path) -> Iterator[Boards]:
     opened: list[PullRequestBoard] = []
 
     def board(**settings: Any) -> PullRequestBoard:
-        defaults = {"github_tokens": "t0ken", "github_first_wait_s": 0.01, "github_read_timeout_s": 0.3}
-        chosen = load_settings(home=tmp_path, github_url=fake.url, **(defaults | settings))
+        defaults = {
+            "github_url": fake.url,
+            "github_tokens": "t0ken",
+            "github_first_wait_s": 0.01,
+            "github_read_timeout_s": 0.3,
+        }
+        chosen = load_settings(home=tmp_path, **(defaults | settings))
         opened.append(PullRequestBoard.from_settings(chosen))
         return opened[-1]
 
@@ -209,7 +215,8 @@ def test_a_pull_request_is_read_as_the_rest_api_has_it(boards: Boards, pull_requ
     assert (document["state"], document["draft"], document["user"]["login"]) == ("open", False, "user7")
 
 
-@given(st.text())
+@examples(max_examples=50, deadline=None)
+@given(st.one_of(st.text(max_size=30), st.from_regex(r"[a-z./_-]{1,4}/[A-Z./ ?-]{1,4}", fullmatch=True)))
 def test_only_a_name_of_a_repository_becomes_a_part_of_a_url(repo: str) -> None:
     try:
         assert _plain(repo) == repo
