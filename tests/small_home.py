@@ -1,16 +1,19 @@
 """A home with a small warehouse and a trained p0, made in seconds: what people see does not depend on its size."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from qc_assets.assets.partitions import days_between
+from qc_assets.clock import now_utc
 from qc_assets.features.model_rows import model_rows
 from qc_assets.learning.trained import Options
 from qc_assets.models.p0 import SPEC
 from qc_assets.registry import lifecycle, mirror
 from qc_assets.registry.model_registry import Registry
-from qc_assets.settings import Settings, load_settings
+from qc_assets.settings import Settings
+from qc_assets.sources.fake.fake_world import Node, World
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.warehouse import Warehouse
@@ -19,10 +22,15 @@ from qc_assets.store.warehouse import Warehouse
 QUICK = replace(SPEC, texts=())
 
 
-def make_small_home(folder: Path, **overrides: Any) -> Settings:
-    """Settings of a warehouse of 400 demo pull requests, and of a p0 that was trained on it."""
-    places: dict[str, Any] = {"home": folder / "home", "warehouse": folder / "qc.duckdb"}
-    settings = load_settings(demo_prs=400, demo_days=90, **places, **overrides)
+def settings_of_small_home(folder: Path) -> Settings:
+    """Settings of the home that `make_small_home` made in a folder."""
+    places: dict[str, Any] = {"home": folder / "home", "warehouse": folder / "qc.duckdb", "_env_file": None}
+    return Settings(demo_prs=400, demo_days=90, **places)
+
+
+def make_small_home(folder: Path) -> None:
+    """Make a warehouse of 400 demo pull requests, and a p0 that was trained on it."""
+    settings = settings_of_small_home(folder)
     store = Warehouse.from_settings(settings)
     load(store, open_source(settings), days_between(settings.first_date, settings.last_date))
     store.rebuild("ops/coverage", {"min_archive_completeness": settings.min_archive_completeness})
@@ -36,4 +44,11 @@ def make_small_home(folder: Path, **overrides: Any) -> Settings:
     if not outcome.decision.promote:
         registry.roll_back(SPEC.name, 1)
     mirror.sync_mirror(store, registry, SPEC.name)
-    return settings
+
+
+def opened_on(world: World, repo: str, **fields: Any) -> Node:
+    """A pull request that has just been opened, in a repository of its own, and is in no warehouse."""
+    opened = now_utc().replace(microsecond=0) - timedelta(minutes=5)
+    item = world.add_item(world.add_repo(repo), "PullRequest", 9_007, opened, opened, additions=120, **fields)
+    world.add_commit(item, opened)
+    return item

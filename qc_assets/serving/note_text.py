@@ -93,7 +93,8 @@ def _first_response(serving: Serving, row: Row) -> str:
     if champion is None or SPECS[FIRST_RESPONSE].table != SPECS["p0"].table:
         return ""
     hours, lower, upper, _ = ask_champion(champion, [row]).table.row(0)
-    return f"A first response is expected after {_time(hours)} (80 %: {_time(lower)} to {_time(upper)})."
+    interval = "" if lower is None or upper is None else f" (80 %: {_time(lower)} to {_time(upper)})"
+    return f"A first response is expected after {_time(hours)}{interval}."
 
 
 def _time(hours: float) -> str:

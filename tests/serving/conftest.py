@@ -8,7 +8,6 @@ from fastapi.testclient import TestClient
 
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
-from tests.small_home import make_small_home
 
 DECIDABLE = (
     "SELECT r.name || '#' || p.number AS task_id, p.author_login AS worker_id, f.lines_changed, f.files_changed, "
@@ -39,9 +38,3 @@ def task(api: TestClient, unpaid: Iterator[dict[str, Any]]) -> dict[str, Any]:
         if details["answer"] != "UNCERTAIN":
             return known
     pytest.fail("the demo has too few open pull requests")
-
-
-@pytest.fixture(scope="session")
-def small_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A small warehouse and a p0, for all tests of a process: change only a copy."""
-    return make_small_home(tmp_path_factory.mktemp("small_home"))

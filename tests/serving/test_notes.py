@@ -15,12 +15,14 @@ from githubkit.webhooks import sign
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
+from qc_assets.models.p0 import SPEC
 from qc_assets.serving import note_text
 from qc_assets.serving.app import create_app
 from qc_assets.serving.checking import Checker
 from qc_assets.serving.keys import keys_file, make_key
 from qc_assets.serving.notes import Notes, NotShownError
 from qc_assets.serving.outbox import Outbox, OutgoingNote
+from qc_assets.serving.schemas import Reason
 from qc_assets.serving.service import Serving
 from qc_assets.serving.webhook import Webhook
 from qc_assets.settings import Settings
@@ -28,8 +30,10 @@ from qc_assets.sources.fake.fake_server import FakeGitHub
 from qc_assets.sources.fake.fake_world import Node, World, user
 from qc_assets.sources.fake.github_schema import OWN_SCHEMA, load_schema
 from qc_assets.sources.github.posting import MARK, PostingError
+from qc_assets.store.warehouse import Warehouse
 from tests.command_line import run_qc
 from tests.conftest import copy_of
+from tests.small_home import opened_on
 
 REPO, SECRET = "acme/atlas", "it's a secret to everybody"
 # What must not come out again, wherever it was written.
@@ -39,12 +43,9 @@ EVIL = ("evil.example", "onerror", "@everyone", "ignore all", "mallory")
 
 @pytest.fixture
 def pull_request() -> tuple[World, Node]:
-    world, opened = World(), now_utc().replace(microsecond=0) - timedelta(minutes=5)
-    repo = world.add_repo(REPO)
+    world = World()
+    item = opened_on(world, REPO, title=HOSTILE, body=HOSTILE, author=user(77, "mallory"))
     world.add_repo("acme/unlisted")
-    fields = {"title": HOSTILE, "body": HOSTILE, "author": user(77, "mallory"), "additions": 120}
-    item = world.add_item(repo, "PullRequest", 9_007, opened, opened, **fields)
-    world.add_commit(item, opened)
     return world, item
 
 
@@ -88,8 +89,6 @@ def written(fake: FakeGitHub) -> list[str]:
 
 
 def known_task(settings: Settings) -> str:
-    from qc_assets.store.warehouse import Warehouse
-
     return Warehouse.from_settings(settings).query(
         "SELECT r.name || '#' || f.number FROM features.pull_requests AS f JOIN raw.repositories AS r USING (repo_id) "
         "WHERE f.exclusion IS NULL ORDER BY f.opened_at DESC LIMIT 1"
@@ -188,15 +187,12 @@ def test_drafts_closed_and_bots_are_not_commented_on(checker: Checker, pull_requ
 def test_what_a_delivery_told_is_checked_without_asking_github(
     client: TestClient, fake: FakeGitHub, pull_request: tuple[World, Node]
 ) -> None:
-    payload = delivery(fake, pull_request[1])
+    payload = delivery(fake, pull_request[1], repository={"full_name": REPO})  # which the warehouse knows by its name
     predicted = deliver(client, payload)["prediction"]["p0"]
-    assert soon(lambda: len(bodies(pull_request[1])) == 1)
-    asked = len(fake.log)
     checker = client.app.state.checker  # type: ignore[attr-defined]
-    forge = fake.url.removeprefix("http://")
-    checked = checker.check(f"{forge}/{REPO}#9007", is_posting=False)
+    checked = checker.check(f"{REPO}#9007", is_posting=False)
     assert checked.is_known and checked.document["prediction"] == pytest.approx(predicted)
-    assert len(fake.log) == asked
+    assert fake.log == []
 
 
 def test_a_delivery_is_answered_at_once_and_shown_soon_and_only_once(
@@ -307,12 +303,7 @@ def test_the_api_says_and_queues_what_a_key_may(settings: Settings, pull_request
         assert queued.json()["status"] == "queued" and soon(lambda: len(bodies(pull_request[1])) == 1)
 
 
-def test_reasons_tell_no_number_about_a_person_and_no_foreign_word(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from qc_assets.models.p0 import SPEC
-    from qc_assets.serving.schemas import Reason
-
+def test_reasons_tell_no_number_about_a_person_and_no_foreign_word() -> None:
     def said(feature: str, value: Any, contribution: float = 0.1) -> str:
         reason = Reason(feature=feature, value=str(value), contribution=contribution, words=f"{feature} of {value}")
         return note_text._reason(SPEC, {feature: value}, reason)
@@ -324,12 +315,14 @@ def test_reasons_tell_no_number_about_a_person_and_no_foreign_word(
     assert said("files_changed", HOSTILE) == "files changed raises it"
 
 
-def test_the_first_response_is_said_where_a_model_knows_it(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    serving = Serving(settings, journal=tmp_path / "j.db")
-    serving.refresh_champions(), serving.refresh_knowledge()
-    row: Any = None
-    assert note_text._first_response(serving, row) == "", "nothing is said while there is no such champion"
+def test_the_first_response_is_said_where_a_model_knows_it(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = known_task(checker.serving.settings)
+    assert "first response" not in checker.check(task, is_posting=False).note.text, "there is no such champion"
+    # Another champion of the same table in its place: 0.9 hours are 54 minutes.
+    monkeypatch.setattr(note_text, "FIRST_RESPONSE", "p0")
+    checked = checker.check(task, is_posting=False)
+    minutes = [round(checked.document[name] * 60) for name in ("prediction", "lower", "upper")]
+    shown = [f"{number} min" if number < 60 else "1 h" for number in minutes]
+    line = f"A first response is expected after {shown[0]} (80 %: {shown[1]} to {shown[2]})."
+    assert line in checked.note.text
     assert [note_text._time(hours) for hours in (0.2, 1.4, 47, 90)] == ["12 min", "1 h", "47 h", "4 days"]
-    serving.close()
