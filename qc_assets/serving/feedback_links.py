@@ -66,7 +66,7 @@ class FeedbackLinks:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """The links of a home; its secret is made when it is first asked for."""
-        return cls(_secret(settings.home / "serving" / "links.key"), settings.public_url or "")
+        return cls(_secret(links_file(settings.journal)), settings.public_url or "")
 
     def to(self, task: str, version: int, p0: float) -> str | None:
         """A link to the form about an answer; None if nobody could follow it."""
@@ -119,6 +119,11 @@ class FeedbackLinks:
 
     def _now(self) -> int:
         return int(self._clock.now().replace(tzinfo=UTC).timestamp())
+
+
+def links_file(journal: Path) -> Path:
+    """Where the secret of a home's links lies: beside the journal."""
+    return journal.with_name("links.key")
 
 
 def _secret(path: Path) -> bytes:

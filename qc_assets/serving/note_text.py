@@ -1,5 +1,6 @@
 """What is said of a pull request where people look at it: in our words and numbers, with nobody's texts or names."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,11 +94,14 @@ def _first_response(serving: Serving, row: Row) -> str:
     if champion is None or SPECS[FIRST_RESPONSE].table != SPECS["p0"].table:
         return ""
     hours, lower, upper, _ = ask_champion(champion, [row]).table.row(0)
-    interval = "" if lower is None or upper is None else f" (80 %: {_time(lower)} to {_time(upper)})"
+    longest = champion.bundle.context.get("horizon_hours", math.inf)
+    interval = "" if lower is None or upper is None else f" (80 %: {_time(lower)} to {_time(upper, longest)})"
     return f"A first response is expected after {_time(hours)}{interval}."
 
 
-def _time(hours: float) -> str:
+def _time(hours: float, longest: float = math.inf) -> str:
+    if hours >= longest:
+        return f"{_time(hours)} or longer"
     if hours >= _DAY_H:
         return f"{hours / 24:.0f} days"
     return f"{hours:.0f} h" if hours >= 1 else f"{hours * 60:.0f} min"

@@ -13,7 +13,7 @@ from qc_assets.forges import forge_at, is_on_this_machine
 from qc_assets.serving.feedback_links import FeedbackLinks
 from qc_assets.serving.github_payloads import Event
 from qc_assets.serving.note_text import note_of
-from qc_assets.serving.outbox import Outbox, OutgoingNote
+from qc_assets.serving.outbox import Outbox, OutgoingNote, outbox_file
 from qc_assets.serving.predictions import Predictions
 from qc_assets.serving.service import Serving
 from qc_assets.settings import Settings
@@ -40,7 +40,7 @@ class Notes:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.outbox = Outbox(settings.home / "serving" / "notes.db")
+        self.outbox = Outbox(outbox_file(settings.journal))
         self.links = FeedbackLinks.from_settings(settings)
         self._clock = clock or SystemClock()
         self._lock = FileLock(self.outbox.path.with_name("notes.lock"))

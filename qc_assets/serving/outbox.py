@@ -125,6 +125,11 @@ class Outbox:
         return [_read(row) for row in rows]
 
 
+def outbox_file(journal: Path) -> Path:
+    """Where the outbox of a home lies: beside the journal."""
+    return journal.with_name("notes.db")
+
+
 def _of(connection: sqlite3.Connection, task: str) -> OutgoingNote | None:
     row = connection.execute(f"SELECT {_COLUMNS} FROM notes WHERE task = ?", [task]).fetchone()
     return None if row is None else _read(row)

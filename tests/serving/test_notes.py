@@ -326,3 +326,4 @@ def test_the_first_response_is_said_where_a_model_knows_it(checker: Checker, mon
     line = f"A first response is expected after {shown[0]} (80 %: {shown[1]} to {shown[2]})."
     assert line in checked.note.text
     assert [note_text._time(hours) for hours in (0.2, 1.4, 47, 90)] == ["12 min", "1 h", "47 h", "4 days"]
+    assert note_text._time(1_440.0, 1_440.0) == "60 days or longer"
