@@ -143,18 +143,18 @@ class Checker:
 
 
 @router.post("/check", responses=ERRORS | CONFLICT | UNKNOWN)
-def check_pull_request(request: Request, asked: CheckRequest) -> CheckAnswer:
+def check_pull_request(request: Request, wish: CheckRequest) -> CheckAnswer:
     """What p0 shows on a pull request of a listed repository (QC_CHECK_REPOS), and on request shows it."""
     checker: Checker = request.app.state.checker
-    checker.notes.listed(repository_and_number(asked.task_id)[0] or asked.task_id)
-    if asked.post:
+    checker.notes.listed(repository_and_number(wish.task_id)[0] or wish.task_id)
+    if wish.post:
         require("post", "showing something on a pull request")
-    checked = checker.check(asked.task_id, is_posting=asked.post)
-    if asked.post:
+    checked = checker.check(wish.task_id, is_posting=wish.post)
+    if wish.post:
         checker.notes.want(checked.note)
     return CheckAnswer(
-        task_id=asked.task_id,
-        status="queued" if asked.post else "dry_run",
+        task_id=wish.task_id,
+        status="queued" if wish.post else "dry_run",
         p0=checked.document["prediction"],
         title=checked.note.title,
         text=checked.note.text,

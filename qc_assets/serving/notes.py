@@ -80,10 +80,10 @@ class Notes:
         """
         task_id = f"{repo}#{number}"
         link = self.links.to(task_id, predictions.champion.version, float(predictions.table["prediction"][0]))
-        said = note_of(serving, predictions, link)
+        note = note_of(serving, predictions, link)
         kind = self.settings.check_as
         sha = sha if kind == "check_run" else ""
-        return OutgoingNote(repo, number, kind, sha, said.title, said.text, self._clock.now())
+        return OutgoingNote(repo, number, kind, sha, note.title, note.text, self._clock.now())
 
     def show(self, serving: Serving, predictions: Predictions, forge: str, event: Event, *, is_repeated: bool) -> None:
         """Have a delivery's pull request show what p0 says of it, soon; nothing where its repository is not listed.
@@ -110,9 +110,9 @@ class Notes:
 
     def want(self, note: OutgoingNote) -> OutgoingNote:
         """Have a note shown soon; see `Outbox.want`."""
-        wanted = self.outbox.want(note)
+        outgoing = self.outbox.want(note)
         self._wake.set()
-        return wanted
+        return outgoing
 
     def refuse_made_up(self, predictions: Predictions) -> None:
         """Refuse to show real people what a model of made-up data says.

@@ -95,9 +95,9 @@ class Outbox:
                     return before
                 if before.kind == note.kind:
                     note = replace(note, shown=before.shown, shown_at=before.shown_at)
-            wanted = replace(note, due_at=note.wanted_at, tries=0, trouble="")
-            _write(connection, wanted)
-            return wanted
+            outgoing = replace(note, due_at=note.wanted_at, tries=0, trouble="")
+            _write(connection, outgoing)
+            return outgoing
 
     def save(self, note: OutgoingNote) -> None:
         """Write what became of a note, unless another was wanted in its place meanwhile."""
@@ -112,16 +112,17 @@ class Outbox:
             return _of(connection, task.lower())
 
     def due(self, now: datetime) -> list[OutgoingNote]:
-        """Notes to be tried now, the oldest first."""
-        return self._where("due_at <= ? ORDER BY due_at LIMIT 100", now.isoformat())
+        """Notes to be tried now, the oldest first; what has waited for over a day would surprise people."""
+        begun = (now - _PATIENCE).isoformat()
+        return self._where("due_at <= ? AND wanted_at > ? ORDER BY due_at LIMIT 100", now.isoformat(), begun)
 
     def in_trouble(self, since: datetime) -> list[OutgoingNote]:
         """Notes that could not be shown and were wanted since then, the newest first."""
         return self._where("trouble != '' AND wanted_at >= ? ORDER BY wanted_at DESC", since.isoformat())
 
-    def _where(self, condition: str, instant: str) -> list[OutgoingNote]:
+    def _where(self, condition: str, *instants: str) -> list[OutgoingNote]:
         with self._open() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM notes WHERE {condition}", [instant]).fetchall()
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM notes WHERE {condition}", instants).fetchall()
         return [_read(row) for row in rows]
 
 

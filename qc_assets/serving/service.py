@@ -201,23 +201,31 @@ class Serving:
             NoChampionError, NotReadyError: if nobody can answer.
             JournalFullError: if the journal takes no more.
         """
+        started = time.perf_counter()
         self.champions.of(model)  # that there is none says more than that the warehouse cannot be read
         now = now_utc()
         rows = [paid_by] if paid_by is not None else [self._row(request, now) for request in requests]
         purpose = {} if paid_by is None else {"purpose": "payout"}
-        asked = [request.model_dump(mode="json") | purpose for request in requests]
+        requests_as_sent = [request.model_dump(mode="json") | purpose for request in requests]
         # One text after the other: the encoder uses all cores.
         with self._encoding if any(isinstance(request, TextFacts) for request in requests) else nullcontext():
-            return self.answer(model, rows, asked)
+            return self.answer(model, rows, requests_as_sent, since=started)
 
     def answer(
-        self, model: str, rows: Sequence[Row], asked: Sequence[Mapping[str, Any]]
+        self, model: str, rows: Sequence[Row], as_sent: Sequence[Mapping[str, Any]], *, since: float | None = None
     ) -> tuple[Predictions, list[dict[str, Any]]]:
-        """Answer about rows, and journal that; `asked` has what each was asked by. See `predict`."""
-        started = time.perf_counter()
+        """Answer about rows, and journal that, as `predict` does.
+
+        Args:
+            model: name of the model.
+            rows: what is asked about.
+            as_sent: the request about each.
+            since: when the work began, by `time.perf_counter`; default: now.
+        """
+        started = time.perf_counter() if since is None else since
         champion = self.champions.of(model)
         predictions = ask_champion(champion, rows, self.champions.bounding(champion))
-        documents = journal_documents(predictions, asked)
+        documents = journal_documents(predictions, as_sent)
         elapsed = round((time.perf_counter() - started) * 1000, 3)
         for document in documents:
             document["latency_ms"] = elapsed

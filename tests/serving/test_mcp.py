@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from mcp import Client, StdioServerParameters
 
+from qc_assets.errors import QcError
 from qc_assets.serving.app import create_app
 from qc_assets.serving.mcp_server import make_mcp_server
 from qc_assets.serving.model_tools import STRANGERS, ModelTools, ToolRefusedError
@@ -136,3 +137,9 @@ def test_a_query_without_end_is_ended(tools: ModelTools, monkeypatch: pytest.Mon
 def test_what_models_of_texts_cannot_explain_is_said(tools: ModelTools) -> None:
     with pytest.raises(ToolRefusedError, match="body"):
         tools.explain("comment_category", {})
+
+
+def test_without_the_library_it_says_what_to_install(tools: ModelTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
+    with pytest.raises(QcError, match=r"pip install 'qc-assets\[mcp\]'"):
+        make_mcp_server(tools)

@@ -264,6 +264,7 @@ def test_a_newer_note_is_not_overwritten_by_what_became_of_an_older(tmp_path: Pa
     outbox, now = Outbox(tmp_path / "notes.db"), now_utc()
     older = outbox.want(OutgoingNote("A/b", 1, "comment", "", "t", "old", now))
     newer = outbox.want(OutgoingNote("a/B", 1, "comment", "", "t", "new", now + timedelta(seconds=1)))
+    assert outbox.due(now + timedelta(days=1, minutes=1)) == [], "nobody wants to be told after a day"
     outbox.save(replace(older, due_at=None, shown=5))
     assert outbox.of("a/b#1") == newer and outbox.due(now + timedelta(minutes=1)) == [newer]
     outbox.save(replace(newer, due_at=None, shown=5))

@@ -137,8 +137,8 @@ class RestApi:
         item, now = self._item(name, number), self._server.clock.now()
         login = self._server.engine.viewer
         author = user(41_898_282, login.removesuffix("[bot]"), "Bot" if login.endswith("[bot]") else "User")
-        made = self._server.world.add_comment(item, now, author=author, authorAssociation="NONE", body=_body(sent))
-        return 201, _comment(made)
+        comment = self._server.world.add_comment(item, now, author=author, authorAssociation="NONE", body=_body(sent))
+        return 201, _comment(comment)
 
     def _one_comment(self, name: str, number: str, **_: Any) -> tuple[int, Any]:
         return 200, _comment(self._comment_of(name, number))

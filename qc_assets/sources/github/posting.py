@@ -53,7 +53,7 @@ class TakenDownError(PostingError):
 
 
 @dataclass(frozen=True)
-class Shown:
+class PostedNote:
     """What stands on a pull request now.
 
     Attributes:
@@ -115,7 +115,7 @@ class PullRequestBoard:
                 raise TypeError("no pull request")
             return document
 
-    def comment(self, repo: str, number: int, text: str, known: int | None = None) -> Shown:
+    def comment(self, repo: str, number: int, text: str, known: int | None = None) -> PostedNote:
         """Show a text as one comment: change the one that is there, or write it.
 
         Args:
@@ -132,14 +132,14 @@ class PullRequestBoard:
         with _explained(f"nothing is shown on {repo}#{number}"):
             own = self._known_comment(f"{place}/comments/{known}") if known else self._own_comment(f"{place}/{number}")
             if own is None:
-                made = self._rest("POST", f"{place}/{number}/comments", {"body": body})
-                return Shown(int(made["id"]), "created")
+                answer = self._rest("POST", f"{place}/{number}/comments", {"body": body})
+                return PostedNote(int(answer["id"]), "created")
             if _same(own["body"], body):
-                return Shown(int(own["id"]), "unchanged")
+                return PostedNote(int(own["id"]), "unchanged")
             self._rest("PATCH", f"{place}/comments/{own['id']}", {"body": body})
-            return Shown(int(own["id"]), "updated")
+            return PostedNote(int(own["id"]), "updated")
 
-    def check_run(self, repo: str, number: int, sha: str, title: str, text: str) -> Shown:
+    def check_run(self, repo: str, number: int, sha: str, title: str, text: str) -> PostedNote:
         """Show a text as one check run of a commit, which has ended and is neutral.
 
         Args:
@@ -157,20 +157,22 @@ class PullRequestBoard:
         document = {"name": CHECK_NAME, "external_id": ours, "status": "completed", "conclusion": "neutral"}
         with _explained(f"nothing is shown on {repo}#{number}"):
             name = CHECK_NAME.replace(" ", "%20")
-            listed = self._rest("GET", f"{place}/commits/{_sha(sha)}/check-runs?check_name={name}&per_page={_PAGE}")
+            listed = self._rest(
+                "GET", f"{place}/commits/{_sha(sha)}/check-runs?check_name={name}&filter=all&per_page={_PAGE}"
+            )
             slug = self._who().removesuffix("[bot]")
             # Another App may use our name and our words.
             own = [
                 run for run in listed["check_runs"] if run["external_id"] == ours and (run["app"] or {})["slug"] == slug
             ]
             if not own:
-                made = self._rest("POST", f"{place}/check-runs", document | {"head_sha": sha, "output": output})
-                return Shown(int(made["id"]), "created")
+                answer = self._rest("POST", f"{place}/check-runs", document | {"head_sha": sha, "output": output})
+                return PostedNote(int(answer["id"]), "created")
             run = own[0]
             if run["output"]["title"] == title and _same(run["output"]["summary"], text):
-                return Shown(int(run["id"]), "unchanged")
+                return PostedNote(int(run["id"]), "unchanged")
             self._rest("PATCH", f"{place}/check-runs/{run['id']}", document | {"output": output})
-            return Shown(int(run["id"]), "updated")
+            return PostedNote(int(run["id"]), "updated")
 
     def _known_comment(self, path: str) -> Mapping[str, Any] | None:
         try:
