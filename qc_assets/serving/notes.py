@@ -108,6 +108,18 @@ class Notes:
         note = self.written(serving, predictions, repo, pull_request.number, pull_request.head.sha)
         self.want(note)
 
+    def follow(self, forge: str, event: Event) -> None:
+        """Have the check run of a pull request stand at its newest commit, too, with what was said of its opening."""
+        pull_request, repository = event.pull_request, event.repository
+        assert pull_request is not None and repository is not None
+        try:
+            repo = self.listed(repository.full_name, forge)
+        except NotShownError:
+            return  # most repositories are not
+        note, sha = self.outbox.of(f"{repo}#{pull_request.number}"), pull_request.head.sha
+        if note is not None and note.kind == self.settings.check_as == "check_run" and sha not in ("", note.sha):
+            self.want(replace(note, sha=sha, shown=None, shown_at=None, wanted_at=self._clock.now()))
+
     def want(self, note: OutgoingNote) -> OutgoingNote:
         """Have a note shown soon; see `Outbox.want`."""
         outgoing = self.outbox.want(note)

@@ -117,6 +117,8 @@ class Webhook:
             return self._outcome(
                 task_id, f"closed:{pull_request.closed_at.isoformat()}", passed, pull_request.closed_at
             )
+        if event.action == "synchronize" and self.notes is not None:
+            self.notes.follow(forge, event)
         if event.action not in ("opened", "ready_for_review"):
             return recorded
         if pull_request.draft:

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from githubkit.webhooks import sign
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
@@ -19,6 +22,7 @@ from qc_assets.models.p0 import SPEC
 from qc_assets.serving import note_text
 from qc_assets.serving.app import create_app
 from qc_assets.serving.checking import Checker
+from qc_assets.serving.github_payloads import PullRequest
 from qc_assets.serving.keys import keys_file, make_key
 from qc_assets.serving.notes import Notes, NotShownError
 from qc_assets.serving.outbox import Outbox, OutgoingNote
@@ -210,6 +214,41 @@ def test_a_delivery_is_answered_at_once_and_shown_soon_and_only_once(
     deliver(client, delivery(fake, item))
     assert soon(lambda: bodies(item)[0] != body) and len(bodies(item)) == 1
     assert "notes" not in client.get("/health").json()["troubles"]
+
+
+def test_a_check_run_follows_the_newest_commit(
+    settings: Settings, fake: FakeGitHub, pull_request: tuple[World, Node]
+) -> None:
+    (world, item), shown = pull_request, settings.model_copy(update={"check_as": "check_run"})
+    with TestClient(create_app(shown), base_url="http://127.0.0.1") as client:
+        deliver(client, delivery(fake, item, action="synchronize"))  # of which nothing was said
+        deliver(client, delivery(fake, item))
+        assert soon(lambda: len(world.repos[REPO].get("_check_runs", [])) == 1)
+        world.add_commit(item, now_utc())
+        for _ in range(2):
+            assert deliver(client, delivery(fake, item, action="synchronize"))["prediction"] is None
+        assert soon(lambda: len(world.repos[REPO]["_check_runs"]) == 2)
+    first, second = world.repos[REPO]["_check_runs"]
+    assert first["output"] == second["output"] and bodies(item) == []
+    assert [run["head_sha"] for run in (first, second)] == [node["commit"]["oid"] for node in item["_commits"]]
+
+
+@examples(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(title=st.text(max_size=50), body=st.text(max_size=200), login=st.text(min_size=1, max_size=20), label=st.text())
+def test_no_word_of_a_stranger_comes_out_again(checker: Checker, title: str, body: str, login: str, label: str) -> None:
+    mark = "\u2603"  # ours has no snowman
+    opened = now_utc().isoformat()
+    shown = PullRequest.model_validate(
+        {
+            **{"number": 7, "title": f"{mark}{title}", "body": f"{mark}{body}", "created_at": opened},
+            **{"user": {"login": f"{mark}{login}", "id": 77}, "updated_at": opened, "author_association": mark},
+            **{"labels": [{"name": f"{mark}{label}"}], "additions": 100, "deletions": 1, "changed_files": 3},
+        }
+    )
+    row = checker.webhook.row_of(REPO, shown)
+    predictions, _ = checker.serving.answer("p0", [row], [{}])
+    note = checker.notes.written(checker.serving, predictions, REPO, 7, "")
+    assert mark not in note.title + note.text and "%E2%98%83" not in note.text
 
 
 def test_a_delivery_of_another_repository_or_forge_shows_nothing(

@@ -138,6 +138,7 @@ def test_a_check_run_is_neutral_one_and_updated(
     assert ours["output"] == {"title": "p0 = 0.9", "summary": "why"}
     # Another pull request of the same commit has its own.
     assert boards().check_run(REPO, 8, sha, "p0 = 0.1", "why").done == "created"
+    assert boards().check_run(REPO, 7, sha, "p0 = 0.9", "why").done == "unchanged"
     fake.engine.viewer = "amy"
     with pytest.raises(PostingError, match=r"GitHub App.*checks: write") as error:
         boards().check_run(REPO, 9, sha, "p0", "why")
