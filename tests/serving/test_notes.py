@@ -1,8 +1,10 @@
 """p0 where people work: `qc check`, `POST /check` and the webhook show it on listed pull requests only, once."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +27,7 @@ from qc_assets.serving.checking import Checker
 from qc_assets.serving.github_payloads import PullRequest
 from qc_assets.serving.keys import keys_file, make_key
 from qc_assets.serving.notes import Notes, NotShownError
-from qc_assets.serving.outbox import Outbox, OutgoingNote
+from qc_assets.serving.outbox import Outbox, OutgoingNote, outbox_file
 from qc_assets.serving.schemas import Reason
 from qc_assets.serving.service import Serving
 from qc_assets.serving.webhook import Webhook
@@ -286,6 +288,26 @@ def test_a_server_that_was_killed_shows_it_when_it_is_back(
     Outbox(settings.home / "serving" / "notes.db").want(note)
     with TestClient(create_app(settings), base_url="http://127.0.0.1"):
         assert soon(lambda: bodies(pull_request[1]) == [f"{MARK}\np0 = 0.50"])
+
+
+def test_a_server_and_a_command_at_the_same_time_leave_one_comment(
+    settings: Settings, fake: FakeGitHub, pull_request: tuple[World, Node]
+) -> None:
+    fake.before = lambda _: time.sleep(0.05)  # so that both are at it at once
+    start = threading.Barrier(4)
+
+    def show(number: int) -> OutgoingNote:
+        with closing(Notes(settings)) as notes:
+            note = notes.want(OutgoingNote(REPO, 9_007, "comment", "", "p0", f"text {number % 2}", now_utc()))
+            start.wait()
+            return notes.deliver(note)
+
+    with ThreadPoolExecutor(4) as pool:
+        delivered = list(pool.map(show, range(4)))
+    assert all(note.is_shown for note in delivered), [note.trouble for note in delivered]
+    assert len(bodies(pull_request[1])) == 1 and sum(line.startswith("POST") for line in written(fake)) == 1
+    last = Outbox(outbox_file(settings.journal)).of(f"{REPO}#9007")
+    assert last is not None and bodies(pull_request[1]) == [f"{MARK}\n{last.text}"]
 
 
 def test_tries_wait_longer_and_longer_and_end_after_a_day() -> None:
