@@ -291,9 +291,15 @@ def test_a_server_that_was_killed_shows_it_when_it_is_back(
 
 
 def test_a_server_and_a_command_at_the_same_time_leave_one_comment(
-    settings: Settings, fake: FakeGitHub, pull_request: tuple[World, Node]
+    settings: Settings, fake: FakeGitHub, pull_request: tuple[World, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake.before = lambda _: time.sleep(0.05)  # so that both are at it at once
+    answer = fake.rest.answer
+
+    def slowly(*request: Any) -> Any:  # so that all have looked before the first has written
+        time.sleep(0.05)
+        return answer(*request)
+
+    monkeypatch.setattr(fake.rest, "answer", slowly)
     start = threading.Barrier(4)
 
     def show(number: int) -> OutgoingNote:
