@@ -101,6 +101,7 @@ def test_the_step_asks_a_running_api_and_posts_when_it_is_told_to(
     assert done.returncode == 1 and "::error::the qc API does not answer" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_step_runs_qc_where_there_is_no_api(
     small_home: Settings, fake: tuple[FakeGitHub, Node], tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def answered(result: Any) -> Any:
     return result.structured_content
 
 
+@pytest.mark.slow
 def test_an_assistant_gets_the_answers_of_the_api_while_the_server_runs(small_home: Settings, tmp_path: Path) -> None:
     settings = copy_of(small_home, tmp_path)
     facts = known_pull_request(settings)
