@@ -221,6 +221,19 @@ def main_run(readme_demo: ReadmeDemo) -> tuple[Settings, Any]:
     return settings, result_of(run.run_id, events)
 
 
+@pytest.fixture(scope="session")
+def small_home(shared_folder: Path) -> Settings:
+    """A small warehouse and a p0, shared by all processes of a test run: change only a copy."""
+    from tests.small_home import make_small_home, settings_of_small_home
+
+    folder = shared_folder / "small_home"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            make_small_home(folder)
+            (folder / "made").touch()
+    return settings_of_small_home(folder)
+
+
 def copy_of(settings: Settings, folder: Path) -> Settings:
     """Settings of a copy of a warehouse and of all state beside it."""
     shutil.copytree(settings.home, folder / "home", symlinks=True)

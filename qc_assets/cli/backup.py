@@ -23,7 +23,9 @@ from qc_assets.errors import QcError, WarehouseBusyError
 from qc_assets.files import keep_private, write_whole
 from qc_assets.locks import holder_of, is_locked
 from qc_assets.models.specs import SPECS
+from qc_assets.serving.feedback_links import links_file
 from qc_assets.serving.keys import keys_file
+from qc_assets.serving.outbox import outbox_file
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.copies import copy_under_lock
@@ -56,6 +58,8 @@ def _parts(settings: Settings) -> list[_Part]:
         _Part("warehouse", settings.warehouse, "warehouse/qc.duckdb"),
         *([] if settings.mlflow_tracking_uri else registry),
         _Part("keys", keys_file(settings.journal), "serving/keys.json"),
+        _Part("links", links_file(settings.journal), "serving/links.key"),
+        _Part("notes", outbox_file(settings.journal), "serving/notes.db"),
         _Part("journal", settings.journal, "serving/journal.db"),
     ]
 
@@ -190,7 +194,7 @@ def _copy(settings: Settings, part: _Part, target: Path) -> None:
             for path in (part.home, part.home.with_name(f"{part.home.name}.wal")):
                 if path.exists():
                     copy_under_lock(path, target.with_name(target.name + path.name.removeprefix(part.home.name)))
-    elif part.name == "keys":
+    elif part.name in ("keys", "links"):
         shutil.copy(part.home, target)
     elif part.home.is_dir():
         shutil.copytree(part.home, target)

@@ -15,10 +15,12 @@ from rich.markup import escape
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli import (
     backup_commands,
+    check_command,
     console,
     critiques,
     github_commands,
     key_commands,
+    mcp_command,
     model_commands,
     sql_command,
 )
@@ -226,6 +228,8 @@ def up() -> None:
 
 
 app.command()(sql_command.sql)
+app.command()(check_command.check)
+app.command()(mcp_command.mcp)
 github_commands.register(app)
 model_commands.register(app)
 critiques.register(app)

@@ -28,6 +28,7 @@ _FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"x-forwarded-host
 _NEEDED: Sequence[tuple[str, tuple[Right, ...]]] = (
     ("/predict", ("predict",)),
     ("/classify", ("predict",)),
+    ("/check", ("predict", "post")),
     ("/feedback", ("feedback",)),
     ("/payouts", ("feedback", "payout", "settle")),
     ("/payout", ("payout",)),

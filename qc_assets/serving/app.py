@@ -18,18 +18,30 @@ from starlette.concurrency import run_in_threadpool
 
 from qc_assets import __version__
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.serving import api_docs, model_routes, page, payout_routes, routes, webhook_route
+from qc_assets.serving import (
+    api_docs,
+    checking,
+    feedback_page,
+    model_routes,
+    page,
+    payout_routes,
+    routes,
+    webhook_route,
+)
 from qc_assets.serving.callers import ForbiddenError
 from qc_assets.serving.cashier import PayoutRefusedError
 from qc_assets.serving.champions import NoChampionError
+from qc_assets.serving.checking import Checker
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
 from qc_assets.serving.guard import RequestGuard
 from qc_assets.serving.journal import JournalFullError
 from qc_assets.serving.knowledge import NotReadyError
+from qc_assets.serving.notes import Notes, NotShownError
 from qc_assets.serving.prometheus import Metrics
 from qc_assets.serving.service import Serving
 from qc_assets.serving.webhook import Webhook
 from qc_assets.settings import Settings
+from qc_assets.sources.github.posting import PostingError
 
 # After a reading that failed, such as of a busy warehouse.
 _SOON_S = 15.0
@@ -42,6 +54,8 @@ _STATUS: dict[type[Exception], int] = {
     WarehouseMissingError: 503,
     sqlite3.Error: 503,
     ForbiddenError: 403,
+    NotShownError: 409,
+    PostingError: 503,
     PayoutRefusedError: 409,
     ConflictError: 409,
     UnknownTaskError: 404,
@@ -62,9 +76,12 @@ def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.webhook = Webhook(serving)
+        notes = Notes(settings)
+        app.state.webhook = Webhook(serving, notes)
+        app.state.checker = Checker(serving, app.state.webhook, notes)
         await run_in_threadpool(serving.refresh_champions)
         await run_in_threadpool(serving.refresh_knowledge)
+        notes.start()
 
         def until_next_reading() -> float:
             return min(_SOON_S, settings.history_refresh_s) if serving.why_no_knowledge else settings.history_refresh_s
@@ -77,6 +94,7 @@ def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await run_in_threadpool(notes.close)
         app.state.webhook.close()
         await run_in_threadpool(serving.close)
 
@@ -103,6 +121,8 @@ def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path 
     app.include_router(model_routes.router)
     app.include_router(payout_routes.router)
     app.include_router(webhook_route.router)
+    app.include_router(checking.router)
+    app.include_router(feedback_page.router)
     app.include_router(page.router)
     app.include_router(api_docs.router)
     return app

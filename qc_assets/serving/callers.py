@@ -7,9 +7,10 @@ from typing import Literal
 
 from qc_assets.errors import QcError
 
-Right = Literal["predict", "feedback", "payout", "settle", "admin"]
+Right = Literal["predict", "post", "feedback", "payout", "settle", "admin"]
 RIGHTS: Mapping[Right, str] = {
     "predict": "ask for predictions",
+    "post": "have p0 shown on pull requests of listed repositories",
     "feedback": "say what is true, and appeal",
     "payout": "make payouts, read them, and appeal",
     "settle": "settle appeals, correct payouts, and pay what is uncertain or out of date",

@@ -82,7 +82,7 @@ def facts_of(event: Event) -> dict[str, Any]:
     assert event.pull_request is not None
     facts = event.pull_request.model_dump(mode="json", include=_FACTS)
     facts["labels"] = event.pull_request.label_names()
-    facts["head_ref"] = (event.pull_request.head and event.pull_request.head.ref) or None
+    facts["head_ref"] = event.pull_request.head.ref or None
     facts["assignees"] = [account.login for account in event.pull_request.assignees]
     facts["reviewers"] = [account.login for account in event.pull_request.requested_reviewers]
     if event.review is not None:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -47,8 +47,11 @@ class _Label(_Payload):
     name: str = ""
 
 
-class _Branch(_Payload):
+class Branch(_Payload):
+    """A branch, and its newest commit."""
+
     ref: str = Field("", max_length=1_000)
+    sha: str = Field("", max_length=64)
 
 
 class Repository(_Payload):
@@ -83,7 +86,7 @@ class PullRequest(_Payload):
     labels: list[_Label] = []
     requested_reviewers: list[Account] = []
     assignees: list[Account] = []
-    head: _Branch | None = None
+    head: Branch = Branch()
     created_at: Instant
     updated_at: Instant
     closed_at: Instant | None = None

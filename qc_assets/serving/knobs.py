@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from qc_assets.knob_types import Names
+from qc_assets.knob_types import Names, RepositoryNames
 
 
 class ServingKnobs(BaseModel):
@@ -37,6 +37,19 @@ class ServingKnobs(BaseModel):
     )
     webhook_secret: SecretStr | None = Field(
         None, min_length=8, description="Secret of GitHub's webhook; without it, it is off."
+    )
+    check_repos: RepositoryNames = Field(
+        (),
+        description="Repositories (owner/name) on whose pull requests p0 is shown when they are opened; empty: never.",
+    )
+    check_as: Literal["comment", "check_run"] = Field(
+        "comment",
+        description="How it is shown: as one comment, or as a neutral check run, which needs a GitHub App.",
+    )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s()<>\[\]\"']+$",
+        description="Where people reach this API: what is shown on pull requests links to its form for feedback.",
     )
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     api_max_bytes: int = Field(8_000_000, ge=1_000, description="Longest body of a request.")

@@ -84,9 +84,14 @@ def count_answers(request: Request, model: str, answers: Sequence[str | None]) -
 
 def answer_fields(request: Request, prediction: Prediction) -> dict[str, Any]:
     """The fields of an answer of the model's task; counts it."""
+    count_answers(request, prediction.predictions.champion.model, [prediction.document["answer"]])
+    return told_fields(prediction)
+
+
+def told_fields(prediction: Prediction) -> dict[str, Any]:
+    """The fields of an answer of the model's task."""
     predictions, document = prediction.predictions, prediction.document
     champion = predictions.champion
-    count_answers(request, champion.model, [document["answer"]])
     bundle = champion.bundle
     told = task_of(predictions.spec).answer(document, predictions.answers[0], bundle.classes, bundle.context)
     return told | {

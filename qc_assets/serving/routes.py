@@ -101,7 +101,7 @@ async def health(request: Request) -> dict[str, Any]:
     serving = _serving(request)
     champions = {champion.model: str(champion.version) for champion in serving.champions.all()}
     as_of = serving.knowledge.as_of.replace(tzinfo=UTC).isoformat() if serving.knowledge else None
-    troubles = serving.troubles()
+    troubles = serving.troubles() | request.app.state.checker.notes.troubles()
     return {
         "status": "degraded" if troubles else "ok",
         "troubles": troubles,

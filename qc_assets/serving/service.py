@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -39,9 +40,10 @@ class Serving:
     Args:
         settings: where warehouse, registry and journal are.
         as_of: instant whose history is looked up; default: the end of what has been observed.
+        journal: where to write down; default: the settings' journal, which one process may have.
     """
 
-    def __init__(self, settings: Settings, as_of: datetime | None = None) -> None:
+    def __init__(self, settings: Settings, as_of: datetime | None = None, journal: Path | None = None) -> None:
         self.settings = settings
         self.as_of = as_of
         self.store = Warehouse.from_settings(settings)
@@ -61,7 +63,7 @@ class Serving:
         self.paying = threading.Lock()
         # A server that is being replaced may still be answering what it was asked.
         writer = f"qc serve on port {settings.api_port}"
-        self.journal = Journal(settings.journal, writer=writer, lock_timeout_s=_TAKEOVER_S)
+        self.journal = Journal(journal or settings.journal, writer=writer, lock_timeout_s=_TAKEOVER_S)
         if self.journal.lost:
             log.warning("%d predictions were lost when the last server was killed", self.journal.lost)
 
@@ -200,14 +202,30 @@ class Serving:
             JournalFullError: if the journal takes no more.
         """
         started = time.perf_counter()
-        champion = self.champions.of(model)  # that there is none says more than that the warehouse cannot be read
+        self.champions.of(model)  # that there is none says more than that the warehouse cannot be read
         now = now_utc()
         rows = [paid_by] if paid_by is not None else [self._row(request, now) for request in requests]
+        purpose = {} if paid_by is None else {"purpose": "payout"}
+        requests_as_sent = [request.model_dump(mode="json") | purpose for request in requests]
         # One text after the other: the encoder uses all cores.
         with self._encoding if any(isinstance(request, TextFacts) for request in requests) else nullcontext():
-            predictions = ask_champion(champion, rows, self.champions.bounding(champion))
-        purpose = {} if paid_by is None else {"purpose": "payout"}
-        documents = journal_documents(predictions, [request.model_dump(mode="json") | purpose for request in requests])
+            return self.answer(model, rows, requests_as_sent, since=started)
+
+    def answer(
+        self, model: str, rows: Sequence[Row], as_sent: Sequence[Mapping[str, Any]], *, since: float | None = None
+    ) -> tuple[Predictions, list[dict[str, Any]]]:
+        """Answer about rows, and journal that, as `predict` does.
+
+        Args:
+            model: name of the model.
+            rows: what is asked about.
+            as_sent: the request about each.
+            since: when the work began, by `time.perf_counter`; default: now.
+        """
+        started = time.perf_counter() if since is None else since
+        champion = self.champions.of(model)
+        predictions = ask_champion(champion, rows, self.champions.bounding(champion))
+        documents = journal_documents(predictions, as_sent)
         elapsed = round((time.perf_counter() - started) * 1000, 3)
         for document in documents:
             document["latency_ms"] = elapsed

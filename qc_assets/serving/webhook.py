@@ -13,6 +13,7 @@ from qc_assets.forges import id_beside, qualified
 from qc_assets.serving import journal_reader
 from qc_assets.serving.deliveries import RECORDED, facts_of
 from qc_assets.serving.github_payloads import Account, Event, Issue, PullRequest, Repository, Review
+from qc_assets.serving.notes import Notes
 from qc_assets.serving.predictions import ask_champion, instant, journal_documents
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import P0Answer, p0_fields
@@ -60,14 +61,18 @@ class Webhook:
 
     Args:
         serving: who answers and writes down.
+        notes: shows p0 on the pull requests of listed repositories; None shows nothing.
     """
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, notes: Notes | None = None) -> None:
         self.serving = serving
+        self.notes = notes
         self._connection = serving.store.scratch()
         bring_up_to_date(self._connection, serving.store.path)
         self._one_at_a_time = threading.Lock()
-        entries = journal_reader.latest(serving.journal.path, ["delivery"], _MOST_REMEMBERED)
+        # Also of a server that is running, whose journal only it may write.
+        journal = serving.settings.journal
+        entries = journal_reader.latest(journal, ["delivery"], _MOST_REMEMBERED) if journal.exists() else []
         serving.delivered.remember(entry["document"] for entry in reversed(entries))
 
     def close(self) -> None:
@@ -110,6 +115,8 @@ class Webhook:
         if event.action == "closed" and pull_request.closed_at is not None:
             passed = pull_request.merged_at is not None or self._is_landed(pull_request, event.sender)
             return self._outcome(entry, f"closed:{pull_request.closed_at.isoformat()}", passed, pull_request.closed_at)
+        if event.action == "synchronize" and self.notes is not None:
+            self.notes.follow(forge, event)
         if event.action not in ("opened", "ready_for_review"):
             return recorded
         if pull_request.draft:
@@ -149,16 +156,11 @@ class Webhook:
         started = time.perf_counter()
         pull_request, repository = event.pull_request, event.repository
         assert pull_request is not None and repository is not None
-        knowledge, opened_at = self.serving.ready(), datetime.fromisoformat(entry["opened_at"])
-        repo = repository.name_at(self.serving.settings.forge)
-        place = knowledge.place(repo, pull_request.number, repository.id)
         login, author_id = entry["author_login"], entry["author_id"]
-        made_by = entry["features"]["origin"]
-        history = knowledge.history("pull_requests", repo, login, place[0], author_id, origin=made_by)
-        features = entry["features"] | {name: history[name] for name in contract_of("pull_requests").history}
-        features |= {"opened_title": pull_request.title, "opened_body": pull_request.body}
+        repo = repository.name_at(self.serving.settings.forge)
+        opened_at = datetime.fromisoformat(entry["opened_at"])
+        row = self._row(repo, repository.id, pull_request, login, author_id, entry["features"], opened_at)
         champion = self.serving.champions.of("p0")
-        row = Row(features, *place, opened_at, knowledge.as_of, "login" if author_id is None else "id")
         predictions = ask_champion(champion, [row])
         request: dict[str, Any] = {
             "task_id": entry["task_id"],
@@ -172,8 +174,42 @@ class Webhook:
             "latency_ms": round((time.perf_counter() - started) * 1000, 3),
         }
         known = self.serving.journal.write("prediction", document, written_at=instant(), key=f"delivery:{content}")
+        if self.notes is not None:
+            forge = repository.forge(self.serving.settings.forge)
+            self.notes.show(self.serving, predictions, forge, event, is_repeated=known is not None)
         why = None if author_id else f"GitHub sent no id of {login}: the history is that of whoever had the login last"
         return WebhookAnswer(status="predicted", why=why, prediction=P0Answer(**p0_fields(known or document)))
+
+    def row_of(self, repo: str, pull_request: PullRequest) -> Row:
+        """A pull request as it is shown now as a row for p0.
+
+        Args:
+            repo: ``owner/name``, before it ``HOST/`` if its forge is not the server's own.
+            pull_request: of somebody who has an account.
+        """
+        author = pull_request.user
+        assert author is not None
+        features = self._measure(pull_request, author, pull_request.created_at)
+        author_id = self.serving.ready().account(repo, author.id)
+        return self._row(repo, None, pull_request, author.login, author_id, features, pull_request.created_at)
+
+    def _row(
+        self,
+        repo: str,
+        own_repo_id: int | None,
+        pull_request: PullRequest,
+        login: str,
+        author_id: int | None,
+        features: dict[str, Any],
+        opened_at: datetime,
+    ) -> Row:
+        """What was measured of an opening, its texts, and the history of its author and repository."""
+        knowledge = self.serving.ready()
+        place = knowledge.place(repo, pull_request.number, own_repo_id)
+        history = knowledge.history("pull_requests", repo, login, place[0], author_id, origin=features["origin"])
+        features = features | {name: history[name] for name in contract_of("pull_requests").history}
+        features |= {"opened_title": pull_request.title, "opened_body": pull_request.body}
+        return Row(features, *place, opened_at, knowledge.as_of, "login" if author_id is None else "id")
 
     def _measure(self, pull_request: PullRequest, author: Account, opened_at: datetime) -> dict[str, Any]:
         sections = sql_sections(_SQL)
@@ -187,7 +223,7 @@ class Webhook:
                 {
                     "author": author.login,
                     "author_is_bot": is_bot,
-                    "head_ref": pull_request.head and pull_request.head.ref,
+                    "head_ref": pull_request.head.ref or None,
                     "opened_at": opened_at,
                     "title": pull_request.title,
                     "body": pull_request.body,
@@ -209,7 +245,7 @@ class Webhook:
         passed = _STATES.get(review.state.lower())
         if passed is None:
             return WebhookAnswer(status="ignored", why=f"a review that is {review.state} does not decide")
-        if review.user is None or review.user.is_same(pull_request.user) or self._is_bot(review.user):
+        if review.user is None or review.user.is_same(pull_request.user) or self.is_bot(review.user):
             return WebhookAnswer(status="ignored", why="only another person's review decides")
         return self._outcome(entry, f"review:{review.id}", passed, review.submitted_at)
 
@@ -230,7 +266,7 @@ class Webhook:
             "state_reason": issue.state_reason if issue.state_reason in _REASONS else None,
             "closed_by_id": sender and sender.id and id_beside(repo_id, sender.id),
             "closed_by_login": sender and sender.login,
-            "closed_by_is_bot": sender and self._is_bot(sender),
+            "closed_by_is_bot": sender and self.is_bot(sender),
         }
         key = f"{repo_id}:{number}:{document['closed_at']}"
         known = self.serving.journal.write("closing", document, written_at=instant(), key=key)
@@ -257,7 +293,8 @@ class Webhook:
             return False
         return self._tells("is_landed", {"title": pull_request.title})
 
-    def _is_bot(self, account: Account) -> bool:
+    def is_bot(self, account: Account) -> bool:
+        """Whether an account is a program's."""
         machines = self.serving.settings.machine_parameters["machines"]
         return self._tells("is_bot", {"login": account.login, "account_type": account.type, "machines": machines})
 

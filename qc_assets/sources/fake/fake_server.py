@@ -16,7 +16,7 @@ from typing import Any
 from graphql import GraphQLSchema
 
 from qc_assets.clock import Clock, SystemClock
-from qc_assets.forges import SAYS_MADE_UP
+from qc_assets.sources.fake.fake_rest import RestApi
 from qc_assets.sources.fake.fake_world import World, stamp
 from qc_assets.sources.fake.github_schema import NODE_LIMIT, Engine, ServerFault, cost
 
@@ -59,6 +59,7 @@ class FakeGitHub:
 
     Attributes:
         log: a line for each request: operation names, status, points.
+        rest_faults: the same for requests to the REST API, see `RestApi.answer`.
         before: called with the number of each request before it is answered, to change the world in mid-run.
         says_made_up: what it says of itself; False to look like an Enterprise server.
         while_limited: requests that came in although their token was limited.
@@ -79,6 +80,8 @@ class FakeGitHub:
         latency_s: float = 0.0,
     ) -> None:
         self.engine = Engine(schema, world)
+        self.rest = RestApi(self)
+        self.rest_faults: list[str | None] = []
         self.world = world
         self.clock = clock or SystemClock()
         self.faults = list(faults or [])
@@ -214,8 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
         return super().date_time_string(timestamp or self.fake.clock.now().replace(tzinfo=UTC).timestamp())
 
     def do_POST(self) -> None:
-        if self.path.endswith("/access_tokens"):
-            return self._installation_token()
+        if self.path.partition("?")[0] not in ("/graphql", "/api/graphql"):
+            return self._rest("POST")
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         token = self.headers.get("Authorization", "").partition(" ")[2]
         status, headers, body, fault = self.fake.answer(token, request["query"], request.get("variables") or {})
@@ -239,30 +242,24 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(body)
 
-    def _installation_token(self) -> None:
-        """What GitHub answers an App that proves with a signed JWT who it is."""
-        signed = self.headers.get("Authorization", "").count(".") == 2
-        expires = datetime.now(UTC) + timedelta(hours=1)
-        body = _json(
-            {"token": "installation", "expires_at": stamp(expires), "permissions": {}, "repository_selection": "all"}
-            if signed
-            else {"message": "Bad credentials"}
-        )
-        self._send(201 if signed else 401, body)
-
     def do_GET(self) -> None:
-        """`GET /repos/{owner}/{name}/pulls/{number}` as a diff; `GET /meta` says that all of this is made up."""
-        if self.path == "/meta":
-            return self._send(200, _json({SAYS_MADE_UP: self.fake.says_made_up}))
-        pieces = self.path.strip("/").split("/")
-        repo = self.fake.world.repos.get("/".join(pieces[1:3]).lower()) if len(pieces) == 5 else None
-        matching = [pr for pr in (repo or {}).get("_pullRequests", ()) if str(pr["number"]) == pieces[4]]
-        with self.fake._lock:
-            self.fake.log.append((f"GET {self.path}", 200 if matching else 404, 0))
-        body = matching[0].get("_diff", _DIFF).encode() if matching else _json({"message": "Not Found"})
-        self._send(200 if matching else 404, body)
+        self._rest("GET")
 
-    def _send(self, status: int, body: bytes) -> None:
+    def do_PATCH(self) -> None:
+        self._rest("PATCH")
+
+    def _rest(self, method: str) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with self.fake._lock:
+            fault = self.fake.rest_faults.pop(0) if self.fake.rest_faults else None
+            status, body = self.fake.rest.answer(method, self.path, dict(self.headers), sent, fault)
+            if self.path != "/meta":
+                self.fake.log.append((f"{method} {self.path}", status, 0))
+        if fault == "hang":
+            self.fake.unfinished.wait(30)
+        if fault in ("hang", "lost"):
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -277,9 +274,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
-
-
-_DIFF = "diff --git a/src/a.py b/src/a.py\n--- a/src/a.py\n+++ b/src/a.py\n@@ -1 +1 @@\n-a\n+b\n"
 
 
 def _break(body: dict[str, Any]) -> None:

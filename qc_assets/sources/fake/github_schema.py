@@ -57,6 +57,7 @@ class Engine:
         poison: fields, by node id, whose resolution makes the server answer 502.
         broken: node ids that come back as null, with an error beside them.
         served: how often each pull request or issue was shown whole.
+        viewer: login of whoever asks.
     """
 
     schema: GraphQLSchema
@@ -67,6 +68,7 @@ class Engine:
     served: dict[str, int] = field(default_factory=dict)
     budget: Callable[[], Mapping[str, Any]] = dict
     stuck: bool = False
+    viewer: str = "qc-fake[bot]"
     _documents: dict[str, tuple[DocumentNode, list[GraphQLError]]] = field(default_factory=dict)
 
     def parse(self, query: str) -> tuple[DocumentNode, list[GraphQLError]]:
@@ -134,6 +136,9 @@ class Engine:
 
     def _root_rateLimit(self, info: GraphQLResolveInfo, **_: Any) -> Any:
         return self.budget()
+
+    def _root_viewer(self, info: GraphQLResolveInfo, **_: Any) -> Node:
+        return {"__typename": "User", "login": self.viewer}
 
     def _root_repository(self, info: GraphQLResolveInfo, owner: str, name: str, **_: Any) -> Node | None:
         repo = self.world.repos.get(f"{owner}/{name}".lower())

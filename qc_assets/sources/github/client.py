@@ -155,7 +155,7 @@ class Client:
 
     def _graphql(self, endpoint: str, document: str, variables: Mapping[str, Any]) -> Answer:
         body = {"query": document, "variables": variables}
-        return self._ask(endpoint, lambda http: http.send("POST", self.graphql_url, json=body))
+        return self.ask(endpoint, lambda http: http.send("POST", self.graphql_url, json=body))
 
     def _learn_gaps(self, refusal: RequestError) -> bool:
         """Whether a refusal says that the server's schema lacks something that was not known to be missing."""
@@ -208,19 +208,33 @@ class Client:
                 return Answer(Kind.OK, 200)
             return classify(response, self.clock.now())
 
-        self._ask(f"GET {path}", get, understand)
+        self.ask(f"GET {path}", get, understand)
         return None if too_long else body[0]
 
-    def _ask(
+    def ask(
         self,
         endpoint: str,
         send: Callable[[BoundedClient], httpx.Response],
         understand: Callable[[httpx.Response], Answer] | None = None,
+        *,
+        tries: int | None = None,
     ) -> Answer:
+        """One request by whichever identity, tried again while its trouble is transient.
+
+        Args:
+            endpoint: for errors.
+            send: makes the request.
+            understand: classifies its answer; default: as GraphQL's.
+            tries: instead of the client's.
+
+        Raises:
+            RequestError: as `query`.
+        """
+        tries = tries or self.tries
         attempts = Retrying(
             retry=retry_if_exception_type(_Transient),
             wait=wait_exponential_jitter(initial=self.first_wait_s, max=60, jitter=self.first_wait_s / 2),
-            stop=stop_after_attempt(self.tries),
+            stop=stop_after_attempt(tries),
             sleep=self.clock.sleep,
             reraise=True,
         )
@@ -228,7 +242,7 @@ class Client:
         try:
             answer = attempts(self._once, send, read)
         except _Transient as error:
-            raise RequestError(error.answer, endpoint, self.tries) from None
+            raise RequestError(error.answer, endpoint, tries) from None
         if answer.kind is not Kind.OK:
             raise RequestError(answer, endpoint, 1)
         return answer
