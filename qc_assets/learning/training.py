@@ -130,6 +130,9 @@ def train(
         else None,
         heads=_heads(trained, options),
         bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
+        remaining=task.remaining(
+            spec, data.frame[split.calibration], best.calibration_scores, known["calibration"], context
+        ),
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=reliability_of(*tested, resamples=options.resamples, seed=options.seed),
         losing=_losing(trained) if task.has_base_rates else None,
