@@ -99,7 +99,9 @@ def rivals_of(data: "Dataset", trained: "Trained") -> dict[str, np.ndarray]:
     }
     answers = {"median alone": np.repeat(trained.trivial, len(split.test), axis=0)}
     for name, expression in asked.items():
-        scores = np.log1p(data.frame.select(expression.clip(0, trained.context["horizon_hours"])).to_series().to_numpy())
+        scores = np.log1p(
+            data.frame.select(expression.clip(0, trained.context["horizon_hours"])).to_series().to_numpy()
+        )
         calibration = known["calibration"]
         intervals = Intervals.fit(
             scores[split.calibration],

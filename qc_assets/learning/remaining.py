@@ -138,6 +138,4 @@ class RemainingTimes:
     def from_json(cls, document: Mapping[str, Any]) -> "RemainingTimes":
         ends = np.array([np.inf if value is None else value for value in document["ends"]], dtype=float)
         scores, weights = (np.array(document[name], dtype=float) for name in ("scores", "weights"))
-        return cls(
-            document["horizon_hours"], scores, ends, weights, np.array(document["repositories"], dtype=np.int64)
-        )
+        return cls(document["horizon_hours"], scores, ends, weights, np.array(document["repositories"], dtype=np.int64))
