@@ -87,8 +87,8 @@ class RemainingTimes:
         order = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), _MOST)).astype(np.int64))]
         ends = np.where(y >= np.log1p(horizon_hours) - 1e-9, np.inf, y)
         ids = np.zeros(len(y), np.int64) if repositories is None else repositories.astype(np.int64)
-        rounded = (np.round(part[order], _DIGITS) for part in (scores, ends, weights))
-        return cls(horizon_hours, *rounded, ids[order])
+        scores, ends, weights = (np.round(part[order], _DIGITS) for part in (scores, ends, weights))
+        return cls(horizon_hours, scores, ends, weights, ids[order])
 
     def __call__(self, score: float, waited: float, repository: int = 0) -> Remaining | None:
         """How much longer an item with that score waits.

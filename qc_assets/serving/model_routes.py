@@ -110,7 +110,7 @@ def _remaining(predictions: Predictions, waited: float) -> RemainingAnswer | Non
     bundle = predictions.champion.bundle
     item = feature_frame(predictions.rows[:1], predictions.spec, bundle)
     (longer,) = bundle.how_much_longer(item, np.array([waited]))
-    return longer and RemainingAnswer(**asdict(longer), words=longer.words)
+    return None if longer is None else RemainingAnswer(**asdict(longer), words=longer.words)
 
 
 def answer_type_of(spec: ModelSpec) -> type[BaseModel]:

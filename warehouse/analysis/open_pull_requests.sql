@@ -142,6 +142,7 @@ waiting AS (
             ) / 3600, 0
         ) AS waited_hours,
         CASE WHEN judged.first_response_at IS NULL THEN waits.expected_hours END AS expected_hours,
+        waited_hours / greatest(expected_hours, 1 / 60) AS ratio,
         CASE WHEN judged.first_response_at IS NULL THEN waits.within_hours END AS within_hours,
         CASE WHEN judged.first_response_at IS NULL THEN waits.words END AS expectation
     FROM judged
@@ -162,7 +163,7 @@ SELECT
     as_of,
     waited_hours,
     expected_hours,
-    waited_hours / greatest(expected_hours, 1 / 60) AS ratio,
+    ratio,
     within_hours,
     expectation,
     CASE

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS ml.waits (
     PRIMARY KEY (model, repo_id, number)
 );
 COMMENT ON TABLE ml.waits IS
-    'How much longer items take that have waited already, as champions said at the last scoring; see learning/remaining';
+    'How much longer items take that have waited already, as champions said at the last scoring';
 COMMENT ON COLUMN ml.waits.model IS 'Name of the model';
 COMMENT ON COLUMN ml.waits.repo_id IS 'Repository';
 COMMENT ON COLUMN ml.waits.number IS 'Number within the repository';
