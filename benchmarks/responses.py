@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import isolated
-from benchmarks.real import HISTORIES, loaded
+from benchmarks.real import FEW, HISTORIES, loaded
 from qc_assets.models.first_response import SPEC
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ def judge(path: str) -> None:
             gains = paired_differences(ours, theirs, test.weights, needs, resamples=RESAMPLES, seed=0)
             print("    ours less it: " + "; ".join(f"{figure} {gains[figure]:+.3f}" for figure in FIGURES), flush=True)
     _told_while_waiting(data, trained)
+    _of_newcomers(data, trained)
     for gate in check_gates(trained):
         print(f"  gate {gate.name}: {'passed' if gate.passed else 'FAILED'}, {gate.detail}")
 
@@ -184,6 +185,43 @@ def _told_while_waiting(data: "Dataset", trained: "Trained") -> None:
             f"{np.median(widths):.0f} h",
             flush=True,
         )
+
+
+def _of_newcomers(data: "Dataset", trained: "Trained") -> None:
+    """Whether newcomers wait longer than others for like changes: of one size, at one time, in one repository."""
+    from qc_assets.learning.metrics.bootstrap import draws
+    from qc_assets.learning.task import task_of
+
+    split, test = trained.split, trained.known["test"]
+    of_the_change = np.array([not name.startswith("author_") for name in SPEC.features])
+    x, parameters = data.x[:, of_the_change], SPEC.candidates[0].defaults
+    fitted = task_of(SPEC).fit(
+        "lightgbm",
+        parameters,
+        x[split.known_windows["before_test"]],
+        trained.known["before_test"],
+        seed=0,
+        threads=None,
+    )
+    excess = test.y - np.clip(fitted.score(x[split.test]), 0, np.log1p(trained.context["horizon_hours"]))
+    is_newcomer = data.frame["author_is_newcomer"][split.test].fill_null(False).to_numpy()
+    groups = [is_newcomer & (test.weights > 0), ~is_newcomer & (test.weights > 0)]
+    if min(rows.sum() for rows in groups) < FEW:
+        print(f"  newcomers: {groups[0].sum()} observed, too few", flush=True)
+        return
+
+    def gap(weights: np.ndarray) -> np.ndarray:
+        means = [weights[:, rows] @ excess[rows] / weights[:, rows].sum(axis=1) for rows in groups]
+        return means[0] - means[1]
+
+    (value,) = gap(test.weights[None, :])
+    spread = np.concatenate([gap(drawn * test.weights) for drawn in draws(len(excess), RESAMPLES, 0)])
+    low, high = np.percentile(spread, [2.5, 97.5])
+    print(
+        f"  newcomers, {groups[0].sum()} of {sum(rows.sum() for rows in groups)}: for like changes {value:+.2f} "
+        f"({low:+.2f} to {high:+.2f}) log hours longer than others",
+        flush=True,
+    )
 
 
 def main() -> None:

@@ -52,9 +52,7 @@ def champion() -> Bundle:
     remaining = RemainingTimes.fit(scores, y, np.ones(600), HORIZON)
     spec = replace(SPEC, features=("score",), categories={})
     context = {"horizon_hours": HORIZON}
-    return Bundle.of(
-        spec, Score(), intervals, trivial=(), context=context, is_synthetic=False, remaining=remaining
-    )
+    return Bundle.of(spec, Score(), intervals, trivial=(), context=context, is_synthetic=False, remaining=remaining)
 
 
 def filled(warehouse: Warehouse, items: list[dict[str, Any]], **others: Any) -> Warehouse:
