@@ -154,7 +154,8 @@ def judge(path: str) -> None:
     _told_while_waiting(data, trained)
     _of_newcomers(data, trained)
     for gate in check_gates(trained):
-        print(f"  gate {gate.name}: {'passed' if gate.passed else 'FAILED'}, {gate.detail}")
+        judged = {True: "passed", False: "FAILED", None: "not judged"}[gate.passed]
+        print(f"  gate {gate.name}: {judged}, {gate.detail}")
 
 
 def _told_while_waiting(data: "Dataset", trained: "Trained") -> None:
