@@ -13,6 +13,7 @@ import numpy as np
 
 from qc_assets.learning.conformal import COVERAGE, ROWS_OF_A_REPOSITORY
 from qc_assets.learning.metrics.duration_metrics import weighted_quantile
+from qc_assets.learning.task.terms import Known
 
 _NEIGHBOURS = 150
 # With fewer that waited so long nobody knows.
@@ -139,3 +140,8 @@ class RemainingTimes:
         ends = np.array([np.inf if value is None else value for value in document["ends"]], dtype=float)
         scores, weights = (np.array(document[name], dtype=float) for name in ("scores", "weights"))
         return cls(document["horizon_hours"], scores, ends, weights, np.array(document["repositories"], dtype=np.int64))
+
+
+def remaining_times(scores: np.ndarray, known: Known, context: Mapping[str, Any]) -> RemainingTimes:
+    """Of a calibration window of a duration: scores by an estimator that had not seen it, labels, and the horizon."""
+    return RemainingTimes.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)

@@ -23,7 +23,6 @@ from qc_assets.learning.conformal import COVERAGE, ROWS_OF_A_REPOSITORY, Interva
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, shown
 from qc_assets.learning.metrics.duration_metrics import DurationMetrics, are_inside, still_watched, weighted_quantile
-from qc_assets.learning.remaining import RemainingTimes
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Task
@@ -113,13 +112,6 @@ class Duration(Task):
         self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> Intervals:
         return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)
-
-    def remaining(
-        self, spec: ModelSpec, frame: pl.DataFrame, scores: np.ndarray, known: Known, context: Mapping[str, Any]
-    ) -> RemainingTimes | None:
-        if not spec.left_at:
-            return None
-        return RemainingTimes.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)
 
     def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
         return cast(Intervals, calibrator)(scores, repositories)

@@ -12,7 +12,6 @@ from qc_assets.learning.calibration import neighbours_out_of_order
 from qc_assets.learning.dataset import Dataset, matrix, matured
 from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
-from qc_assets.learning.remaining import RemainingTimes
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
@@ -139,18 +138,6 @@ class Task(ABC):
 
     def bounds(self, known: Known, answers: np.ndarray) -> VennAbers | None:
         """What gives answers their intervals, fitted to answers for the calibration window; None if they have some."""
-        return None
-
-    def remaining(
-        self, spec: ModelSpec, frame: pl.DataFrame, scores: np.ndarray, known: Known, context: Mapping[str, Any]
-    ) -> RemainingTimes | None:
-        """What says how much longer an item takes that has waited already; None unless the spec asks for it.
-
-        Args:
-            spec: the model.
-            frame: rows of the calibration window.
-            scores, known, context: as in `calibrate`.
-        """
         return None
 
     @abstractmethod
