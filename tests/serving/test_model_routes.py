@@ -147,7 +147,7 @@ def test_a_first_response_is_answered_and_how_much_longer_what_has_waited_takes(
         remaining = answer.pop("remaining")
         assert answer == fresh, "what was to be expected at the opening stays"
         ends = [remaining[name] for name in ("lower", "hours", "within", "upper", "horizon")]
-        assert 0 <= ends[0] and ends == sorted(ends)
+        assert ends[0] >= 0 and ends == sorted(ends)
         assert remaining["horizon"] == pytest.approx(fresh["horizon_hours"] - waited)
         assert remaining["words"].endswith(f"within {remaining['within']:.0f} h (80 %)")
     beyond = api.post("/predict/first-response", json=request | {"waited_hours": fresh["horizon_hours"] + 1}).json()
