@@ -112,6 +112,9 @@ def test_what_waits_longest_against_expectation_is_first(warehouse: Warehouse) -
     assert waits_kept["number"].to_list() == [1, 2] and set(waits_kept["version"]) == {3}
     assert (waits_kept["remaining_lower"] >= 0).all()
     with store.write() as connection:
+        connection.execute("UPDATE ml.waits SET within_hours = NULL, words = NULL WHERE number = 2")
+    assert listed(store)["expectation"][0] == "unknown: hardly any that was watched waited so long"
+    with store.write() as connection:
         connection.execute("UPDATE features.pull_requests SET first_response_hours = 1 WHERE number = 2")
     scoring.score_waiting_items(store, registry, SPEC, is_synthetic=False)
     assert store.query("FROM ml.waits")["number"].to_list() == [1], "what was answered waits no longer"

@@ -37,7 +37,7 @@ COMMENT ON COLUMN analysis.open_pull_requests.expected_hours IS
 COMMENT ON COLUMN analysis.open_pull_requests.ratio IS 'waited_hours / expected_hours: above 1 it waits unusually long';
 COMMENT ON COLUMN analysis.open_pull_requests.within_hours IS
     'Hours still to come within which 80 % of those that have waited so long have their first response';
-COMMENT ON COLUMN analysis.open_pull_requests.expectation IS 'The same in words; NULL where nobody knows';
+COMMENT ON COLUMN analysis.open_pull_requests.expectation IS 'The same in words, or that hardly any waited so long';
 COMMENT ON COLUMN analysis.open_pull_requests.next_to_act IS
     'Who is likely to act next, by a plain rule from the last acts of people: author or reviewers; pushes are not seen';
 COMMENT ON COLUMN analysis.open_pull_requests.because IS 'The rule that says so';
@@ -144,7 +144,10 @@ waiting AS (
         CASE WHEN judged.first_response_at IS NULL THEN waits.expected_hours END AS expected_hours,
         waited_hours / greatest(expected_hours, 1 / 60) AS ratio,
         CASE WHEN judged.first_response_at IS NULL THEN waits.within_hours END AS within_hours,
-        CASE WHEN judged.first_response_at IS NULL THEN waits.words END AS expectation
+        CASE
+            WHEN judged.first_response_at IS NULL AND waits.expected_hours IS NOT NULL
+                THEN coalesce(waits.words, 'unknown: hardly any that was watched waited so long')
+        END AS expectation
     FROM judged
     LEFT JOIN raw.repositories AS repositories ON judged.repo_id = repositories.repo_id
     LEFT JOIN ml.waits AS waits
