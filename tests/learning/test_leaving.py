@@ -1,7 +1,9 @@
 """Items that leave without their end are watched until then: weights undo that, on average."""
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,9 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.metrics.duration_metrics import still_watched, weighted_quantile
 from qc_assets.learning.task import dataset_of, task_of
+from qc_assets.learning.trained import Options
+from qc_assets.learning.training import train
 from qc_assets.models.first_response import SPEC as WHOLE
+from qc_assets.registry.lifecycle import bundle_of_training
 
 SPEC = replace(WHOLE, features=("x",), categories={}, texts=())
 START, END = datetime(2024, 1, 1), datetime(2024, 7, 1)
@@ -100,3 +106,20 @@ def test_where_nobody_leaves_it_is_the_share_that_was_watched() -> None:
     lasted = np.array([1.0, 2.0, 3.0, 4.0])
     everybody = np.ones(4, dtype=bool)
     assert still_watched(lasted, everybody, np.array([0.5, 2.0, 4.0])).tolist() == [1.0, 0.75, 0.25]
+
+
+def test_a_training_of_the_model_keeps_what_says_how_much_longer_in_its_version(tmp_path: Path) -> None:
+    frame, _ = world(1_500, leaving=0.4)
+    spec = replace(SPEC, maturity=timedelta(days=7))
+    options = Options(quick=True, resamples=20, candidates=("lightgbm",), refit=False)
+    trained = train(spec, dataset_of(spec, frame), options)
+    bundle = bundle_of_training(spec, trained, is_synthetic=True)
+    bundle.save(tmp_path)
+    loaded = Bundle.load(tmp_path)
+    asked, waited = frame[-4:], np.array([0.0, 10.0, 40.0, 1e9])
+    answers = loaded.how_much_longer(asked, waited)
+    assert answers == bundle.how_much_longer(asked, waited)
+    assert answers[3] is None and all(answer is not None for answer in answers[:3])
+    document = json.loads((tmp_path / "bundle.json").read_text())
+    assert len(document["remaining"]["scores"]) == np.count_nonzero(trained.known["calibration"].weights)
+    assert replace(loaded, remaining=None).how_much_longer(asked, waited) == [None] * 4, "a version of before"
