@@ -1,6 +1,7 @@
 """`make bench`: run all benchmarks, or those named: `python -m benchmarks archive features startup`.
 
-`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real` and `uncertainty` are folders.
+`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `responses` and
+`uncertainty` are folders.
 `python -m benchmarks soak [DAYS]` takes as long as a life does, and is run when it is named only.
 """
 
@@ -19,6 +20,7 @@ from benchmarks import (
     origins,
     pipeline,
     real,
+    responses,
     serving,
     soak,
     startup,
@@ -42,6 +44,7 @@ BENCHMARKS = {
     "critique": critique.main,
     "origins": origins.main,
     "real": real.main,
+    "responses": responses.main,
     "serving": serving.main,
     "soak": soak.main,
     "texts": texts.main,
@@ -51,7 +54,7 @@ BENCHMARKS = {
 
 def main() -> None:
     chosen = sys.argv[1:] or [name for name in BENCHMARKS if name != "soak"]
-    if chosen[0] in ("real", "soak", "uncertainty"):
+    if chosen[0] in ("real", "responses", "soak", "uncertainty"):
         chosen = chosen[:1]
     unknown = [name for name in chosen if name not in BENCHMARKS]
     if unknown:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from qc_assets.learning.dataset import Dataset
     from qc_assets.learning.spec import ModelSpec
     from qc_assets.learning.trained import Options, Trained
+    from qc_assets.sources.loading import LoadReport
+    from qc_assets.store.warehouse import Warehouse
 
 HISTORIES = Path(__file__).resolve().parents[2] / "shared" / "histories"
 RESAMPLES = 200
@@ -103,10 +105,9 @@ class Answers:
         return "; ".join(told)
 
 
-def load_folder(folder: str, state: str) -> str:
-    """Load a folder and compute its features; the rows of its model are left in `state`."""
+def loaded(folder: str, state: str) -> "tuple[Warehouse, LoadReport] | None":
+    """A warehouse in `state` with a folder's history and its features; None, and why, if it cannot be judged."""
     from qc_assets.assets.partitions import days_between
-    from qc_assets.features.model_rows import model_rows
     from qc_assets.settings import load_settings
     from qc_assets.sources.loading import load
     from qc_assets.sources.registry import open_source
@@ -119,12 +120,22 @@ def load_folder(folder: str, state: str) -> str:
         report = load(store, open_source(settings), days_between(settings.first_date, settings.last_date))
     except SourceError as error:
         print(f"  not judged: {error}")
-        return ""
+        return None
     store.rebuild("ops/coverage", {"min_archive_completeness": settings.min_archive_completeness})
     store.rebuild("features/pull_requests", settings.feature_parameters("pull_requests"))
     if not report.rows.get("pull_requests"):
         print("  not judged: it has issues only; durations of those that were resolved say nothing of the others")
+        return None
+    return store, report
+
+
+def load_folder(folder: str, state: str) -> str:
+    """Load a folder and compute its features; the rows of its model are left in `state`."""
+    from qc_assets.features.model_rows import model_rows
+
+    if (history := loaded(folder, state)) is None:
         return ""
+    store, report = history
     spec = P0 if report.rows.get("reviews") else MERGED
     rows = model_rows(store, spec, is_synthetic=False)
     rows.write_parquet(Path(state) / "rows.parquet")

@@ -19,6 +19,7 @@ from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.assets.schedules import schedules
 from qc_assets.assets.sensors import sensors
 from qc_assets.assets.upkeep import upkeep_assets
+from qc_assets.assets.work_lists import work_list_assets
 from qc_assets.settings import Settings, load_settings
 
 
@@ -34,6 +35,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *fairness_assets(settings),
         *monitoring_assets(settings),
         *report_assets(),
+        *work_list_assets(),
         *serving_assets(settings),
         *critique_assets(settings),
         *critique_report_assets(settings),

@@ -99,6 +99,22 @@ def landing_comment(number: int, at: float, *, repo: int = 1) -> dict[str, Any]:
     }
 
 
+def comment(
+    comment_id: int, number: int, at: float, *, repo: int = 1, author: int | None = 9, bot: bool = False
+) -> dict[str, Any]:
+    """What somebody says in an issue comment or a review comment."""
+    return {
+        "comment_id": comment_id,
+        "repo_id": repo,
+        "number": number,
+        "author_id": author,
+        "author_login": "ghost" if author is None else f"u{author}",
+        "author_is_bot": bot,
+        "body": "Looks good.",
+        "created_at": hour(at),
+    }
+
+
 def put(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
     """Replace the contents of the raw tables."""
     for table in RAW_TABLES:
@@ -150,7 +166,7 @@ _labels = st.sampled_from(["bug", "enhancement", "docs", "cleanup", "p1", "Merge
 @st.composite
 def histories(draw: st.DrawFn) -> Rows:
     """Pull requests, issues, reviews and labels of two repositories and three authors."""
-    prs, issues, reviews, labels, comments = [], [], [], [], []
+    prs, issues, reviews, labels, comments, lines = [], [], [], [], [], []
     for number in range(1, draw(st.integers(2, 9)) + 1):
         repo, opened, wait = draw(_repos), draw(_hours), draw(_maybe_later)
         ending = {} if wait is None else {draw(st.sampled_from(["closed", "merged"])): opened + wait}
@@ -167,6 +183,10 @@ def histories(draw: st.DrawFn) -> Rows:
             state = draw(st.sampled_from(["APPROVED", "CHANGES_REQUESTED", "COMMENTED"]))
             at, who = opened + draw(_hours), draw(st.integers(1, 4))
             reviews.append(review(len(reviews) + 1, number, at, state, repo=repo, author=who, bot=draw(st.booleans())))
+        for _ in range(draw(st.integers(0, 2))):
+            number_of_comment = 1000 + len(comments) + len(lines)
+            spoken = comment(number_of_comment, number, opened + draw(_hours), repo=repo, author=draw(_authors))
+            (lines if draw(st.booleans()) else comments).append(spoken)
         labels += _draw_labels(draw, number, repo, opened)
     for number in range(101, 101 + draw(st.integers(0, 6))):
         repo, opened, wait = draw(_repos), draw(_hours), draw(_maybe_later)
@@ -175,6 +195,7 @@ def histories(draw: st.DrawFn) -> Rows:
         labels += _draw_labels(draw, number, repo, opened)
     unique = {(row["number"], row["label"], row["action"], row["created_at"]): row for row in labels}
     items = {"pull_requests": prs, "issues": issues, "reviews": reviews, "issue_comments": comments}
+    items |= {"review_comments": lines}
     return items | {"label_events": list(unique.values())}
 
 
@@ -217,9 +238,11 @@ def as_of(rows: Rows, moment: datetime, repo: int, number: int) -> Rows:
             kept.append(dict(row) | ending | nonsense | extra)
         return kept
 
-    comments = [row for row in rows.get("issue_comments", ()) if row["created_at"] < moment]
     return {
-        "issue_comments": comments,
+        **{
+            table: [row for row in rows.get(table, ()) if row["created_at"] < moment]
+            for table in ("issue_comments", "review_comments")
+        },
         "pull_requests": items("pull_requests", sizes),
         "issues": items("issues", {"comments": 999}),
         "reviews": [row for row in rows.get("reviews", ()) if row["submitted_at"] < moment],

@@ -90,7 +90,13 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     "ops.journal_imports",
                     *(".".join(key.path) for spec in SPECS for key in bias_reports.bias_report_keys(spec)),
                 ],
-            )
+            ),
+            tables.spec(
+                "ml.waits",
+                "How much longer open items take that have waited already, as the champions say.",
+                group="monitoring",
+                deps=[*models, *features],
+            ),
         ],
         check_specs=[
             dg.AssetCheckSpec(
@@ -127,6 +133,12 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             asset_key=key,
             metadata=tables.row_count(total) | {"items scored": tables.preview(rows), **troubles},
             check_results=[_result(key, _ASKED, not unasked, detail)],
+        )
+        waits = store.query("SELECT model, count(*) AS items FROM ml.waits GROUP BY model ORDER BY model")
+        yield dg.MaterializeResult(
+            asset_key=tables.key("ml.waits"),
+            metadata=tables.row_count(int(waits["items"].sum()))
+            | {"items that wait": tables.preview(waits.to_dicts())},
         )
 
     @dg.multi_asset(

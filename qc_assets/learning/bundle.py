@@ -12,6 +12,7 @@ import polars as pl
 from qc_assets.files import digest_of
 from qc_assets.learning.dataset import matrix
 from qc_assets.learning.manifest import Expected, ManifestError, verify_manifest, write_manifest
+from qc_assets.learning.remaining import Remaining, RemainingTimes
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_named
 from qc_assets.learning.task.terms import Calibrator, Estimator
@@ -43,6 +44,7 @@ class Bundle:
             serve what was judged.
         bounds: gives probabilities their intervals; None in versions of before there were any, and where answers
             have intervals of their own.
+        remaining: says how much longer an item takes that has waited already; None where nobody asks that.
         digest: SHA-256 over the files that it was read from; empty if it was not.
     """
 
@@ -60,6 +62,7 @@ class Bundle:
     fitted: Mapping[str, Any] = field(default_factory=dict)
     judged: Estimator | None = None
     bounds: VennAbers | None = None
+    remaining: RemainingTimes | None = None
     digest: str = field(default="", compare=False)
 
     @classmethod
@@ -95,6 +98,23 @@ class Bundle:
         known = "repo_id" in frame.columns
         repositories = frame["repo_id"].cast(pl.Int64).fill_null(0).to_numpy() if known else None
         return self._answers(self.matrix(frame), repositories)
+
+    def how_much_longer(self, frame: pl.DataFrame, waited: np.ndarray) -> list[Remaining | None]:
+        """What items still take that have waited already, see `remaining`.
+
+        Args:
+            frame: as in `predict`.
+            waited: hours since each was opened, (rows,).
+        """
+        if self.remaining is None:
+            return [None] * len(frame)
+        scores, repositories = self.estimator.score(self.matrix(frame)), np.zeros(len(frame), np.int64)
+        if "repo_id" in frame.columns:
+            repositories = frame["repo_id"].cast(pl.Int64).fill_null(0).to_numpy()
+        return [
+            self.remaining(float(score), float(hours), int(repository))
+            for score, hours, repository in zip(scores, waited, repositories, strict=True)
+        ]
 
     def table(self, answers: np.ndarray) -> pl.DataFrame:
         """Answers of `predict` as the columns prediction, lower, upper, answer."""
@@ -152,6 +172,7 @@ class Bundle:
             "fitted": dict(self.fitted),
             "texts": None if self.texts is None else self.texts.to_json(),
             "bounds": None if self.bounds is None else self.bounds.to_json(),
+            "remaining": None if self.remaining is None else self.remaining.to_json(),
         }
         (folder / _FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
         return write_manifest(folder, self.model, run_id, key)
@@ -167,7 +188,7 @@ class Bundle:
         document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         if expected.model and document["model"] != expected.model:
             raise ManifestError(f"the bundle of {expected.model} is one of {document['model']}: it is another's")
-        task, bounds = task_named(document["task"]), document.get("bounds")
+        task, bounds, remaining = (task_named(document["task"]), document.get("bounds"), document.get("remaining"))
         return cls(
             model=document["model"],
             task=task.name,
@@ -183,6 +204,7 @@ class Bundle:
             fitted=document.get("fitted", {}),
             texts=TextReducer.from_json(document["texts"]) if document["texts"] else None,
             bounds=VennAbers.from_json(bounds) if bounds else None,
+            remaining=RemainingTimes.from_json(remaining) if remaining else None,
             digest=digest_of(folder),
         )
 

@@ -46,6 +46,8 @@ class Dataset:
         opened_at, known_at: instants, (n,) datetime64[us], UTC.
         observed_until: end of the covered time of each row's repository, (n,) datetime64[us], UTC.
         frame: the rows that all this came from.
+        left_hours: hours from the opening until the item left without its end, infinite while it has not, (n,); None
+            where the spec has no `left_at`.
     """
 
     x: np.ndarray
@@ -54,6 +56,7 @@ class Dataset:
     known_at: np.ndarray
     observed_until: np.ndarray
     frame: pl.DataFrame
+    left_hours: np.ndarray | None = None
 
     @classmethod
     def from_frame(
@@ -77,10 +80,16 @@ class Dataset:
             known_at=frame[spec.known_at].to_numpy(),
             observed_until=frame["observed_until"].to_numpy(),
             frame=frame,
+            left_hours=_left_hours(spec, frame) if spec.left_at else None,
         )
 
     def __len__(self) -> int:
         return len(self.y)
+
+
+def _left_hours(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
+    microseconds = (pl.col(spec.left_at) - pl.col(spec.opened_at)).dt.total_microseconds()
+    return frame.select((microseconds / 3_600_000_000).cast(pl.Float64).fill_null(np.inf)).to_series().to_numpy()
 
 
 def matured(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:

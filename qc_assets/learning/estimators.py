@@ -167,7 +167,8 @@ def fit_regressor(
     seed: int,
     threads: int | None,
 ) -> AnyEstimator:
-    """Fit one regressor of a typical value: boosted trees of the median, the others of what they can.
+    """Fit one regressor of a typical value: boosted trees of the median, unless the parameters have another objective,
+    the others of what they can.
 
     Args:
         kind: ``linear``, ``random_forest``, ``svm``, ``lightgbm`` or ``xgboost``.
@@ -206,13 +207,15 @@ def fit_regressor(
     if kind == "lightgbm":
         import lightgbm
 
-        regressor = lightgbm.LGBMRegressor(objective="quantile", alpha=0.5, **_lightgbm(seed, jobs), **parameters)
+        median = {"objective": "quantile", "alpha": 0.5}
+        regressor = lightgbm.LGBMRegressor(**median | _lightgbm(seed, jobs) | parameters)
         return LightGBMEstimator(regressor.fit(x, y, sample_weight=weights).booster_)
     if kind == "xgboost":
         import xgboost
 
-        median = {"objective": "reg:quantileerror", "quantile_alpha": 0.5}
-        boosted = xgboost.XGBRegressor(**_xgboost(seed, threads), **median, **parameters)
+        boosted = xgboost.XGBRegressor(
+            objective="reg:quantileerror", quantile_alpha=0.5, **_xgboost(seed, threads), **parameters
+        )
         return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
     raise QcError(f"no regressor called {kind}")
 

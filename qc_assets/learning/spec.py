@@ -121,6 +121,9 @@ class ModelSpec:
         classes: the categories.
         max_horizon: durations are counted up to here at most.
         bound: what no answer may contradict (duration), see `qc_assets.learning.agreement`.
+        left_at: column with the instant at which an item left without its end, so that nobody waits for that any
+            longer and it was not watched further (duration); with it, answers say how much longer an item takes that
+            has waited already, see `qc_assets.learning.remaining`.
         min_rows: fewer labelled rows fail the gate.
         min_auc: a lower ROC AUC on the test window fails the gate (probability).
         alerts: whether a run fails, at its end, if its training breaks a gate.
@@ -164,6 +167,7 @@ class ModelSpec:
     classes: tuple[str, ...] = ()
     max_horizon: timedelta = timedelta(days=90)
     bound: Bound | None = None
+    left_at: str = ""
     min_rows: int = 50
     min_auc: float = 0.55
     alerts: bool = False

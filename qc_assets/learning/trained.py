@@ -11,6 +11,7 @@ from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate
 from qc_assets.learning.missingness import Missingness
 from qc_assets.learning.reliability import LosingRepositories, Reliability
+from qc_assets.learning.remaining import RemainingTimes
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
@@ -104,6 +105,7 @@ class Trained:
         reliability: predicted against observed by repository and month.
         losing: repositories that are better off with their own share; None where answers are no probabilities.
         bounds: gives answers their intervals; see `Bundle`.
+        remaining: says how much longer what has waited takes; see `Bundle`.
     """
 
     spec: ModelSpec
@@ -125,6 +127,7 @@ class Trained:
     reliability: tuple[Reliability, ...] = ()
     losing: LosingRepositories | None = None
     bounds: VennAbers | None = None
+    remaining: RemainingTimes | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, paired_differences
 from qc_assets.learning.missingness import measure_missingness
 from qc_assets.learning.reliability import LosingRepositories, losing_repositories, reliability_of
+from qc_assets.learning.remaining import remaining_times
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.search import balanced, choose, one_head_gain, text_gain, usable_folds
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
@@ -130,6 +131,7 @@ def train(
         else None,
         heads=_heads(trained, options),
         bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
+        remaining=remaining_times(best.calibration_scores, known["calibration"], context) if spec.left_at else None,
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=reliability_of(*tested, resamples=options.resamples, seed=options.seed),
         losing=_losing(trained) if task.has_base_rates else None,

@@ -65,6 +65,7 @@ def bundle_of_training(spec: ModelSpec, trained: Trained, *, is_synthetic: bool)
         is_synthetic=is_synthetic,
         texts=trained.texts,
         bounds=trained.bounds,
+        remaining=trained.remaining,
         fitted={
             "kind": trained.best.kind.removesuffix("_with_texts"),
             "parameters": trained.best.parameters,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from qc_assets.features.contract import Column, Contract, contract_of
 from qc_assets.learning.spec import ModelSpec
+from qc_assets.models.first_response import SPEC as FIRST_RESPONSE
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.serving.schemas import Count, Day, Hour, Name, Strict, Text, printable
 
@@ -15,6 +16,8 @@ MOST_ROWS = 10_000
 _SUBMISSION = {"submission_hour": "hour", "submission_day": "weekday"}
 _PYTHON: Mapping[str, Any] = {"INTEGER": int, "BIGINT": int, "DOUBLE": float, "BOOLEAN": bool, "VARCHAR": Text}
 _MOST = 10**9
+_WAITED = "waited_hours"
+_NO_FEATURES = ("worker_id", "worker_account_id", "task_id", _WAITED)
 
 
 class Facts(Strict):
@@ -45,12 +48,17 @@ class Facts(Strict):
         return {
             self.renamed.get(name, name): value
             for name in self.model_fields_set
-            if name not in ("worker_id", "worker_account_id", "task_id") and (value := getattr(self, name)) is not None
+            if name not in _NO_FEATURES and (value := getattr(self, name)) is not None
         }
 
     def assumed(self) -> dict[str, Any]:
         """Features that are taken for granted if neither the request nor the warehouse says them."""
         return {}
+
+    @property
+    def waited(self) -> float | None:
+        """Hours for which the item has waited so far; None if nobody says that."""
+        return getattr(self, _WAITED, None)
 
 
 class PullRequestFacts(Facts):
@@ -142,6 +150,11 @@ def request_of(spec: ModelSpec, renamed: Mapping[str, str] | None = None) -> typ
         names.get(name, name): _field(contract.columns[name], spec, is_required=base is TextFacts)
         for name in askable(spec)
     }
+    if spec.left_at:
+        fields[_WAITED] = (
+            Annotated[float, Field(ge=0, le=_MOST)] | None,
+            Field(None, description="Hours for which it has waited so far: how much longer it takes is answered, too."),
+        )
     words = "".join(word.capitalize() for word in spec.name.split("_"))
     request = create_model(f"{words}Facts", __base__=base, __doc__=f"{_ABOUT[base]} {spec.question}", **fields)
     request.model_config["json_schema_extra"] = {"example": _example(base, contract, spec)}
@@ -173,6 +186,19 @@ def _example(base: type[BaseModel], contract: Contract, spec: ModelSpec) -> dict
     if base is TextFacts:
         return {name: "This leaks the handle." for name in askable(spec) if contract.columns[name].is_required}
     return {"worker_id": "dev-00001", "task_id": "acme/atlas#8"}
+
+
+class ResponseFacts(request_of(FIRST_RESPONSE, _SUBMISSION)):  # type: ignore[misc]
+    """A pull request that waits for its first response. What is left out is looked up, else imputed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"worker_id": "dev-00001", "task_id": "acme/atlas#7", "lines_changed": 120, "files_changed": 4},
+                **{"waited_hours": 20.0},
+            }
+        }
+    )
 
 
 class IssueFacts(request_of(RESOLUTION_TIME, _SUBMISSION)):  # type: ignore[misc]

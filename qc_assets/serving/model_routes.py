@@ -1,9 +1,10 @@
 """POST /predict/{model}: every model that there is, asked as its feature table and its spec describe it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +15,15 @@ from qc_assets.serving.champions import SPECS
 from qc_assets.serving.details import details_of
 from qc_assets.serving.facts import Facts, TextFacts, request_of
 from qc_assets.serving.predictions import Predictions
-from qc_assets.serving.schemas import CategoryAnswer, Details, DurationAnswer, ProbabilityAnswer
+from qc_assets.serving.rows import feature_frame
+from qc_assets.serving.schemas import (
+    CategoryAnswer,
+    Details,
+    DurationAnswer,
+    ProbabilityAnswer,
+    RemainingAnswer,
+    WaitAnswer,
+)
 from qc_assets.serving.service import Serving
 
 router = APIRouter()
@@ -94,14 +103,25 @@ def told_fields(prediction: Prediction) -> dict[str, Any]:
     champion = predictions.champion
     bundle = champion.bundle
     told = task_of(predictions.spec).answer(document, predictions.answers[0], bundle.classes, bundle.context)
+    if isinstance(prediction.request, Facts) and prediction.request.waited is not None:
+        told |= {"remaining": _remaining(predictions, prediction.request.waited)}
     return told | {
         **{"task_id": document["task_id"] or "", "worker_id": document["worker_id"] or ""},
         **{"model_version": str(champion.version), "details": prediction.details},
     }
 
 
+def _remaining(predictions: Predictions, waited: float) -> RemainingAnswer | None:
+    bundle = predictions.champion.bundle
+    item = feature_frame(predictions.rows[:1], predictions.spec, bundle)
+    (longer,) = bundle.how_much_longer(item, np.array([waited]))
+    return None if longer is None else RemainingAnswer(**asdict(longer), words=longer.words)
+
+
 def answer_type_of(spec: ModelSpec) -> type[BaseModel]:
-    """The answer that has the fields of the model's task."""
+    """The answer that has the fields of the model's task; of one that knows what has waited already, these, too."""
+    if spec.left_at:
+        return WaitAnswer
     fields = task_of(spec).answer_fields
     return next(answer_type for answer_type in _ANSWERS if answer_type.model_fields.keys() >= set(fields))
 

@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic_core import to_json
 
 from qc_assets.serving import feedback
-from qc_assets.serving.facts import CommentText, IssueFacts, PredictionBatch, PullRequestFacts
+from qc_assets.serving.facts import CommentText, IssueFacts, PredictionBatch, PullRequestFacts, ResponseFacts
 from qc_assets.serving.feedback import Feedback, FeedbackAnswer
 from qc_assets.serving.model_routes import (
     CONFLICT,
@@ -25,6 +25,7 @@ from qc_assets.serving.schemas import (
     ClosingAnswer,
     DurationAnswer,
     P0Answer,
+    WaitAnswer,
     p0_fields,
 )
 from qc_assets.serving.service import Serving
@@ -70,6 +71,13 @@ async def close_in_7_days(request: Request, facts: IssueFacts, with_details: Wit
     """Will this issue be closed within seven days? UNCERTAIN near even odds."""
     prediction = await predict_one(request, "close_in_7_days", facts, with_details=with_details)
     return ClosingAnswer(**answer_fields(request, prediction))
+
+
+@router.post("/predict/first-response", responses=ERRORS, response_model_exclude_none=True)
+async def first_response(request: Request, facts: ResponseFacts, with_details: WithDetails = False) -> WaitAnswer:
+    """How many hours until somebody responds? With `waited_hours`, how much longer, such as within 31 h (80 %)."""
+    prediction = await predict_one(request, "first_response", facts, with_details=with_details)
+    return WaitAnswer(**answer_fields(request, prediction))
 
 
 @router.post("/classify/comment", responses=ERRORS)

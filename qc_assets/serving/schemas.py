@@ -156,6 +156,37 @@ class DurationAnswer(BaseModel):
     details: Details | None = None
 
 
+class RemainingAnswer(BaseModel):
+    """How much longer it takes, given that it has waited so long already; hours from now."""
+
+    hours: float = Field(description="Median.")
+    lower: float
+    upper: float = Field(description="Of the interval of 80 %; at the horizon it means: or longer.")
+    within: float = Field(description="80 % have ended by then.")
+    horizon: float
+    words: str = Field(description="The last but one in words.", examples=["within 31 h (80 %)"])
+
+
+class WaitAnswer(DurationAnswer):
+    """Median hours until somebody responds, with an 80 % interval, from the opening as long as it stays open."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **{"task_id": "acme/atlas#7", "worker_id": "dev-00001", "hours": 14.2, "lower": 0.6, "upper": 130.5},
+                **{"horizon_hours": 1440.0, "model_version": "1"},
+                "remaining": {
+                    **{"hours": 9.3, "lower": 0.5, "upper": 120.2, "within": 31.0, "horizon": 1420.0},
+                    "words": "within 31 h (80 %)",
+                },
+            }
+        }
+    )
+    remaining: RemainingAnswer | None = Field(
+        None, description="If the request has waited_hours, unless hardly any of those known waited so long."
+    )
+
+
 class ProbabilityAnswer(BaseModel):
     """A calibrated probability, and the word for what is likely."""
 

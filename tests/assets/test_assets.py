@@ -269,7 +269,7 @@ def test_training_by_hand_resets_the_count_of_that_model_only(instance: Any) -> 
     trained(opened, "p0")
     landed(settings, 2, 3)
     answer, _ = evaluate(settings, opened, None)
-    assert answer.tags["qc/models"] == "resolution_time, close_in_7_days, comment_category"
+    assert answer.tags["qc/models"] == "resolution_time, close_in_7_days, comment_category, first_response"
     names = {key.to_user_string() for key in answer.asset_selection}
     assert "models/close_in_7_days" in names and not any(name.startswith("models/p0") for name in names)
     assert "features/pull_requests" in names and "reports/monitoring" in names

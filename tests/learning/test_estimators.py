@@ -31,7 +31,7 @@ def small(spec: ModelSpec) -> ModelSpec:
     about = {"features": SMALL.features, "categories": SMALL.categories, "maturity": SMALL.maturity}
     target = "hours" if spec.task == "duration" else "passed"
     known = "opened_at" if spec.task == "duration" else "decided_at"
-    return replace(spec, target=target, known_at=known, **about)
+    return replace(spec, target=target, known_at=known, left_at="", **about)
 
 
 def material(spec: ModelSpec, n: int = 600) -> tuple[Dataset, Any, dict[str, Any]]:

@@ -16,7 +16,13 @@ SPEC = replace(P0, name={name!r}, order={order})
 
 
 def test_models_are_shown_in_their_order() -> None:
-    assert [spec.name for spec in SPECS] == ["p0", "resolution_time", "close_in_7_days", "comment_category"]
+    assert [spec.name for spec in SPECS] == [
+        "p0",
+        "resolution_time",
+        "close_in_7_days",
+        "comment_category",
+        "first_response",
+    ]
 
 
 def test_a_model_is_found_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +49,7 @@ def test_a_model_is_found_by_its_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("p0", ["passed", "failed"], ["closed", "1"]),
         ("close_in_7_days", ["closed", "open"], ["passed"]),
         ("resolution_time", ["0", "12.5"], ["-1", "soon", "nan", "1e9"]),
+        ("first_response", ["0", "31"], ["-1", "never"]),
         ("comment_category", ["functional", "discussion"], ["praise"]),
     ],
 )
@@ -54,7 +61,7 @@ def test_feedback_says_a_label_of_the_model(model: str, good: list[str], bad: li
 
 def test_endpoints_are_their_own() -> None:
     endpoints = [spec.endpoint for spec in SPECS if spec.endpoint]
-    assert len(endpoints) == len(set(endpoints)) == 4
+    assert len(endpoints) == len(set(endpoints)) == 5
 
 
 def test_a_bound_is_a_probability_of_the_same_items_from_the_same_features() -> None:

@@ -60,7 +60,14 @@ def test_a_model_takes_one_file(tmp_path: Path) -> None:
     kitchen.carry_out("A model")
     assert kitchen.changed_files() == ["qc_assets/models/merged.py"]
     seen = json.loads(kitchen.run(PROGRAM).splitlines()[-1])
-    assert seen["models"] == ["p0", "resolution_time", "close_in_7_days", "comment_category", "merged"]
+    assert seen["models"] == [
+        "p0",
+        "resolution_time",
+        "close_in_7_days",
+        "comment_category",
+        "first_response",
+        "merged",
+    ]
     assert {"models/merged", "reports/bias/merged_by_repo", "reports/bias/merged_by_seniority"} <= set(seen["assets"])
     assert seen["trained"]["rows"] > 500
     assert seen["trained"]["drafts_and_small"] > 0, "p0's filter is p0's"

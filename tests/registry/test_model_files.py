@@ -125,7 +125,7 @@ def test_every_champion_and_all_predictions_go_out(place: Place, main_run: Any, 
     store, registry = Warehouse.from_settings(settings), RegistryResource.from_settings(settings).open()
     first = publish.champions(place, store, registry)
     assert [row["model"] for row in first if row["is_new"]] == [
-        "p0", "resolution_time", "close_in_7_days", "comment_category",
+        "p0", "resolution_time", "close_in_7_days", "comment_category", "first_response",
     ]  # fmt: skip
     assert not any(row["is_new"] for row in publish.champions(place, store, registry))
     document = read_version(place, "p0").document

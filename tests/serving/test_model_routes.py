@@ -59,7 +59,7 @@ def test_what_a_caller_says_of_an_unknown_item_reaches_the_model(
     for name in own:
         if name not in spec.categories:
             assert served[name] == item[name], name
-    nobody = [served[name] for name in spec.features if name.startswith("author_prior")]
+    nobody = [served[name] for name in spec.features if name.startswith(("author_prior", "author_reviews_given"))]
     assert nobody and set(nobody) == {0.0}, "history is looked up, as a stranger's here"
 
 
@@ -132,3 +132,46 @@ def test_both_answers_about_an_issue_agree(api: TestClient, serving_settings: Se
         assert not early, (request, duration, p)
         if "raised" in duration["details"]:
             assert duration["details"]["raised"].startswith("close_in_7_days version ")
+
+
+def test_a_first_response_is_answered_and_how_much_longer_what_has_waited_takes(
+    api: TestClient, serving_settings: Settings
+) -> None:
+    request = STRANGER | {"lines_changed": 120, "files_changed": 4}
+    fresh = api.post("/predict/first-response", json=request).json()
+    assert api.post("/predict/first_response", json=request).json() == fresh
+    assert "remaining" not in fresh
+    assert 0 <= fresh["lower"] <= fresh["hours"] <= fresh["upper"] <= fresh["horizon_hours"]
+    for waited in (0.0, 5.0, 30.0):
+        answer = api.post("/predict/first-response", json=request | {"waited_hours": waited}).json()
+        remaining = answer.pop("remaining")
+        assert answer == fresh, "what was to be expected at the opening stays"
+        ends = [remaining[name] for name in ("lower", "hours", "within", "upper", "horizon")]
+        assert ends[0] >= 0 and ends == sorted(ends)
+        assert remaining["horizon"] == pytest.approx(fresh["horizon_hours"] - waited)
+        assert remaining["words"].endswith(f"within {remaining['within']:.0f} h (80 %)")
+    beyond = api.post("/predict/first-response", json=request | {"waited_hours": fresh["horizon_hours"] + 1}).json()
+    assert beyond == fresh, "no row waited so long"
+    for wrong in (-1, "long"):
+        refused = api.post("/predict/first-response", json=request | {"waited_hours": wrong})
+        assert refused.status_code == 422 and refused.json()["detail"][0]["loc"] == ["body", "waited_hours"]
+    other = api.post("/predict/p0", json=STRANGER | {"waited_hours": 3})
+    assert other.status_code == 422, "of what nobody waits for it is not asked"
+
+
+def test_of_open_pull_requests_the_api_says_what_the_work_list_says(
+    api: TestClient, serving_settings: Settings
+) -> None:
+    store = Warehouse.from_settings(serving_settings)
+    rows = store.query(
+        "SELECT list.repository || '#' || list.number AS task_id, list.author AS worker_id, waits.* "
+        "FROM analysis.open_pull_requests AS list INNER JOIN ml.waits AS waits USING (repo_id, number) "
+        "WHERE waits.within_hours IS NOT NULL ORDER BY list.position LIMIT 5"
+    ).to_dicts()
+    assert rows
+    for row in rows:
+        asked = {name: row[name] for name in ("task_id", "worker_id", "waited_hours")}
+        answer = api.post("/predict/first-response", json=asked).json()
+        assert answer["hours"] == pytest.approx(row["expected_hours"])
+        assert answer["remaining"]["within"] == pytest.approx(row["within_hours"])
+        assert answer["remaining"]["words"] == row["words"]

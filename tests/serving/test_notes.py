@@ -170,12 +170,11 @@ def checker(settings: Settings, tmp_path: Path) -> Iterator[Checker]:
 
 def test_drafts_closed_and_bots_are_not_commented_on(checker: Checker, pull_request: tuple[World, Node]) -> None:
     item = pull_request[1]
-    people = "is about people's pull requests"
     for fields, why in (
         ({"isDraft": True}, "is a draft"),
         ({"closedAt": "2024-05-02T00:00:00Z"}, "is closed"),
-        ({"author": user(5, "renovate", "Bot")}, people),
-        ({"author": None}, people),
+        ({"author": user(5, "renovate", "Bot")}, "not automations"),
+        ({"author": None}, "whose account is not gone"),
     ):
         before = {name: item[name] for name in fields}
         item.update(fields)

@@ -178,7 +178,7 @@ def test_comments_are_classified_or_uncertain(api: TestClient, serving_settings:
 
 def test_models_say_what_they_are(api: TestClient) -> None:
     info = api.get("/model/info").json()
-    assert set(info) == {"p0", "resolution_time", "close_in_7_days", "comment_category"}
+    assert set(info) == {spec.name for spec in SPECS}
     p0 = info["p0"]
     assert p0["version"] == "1" and p0["is_synthetic"] and p0["features"][: len(P0.features)] == list(P0.features)
     assert p0["window"]["train_from"] < p0["window"]["train_until"] and p0["window"]["train_rows"] > 0
@@ -210,7 +210,14 @@ def test_every_endpoint_has_examples(api: TestClient) -> None:
             assert "requestBody" not in operation or shows(operation["requestBody"]["content"]), path
     assert set(document["paths"]) == {
         *("/", "/health", "/metrics", "/model/info", "/predict", "/predict/batch", "/predict/resolution-time"),
-        *("/predict/close-in-7-days", "/classify/comment", "/feedback", "/payout", "/webhook/github"),
+        *(
+            "/predict/close-in-7-days",
+            "/predict/first-response",
+            "/classify/comment",
+            "/feedback",
+            "/payout",
+            "/webhook/github",
+        ),
         *("/payouts", "/payouts/{identity}", "/payouts/{identity}/appeal", "/payouts/{identity}/settle"),
         *(f"/predict/{spec.name}" for spec in SPECS),
     }

@@ -78,6 +78,7 @@ CREATE SCHEMA ml;
 CREATE VIEW raw.reviews AS FROM warehouse.raw.reviews;
 CREATE VIEW raw.label_events AS FROM warehouse.raw.label_events;
 CREATE VIEW raw.issue_comments AS FROM warehouse.raw.issue_comments;
+CREATE VIEW raw.review_comments AS FROM warehouse.raw.review_comments;
 CREATE VIEW ops.machine_accounts AS FROM warehouse.ops.machine_accounts;
 CREATE VIEW ops.coverage AS FROM warehouse.ops.coverage;
 CREATE VIEW ml.feedback AS FROM warehouse.ml.feedback;

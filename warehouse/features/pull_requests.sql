@@ -61,6 +61,12 @@ CREATE TABLE features.pull_requests (
     merged_at TIMESTAMP, -- of: label
     landed_at TIMESTAMP, -- of: label
     landed_evidence VARCHAR, -- of: label
+    author_hours_to_first_response DOUBLE, -- of: author here
+    repo_hours_to_first_response DOUBLE, -- of: repository
+    first_response_at TIMESTAMP, -- of: label
+    first_response_by VARCHAR, -- of: label
+    first_response_hours DOUBLE, -- of: label
+    closed_unanswered_at TIMESTAMP, -- of: label
     exclusions VARCHAR[] NOT NULL, -- of: label
     exclusion VARCHAR, -- of: label
     observed_until TIMESTAMP, -- of: label
@@ -170,6 +176,18 @@ COMMENT ON COLUMN features.pull_requests.landed_at IS
     'When it landed (UTC), whether the forge calls that merged or closed; NULL if it did not';
 COMMENT ON COLUMN features.pull_requests.landed_evidence IS
     'What says that it landed: merged, or, of one that is closed, closing_commit, title, comment or label';
+COMMENT ON COLUMN features.pull_requests.author_hours_to_first_response IS
+    'Median hours to the first response, over the author''s last 100 answered pull requests in this repository';
+COMMENT ON COLUMN features.pull_requests.repo_hours_to_first_response IS
+    'Median hours to the first response, over people''s last 100 answered pull requests in this repository';
+COMMENT ON COLUMN features.pull_requests.first_response_at IS
+    'When a person other than the author first responded while it was open (UTC); NULL while nobody has';
+COMMENT ON COLUMN features.pull_requests.first_response_by IS
+    'By what: review, review_comment, comment, merge or closing; NULL while nobody has';
+COMMENT ON COLUMN features.pull_requests.first_response_hours IS
+    'Label: hours from the opening to the first response; NULL while nobody has, or if it was closed before';
+COMMENT ON COLUMN features.pull_requests.closed_unanswered_at IS
+    'When it was closed before any other person was seen to respond (UTC): nobody waits for a response any longer';
 COMMENT ON COLUMN features.pull_requests.exclusions IS
     'All reasons that may keep it out of a model, whose spec says which do: opening_not_observed, outside_coverage, '
     'bot, draft, size_unknown, too_small, undecided. Sizes decide only where at least half of a repository''s are '
@@ -493,6 +511,82 @@ review_speed AS (
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     )
 ),
+-- Responses: what people did to it while it was open. Who closed it is not always known; nobody known is no response.
+acts AS (
+    SELECT repo_id, number, submitted_at AS t, author_id, author_login, author_is_bot, 'review' AS kind, 1 AS place
+    FROM raw.reviews
+    UNION ALL
+    SELECT repo_id, number, created_at, author_id, author_login, author_is_bot, 'review_comment', 2
+    FROM raw.review_comments
+    UNION ALL
+    SELECT repo_id, number, created_at, author_id, author_login, author_is_bot, 'comment', 3
+    FROM raw.issue_comments
+    UNION ALL
+    SELECT
+        repo_id, number, closed_at, coalesce(closed_by_id, merged_by_id), closed_by_login, closed_by_is_bot,
+        CASE WHEN merged_at IS NOT NULL THEN 'merge' ELSE 'closing' END, 4
+    FROM raw.pull_requests
+    WHERE closed_at IS NOT NULL
+),
+responded AS (
+    SELECT
+        acts.repo_id,
+        acts.number,
+        any_value(pull_requests.author_id) AS author_id,
+        any_value(pull_requests.author_is_bot) AS author_is_bot,
+        min(acts.t) AS first_response_at,
+        arg_min(acts.kind, {'t': acts.t, 'place': acts.place}) AS first_response_by,
+        epoch(first_response_at - any_value(pull_requests.created_at)) / 3600 AS first_response_hours
+    FROM acts
+    INNER JOIN pull_requests ON acts.repo_id = pull_requests.repo_id AND acts.number = pull_requests.number
+    WHERE NOT is_machine('ops.machine_accounts', acts.author_is_bot, acts.author_id)
+        AND coalesce(acts.author_id <> pull_requests.author_id, acts.author_login <> pull_requests.author_login)
+        AND acts.t >= pull_requests.created_at
+        AND (pull_requests.closed_at IS NULL OR acts.t <= pull_requests.closed_at)
+    GROUP BY acts.repo_id, acts.number
+),
+repo_response_speed AS (
+    SELECT
+        repo_id,
+        first_response_at AS t,
+        median(first_response_hours) OVER (
+            PARTITION BY repo_id ORDER BY first_response_at, number ROWS 99 PRECEDING
+        ) AS hours
+    FROM responded
+    WHERE NOT author_is_bot
+    QUALIFY number = last_value(number) OVER (
+        PARTITION BY repo_id, first_response_at ORDER BY number
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
+),
+author_response_speed AS (
+    SELECT
+        author_id,
+        repo_id,
+        first_response_at AS t,
+        median(first_response_hours) OVER (
+            PARTITION BY author_id, repo_id ORDER BY first_response_at, number ROWS 99 PRECEDING
+        ) AS hours
+    FROM responded
+    WHERE author_id IS NOT NULL
+    QUALIFY number = last_value(number) OVER (
+        PARTITION BY author_id, repo_id, first_response_at ORDER BY number
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
+),
+responses_before AS (
+    SELECT
+        asked.repo_id,
+        asked.number,
+        repo_response_speed.hours AS repo_hours,
+        author_response_speed.hours AS author_hours
+    FROM asked
+    ASOF LEFT JOIN repo_response_speed
+        ON asked.repo_id = repo_response_speed.repo_id AND asked.t > repo_response_speed.t
+    ASOF LEFT JOIN author_response_speed
+        ON asked.author_id = author_response_speed.author_id AND asked.repo_id = author_response_speed.repo_id
+        AND asked.t > author_response_speed.t
+),
 -- Only the keys go through the join: it sorts what it is given.
 speed_at_opening AS (
     SELECT openings.repo_id, openings.number, review_speed.hours_to_first_review
@@ -636,6 +730,12 @@ features AS (
         outcomes.merged_at,
         outcomes.landed_at,
         outcomes.landed_evidence,
+        responses_before.author_hours AS author_hours_to_first_response,
+        responses_before.repo_hours AS repo_hours_to_first_response,
+        responded.first_response_at,
+        responded.first_response_by,
+        responded.first_response_hours,
+        CASE WHEN responded.first_response_at IS NULL THEN outcomes.closed_at END AS closed_unanswered_at,
         list_filter(
             [
                 CASE WHEN NOT pr.is_opening_observed THEN 'opening_not_observed' END,
@@ -671,6 +771,8 @@ features AS (
     LEFT JOIN covered ON pr.repo_id = covered.repo_id
     LEFT JOIN corrected ON pr.repo_id = corrected.repo_id AND pr.number = corrected.number
     LEFT JOIN speed_at_opening AS speed ON pr.repo_id = speed.repo_id AND pr.number = speed.number
+    LEFT JOIN responded ON pr.repo_id = responded.repo_id AND pr.number = responded.number
+    INNER JOIN responses_before ON pr.repo_id = responses_before.repo_id AND pr.number = responses_before.number
 )
 SELECT * FROM features;
 
@@ -713,6 +815,7 @@ SELECT
     (SELECT count(*) FROM raw.pull_requests WHERE created_at IS NOT NULL) AS raw_rows,
     count(*) FILTER (
         decided_at < opened_at OR author_days_since_last_pr <= 0 OR repo_open_prs < 0 OR author_tenure_days < 0
+        OR first_response_hours < 0
     ) AS impossible
 FROM features.pull_requests;
 

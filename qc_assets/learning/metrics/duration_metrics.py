@@ -78,6 +78,26 @@ def _median(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     return values[order][np.argmax(reached >= reached[:, -1:] / 2, axis=1)]
 
 
+def still_watched(lasted: np.ndarray, is_censored: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Share of items that are watched for at least so long, by the product-limit estimate (Kaplan and Meier, 1958).
+
+    Args:
+        lasted: time until an item ended or was no longer watched, (n,).
+        is_censored: whether it was no longer watched, rather than ended, (n,). What ends at an instant at which others
+            are lost to sight ends first.
+        moments: times that are asked about, (k,).
+
+    Returns:
+        (k,), between 0 and 1.
+    """
+    times, lost = np.unique(lasted[is_censored], return_counts=True)
+    ended = np.sort(lasted[~is_censored])
+    at_risk = len(lasted) - np.searchsorted(np.sort(lasted), times, side="left")
+    at_risk = at_risk - (np.searchsorted(ended, times, "right") - np.searchsorted(ended, times, "left"))
+    surviving = np.concatenate([[1.0], np.cumprod(1 - lost / at_risk)])
+    return surviving[np.searchsorted(times, moments, side="left")]
+
+
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> float:
     """The smallest value at which at least `level` of the weight is reached.
 

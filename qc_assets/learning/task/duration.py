@@ -5,8 +5,9 @@ durations are counted up to a horizon (an item that is open for longer counts as
 is the same with or without what lies beyond), and an item whose end was seen, or that was watched up to the
 horizon, stands for those opened too late to be watched that long: its weight is the inverse of the share of items
 watched for at least its duration (inverse probability of censoring weighting, Robins and Rotnitzky, 1992; Graf et
-al., 1999). Everybody is watched until the same moment, so that share is counted, not estimated. Weights serve all
-candidates alike; an AFT objective would serve XGBoost only, and claim a distribution.
+al., 1999). Everybody is watched until the same moment, so that share is counted, not estimated; where items may leave
+before (`ModelSpec.left_at`), when the others would have left is not known, and the share is Kaplan and Meier's. Weights
+serve all candidates alike; an AFT objective would serve XGBoost only, and claim a distribution.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from qc_assets.learning.calibration import neighbours_out_of_order
 from qc_assets.learning.conformal import COVERAGE, ROWS_OF_A_REPOSITORY, Intervals
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, shown
-from qc_assets.learning.metrics.duration_metrics import DurationMetrics, are_inside, weighted_quantile
+from qc_assets.learning.metrics.duration_metrics import DurationMetrics, are_inside, still_watched, weighted_quantile
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Task
@@ -75,15 +76,18 @@ class Duration(Task):
         windows = [(split.calibration, split.as_of["calibration"]), (split.test, split.as_of["test"])]
         half = split.train[len(split.train) // 2 :]
         windows.append((half, split.as_of["train"]))
-        watched = [np.quantile(_watched(data, rows, as_of), 1 - _WATCHED) for rows, as_of in windows]
-        days = min([spec.max_horizon.days, *(int(hours // 24) for hours in watched)])
+        longest = [_longest_watch(data, rows, as_of) for rows, as_of in windows]
+        days = min([spec.max_horizon.days, *(int(hours // 24) for hours in longest)])
         return {"horizon_hours": 24.0 * max(1, days)}
 
     def known(self, data: Dataset, rows: np.ndarray, as_of: np.datetime64, context: Mapping[str, Any]) -> Known:
         watched = _watched(data, rows, as_of)
         hours = np.minimum(data.y[rows], context["horizon_hours"])
-        share = 1 - np.searchsorted(np.sort(watched), hours, side="left") / max(1, len(rows))
         seen = hours <= watched
+        if data.left_hours is None:
+            share = 1 - np.searchsorted(np.sort(watched), hours, side="left") / max(1, len(rows))
+        else:
+            share = still_watched(np.minimum(hours, watched), ~seen, hours)
         weights = np.where(seen, 1 / np.maximum(share, 1 / max(1, len(rows))), 0.0)
         return Known(np.log1p(np.where(seen, hours, 0.0)), weights)
 
@@ -223,4 +227,15 @@ class Duration(Task):
 def _watched(data: Dataset, rows: np.ndarray, as_of: np.datetime64) -> np.ndarray:
     """Hours for which each row could be watched until `as_of`, (rows,)."""
     until = np.minimum(data.observed_until[rows], as_of)
-    return np.maximum((until - data.opened_at[rows]) / _HOUR, 0.0)
+    hours = np.maximum((until - data.opened_at[rows]) / _HOUR, 0.0)
+    return hours if data.left_hours is None else np.minimum(hours, np.maximum(data.left_hours[rows], 0.0))
+
+
+def _longest_watch(data: Dataset, rows: np.ndarray, as_of: np.datetime64) -> float:
+    """The most hours for which a fifth of some rows' items were watched."""
+    watched = _watched(data, rows, as_of)
+    if data.left_hours is None:
+        return float(np.quantile(watched, 1 - _WATCHED))
+    lasted = np.minimum(data.y[rows], watched)
+    share = still_watched(lasted, data.y[rows] > watched, lasted)
+    return float(lasted[share >= _WATCHED].max(initial=0.0))
