@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     opened_changed_files BIGINT CHECK (opened_changed_files >= 0),
     opened_commits BIGINT CHECK (opened_commits >= 0),
     opened_sizes_from VARCHAR CHECK (opened_sizes_from IN ('opening', 'commits', 'force_push', 'authored_dates')),
+    opened_files_from VARCHAR CHECK (opened_files_from IN ('opening', 'commits', 'force_push', 'authored_dates')),
+    opened_base_ref VARCHAR,
+    is_from_fork BOOLEAN,
     labels VARCHAR[],
     unread_parts VARCHAR[],
     source VARCHAR NOT NULL,
@@ -81,6 +84,11 @@ COMMENT ON COLUMN raw.pull_requests.opened_sizes_from IS
     'Where the sizes at the opening come from, the surest that there is: opening (as shown then), commits (never '
     'force-pushed: those committed before), force_push (of the branch that the first force push replaced), '
     'authored_dates (of commits rewritten later: those first written before); NULL if unknown or not told';
+COMMENT ON COLUMN raw.pull_requests.opened_files_from IS
+    'Which commits the files at the opening (raw.files) are those of, as opened_sizes_from; NULL if they were not read';
+COMMENT ON COLUMN raw.pull_requests.opened_base_ref IS
+    'Branch that it was to go into at the opening; a later change of it does not count';
+COMMENT ON COLUMN raw.pull_requests.is_from_fork IS 'Whether its branch is in another repository';
 COMMENT ON COLUMN raw.pull_requests.labels IS 'Labels when last observed';
 COMMENT ON COLUMN raw.pull_requests.unread_parts IS
     'What of the item could not be read when last observed (ops.dead_letters says why)';

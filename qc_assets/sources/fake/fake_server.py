@@ -251,16 +251,25 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(201 if signed else 401, body)
 
     def do_GET(self) -> None:
-        """`GET /repos/{owner}/{name}/pulls/{number}` as a diff; `GET /meta` says that all of this is made up."""
+        """`GET /meta` says that all of this is made up; else what is below `/repos/{owner}/{name}/`.
+
+        `pulls/{number}` is a diff, and `compare/{base}...{head}` the files between two commits.
+        """
         if self.path == "/meta":
             return self._send(200, _json({SAYS_MADE_UP: self.fake.says_made_up}))
-        pieces = self.path.strip("/").split("/")
+        pieces = self.path.partition("?")[0].strip("/").split("/")
         repo = self.fake.world.repos.get("/".join(pieces[1:3]).lower()) if len(pieces) == 5 else None
-        matching = [pr for pr in (repo or {}).get("_pullRequests", ()) if str(pr["number"]) == pieces[4]]
+        body = None
+        if repo is not None and pieces[3] == "compare":
+            base, _, head = pieces[4].partition("...")
+            files = self.fake.world.compared(base, head)
+            body = None if files is None else _json({"files": files[:300]})
+        elif repo is not None:
+            matching = [pr for pr in repo["_pullRequests"] if str(pr["number"]) == pieces[4]]
+            body = matching[0].get("_diff", _DIFF).encode() if matching else None
         with self.fake._lock:
-            self.fake.log.append((f"GET {self.path}", 200 if matching else 404, 0))
-        body = matching[0].get("_diff", _DIFF).encode() if matching else _json({"message": "Not Found"})
-        self._send(200 if matching else 404, body)
+            self.fake.log.append((f"GET {self.path}", 404 if body is None else 200, 0))
+        self._send(404 if body is None else 200, _json({"message": "Not Found"}) if body is None else body)
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)

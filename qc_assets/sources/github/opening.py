@@ -11,6 +11,7 @@ from qc_assets.clock import parse_instant
 from qc_assets.sources.github.item_parts import MERGES, nodes_of, timeline_of
 
 _AT_THE_OPENING = timedelta(minutes=10)  # warehouse/macros.sql has the same limit, see is_early
+LONGEST_REF = 255  # characters; what GitHub lets a branch's name have
 _SIZES = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits", "opened_sizes_from")
 
 
@@ -38,6 +39,8 @@ def opened_facts(item: Mapping[str, Any], observed_at: datetime) -> dict[str, An
     }
     if item["__typename"] == "PullRequest":
         facts |= {"opened_is_draft": _opened_as_draft(item), **_opened_sizes(item)}
+        way = opened_commits(item)[1] if item.get("openedFiles") is not None else None
+        facts |= {"opened_base_ref": _opened_base(item), "opened_files_from": way}
     return facts
 
 
@@ -46,6 +49,16 @@ def _opened_as_draft(item: Mapping[str, Any]) -> bool | None:
         return None
     turns = timeline_of(item, "ReadyForReviewEvent", "ConvertToDraftEvent")
     return turns[0]["__typename"] == "ReadyForReviewEvent" if turns else item["isDraft"]
+
+
+def _opened_base(item: Mapping[str, Any]) -> str | None:
+    """The base branch of the opening: the one before its first change, whether by a person or by the forge."""
+    kinds = {"BaseRefChangedEvent": "previousRefName", "AutomaticBaseChangeSucceededEvent": "oldBase"}
+    if {"timelineItems", "baseRefName", *kinds} & set(item.get("lost", ())):
+        return None
+    changes = timeline_of(item, *kinds)
+    base = changes[0][kinds[changes[0]["__typename"]]] if changes else item["baseRefName"]
+    return None if base is None else str(base)[:LONGEST_REF]
 
 
 def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,21 +71,27 @@ def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
     that (`opened_branch`). Where that is not to be had, a commit that was rewritten still has the date of its first
     writing.
     """
+    commits, way = opened_commits(item)
+    return dict(zip(_SIZES, (*_sums(commits), way), strict=True)) if commits else dict.fromkeys(_SIZES)
+
+
+def opened_commits(item: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], str | None]:
+    """The commits that existed at the opening, oldest first, and where they were found; none and None if unknown."""
     lost, opened = item.get("lost", ()), parse_instant(item["createdAt"])
     if {"commits", "timelineItems", "HeadRefForcePushedEvent"} & set(lost):
-        return dict.fromkeys(_SIZES)
+        return [], None
     commits = [node["commit"] for node in nodes_of(item, "commits")]
     branch, pushed = item.get("openedBranch"), timeline_of(item, "HeadRefForcePushedEvent")
     ways = (
-        ("force_push", branch or (), "committedDate"),
-        ("commits", () if pushed else commits, "committedDate"),
+        ("force_push", list(reversed(branch or ())), "committedDate"),
+        ("commits", [] if pushed else commits, "committedDate"),
         ("authored_dates", commits, "authoredDate"),
     )
     for way, candidates, date in ways:
         then = [commit for commit in candidates if commit[date] and parse_instant(commit[date]) <= opened]
         if then:
-            return dict(zip(_SIZES, (*_sums(then), way), strict=True))
-    return dict.fromkeys(_SIZES)
+            return then, way
+    return [], None
 
 
 def _sums(commits: Sequence[Mapping[str, Any]]) -> tuple[int | None, int | None, int | None, int]:
