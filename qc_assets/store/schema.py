@@ -29,7 +29,7 @@ def sql_sections(name: str) -> dict[str, str]:
 
 
 def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection the functions of `macros.sql`, and tell it what the sources say of themselves."""
+    """Give a connection the functions of `macros.sql` and `changes.sql`, and tell it what the sources say of themselves."""
     traits = all_traits()
     variables = {
         "synthetic_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.synthetic]),
@@ -41,7 +41,8 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
     }
     for variable, (kind, value) in variables.items():
         connection.execute(f"SET VARIABLE {variable} = $value::{kind}", {"value": value})
-    connection.execute(sql_sections("macros")[""])
+    for functions in ("macros", "changes"):
+        connection.execute(sql_sections(functions)[""])
 
 
 def columns(table: str) -> list[tuple[str, str, str]]:

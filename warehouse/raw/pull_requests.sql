@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     opened_files_from VARCHAR CHECK (opened_files_from IN ('opening', 'commits', 'force_push', 'authored_dates')),
     opened_base_ref VARCHAR,
     is_from_fork BOOLEAN,
+    opened_reviewers BIGINT CHECK (opened_reviewers >= 0),
     labels VARCHAR[],
     unread_parts VARCHAR[],
     source VARCHAR NOT NULL,
@@ -89,6 +90,8 @@ COMMENT ON COLUMN raw.pull_requests.opened_files_from IS
 COMMENT ON COLUMN raw.pull_requests.opened_base_ref IS
     'Branch that it was to go into at the opening; a later change of it does not count';
 COMMENT ON COLUMN raw.pull_requests.is_from_fork IS 'Whether its branch is in another repository';
+COMMENT ON COLUMN raw.pull_requests.opened_reviewers IS
+    'How many people and teams were asked for a review within ten seconds of the opening; NULL if that is not told';
 COMMENT ON COLUMN raw.pull_requests.labels IS 'Labels when last observed';
 COMMENT ON COLUMN raw.pull_requests.unread_parts IS
     'What of the item could not be read when last observed (ops.dead_letters says why)';

@@ -14,6 +14,14 @@ _POOL = 90  # files of a repository
 _DOCS = 2  # the kind of pull request that is about documentation, see text.KINDS
 
 
+def with_facts(
+    seed: int, repos: Repositories, is_bot: np.ndarray, prs: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Pull requests with base, is_from_fork and reviewers; and the requests for a review, see `review_requests`."""
+    requests = review_requests(seed, repos, prs, is_bot)
+    return with_reviewers(with_branches(seed, prs), requests), requests
+
+
 def with_branches(seed: int, prs: pl.DataFrame) -> pl.DataFrame:
     """Add base (main, or now and then a branch of a release) and is_from_fork (all but of core members)."""
     rng = np.random.default_rng([seed, 11])
@@ -83,6 +91,14 @@ def review_requests(seed: int, repos: Repositories, prs: pl.DataFrame, is_bot: n
         prs.select("repo_id", "number", asker="user").with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     )
     return chosen.join(items, on="row", maintain_order="left").drop("row")
+
+
+def with_reviewers(prs: pl.DataFrame, requests: pl.DataFrame) -> pl.DataFrame:
+    """Add reviewers, how many were asked at the opening itself."""
+    at_once = requests.join(prs.select("repo_id", "number", "opened"), on=["repo_id", "number"])
+    counts = at_once.filter(pl.col("time") == pl.col("opened")).group_by("repo_id", "number").len("reviewers")
+    joined = prs.join(counts, on=["repo_id", "number"], how="left", maintain_order="left")
+    return joined.with_columns(pl.col("reviewers").cast(pl.Int64).fill_null(0))
 
 
 def request_rows(requests: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:

@@ -57,7 +57,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         rejected=verdicts.first_rejection,
         growth=pl.Series(rng.integers(1, 80, prs.height)),
     )
-    prs = facts.with_branches(seed, endings.close_pull_requests(repos, people, prs))
+    prs, requests = facts.with_facts(seed, repos, people.is_bot, endings.close_pull_requests(repos, people, prs))
     issues = endings.close_issues(seed, repos, people, issues.with_columns(closed=issue_closed))
     pr_events = (_moment(prs, "opened"), _moment(prs, "closed"), reviews, on_lines, on_prs, pr_labels)
     issue_events = (_moment(issues, "opened"), _moment(issues, "closed"), on_issues, issue_labels)
@@ -92,7 +92,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
             pl.concat([pr_labels.join(keys["pr"], on="item"), issue_labels.join(keys["issue"], on="item")])
         ),
         "files": dress.files(facts.files(seed, prs)),
-        "review_requests": dress.review_requests(facts.review_requests(seed, repos, prs, people.is_bot)),
+        "review_requests": dress.review_requests(requests),
         "openings": prs.select("repo_id", "number", "additions", "deletions", "files", "commits"),
         "truth": prs.select("repo_id", "number", "p0", "fair_p0", "passed"),
         "truth_issues": issues.select("repo_id", "number", "median_hours"),
@@ -211,6 +211,7 @@ class _Dress:
             opened_files_from="sizes_from",
             opened_base_ref="base",
             is_from_fork="is_from_fork",
+            opened_reviewers="reviewers",
         )
         return self.dated(rows).drop("day")
 

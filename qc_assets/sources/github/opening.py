@@ -11,6 +11,7 @@ from qc_assets.clock import parse_instant
 from qc_assets.sources.github.item_parts import MERGES, nodes_of, timeline_of
 
 _AT_THE_OPENING = timedelta(minutes=10)  # warehouse/macros.sql has the same limit, see is_early
+_WITH_THE_OPENING = timedelta(seconds=10)  # as is_with_opening in warehouse/changes.sql
 LONGEST_REF = 255  # characters; what GitHub lets a branch's name have
 _SIZES = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits", "opened_sizes_from")
 
@@ -41,6 +42,7 @@ def opened_facts(item: Mapping[str, Any], observed_at: datetime) -> dict[str, An
         facts |= {"opened_is_draft": _opened_as_draft(item), **_opened_sizes(item)}
         way = opened_commits(item)[1] if item.get("openedFiles") is not None else None
         facts |= {"opened_base_ref": _opened_base(item), "opened_files_from": way}
+        facts["opened_reviewers"] = _opened_reviewers(item)
     return facts
 
 
@@ -59,6 +61,14 @@ def _opened_base(item: Mapping[str, Any]) -> str | None:
     changes = timeline_of(item, *kinds)
     base = changes[0][kinds[changes[0]["__typename"]]] if changes else item["baseRefName"]
     return None if base is None else str(base)[:LONGEST_REF]
+
+
+def _opened_reviewers(item: Mapping[str, Any]) -> int | None:
+    """How many were asked with the opening, by the form or as code owners."""
+    if {"timelineItems", "ReviewRequestedEvent"} & set(item.get("lost", ())):
+        return None
+    until = parse_instant(item["createdAt"]) + _WITH_THE_OPENING
+    return sum(parse_instant(event["createdAt"]) <= until for event in timeline_of(item, "ReviewRequestedEvent"))
 
 
 def _opened_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
