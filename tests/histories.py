@@ -183,8 +183,8 @@ def histories(draw: st.DrawFn) -> Rows:
         facts = {"opened_body": draw(_bodies), "opened_base_ref": draw(st.sampled_from(["main", "next"]))}
         facts |= {"is_from_fork": draw(st.booleans()), "opened_reviewers": draw(st.integers(0, 2))}
         files += [changed_file(number, path, repo=repo) for path in draw(_paths)]
-        for who in draw(st.lists(st.integers(1, 4), max_size=3, unique=True)):
-            requests.append(request(number, who, opened + draw(st.integers(0, 1)), repo=repo))
+        asked = draw(st.lists(st.integers(1, 4), max_size=3, unique=True))
+        requests += [request(number, who, opened + draw(st.integers(0, 1)), repo=repo) for who in asked]
         prs.append(
             pull_request(
                 number,

@@ -23,7 +23,7 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _feature_asset(
             "pull_requests",
             "What was known about each pull request when it was opened, and how its first review ended.",
-            [*_RAW, "ml.deliveries"],
+            [*_RAW, "raw.files", "raw.review_requests", "ml.deliveries"],
             settings.feature_parameters("pull_requests"),
         ),
         _feature_asset(

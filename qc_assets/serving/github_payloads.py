@@ -38,7 +38,7 @@ class Account(_Payload):
         return self.login.casefold() == other.login.casefold()
 
 
-class _Label(_Payload):
+class _Named(_Payload):
     name: str = ""
 
 
@@ -58,6 +58,17 @@ class Repository(_Payload):
         return f"{self.forge(other)}/{self.full_name}" if self.html_url else self.full_name
 
 
+class _Numbered(_Payload):
+    id: int | None = Field(None, gt=0, lt=2**40)
+
+
+class _Branch(_Payload):
+    """A branch, and the repository that it is in, which is absent where a fork is gone."""
+
+    ref: str | None = Field(None, max_length=255)
+    repo: _Numbered | None = None
+
+
 class PullRequest(_Payload):
     """A pull request as it is at the delivery."""
 
@@ -71,8 +82,11 @@ class PullRequest(_Payload):
     changed_files: int | None = Field(None, ge=0, lt=2**62)
     commits: int | None = Field(None, ge=0, lt=2**62)
     author_association: str | None = None
-    labels: list[_Label] = []
+    labels: list[_Named] = []
     requested_reviewers: list[Account] = []
+    requested_teams: list[_Named] = []
+    base: _Branch | None = None
+    head: _Branch | None = None
     created_at: Instant
     updated_at: Instant
     closed_at: Instant | None = None
@@ -81,6 +95,20 @@ class PullRequest(_Payload):
     def label_names(self) -> list[str]:
         """Names of its labels, each once."""
         return list(dict.fromkeys(label.name for label in self.labels if label.name))
+
+    def base_ref(self) -> str | None:
+        """The branch that it is to go into."""
+        return self.base and self.base.ref
+
+    def is_from_fork(self) -> bool | None:
+        """Whether its branch is in another repository; None where one of the two is not shown."""
+        ids = [end.repo.id if end and end.repo else None for end in (self.base, self.head)]
+        return None if None in ids else ids[0] != ids[1]
+
+    def reviewer_names(self) -> list[str]:
+        """Logins of who is asked for a review, and names of teams."""
+        people = [account.login for account in self.requested_reviewers]
+        return [*people, *(f"team {team.name}" for team in self.requested_teams)]
 
 
 class Review(_Payload):
