@@ -1,6 +1,7 @@
 """`make bench`: run all benchmarks, or those named: `python -m benchmarks archive features startup`.
 
-`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `facts` and `uncertainty` are folders.
+`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `facts` and `uncertainty`
+are folders.
 `python -m benchmarks soak [DAYS]` takes as long as a life does, and is run when it is named only.
 """
 

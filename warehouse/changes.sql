@@ -12,7 +12,8 @@ CREATE OR REPLACE TEMP MACRO is_test_path(path) AS regexp_matches(
 );
 CREATE OR REPLACE TEMP MACRO is_text_path(path) AS regexp_matches(
     path,
-    '(^|/)docs?/|\.(md|mdx|rst|adoc|txt|tex)$|(^|/)(readme|changelog|changes|license|licence|authors|contributing)[^/]*$',
+    '(^|/)docs?/|\.(md|mdx|rst|adoc|txt|tex)$'
+    || '|(^|/)(readme|changelog|changes|licen[cs]e|authors|contributing)[^/]*$',
     'is'
 );
 CREATE OR REPLACE TEMP MACRO is_machine_made_path(path) AS regexp_matches(

@@ -98,7 +98,7 @@ class PullRequest(_Payload):
 
     def base_ref(self) -> str | None:
         """The branch that it is to go into."""
-        return self.base and self.base.ref
+        return None if self.base is None else self.base.ref
 
     def is_from_fork(self) -> bool | None:
         """Whether its branch is in another repository; None where one of the two is not shown."""

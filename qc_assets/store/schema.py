@@ -29,7 +29,7 @@ def sql_sections(name: str) -> dict[str, str]:
 
 
 def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection the functions of `macros.sql` and `changes.sql`, and tell it what the sources say of themselves."""
+    """Give a connection the functions of `macros.sql` and `changes.sql`, and what the sources say of themselves."""
     traits = all_traits()
     variables = {
         "synthetic_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.synthetic]),

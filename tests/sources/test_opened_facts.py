@@ -1,4 +1,4 @@
-"""Who was asked, which files, which branches: what GitHub shows of an opening, whatever came later, and what it costs."""
+"""Who was asked, which files, which branches: what GitHub shows of an opening whatever came later, and at what cost."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta

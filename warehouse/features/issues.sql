@@ -416,6 +416,7 @@ INNER JOIN repo_history AS repo ON issues.repo_id = repo.repo_id AND issues.numb
 LEFT JOIN author_history AS author ON issues.repo_id = author.repo_id AND issues.number = author.number
 LEFT JOIN author_prs ON issues.repo_id = author_prs.repo_id AND issues.number = author_prs.number
 LEFT JOIN ended ON issues.repo_id = ended.repo_id AND issues.number = ended.number
+LEFT JOIN forms ON issues.repo_id = forms.repo_id AND issues.number = forms.number
 INNER JOIN githubs ON issues.repo_id = githubs.repo_id AND issues.number = githubs.number
 LEFT JOIN covered ON issues.repo_id = covered.repo_id
 LEFT JOIN corrected_hours ON issues.repo_id = corrected_hours.repo_id AND issues.number = corrected_hours.number

@@ -20,7 +20,7 @@ COMMENT ON TABLE raw.review_requests IS
 COMMENT ON COLUMN raw.review_requests.repo_id IS 'Repository';
 COMMENT ON COLUMN raw.review_requests.number IS 'Number of the pull request';
 COMMENT ON COLUMN raw.review_requests.reviewer_login IS
-    'Login of who was asked, ORGANISATION/TEAM of a team; ghost for a deleted account, empty if the source does not tell';
+    'Login of who was asked, OWNER/TEAM of a team; ghost for a deleted account, empty if the source does not tell';
 COMMENT ON COLUMN raw.review_requests.reviewer_id IS 'Account that was asked; NULL for a team or a deleted account';
 COMMENT ON COLUMN raw.review_requests.is_team IS 'Whether a team was asked';
 COMMENT ON COLUMN raw.review_requests.action IS 'requested, or removed: the request was taken back';

@@ -139,7 +139,7 @@ class World:
         return self.add_event(pr, "HeadRefForcePushedEvent", when, beforeCommit=before)
 
     def _commit(self, when: datetime, additions: int, deletions: int, **fields: Any) -> Node:
-        commit = {
+        commit: Node = {
             "__typename": "Commit",
             "oid": f"{self.number():040x}",
             "authoredDate": stamp(when),
@@ -206,7 +206,7 @@ class World:
         return [item for repo in repos.values() for name in ("_pullRequests", "_issues") for item in repo[name]]
 
 
-_PR = {"isDraft": False, "mergedAt": None, "mergedBy": None, "additions": 10, "deletions": 2, "changedFiles": 1}
+_PR: Node = {"isDraft": False, "mergedAt": None, "mergedBy": None, "additions": 10, "deletions": 2, "changedFiles": 1}
 _PR |= {"baseRefName": "main", "isCrossRepository": False}
 
 
