@@ -266,7 +266,7 @@ FROM (
     GROUP BY ALL
 ) AS asked
 WHERE items.data_set = asked.data_set AND items.repo_id = asked.repo_id AND items.number = asked.number
-    AND NOT list_contains(items.given, 'opened_reviewers');
+    AND items.opened_reviewers IS NULL;
 
 -- name: rows
 CREATE TABLE rows_{table} AS

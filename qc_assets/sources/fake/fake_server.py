@@ -19,6 +19,7 @@ from qc_assets.clock import Clock, SystemClock
 from qc_assets.forges import SAYS_MADE_UP
 from qc_assets.sources.fake.fake_world import World, stamp
 from qc_assets.sources.fake.github_schema import NODE_LIMIT, Engine, ServerFault, cost
+from qc_assets.sources.fake.rest import rest_answer
 
 HTML = b"<html><body><h1>Unicorn!</h1></body></html>"
 _SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
@@ -251,23 +252,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(201 if signed else 401, body)
 
     def do_GET(self) -> None:
-        """`GET /meta` says that all of this is made up; else what is below `/repos/{owner}/{name}/`.
-
-        `pulls/{number}` is a diff, and `compare/{base}...{head}` the files between two commits.
-        """
+        """`GET /meta` says that all of this is made up; else what is below `/repos/`, see `rest_answer`."""
         if self.path == "/meta":
             return self._send(200, _json({SAYS_MADE_UP: self.fake.says_made_up}))
-        pieces = self.path.partition("?")[0].strip("/").split("/")
-        repo = self.fake.world.repos.get("/".join(pieces[1:3]).lower()) if len(pieces) == 5 else None
-        body = None
-        if repo is not None and pieces[3] == "compare":
-            base, _, head = pieces[4].partition("...")
-            files = self.fake.world.compared(base, head)
-            body = None if files is None else _json({"files": files[:300]})
-        elif repo is not None:
-            matching = [pr for pr in repo["_pullRequests"] if str(pr["number"]) == pieces[4]]
-            body = matching[0].get("_diff", _DIFF).encode() if matching else None
         with self.fake._lock:
+            body = rest_answer(self.fake.world, self.path)
             self.fake.log.append((f"GET {self.path}", 404 if body is None else 200, 0))
         self._send(404 if body is None else 200, _json({"message": "Not Found"}) if body is None else body)
 
@@ -286,9 +275,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
-
-
-_DIFF = "diff --git a/src/a.py b/src/a.py\n--- a/src/a.py\n+++ b/src/a.py\n@@ -1 +1 @@\n-a\n+b\n"
 
 
 def _break(body: dict[str, Any]) -> None:
