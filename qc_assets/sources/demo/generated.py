@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from qc_assets.sources.demo import activity, code, endings, facts, population, world
+from qc_assets.sources.demo import activity, code, endings, opened, population, world
 from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import DAY
 
@@ -57,7 +57,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         rejected=verdicts.first_rejection,
         growth=pl.Series(rng.integers(1, 80, prs.height)),
     )
-    prs, requests = facts.with_facts(seed, repos, people.is_bot, endings.close_pull_requests(repos, people, prs))
+    prs, requests = opened.with_facts(seed, repos, people.is_bot, endings.close_pull_requests(repos, people, prs))
     issues = endings.close_issues(seed, repos, people, issues.with_columns(closed=issue_closed))
     pr_events = (_moment(prs, "opened"), _moment(prs, "closed"), reviews, on_lines, on_prs, pr_labels)
     issue_events = (_moment(issues, "opened"), _moment(issues, "closed"), on_issues, issue_labels)
@@ -91,7 +91,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         "label_events": dress.label_events(
             pl.concat([pr_labels.join(keys["pr"], on="item"), issue_labels.join(keys["issue"], on="item")])
         ),
-        "files": dress.files(facts.files(seed, prs)),
+        "files": dress.files(opened.files(seed, prs)),
         "review_requests": dress.review_requests(requests),
         "openings": prs.select("repo_id", "number", "additions", "deletions", "files", "commits"),
         "truth": prs.select("repo_id", "number", "p0", "fair_p0", "passed"),
@@ -306,5 +306,5 @@ class _Dress:
         return self.dated(self.by_time(files).drop("time")).drop("day")
 
     def review_requests(self, requests: pl.DataFrame) -> pl.DataFrame:
-        rows = facts.request_rows(self.by_time(requests), self.people).with_columns(created_at=self.at("time"))
+        rows = opened.request_rows(self.by_time(requests), self.people).with_columns(created_at=self.at("time"))
         return self.dated(rows).drop("day", "time").unique(["repo_id", "number", "reviewer_login", "created_at"])

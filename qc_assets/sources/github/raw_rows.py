@@ -14,7 +14,7 @@ from qc_assets.clock import parse_instant
 from qc_assets.sources.github.closings import BY_MACHINE, closing, title_at_closing
 from qc_assets.sources.github.item_parts import clean, nodes_of, timeline_of
 from qc_assets.sources.github.opening import opened_facts
-from qc_assets.sources.github.requests import review_requests
+from qc_assets.sources.github.requests import requests_of
 from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import columns, declared, define_macros, shown_by
 
@@ -261,7 +261,7 @@ def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
     if is_pr:
         children["reviews"] = _reviews(item)
         children["files"] = list(item.get("openedFiles") or ())
-        children["review_requests"] = review_requests(timeline_of(item), _account, item.get("lost", ()))
+        children["review_requests"] = requests_of(timeline_of(item), _account, item.get("lost", ()))
         children["review_comments"] = [
             {
                 "comment_id": _int(node["fullDatabaseId"]),

@@ -8,7 +8,7 @@ from qc_assets.clock import parse_instant
 _ACTIONS = {"ReviewRequestedEvent": "requested", "ReviewRequestRemovedEvent": "removed"}
 
 
-def review_requests(
+def requests_of(
     events: Sequence[Mapping[str, Any]], account: Callable[[Any], Mapping[str, Any]], lost: Collection[str] = ()
 ) -> list[dict[str, Any]]:
     """Rows of raw.review_requests.
@@ -26,12 +26,12 @@ def review_requests(
         # What an older server does not tell of it is empty, not somebody's deleted account.
         reviewer, is_told = event["requestedReviewer"], f"{event['__typename']}.requestedReviewer" not in lost
         is_team = reviewer is not None and reviewer["__typename"] == "Team"
-        asked = {} if is_team else account(reviewer)
+        person = {} if is_team else account(reviewer)
         by = account(event["actor"])
         requests.append(
             {
-                "reviewer_login": reviewer["combinedSlug"] if is_team else asked["author_login"] if is_told else "",
-                "reviewer_id": asked.get("author_id"),
+                "reviewer_login": reviewer["combinedSlug"] if is_team else person["author_login"] if is_told else "",
+                "reviewer_id": person.get("author_id"),
                 "is_team": is_team,
                 "action": action,
                 "requested_by_id": by["author_id"],

@@ -76,21 +76,21 @@ def review_requests(seed: int, repos: Repositories, prs: pl.DataFrame, is_bot: n
         repo_id, number, user (who is asked), asker, time.
     """
     rng = np.random.default_rng([seed, 13])
-    asked = []
+    chosen: list[tuple[int, int, float]] = []
     repo, author, opened = (prs[name].to_numpy() for name in ("repo", "user", "opened"))
     at_once, later = rng.random(prs.height) < 0.5, rng.random(prs.height) < 0.2
     wait, slot = rng.exponential(8 * _HOUR, prs.height) + _HOUR, rng.random((prs.height, 2))
     for n in range(prs.height):
         core = repos.members[repo[n]][repos.core[repo[n]]]
-        for is_asked, at, place in ((at_once[n], opened[n], slot[n, 0]), (later[n], opened[n] + wait[n], slot[n, 1])):
+        for is_wanted, at, place in ((at_once[n], opened[n], slot[n, 0]), (later[n], opened[n] + wait[n], slot[n, 1])):
             user = int(core[int(place * len(core))])
-            if is_asked and user != author[n] and not is_bot[author[n]]:
-                asked.append((n, user, float(at)))
-    chosen = pl.DataFrame(asked, schema={"row": pl.Int64, "user": pl.Int64, "time": pl.Float64}, orient="row")
+            if is_wanted and user != author[n] and not is_bot[author[n]]:
+                chosen.append((n, user, float(at)))
+    rows = pl.DataFrame(chosen, schema={"row": pl.Int64, "user": pl.Int64, "time": pl.Float64}, orient="row")
     items = (
         prs.select("repo_id", "number", asker="user").with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     )
-    return chosen.join(items, on="row", maintain_order="left").drop("row")
+    return rows.join(items, on="row", maintain_order="left").drop("row")
 
 
 def with_reviewers(prs: pl.DataFrame, requests: pl.DataFrame) -> pl.DataFrame:
