@@ -1,6 +1,6 @@
 """`make bench`: run all benchmarks, or those named: `python -m benchmarks archive features startup`.
 
-`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `responses` and
+`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `facts`, `responses` and
 `uncertainty` are folders.
 `python -m benchmarks soak [DAYS]` takes as long as a life does, and is run when it is named only.
 """
@@ -11,6 +11,7 @@ from benchmarks import (
     archive,
     critique,
     embeddings,
+    facts,
     fairness,
     features,
     github,
@@ -39,6 +40,7 @@ BENCHMARKS = {
     "merge": merge.main,
     "training": training.main,
     "embeddings": embeddings.main,
+    "facts": facts.main,
     "fairness": fairness.main,
     "load": load.main,
     "critique": critique.main,
@@ -54,7 +56,7 @@ BENCHMARKS = {
 
 def main() -> None:
     chosen = sys.argv[1:] or [name for name in BENCHMARKS if name != "soak"]
-    if chosen[0] in ("real", "responses", "soak", "uncertainty"):
+    if chosen[0] in ("real", "facts", "responses", "soak", "uncertainty"):
         chosen = chosen[:1]
     unknown = [name for name in chosen if name not in BENCHMARKS]
     if unknown:

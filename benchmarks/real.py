@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from benchmarks.facts import tell_gains
 from benchmarks.measure import isolated
 from qc_assets.errors import SourceError, TrainingError
 from qc_assets.learning.spec import UNUSABLE
@@ -189,6 +190,7 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
         if len(there) >= spec.min_rows and 0 < there.y.mean() < 1:
             show(f"transfer, {len(there):,} rows of others", plain_answers(there.x, there.y, data.x[split.test]))
     _ablate(spec, data, trained, options)
+    tell_gains(spec, data.frame)
     for group, prefixes in GROUPS.items():
         inside = np.array([feature.startswith(prefixes) for feature in spec.features])
         if np.isnan(data.x[np.ix_(fitted, np.flatnonzero(inside))]).all():

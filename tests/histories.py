@@ -88,6 +88,21 @@ def label(number: int, name: str, at: float, action: str = "labeled", *, repo: i
     return {"repo_id": repo, "number": number, "label": name, "action": action, "created_at": hour(at)}
 
 
+def request(number: int, who: int, at: float, action: str = "requested", *, repo: int = 1) -> dict[str, Any]:
+    return {
+        "repo_id": repo,
+        "number": number,
+        "reviewer_login": f"u{who}",
+        "reviewer_id": who,
+        "action": action,
+        "created_at": hour(at),
+    }
+
+
+def changed_file(number: int, path: str, *, repo: int = 1) -> dict[str, Any]:
+    return {"repo_id": repo, "number": number, "path": path, "additions": 1, "deletions": 0}
+
+
 def landing_comment(number: int, at: float, *, repo: int = 1) -> dict[str, Any]:
     return {
         "comment_id": number,
@@ -160,15 +175,21 @@ _maybe_later = st.one_of(st.none(), st.integers(0, 40))
 _repos, _authors = st.integers(1, 2), st.one_of(st.none(), st.integers(1, 3))
 _told = st.sampled_from([None, None, "agent", "automation"])
 _signers = st.sampled_from([None, [], ["Ann (aider) <ann@example.org>"]])
+_paths = st.lists(st.sampled_from(["a.py", "docs/b.md", "tests/c.py", "x/y/poetry.lock"]), max_size=3, unique=True)
+_bodies = st.sampled_from(
+    ["- [x] done", "## Why\nFixes #101\n- [ ] a", "## Why\n### How\ncloses #102, closes #103", ""]
+)
 _labels = st.sampled_from(["bug", "enhancement", "docs", "cleanup", "p1", "Merged"])
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> Rows:
     """Pull requests, issues, reviews and labels of two repositories and three authors."""
-    prs, issues, reviews, labels, comments, lines = [], [], [], [], [], []
+    prs, issues, reviews, labels, comments, lines, files, requests = [], [], [], [], [], [], [], []
+    # Forms are what the months before had, so some histories begin in one.
+    early = draw(st.sampled_from([0, 6]))
     for number in range(1, draw(st.integers(2, 9)) + 1):
-        repo, opened, wait = draw(_repos), draw(_hours), draw(_maybe_later)
+        repo, opened, wait = draw(_repos), draw(_hours) - 48 * (number <= early), draw(_maybe_later)
         ending = {} if wait is None else {draw(st.sampled_from(["closed", "merged"])): opened + wait}
         if "merged" in ending:
             ending["merged_by_id"] = draw(_authors)
@@ -178,6 +199,11 @@ def histories(draw: st.DrawFn) -> Rows:
         closing["closed_title"] = draw(st.sampled_from(["x", "[Merged by Bors] - x"]))
         comments.append(landing_comment(number, opened + draw(_hours), repo=repo))
         shown = {"author_is_bot": draw(st.booleans()), "told_origin": draw(_told), "opened_coauthors": draw(_signers)}
+        shown |= {"opened_body": draw(_bodies), "opened_base_ref": draw(st.sampled_from(["main", "next"]))}
+        shown |= {"is_from_fork": draw(st.booleans()), "opened_reviewers": draw(st.integers(0, 2))}
+        files += [changed_file(number, path, repo=repo) for path in draw(_paths)]
+        asked = draw(st.lists(st.integers(1, 4), max_size=3, unique=True))
+        requests += [request(number, who, opened + draw(st.integers(0, 1)), repo=repo) for who in asked]
         prs.append(pull_request(number, opened, repo=repo, author=draw(_authors), **shown, **ending, **closing))
         for _ in range(draw(st.integers(0, 3))):
             state = draw(st.sampled_from(["APPROVED", "CHANGES_REQUESTED", "COMMENTED"]))
@@ -195,7 +221,7 @@ def histories(draw: st.DrawFn) -> Rows:
         labels += _draw_labels(draw, number, repo, opened)
     unique = {(row["number"], row["label"], row["action"], row["created_at"]): row for row in labels}
     items = {"pull_requests": prs, "issues": issues, "reviews": reviews, "issue_comments": comments}
-    items |= {"review_comments": lines}
+    items |= {"review_comments": lines, "files": files, "review_requests": requests}
     return items | {"label_events": list(unique.values())}
 
 
@@ -238,12 +264,14 @@ def as_of(rows: Rows, moment: datetime, repo: int, number: int) -> Rows:
             kept.append(dict(row) | ending | nonsense | extra)
         return kept
 
+    prs = items("pull_requests", sizes)
+    there = {(row["repo_id"], row["number"]) for row in prs}
+    comments = ("issue_comments", "review_comments")
     return {
-        **{
-            table: [row for row in rows.get(table, ()) if row["created_at"] < moment]
-            for table in ("issue_comments", "review_comments")
-        },
-        "pull_requests": items("pull_requests", sizes),
+        **{table: [row for row in rows.get(table, ()) if row["created_at"] < moment] for table in comments},
+        "pull_requests": prs,
+        "files": [row for row in rows.get("files", ()) if (row["repo_id"], row["number"]) in there],
+        "review_requests": [row for row in rows.get("review_requests", ()) if row["created_at"] <= moment],
         "issues": items("issues", {"comments": 999}),
         "reviews": [row for row in rows.get("reviews", ()) if row["submitted_at"] < moment],
         "label_events": [row for row in rows.get("label_events", ()) if row["created_at"] <= moment],

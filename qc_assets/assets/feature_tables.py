@@ -32,7 +32,7 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _feature_asset(
             "pull_requests",
             "What was known about each pull request when it was opened, and how its first review ended.",
-            [*_RAW, "raw.review_comments", "ml.deliveries"],
+            [*_RAW, "raw.files", "raw.review_comments", "raw.review_requests", "ml.deliveries"],
             settings.feature_parameters("pull_requests"),
         ),
         _feature_asset(

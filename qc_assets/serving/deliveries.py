@@ -84,7 +84,8 @@ def facts_of(event: Event) -> dict[str, Any]:
     facts["labels"] = event.pull_request.label_names()
     facts["head_ref"] = event.pull_request.head.ref or None
     facts["assignees"] = [account.login for account in event.pull_request.assignees]
-    facts["reviewers"] = [account.login for account in event.pull_request.requested_reviewers]
+    facts["reviewers"] = event.pull_request.reviewer_names()
+    facts["base_ref"], facts["is_from_fork"] = event.pull_request.base_ref(), event.pull_request.is_from_fork()
     if event.review is not None:
         facts["review"] = event.review.model_dump(mode="json")
     return facts

@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -43,15 +43,8 @@ class Account(_Payload):
         return self.login.casefold() == other.login.casefold()
 
 
-class _Label(_Payload):
+class _Named(_Payload):
     name: str = ""
-
-
-class Branch(_Payload):
-    """A branch, and its newest commit."""
-
-    ref: str = Field("", max_length=1_000)
-    sha: str = Field("", max_length=64)
 
 
 class Repository(_Payload):
@@ -70,6 +63,18 @@ class Repository(_Payload):
         return f"{self.forge(other)}/{self.full_name}" if self.html_url else self.full_name
 
 
+class _Numbered(_Payload):
+    id: int | None = Field(None, gt=0, lt=2**40)
+
+
+class Branch(_Payload):
+    """A branch, its newest commit, and the repository that it is in, which is absent where a fork is gone."""
+
+    ref: str = Field("", max_length=1_000)
+    sha: str = Field("", max_length=64)
+    repo: _Numbered | None = None
+
+
 class PullRequest(_Payload):
     """A pull request as it is at the delivery."""
 
@@ -83,9 +88,11 @@ class PullRequest(_Payload):
     changed_files: int | None = Field(None, ge=0, lt=2**62)
     commits: int | None = Field(None, ge=0, lt=2**62)
     author_association: str | None = None
-    labels: list[_Label] = []
+    labels: list[_Named] = []
     requested_reviewers: list[Account] = []
+    requested_teams: list[_Named] = []
     assignees: list[Account] = []
+    base: Branch = Branch()
     head: Branch = Branch()
     created_at: Instant
     updated_at: Instant
@@ -95,6 +102,20 @@ class PullRequest(_Payload):
     def label_names(self) -> list[str]:
         """Names of its labels, each once."""
         return list(dict.fromkeys(label.name for label in self.labels if label.name))
+
+    def base_ref(self) -> str | None:
+        """The branch that it is to go into."""
+        return self.base.ref or None
+
+    def is_from_fork(self) -> bool | None:
+        """Whether its branch is in another repository; None where one of the two is not shown."""
+        ids = [end.repo.id if end.repo else None for end in (self.base, self.head)]
+        return None if None in ids else ids[0] != ids[1]
+
+    def reviewer_names(self) -> list[str]:
+        """Logins of who is asked for a review, and names of teams."""
+        people = [account.login for account in self.requested_reviewers]
+        return [*people, *(f"team {team.name}" for team in self.requested_teams)]
 
 
 class Review(_Payload):

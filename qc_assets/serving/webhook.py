@@ -232,6 +232,9 @@ class Webhook:
                     "deletions": pull_request.deletions,
                     "changed_files": pull_request.changed_files,
                     "commits": pull_request.commits,
+                    "base_ref": pull_request.base_ref(),
+                    "is_from_fork": pull_request.is_from_fork(),
+                    "reviewers": len(pull_request.reviewer_names()),
                 },
             )
             parameters = self.serving.settings.feature_parameters("pull_requests")

@@ -63,7 +63,10 @@ def opened(client: TestClient) -> tuple[dict[str, Any], dict[str, Any]]:
         "commits": row["opened_commits"],
         "author_association": row["opened_author_association"],
         "labels": [{"name": "bug"}, {"name": "bug"}],
-        "head": {"ref": row["head_ref"]},
+        "requested_reviewers": [{"login": "bob"}, {"login": "eve"}],
+        "requested_teams": [{"name": "owners"}],
+        "base": {"ref": "main", "repo": {"id": 7}},
+        "head": {"ref": row["head_ref"], "repo": {"id": 9}},
         "created_at": row["created_at"].isoformat() + "Z",
         "updated_at": "2025-01-01T00:00:00Z",
     }
@@ -82,6 +85,10 @@ def test_an_opening_is_measured_as_in_training(hooked: TestClient) -> None:
             "checklist_items", "code_blocks", "is_bug_fix", "is_feature", "is_documentation", "is_refactor", "hour",
             "weekday", "author_association", "origin")  # fmt: skip
     seen = entry["document"]["features"]
+    assert (seen["reviewers_asked"], seen["is_from_fork"]) == (3, True)
+    assert {name: seen[name] for name in ("closes_issues", "checklist_ticked_share")} == {
+        name: features[name] for name in ("closes_issues", "checklist_ticked_share")
+    }
     facts = ("additions", "deletions", "changed_files", "commits", "author_association")
     assert entry["document"]["request"]["opening"] == {name: payload["pull_request"][name] for name in facts}
     assert {name: seen[name] for name in same} == {name: features[name] for name in same}

@@ -126,6 +126,41 @@ def test_what_the_dump_says_is_no_fact_of_the_opening(make_settings: Make, tmp_p
     assert (rows[1]["lines_changed"], rows[1]["is_feature"], rows[1]["is_draft"]) == (42, True, False)
 
 
+def test_who_was_asked_is_read_of_events_of_all_kinds_and_files_are_of_the_opening(
+    make_settings: Make, tmp_path: Path
+) -> None:
+    folder = write(
+        tmp_path / "own",
+        pull_requests=[PULL, PULL | {"number": 2}, PULL | {"number": 3, "opened_reviewers": 9}],
+        events=[
+            {"number": 1, "event": "labeled", "label": "x", "created_at": "2024-03-01T11:00:00Z"},
+            {"number": 1, "event": "review_requested", "reviewer": "bob", "created_at": "2024-03-01T10:00:02Z"},
+            {"number": 1, "event": "ReviewRequestedEvent", "actor": "ann", "created_at": "2024-03-01T10:00:03Z"},
+            {"number": 1, "event": "ReviewRequestedEvent", "actor": "ann", "created_at": "2024-03-01T10:00:03Z"},
+            {"number": 1, "event": "review_requested", "reviewer": "eve", "created_at": "2024-03-02T10:00:00Z"},
+            {"number": 1, "event": "review_request_removed", "reviewer": "bob", "created_at": "2024-03-02T10:00:00Z"},
+            {"number": 3, "event": "closed", "created_at": "2024-03-02T10:00:00Z"},
+        ],
+        files=[{"number": 1, "path": "tests/a.py", "additions": 3}, {"number": 1, "path": "b.py", "change": "eaten"}],
+        reviews=[{"number": 2, "author": "Bob", "state": "approved", "submitted_at": "2024-03-01T12:00:00Z"}],
+    )
+    store, report = loaded(make_settings(source="files", files_dir=folder))
+    assert report.dead_letters == 1, "a change that nobody has heard of"
+    query = "SELECT reviewer_login, action, requested_by_login FROM raw.review_requests ORDER BY created_at, action"
+    assert store.query(query).rows() == [
+        ("bob", "requested", None),
+        ("", "requested", "ann"),
+        ("bob", "removed", None),
+        ("eve", "requested", None),
+    ]
+    asked = store.query("SELECT opened_reviewers FROM raw.pull_requests ORDER BY number")["opened_reviewers"].to_list()
+    assert asked == [2, None, 9], "of a pull request without events nobody knows it, and what is given is believed"
+    same = "SELECT count(DISTINCT id) FROM (SELECT reviewer_id AS id FROM raw.review_requests WHERE reviewer_login = "
+    assert store.query(f"{same} 'bob' UNION ALL SELECT author_id FROM raw.reviews)").item() == 1
+    files = "SELECT path, additions, partition_date FROM raw.files"
+    assert store.query(files).rows() == [("tests/a.py", 3, date(2024, 3, 1))]
+
+
 def test_a_day_shows_what_had_happened_by_then(make_settings: Make, tmp_path: Path) -> None:
     pulls = [PULL | {"closed_at": "2024-03-05", "merged_at": "2024-03-05"}, PULL | {"number": 2}]
     reviews = [{"pr_id": 77, "author": "bob", "state": "APPROVED", "submitted_at": "2024-03-04T01:00:00"}]

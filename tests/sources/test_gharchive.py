@@ -117,6 +117,30 @@ def test_what_was_known_at_the_opening_is_kept_apart_from_what_came_later(ingest
     assert label == ("bug", datetime(2024, 5, 1, 10)), "labels of the opening's payload were there at the opening"
 
 
+def test_an_opening_shows_who_was_asked_and_where_it_goes(ingest: Any, hours: Path) -> None:
+    base = {"ref": "main", "repo": {"id": 7, "full_name": "o/r"}}
+    asked = {
+        "requested_reviewers": [{"id": 8, "login": "bob"}, {"id": -4, "login": "eve"}],
+        "requested_teams": [{"slug": "owners"}],
+        "base": base,
+        "head": {"repo": {"id": 9}},
+    }
+    later = {"requested_reviewers": [{"id": 11, "login": "late"}], "base": base | {"ref": "other"}}
+    at = "2024-05-01T10:00:00Z"
+    events = [
+        event(PR, at, {"action": "opened", "pull_request": pull_request(1, **asked)}),
+        event(PR, at, {"action": "closed", "pull_request": pull_request(1, **later)}, number=2),
+        event(PR, at, {"action": "opened", "pull_request": pull_request(2)}, number=3),
+    ]
+    write_hour(hours, "2024-05-01-10", events)
+    warehouse, _ = ingest()
+    query = "SELECT opened_base_ref, is_from_fork, opened_reviewers FROM raw.pull_requests ORDER BY number"
+    assert warehouse.query(query).rows() == [("main", True, 3), (None, None, None)]
+    query = "SELECT number, reviewer_login, reviewer_id, is_team FROM raw.review_requests ORDER BY reviewer_login"
+    told = [(1, "bob", 8, False), (1, "eve", None, False), (1, "o/owners", None, True)]
+    assert warehouse.query(query).rows() == told
+
+
 def test_trimmed_payloads_tell_what_they_can(ingest: Any, hours: Path) -> None:
     day = date(2025, 11, 3)
     write_hour(

@@ -98,7 +98,7 @@ def test_the_demo_read_through_the_api_is_the_demo(clock: VirtualClock, warehous
     world = from_demo(300, days, first, 7)
     names = [repo["nameWithOwner"] for repo in world.repos.values()]
     with FakeGitHub(public_schema(), world, clock=clock) as fake:
-        run(warehouse, source(fake.url, tmp_path, clock), span(first, days), names)
+        run(warehouse, source(fake.url, tmp_path, clock, github_files=True), span(first, days), names)
         assert warehouse.query("SELECT count(*) FROM ops.dead_letters").item() == 0
     other = Warehouse(tmp_path / "demo.duckdb", staging=tmp_path / "staging")
     load(other, DemoSource(tmp_path / "demo", n_prs=300, days=days, first_day=first, seed=7), span(first, days))
@@ -107,7 +107,9 @@ def test_the_demo_read_through_the_api_is_the_demo(clock: VirtualClock, warehous
     unknown += ("unread_parts", "source", "observed_at", "partition_date", "comments")
     unknown += ("diff_hunk", "vanished_at")
     ids = ("repo_id", "author_id", "merged_by_id", "closed_by_id", "review_id", "comment_id", "in_reply_to_id")
-    for table in ("pull_requests", "issues", "reviews", "label_events", "issue_comments", "review_comments"):
+    ids += ("reviewer_id", "requested_by_id")
+    alike = ("pull_requests", "issues", "reviews", "label_events", "issue_comments", "review_comments")
+    for table in (*alike, "files", "review_requests"):
         names = [c for c, _, _ in columns(f"raw.{table}") if c not in (*unknown, *ids)]
         names = [c for c in names if (table, c) != ("reviews", "body")]
         query = f"SELECT {', '.join(names)} FROM raw.{table} ORDER BY ALL"

@@ -36,6 +36,8 @@ CREATE TABLE features.issues (
     hour INTEGER NOT NULL, -- of: item, 0 to 23
     weekday INTEGER NOT NULL, -- of: item, 0 to 6
     is_weekend BOOLEAN NOT NULL, -- of: item = is_weekend(weekday)
+    checklist_ticked_share DOUBLE, -- of: item, 0 to 1
+    form_kept DOUBLE, -- of: item, 0 to 1
     closed_at TIMESTAMP, -- of: label
     ending VARCHAR, -- of: label
     resolution_hours DOUBLE, -- of: label
@@ -98,6 +100,10 @@ COMMENT ON COLUMN features.issues.is_refactor IS 'By label, or prefix (refactor:
 COMMENT ON COLUMN features.issues.hour IS 'Hour of the opening, 0 to 23 (UTC)';
 COMMENT ON COLUMN features.issues.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
 COMMENT ON COLUMN features.issues.is_weekend IS 'Saturday or Sunday (UTC)';
+COMMENT ON COLUMN features.issues.checklist_ticked_share IS
+    'Share of the checklist that was ticked at the opening; NULL without a checklist';
+COMMENT ON COLUMN features.issues.form_kept IS
+    'Share kept of the headings that half of the repository''s issues of the six months before had: those of its form';
 COMMENT ON COLUMN features.issues.closed_at IS 'When it was closed (UTC); NULL while open';
 COMMENT ON COLUMN features.issues.ending IS
     'How it ended: completed (by a person, a commit or a pull request), not_planned, duplicate, or stale (closed by a '
@@ -263,9 +269,11 @@ texts AS (
         length(opened_body) AS body_length,
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '://') END AS link_count,
         CASE WHEN opened_body IS NOT NULL THEN checklist_items(opened_body) END AS checklist_items,
-        CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks
+        CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks,
+        CASE WHEN opened_body IS NOT NULL THEN ticked_share(opened_body) END AS checklist_ticked_share
     FROM raw.issues
 ),
+forms AS (FROM forms_kept('raw.issues', 'issues')),
 kinds AS (
     SELECT
         issues.repo_id,
@@ -369,6 +377,8 @@ SELECT
     hour(issues.created_at)::INTEGER AS hour,
     (isodow(issues.created_at) - 1)::INTEGER AS weekday,
     is_weekend(weekday) AS is_weekend,
+    texts.checklist_ticked_share,
+    forms.form_kept,
     issues.closed_at,
     ended.ending,
     label_by(githubs.hours, corrected_hours.hours, corrected_hours.confirmed, issues.closed_at IS NULL)
@@ -406,6 +416,7 @@ INNER JOIN repo_history AS repo ON issues.repo_id = repo.repo_id AND issues.numb
 LEFT JOIN author_history AS author ON issues.repo_id = author.repo_id AND issues.number = author.number
 LEFT JOIN author_prs ON issues.repo_id = author_prs.repo_id AND issues.number = author_prs.number
 LEFT JOIN ended ON issues.repo_id = ended.repo_id AND issues.number = ended.number
+LEFT JOIN forms ON issues.repo_id = forms.repo_id AND issues.number = forms.number
 INNER JOIN githubs ON issues.repo_id = githubs.repo_id AND issues.number = githubs.number
 LEFT JOIN covered ON issues.repo_id = covered.repo_id
 LEFT JOIN corrected_hours ON issues.repo_id = corrected_hours.repo_id AND issues.number = corrected_hours.number

@@ -76,6 +76,8 @@ CREATE SCHEMA raw;
 CREATE SCHEMA ops;
 CREATE SCHEMA ml;
 CREATE VIEW raw.reviews AS FROM warehouse.raw.reviews;
+CREATE VIEW raw.files AS FROM warehouse.raw.files;
+CREATE VIEW raw.review_requests AS FROM warehouse.raw.review_requests;
 CREATE VIEW raw.label_events AS FROM warehouse.raw.label_events;
 CREATE VIEW raw.issue_comments AS FROM warehouse.raw.issue_comments;
 CREATE VIEW raw.review_comments AS FROM warehouse.raw.review_comments;

@@ -15,6 +15,9 @@ CREATE TABLE features.pull_requests (
     author_average_cycles DOUBLE, -- of: author
     author_days_since_last_pr DOUBLE, -- of: author
     author_tenure_days DOUBLE, -- of: author
+    author_open_prs INTEGER, -- of: author
+    author_opened_in_hour INTEGER, -- of: author
+    author_opened_in_day INTEGER, -- of: author
     author_is_newcomer BOOLEAN, -- of: author here
     author_tenure_in_repo_days DOUBLE, -- of: author here
     author_is_first_contribution BOOLEAN, -- of: author here
@@ -52,6 +55,23 @@ CREATE TABLE features.pull_requests (
     weekday INTEGER NOT NULL, -- of: item, 0 to 6
     is_weekend BOOLEAN NOT NULL, -- of: item = is_weekend(weekday)
     is_draft BOOLEAN, -- of: item
+    touches_tests BOOLEAN, -- of: item
+    documentation_only BOOLEAN, -- of: item
+    machine_made_share DOUBLE, -- of: item, 0 to 1
+    path_depth DOUBLE, -- of: item
+    extensions BIGINT, -- of: item
+    files_prior_changes DOUBLE, -- of: item
+    files_failed_share DOUBLE, -- of: item, 0 to 1
+    files_known_share DOUBLE, -- of: item, 0 to 1
+    reviewers_asked BIGINT, -- of: item
+    asked_changes_rate DOUBLE, -- of: item, 0 to 1
+    closes_issues BIGINT, -- of: item
+    linked_issue_age_hours DOUBLE, -- of: item
+    linked_issue_is_own BOOLEAN, -- of: item
+    checklist_ticked_share DOUBLE, -- of: item, 0 to 1
+    form_kept DOUBLE, -- of: item, 0 to 1
+    base_share DOUBLE, -- of: item, 0 to 1
+    is_from_fork BOOLEAN, -- of: item
     passed BOOLEAN, -- of: label
     passed_by VARCHAR, -- of: label
     decided_by_verdict BOOLEAN, -- of: label
@@ -99,6 +119,10 @@ COMMENT ON COLUMN features.pull_requests.author_days_since_last_pr IS
     'Days since the author last opened a pull request; NULL for the first';
 COMMENT ON COLUMN features.pull_requests.author_tenure_days IS
     'Days since the author first opened a pull request; 0 for the first';
+COMMENT ON COLUMN features.pull_requests.author_open_prs IS
+    'Pull requests of the author that are open at the opening, anywhere in the warehouse';
+COMMENT ON COLUMN features.pull_requests.author_opened_in_hour IS 'How many the author had opened in the last hour';
+COMMENT ON COLUMN features.pull_requests.author_opened_in_day IS 'How many the author had opened in the last 24 hours';
 COMMENT ON COLUMN features.pull_requests.author_is_newcomer IS
     'No pull request of the author had landed in this repository';
 COMMENT ON COLUMN features.pull_requests.author_tenure_in_repo_days IS
@@ -161,6 +185,36 @@ COMMENT ON COLUMN features.pull_requests.hour IS 'Hour of the opening, 0 to 23 (
 COMMENT ON COLUMN features.pull_requests.weekday IS 'Day of the opening, 0 Monday to 6 Sunday (UTC)';
 COMMENT ON COLUMN features.pull_requests.is_weekend IS 'Saturday or Sunday (UTC)';
 COMMENT ON COLUMN features.pull_requests.is_draft IS 'Opened as a draft; NULL where the source does not tell';
+COMMENT ON COLUMN features.pull_requests.touches_tests IS
+    'Whether it changes tests, by the paths of its files at the opening (raw.files)';
+COMMENT ON COLUMN features.pull_requests.documentation_only IS
+    'Whether it changes nothing but documentation, by their paths';
+COMMENT ON COLUMN features.pull_requests.machine_made_share IS
+    'Share of its files that a program writes: vendored, generated, lock files';
+COMMENT ON COLUMN features.pull_requests.path_depth IS 'Mean number of folders above its files';
+COMMENT ON COLUMN features.pull_requests.extensions IS
+    'How many kinds of files it changes, by the endings of their names';
+COMMENT ON COLUMN features.pull_requests.files_prior_changes IS
+    'Mean number of pull requests opened before that changed the same file';
+COMMENT ON COLUMN features.pull_requests.files_failed_share IS
+    'Of those that were decided before, the share that did not pass';
+COMMENT ON COLUMN features.pull_requests.files_known_share IS
+    'Share of its files that the author had changed in a pull request before';
+COMMENT ON COLUMN features.pull_requests.reviewers_asked IS
+    'People and teams asked for a review within ten seconds of the opening';
+COMMENT ON COLUMN features.pull_requests.asked_changes_rate IS
+    'Share of the verdicts of those who were asked, before, that asked for changes: (requests + 1) / (verdicts + 3)';
+COMMENT ON COLUMN features.pull_requests.closes_issues IS 'Issues that the description says it closes, at the opening';
+COMMENT ON COLUMN features.pull_requests.linked_issue_age_hours IS
+    'Hours since the first opened of these was opened; NULL if none is known';
+COMMENT ON COLUMN features.pull_requests.linked_issue_is_own IS 'Whether the author opened one of these';
+COMMENT ON COLUMN features.pull_requests.checklist_ticked_share IS
+    'Share of the checklist that was ticked at the opening; NULL without a checklist';
+COMMENT ON COLUMN features.pull_requests.form_kept IS
+    'Share kept of the headings that half of the repository''s descriptions of the six months before had';
+COMMENT ON COLUMN features.pull_requests.base_share IS
+    'Share of the repository''s earlier pull requests that were opened into the same branch';
+COMMENT ON COLUMN features.pull_requests.is_from_fork IS 'Whether its branch is in another repository';
 COMMENT ON COLUMN features.pull_requests.passed IS
     'Label: the first decisive review by another person approved, or it landed without one; or what people say of it '
     '(ml.feedback), where nothing is decided or two keys say so';
@@ -232,6 +286,10 @@ observed_openings AS (
         raw.created_at,
         raw.closed_at,
         raw.merged_at,
+        coalesce((deliveries.opening ->> 'base_ref'), raw.opened_base_ref) AS opened_base_ref,
+        coalesce((deliveries.opening ->> 'is_from_fork')::BOOLEAN, raw.is_from_fork) AS is_from_fork,
+        -- A code owner may be asked a moment after the delivery of the opening.
+        coalesce(raw.opened_reviewers, json_array_length(deliveries.opening -> 'reviewers')) AS opened_reviewers,
         coalesce((deliveries.opening ->> 'draft')::BOOLEAN, raw.opened_is_draft) AS opened_is_draft,
         raw.opened_title IS NOT NULL OR is_snapshot(raw.source) OR (deliveries.opening ->> 'title') IS NOT NULL
             AS is_opening_observed,
@@ -326,6 +384,14 @@ openings AS (
         rank() OVER (PARTITION BY author_id, hand, repo_id ORDER BY created_at) - 1 AS author_prior_prs_in_repo,
         rank() OVER (PARTITION BY repo_id ORDER BY created_at) - 1 AS repo_prior_prs,
         min(created_at) OVER (PARTITION BY author_id, hand) AS author_first_opened_at,
+        count(*) OVER (
+            PARTITION BY author_id, hand ORDER BY created_at
+            RANGE BETWEEN INTERVAL 1 HOUR PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ) AS author_opened_in_hour,
+        count(*) OVER (
+            PARTITION BY author_id, hand ORDER BY created_at
+            RANGE BETWEEN INTERVAL 1 DAY PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
+        ) AS author_opened_in_day,
         max(created_at) OVER (
             PARTITION BY author_id, hand ORDER BY created_at
             RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL 1 MICROSECOND PRECEDING
@@ -345,6 +411,16 @@ author_decisions AS (
     WHERE author_id IS NOT NULL AND decided_at IS NOT NULL
     GROUP BY author_id, hand, decided_at
     WINDOW before AS (PARTITION BY author_id, hand ORDER BY decided_at ROWS UNBOUNDED PRECEDING)
+),
+author_closings AS (
+    SELECT
+        author_id,
+        hand,
+        closed_at AS t,
+        sum(count(*)::DOUBLE) OVER (PARTITION BY author_id, hand ORDER BY closed_at ROWS UNBOUNDED PRECEDING) AS closed
+    FROM outcomes
+    WHERE author_id IS NOT NULL AND closed_at IS NOT NULL
+    GROUP BY author_id, hand, closed_at
 ),
 author_merges AS (
     SELECT
@@ -453,6 +529,7 @@ author_history AS (
         asked.number,
         coalesce(author_decisions.decided, 0) AS prior_decided,
         coalesce(author_decisions.passed, 0) AS prior_passed,
+        coalesce(author_closings.closed, 0) AS prior_closed,
         coalesce(author_merges.merged, 0) AS prior_merged,
         coalesce(author_merges_in_repo.merged, 0) AS prior_merged_in_repo,
         coalesce(author_cycles.cycles, 0) AS prior_cycles,
@@ -462,6 +539,9 @@ author_history AS (
     ASOF LEFT JOIN author_decisions
         ON asked.author_id = author_decisions.author_id AND asked.hand = author_decisions.hand
         AND asked.t > author_decisions.t
+    ASOF LEFT JOIN author_closings
+        ON asked.author_id = author_closings.author_id AND asked.hand = author_closings.hand
+        AND asked.t > author_closings.t
     ASOF LEFT JOIN author_merges
         ON asked.author_id = author_merges.author_id AND asked.hand = author_merges.hand
         AND asked.t > author_merges.t
@@ -615,8 +695,23 @@ texts AS (
         length(opened_body) AS body_length,
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '://') END AS link_count,
         CASE WHEN opened_body IS NOT NULL THEN checklist_items(opened_body) END AS checklist_items,
-        CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks
+        CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks,
+        len(closing_references(opened_body)) AS closes_issues,
+        CASE WHEN opened_body IS NOT NULL THEN ticked_share(opened_body) END AS checklist_ticked_share
     FROM opened_texts
+),
+file_facts AS (FROM file_facts('raw.files', 'outcomes')),
+asked_facts AS (FROM asked_facts('raw.review_requests', 'raw.reviews', 'outcomes')),
+linked AS (FROM linked_issues('raw.issues', 'opened_texts', 'outcomes')),
+forms AS (FROM forms_kept('opened_texts', 'outcomes')),
+bases AS (
+    SELECT
+        repo_id,
+        number,
+        (rank() OVER (PARTITION BY repo_id, opened_base_ref ORDER BY created_at) - 1)
+        / nullif(rank() OVER (PARTITION BY repo_id ORDER BY created_at) - 1, 0) AS base_share
+    FROM pull_requests
+    WHERE opened_base_ref IS NOT NULL
 ),
 kinds AS (
     SELECT
@@ -664,6 +759,11 @@ features AS (
         CASE
             WHEN pr.author_id IS NOT NULL THEN epoch(pr.created_at - openings.author_first_opened_at) / 86400
         END AS author_tenure_days,
+        CASE
+            WHEN pr.author_id IS NOT NULL THEN openings.author_prior_prs - author.prior_closed
+        END::INTEGER AS author_open_prs,
+        CASE WHEN pr.author_id IS NOT NULL THEN openings.author_opened_in_hour END::INTEGER AS author_opened_in_hour,
+        CASE WHEN pr.author_id IS NOT NULL THEN openings.author_opened_in_day END::INTEGER AS author_opened_in_day,
         author.prior_merged_in_repo = 0 AS author_is_newcomer,
         epoch(pr.created_at - author_arrivals.arrived_at) / 86400 AS author_tenure_in_repo_days,
         author_arrivals.arrived_at >= pr.created_at AS author_is_first_contribution,
@@ -717,6 +817,16 @@ features AS (
         (isodow(pr.created_at) - 1)::INTEGER AS weekday,
         is_weekend(weekday) AS is_weekend,
         pr.opened_is_draft AS is_draft,
+        file_facts.* EXCLUDE (repo_id, number),
+        pr.opened_reviewers AS reviewers_asked,
+        asked_facts.asked_changes_rate,
+        texts.closes_issues,
+        linked.linked_issue_age_hours,
+        linked.linked_issue_is_own,
+        texts.checklist_ticked_share,
+        forms.form_kept,
+        bases.base_share,
+        pr.is_from_fork,
         label_by(outcomes.passed, corrected.passed, corrected.confirmed, outcomes.passed IS NULL) AS passed_by,
         CASE WHEN passed_by = 'feedback' THEN corrected.passed ELSE outcomes.passed END AS passed,
         CASE WHEN outcomes.decided_at IS NOT NULL THEN outcomes.first_decision_at IS NOT NULL END
@@ -765,6 +875,11 @@ features AS (
     INNER JOIN repo_history AS repo ON pr.repo_id = repo.repo_id AND pr.number = repo.number
     LEFT JOIN author_history AS author
         ON pr.repo_id = author.repo_id AND pr.number = author.number
+    LEFT JOIN file_facts ON pr.repo_id = file_facts.repo_id AND pr.number = file_facts.number
+    LEFT JOIN asked_facts ON pr.repo_id = asked_facts.repo_id AND pr.number = asked_facts.number
+    LEFT JOIN linked ON pr.repo_id = linked.repo_id AND pr.number = linked.number
+    LEFT JOIN forms ON pr.repo_id = forms.repo_id AND pr.number = forms.number
+    LEFT JOIN bases ON pr.repo_id = bases.repo_id AND pr.number = bases.number
     LEFT JOIN author_arrivals
         ON pr.author_id = author_arrivals.author_id AND pr.hand = author_arrivals.hand
         AND pr.repo_id = author_arrivals.repo_id

@@ -17,6 +17,7 @@ SELECT
     $opened_at::TIMESTAMP AS created_at, $title AS opened_title, $body AS opened_body, false AS opened_is_draft,
     $association AS opened_author_association, $additions AS opened_additions, $deletions AS opened_deletions,
     $changed_files AS opened_changed_files, $commits AS opened_commits,
+    $base_ref AS opened_base_ref, $is_from_fork AS is_from_fork, $reviewers AS opened_reviewers,
     'webhook' AS source, $opened_at::TIMESTAMP AS observed_at, $opened_at::DATE AS partition_date;
 
 -- name: is_bot

@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS raw.pull_requests (
     opened_coauthors VARCHAR[],
     told_origin VARCHAR CHECK (told_origin IN ('person', 'assisted', 'agent', 'automation')),
     opened_sizes_from VARCHAR CHECK (opened_sizes_from IN ('opening', 'commits', 'force_push', 'authored_dates')),
+    opened_files_from VARCHAR CHECK (opened_files_from IN ('opening', 'commits', 'force_push', 'authored_dates')),
+    opened_base_ref VARCHAR,
+    is_from_fork BOOLEAN,
+    opened_reviewers BIGINT CHECK (opened_reviewers >= 0),
     labels VARCHAR[],
     unread_parts VARCHAR[],
     source VARCHAR NOT NULL,
@@ -94,6 +98,13 @@ COMMENT ON COLUMN raw.pull_requests.opened_coauthors IS
     'NULL if those commits are not known';
 COMMENT ON COLUMN raw.pull_requests.told_origin IS
     'Who made it, where the source itself knows; decides over the rules (ops.origin_rules)';
+COMMENT ON COLUMN raw.pull_requests.opened_files_from IS
+    'Which commits the files at the opening (raw.files) are those of, as opened_sizes_from; NULL if they were not read';
+COMMENT ON COLUMN raw.pull_requests.opened_base_ref IS
+    'Branch that it was to go into at the opening; a later change of it does not count';
+COMMENT ON COLUMN raw.pull_requests.is_from_fork IS 'Whether its branch is in another repository';
+COMMENT ON COLUMN raw.pull_requests.opened_reviewers IS
+    'How many people and teams were asked for a review within ten seconds of the opening; NULL if that is not told';
 COMMENT ON COLUMN raw.pull_requests.labels IS 'Labels when last observed';
 COMMENT ON COLUMN raw.pull_requests.unread_parts IS
     'What of the item could not be read when last observed (ops.dead_letters says why)';

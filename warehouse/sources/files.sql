@@ -157,6 +157,32 @@ SELECT
 FROM placed_label_events
 WHERE lower(regexp_replace(action, 'Event$', '')) IN ('labeled', 'unlabeled') OR NOT list_contains(given, 'event')
 
+-- name: shape_review_requests
+-- Whom is not always told; of several who were asked in one second only one is left then.
+SELECT
+    * REPLACE (
+        CASE
+            WHEN regexp_full_match(action, '(review_?)?requested(event)?', 'i') THEN 'requested'
+            WHEN regexp_full_match(action, '(review_?request_?)?removed(event)?', 'i') THEN 'removed'
+            ELSE lower(action)
+        END AS action,
+        coalesce(reviewer_login, '') AS reviewer_login
+    ),
+    created_at AS happened_at, created_at AS latest_at, false AS is_backwards
+FROM placed_review_requests AS placed
+WHERE NOT list_contains(given, 'event') OR regexp_full_match(action, 'review_?request(ed|_?removed)(event)?', 'i')
+QUALIFY placed.reviewer_login <> '' OR row_number() OVER (
+    PARTITION BY data_set, repo_id, number, lower(action), created_at ORDER BY line
+) = 1
+
+-- name: shape_files
+-- A file belongs to the day on which its pull request was opened.
+SELECT files.*, items.created_at AS happened_at, items.created_at AS latest_at, false AS is_backwards
+FROM placed_files AS files
+LEFT JOIN (
+    SELECT data_set, repo_id, number, max(created_at) AS created_at FROM placed_pull_requests GROUP BY ALL
+) AS items USING (data_set, repo_id, number)
+
 -- name: shape
 SELECT *, {happened_at} AS happened_at, {happened_at} AS latest_at, false AS is_backwards FROM placed_{table}
 
@@ -221,6 +247,26 @@ UPDATE judged_pull_requests AS items SET
     opened_deletions = sizes.opened_deletions
 FROM sizes
 WHERE items.repo_id = sizes.repo_id AND items.number = sizes.number;
+
+-- name: reviewers
+-- How many were asked at the opening, of those of which any event is told: of others nobody knows whether it is none.
+UPDATE judged_pull_requests AS items SET opened_reviewers = asked.reviewers
+FROM (
+    SELECT there.data_set, there.repo_id, there.number, count(requests.number) AS reviewers
+    FROM (
+        SELECT placed.data_set, placed.repo_id, placed.number, any_value(opened.created_at) AS created_at
+        FROM placed_{events} AS placed
+        INNER JOIN judged_pull_requests AS opened USING (data_set, repo_id, number)
+        GROUP BY placed.data_set, placed.repo_id, placed.number
+    ) AS there
+    LEFT JOIN judged_review_requests AS requests
+        ON there.data_set = requests.data_set AND there.repo_id = requests.repo_id AND there.number = requests.number
+        AND requests.error_type IS NULL AND requests.action = 'requested'
+        AND is_with_opening(requests.created_at, there.created_at)
+    GROUP BY ALL
+) AS asked
+WHERE items.data_set = asked.data_set AND items.repo_id = asked.repo_id AND items.number = asked.number
+    AND items.opened_reviewers IS NULL;
 
 -- name: rows
 CREATE TABLE rows_{table} AS

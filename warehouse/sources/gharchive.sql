@@ -34,8 +34,9 @@ SELECT NULL::STRUCT(
             merged_by STRUCT(id BIGINT),
             additions BIGINT, deletions BIGINT, changed_files BIGINT, commits BIGINT,
             labels STRUCT(name VARCHAR)[],
-            head STRUCT("ref" VARCHAR),
-            base STRUCT(repo STRUCT(
+            requested_reviewers STRUCT(id BIGINT, login VARCHAR)[], requested_teams STRUCT(slug VARCHAR)[],
+            head STRUCT("ref" VARCHAR, repo STRUCT(id BIGINT)),
+            base STRUCT("ref" VARCHAR, repo STRUCT(
                 id BIGINT, full_name VARCHAR, language VARCHAR, stargazers_count BIGINT, fork BOOLEAN,
                 created_at VARCHAR
             ))
@@ -221,7 +222,12 @@ typed AS (
         CASE WHEN is_opening THEN pr.deletions END AS opened_deletions,
         CASE WHEN is_opening THEN pr.changed_files END AS opened_changed_files,
         CASE WHEN is_opening THEN pr.commits END AS opened_commits,
-        CASE WHEN opened_commits IS NOT NULL THEN 'opening' END AS opened_sizes_from
+        CASE WHEN opened_commits IS NOT NULL THEN 'opening' END AS opened_sizes_from,
+        CASE WHEN is_opening THEN left(nonempty(pr.base.ref), 255) END AS opened_base_ref,
+        CASE WHEN pr.head.repo.id IS NOT NULL THEN pr.head.repo.id <> pr.base.repo.id END AS is_from_fork,
+        CASE
+            WHEN is_opening THEN len(pr.requested_reviewers) + coalesce(len(pr.requested_teams), 0)
+        END AS opened_reviewers
     FROM observations
 )
 SELECT
@@ -392,6 +398,41 @@ SELECT
 FROM events
 WHERE number > 0 AND nonempty(label) IS NOT NULL
 GROUP BY repo_id, number, label, action, created_at;
+
+-- name: review_requests
+-- Who had been asked when the opening was told of; later requests are no events of the archive.
+WITH asked AS (
+    SELECT
+        repo_id,
+        pull_request.number AS number,
+        coalesce(instant(pull_request.created_at), event_at) AS created_at,
+        actor_id AS requested_by_id,
+        login_or_ghost(actor_login) AS requested_by_login,
+        event_at AS observed_at,
+        unnest(list_concat(
+            list_transform(
+                pull_request.requested_reviewers,
+                lambda x: {'login': login_or_ghost(x.login), 'id': x.id, 'is_team': false}
+            ),
+            list_transform(
+                pull_request.requested_teams,
+                lambda x: {
+                    'login': split_part(repo_name, '/', 1) || '/' || login_or_ghost(x.slug), 'id': NULL, 'is_team': true
+                }
+            )
+        )) AS reviewer
+    FROM read_parquet($events)
+    WHERE type = 'PullRequestEvent' AND action = 'opened' AND pull_request.number > 0 AND refusal IS NULL
+)
+SELECT
+    repo_id, number, reviewer.login AS reviewer_login, 'requested' AS action, created_at,
+    any_value(CASE WHEN reviewer.id BETWEEN 1 AND 1099511627775 THEN reviewer.id END) AS reviewer_id,
+    bool_or(reviewer.is_team) AS is_team, max(requested_by_id) AS requested_by_id,
+    max(requested_by_login) AS requested_by_login, max(observed_at) AS observed_at,
+    'gharchive' AS source, $day::DATE AS partition_date
+FROM asked
+WHERE reviewer IS NOT NULL
+GROUP BY repo_id, number, reviewer.login, created_at;
 
 -- name: repositories
 WITH typed AS (

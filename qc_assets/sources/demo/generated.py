@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from qc_assets.sources.demo import activity, code, endings, origins, population, world
+from qc_assets.sources.demo import activity, code, endings, opened, origins, population, world
 from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import DAY
 
@@ -33,7 +33,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
     people, repos = population.populate(rng, n_prs, days, first_day)
     prs = world.pull_requests(rng, people, repos, n_prs, days, first_day, Bias.parse(bias))
     issues = world.issues(rng, people, repos, round(n_prs * ISSUES_PER_PR), days, first_day)
-    prs, issues = _number(prs, issues)
+    prs, issues = world.number_items(prs, issues)
     verdicts = activity.judge(rng, repos, prs)
     reviews = verdicts.reviews.sort("time", "item").with_row_index("review_id", 1)
     written = activity.comments_on_reviews(rng, people, reviews)
@@ -57,7 +57,7 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         rejected=verdicts.first_rejection,
         growth=pl.Series(rng.integers(1, 80, prs.height)),
     )
-    prs = endings.close_pull_requests(repos, people, prs)
+    prs, requests = opened.with_facts(seed, repos, people.is_bot, endings.close_pull_requests(repos, people, prs))
     issues = endings.close_issues(seed, repos, people, issues.with_columns(closed=issue_closed))
     pr_events = (_moment(prs, "opened"), _moment(prs, "closed"), reviews, on_lines, on_prs, pr_labels)
     issue_events = (_moment(issues, "opened"), _moment(issues, "closed"), on_issues, issue_labels)
@@ -91,6 +91,8 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         "label_events": dress.label_events(
             pl.concat([pr_labels.join(keys["pr"], on="item"), issue_labels.join(keys["issue"], on="item")])
         ),
+        "files": dress.files(opened.files(seed, prs)),
+        "review_requests": dress.review_requests(requests),
         "openings": prs.select("repo_id", "number", "additions", "deletions", "files", "commits"),
         "truth": prs.select("repo_id", "number", "p0", "fair_p0", "passed"),
         "truth_issues": issues.select("repo_id", "number", "median_hours"),
@@ -99,19 +101,6 @@ def generate(n_prs: int, days: int, first_day: date, seed: int, bias: str = "") 
         ),
         "diffs": reviewed.diffs.join(keys["pr"], on="item").select("repo_id", "number", "diff"),
     }
-
-
-def _number(prs: pl.DataFrame, issues: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Give pull requests and issues of a repository consecutive numbers in order of opening."""
-    both = pl.concat(
-        [frame.select("repo", "opened", "item", kind=pl.lit(kind)) for kind, frame in (("pr", prs), ("issue", issues))]
-    ).sort("opened", "kind", "item")
-    both = both.with_columns(number=pl.int_range(1, pl.len() + 1).over("repo"), repo_id=-(pl.col("repo") + 1))
-    numbered = [
-        frame.join(both.filter(kind=kind).select("item", "repo_id", "number"), on="item", maintain_order="left")
-        for kind, frame in (("pr", prs), ("issue", issues))
-    ]
-    return numbered[0], numbered[1]
 
 
 def _moment(frame: pl.DataFrame, column: str) -> pl.DataFrame:
@@ -215,6 +204,10 @@ class _Dress:
             opened_is_draft="draft",
             opened_author_association=association,
             **origins.opened_columns(is_known),
+            opened_files_from="sizes_from",
+            opened_base_ref="base",
+            is_from_fork="is_from_fork",
+            opened_reviewers="reviewers",
         )
         return self.dated(rows).drop("day")
 
@@ -304,3 +297,10 @@ class _Dress:
             "repo_id", "number", "label", "day", action=pl.lit("labeled"), created_at=self.at("time")
         )
         return self.dated(rows).drop("day").unique(["repo_id", "number", "label", "action", "created_at"])
+
+    def files(self, files: pl.DataFrame) -> pl.DataFrame:
+        return self.dated(self.by_time(files).drop("time")).drop("day")
+
+    def review_requests(self, requests: pl.DataFrame) -> pl.DataFrame:
+        rows = opened.request_rows(self.by_time(requests), self.people).with_columns(created_at=self.at("time"))
+        return self.dated(rows).drop("day", "time").unique(["repo_id", "number", "reviewer_login", "created_at"])

@@ -21,7 +21,7 @@ from qc_assets.sources.demo.generated import generate
 from qc_assets.sources.kept_rows import kept_rows, stage_kept_rows
 from qc_assets.sources.source import Batch
 
-_VERSION = 6  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
+_VERSION = 7  # raise it when the generator changes, so that cached worlds are not mistaken for new ones
 
 
 class DemoSource:

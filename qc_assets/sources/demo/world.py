@@ -209,3 +209,16 @@ def issues(
             "median_hours": np.exp(centre + CLOSING_SCATTER * middle),
         }
     )
+
+
+def number_items(prs: pl.DataFrame, issues: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give pull requests and issues of a repository consecutive numbers in order of opening."""
+    both = pl.concat(
+        [frame.select("repo", "opened", "item", kind=pl.lit(kind)) for kind, frame in (("pr", prs), ("issue", issues))]
+    ).sort("opened", "kind", "item")
+    both = both.with_columns(number=pl.int_range(1, pl.len() + 1).over("repo"), repo_id=-(pl.col("repo") + 1))
+    numbered = [
+        frame.join(both.filter(kind=kind).select("item", "repo_id", "number"), on="item", maintain_order="left")
+        for kind, frame in (("pr", prs), ("issue", issues))
+    ]
+    return numbered[0], numbered[1]

@@ -28,13 +28,17 @@ def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
         for n in range(-30, days):
             world.add_base_commit(repo, datetime.combine(first_day, datetime.min.time()) + timedelta(days=n))
     openings = {(row["repo_id"], row["number"]): row for row in tables["openings"].iter_rows(named=True)}
+    files: dict[tuple[int, int], list[Node]] = {}
+    for row in tables["files"].sort("path").iter_rows(named=True):
+        file = {"filename": row["path"], "status": row["change"]} | {n: row[n] for n in ("additions", "deletions")}
+        files.setdefault((row["repo_id"], row["number"]), []).append(file)
     by_id = {repo["databaseId"]: repo for repo in world.repos.values()}
     for table, kind in (("pull_requests", "PullRequest"), ("issues", "Issue")):
         for row in _last(tables[table], "repo_id", "number"):
             key = (row["repo_id"], row["number"])
             items[key] = _item(world, by_id[-row["repo_id"]], kind, row)
             if kind == "PullRequest":
-                _push(world, items[key], row, openings[key])
+                _push(world, items[key], row, openings[key], files.get(key, []))
     for row in _last(tables["reviews"], "review_id"):
         pr = items[row["repo_id"], row["number"]]
         review = world.add_review(
@@ -72,6 +76,13 @@ def from_demo(n_prs: int, days: int, first_day: date, seed: int) -> World:
         world.add_comment(
             item, row["created_at"], number_=2 * 10**7 - row["comment_id"], author=_author(row), body=row["body"]
         )
+    for row in tables["review_requests"].sort("created_at", "reviewer_login").iter_rows(named=True):
+        people = [
+            _author({"author_id": row[f"{role}_id"], "author_login": row[f"{role}_login"]})
+            for role in ("requested_by", "reviewer")
+        ]
+        asking = {"actor": people[0], "requestedReviewer": people[1]}
+        world.add_event(items[row["repo_id"], row["number"]], "ReviewRequestedEvent", row["created_at"], **asking)
     for row in tables["label_events"].sort("created_at", "label").iter_rows(named=True):
         item = items[row["repo_id"], row["number"]]
         label = world.add("Label", name=row["label"])
@@ -122,6 +133,8 @@ def _item(world: World, repo: Node, kind: str, row: dict[str, Any]) -> Node:
             "additions": row["additions"],
             "deletions": row["deletions"],
             "changedFiles": row["changed_files"],
+            "baseRefName": row["opened_base_ref"],
+            "isCrossRepository": row["is_from_fork"],
         }
     item = world.add_item(repo, kind, row["number"], row["created_at"], row["updated_at"], **fields)
     if kind == "PullRequest":
@@ -139,15 +152,16 @@ def _item(world: World, repo: Node, kind: str, row: dict[str, Any]) -> Node:
     return item
 
 
-def _push(world: World, pr: Node, row: dict[str, Any], then: dict[str, Any]) -> None:
+def _push(world: World, pr: Node, row: dict[str, Any], then: dict[str, Any], changed: list[Node]) -> None:
     """The commits of the opening and those pushed later; and the force push that hid them, if one did."""
     before, opened = then["commits"], row["created_at"]
     for n in range(before):  # the first commit holds it all, so that sums are the demo's sizes
         sizes = (then["additions"], then["deletions"]) if n == 0 else (0, 0)
         files = then["files"] if n == 0 else 0
         trailers = "\n".join(f"Co-authored-by: {signer}" for signer in (row["opened_coauthors"] or ())[1:])
-        committed_at = opened - timedelta(minutes=before - n)
-        world.add_commit(pr, committed_at, *sizes, changedFilesIfAvailable=files, messageBody=f"Why.\n\n{trailers}")
+        shown = {"messageBody": f"Why.\n\n{trailers}", "files": changed if n == 0 else []}
+        at = opened - timedelta(minutes=before - n)
+        world.add_commit(pr, at, *sizes, changedFilesIfAvailable=files, **shown)
     for _ in range(row["commits"] - before):
         world.add_commit(pr, opened + timedelta(hours=1), row["additions"] - then["additions"], 0)
     how = row["opened_sizes_from"]

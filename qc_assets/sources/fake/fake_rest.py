@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qc_assets.sources.fake.github_schema import Engine
 
 _DIFF = "diff --git a/src/a.py b/src/a.py\n--- a/src/a.py\n+++ b/src/a.py\n@@ -1 +1 @@\n-a\n+b\n"
+_MOST_FILES = 300  # GitHub shows no more of a comparison
 _LONGEST_BODY, _LONGEST_SUMMARY = 65_536, 65_535
 _CONCLUSIONS = {
     *("action_required", "cancelled", "failure", "neutral", "success", "skipped", "stale", "timed_out"),
@@ -57,6 +58,7 @@ class RestApi:
             ("GET", r"/meta", self._meta),
             ("POST", r"/app/installations/\d+/access_tokens", self._installation_token),
             ("GET", rf"{repository}/pulls/{number}", self._pull_request),
+            ("GET", rf"{repository}/compare/([0-9a-f]{{40}})\.\.\.([0-9a-f]{{40}})", self._comparison),
             ("GET", rf"{repository}/issues/{number}/comments", self._comments),
             ("POST", rf"{repository}/issues/{number}/comments", self._comment),
             ("GET", rf"{repository}/issues/comments/{number}", self._one_comment),
@@ -99,6 +101,12 @@ class RestApi:
         expires = stamp(datetime.now(UTC) + timedelta(hours=1))
         token = {"token": "installation", "expires_at": expires, "permissions": {}, "repository_selection": "all"}
         return 201, token
+
+    def _comparison(self, name: str, base: str, head: str, **_: Any) -> tuple[int, Any]:
+        files = self._server.world.compared(base, head) if name.lower() in self._server.world.repos else None
+        if files is None:
+            raise RestFault(404, "Not Found")
+        return 200, {"files": files[:_MOST_FILES]}
 
     def _pull_request(self, name: str, number: str, headers: Mapping[str, str], **_: Any) -> tuple[int, Any]:
         item = self._item(name, number, "_pullRequests")

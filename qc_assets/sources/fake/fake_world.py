@@ -23,10 +23,12 @@ class World:
     Attributes:
         repos: repositories by lower-case name; a renamed one is found under both names.
         nodes: everything that has an id.
+        commits: by their ids.
     """
 
     repos: dict[str, Node] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
+    commits: dict[str, Node] = field(default_factory=dict)
     _next: int = 1_000_000
 
     def number(self) -> int:
@@ -103,7 +105,9 @@ class World:
         return item
 
     def add_commit(self, pr: Node, when: datetime, additions: int = 10, deletions: int = 2, **fields: Any) -> Node:
-        node = self.add("PullRequestCommit", commit=self._commit(when, additions, deletions, **fields))
+        below = pr["_commits"][-1]["commit"] if pr["_commits"] else self._commit(when, 0, 0)
+        commit = self._commit(when, additions, deletions, **({"_parents": [below]} | fields))
+        node = self.add("PullRequestCommit", commit=commit)
         pr["_commits"].append(node)
         return node
 
@@ -130,11 +134,12 @@ class World:
             sizes = (sum(commit[name] for commit in commits) for name in ("additions", "deletions"))
             files = sum(commit["changedFilesIfAvailable"] for commit in commits)
             kept = {name: commits[0][name] for name in ("authoredDate", "messageBody", "author")}
+            kept["files"] = [file for commit in commits for file in commit["files"]]
             self.add_commit(pr, when, *sizes, changedFilesIfAvailable=files, **kept)
         return self.add_event(pr, "HeadRefForcePushedEvent", when, beforeCommit=before)
 
     def _commit(self, when: datetime, additions: int, deletions: int, **fields: Any) -> Node:
-        return {
+        commit: Node = {
             "__typename": "Commit",
             "oid": f"{self.number():040x}",
             "authoredDate": stamp(when),
@@ -145,7 +150,23 @@ class World:
             "messageHeadline": "Work",
             "messageBody": "",
             "author": {"__typename": "GitActor", "name": "Somebody", "email": "somebody@example.org"},
+            "files": [],
+            "_parents": [],
         } | fields
+        self.commits[commit["oid"]] = commit
+        return commit
+
+    def compared(self, base: str, head: str) -> list[Node] | None:
+        """The files of the commits above `base` up to `head`, as the REST API shows them; None if one is unknown."""
+        files: dict[str, Node] = {}
+        oid = head
+        while oid != base:
+            commit = self.commits.get(oid)
+            if commit is None or not commit["_parents"]:
+                return None
+            files = {file["filename"]: file for file in commit["files"]} | files
+            oid = commit["_parents"][0]["oid"]
+        return list(files.values())
 
     def add_review(self, pr: Node, when: datetime, state: str = "APPROVED", **fields: Any) -> Node:
         review = self.add(
@@ -177,7 +198,7 @@ class World:
         return comment
 
     def add_event(self, item: Node, kind: str, when: datetime, **fields: Any) -> Node:
-        unsaid: Node = {"actor": None, "closer": None, "stateReason": None} if kind == "ClosedEvent" else {}
+        unsaid: Node = _UNSAID.get(kind, {})
         event = self.add(kind, createdAt=stamp(when), **(unsaid | fields))
         item["_timelineItems"].append(event)
         return event
@@ -187,14 +208,14 @@ class World:
         return [item for repo in repos.values() for name in ("_pullRequests", "_issues") for item in repo[name]]
 
 
-_PR = {
-    "headRefName": "work",
-    "isDraft": False,
-    "mergedAt": None,
-    "mergedBy": None,
-    "additions": 10,
-    "deletions": 2,
-    "changedFiles": 1,
+_PR: Node = {"isDraft": False, "mergedAt": None, "mergedBy": None, "additions": 10, "deletions": 2, "changedFiles": 1}
+_PR |= {"baseRefName": "main", "headRefName": "work", "isCrossRepository": False}
+
+
+_UNSAID: dict[str, Node] = {
+    "ClosedEvent": {"actor": None, "closer": None, "stateReason": None},
+    "ReviewRequestedEvent": {"actor": None, "requestedReviewer": None},
+    "ReviewRequestRemovedEvent": {"actor": None, "requestedReviewer": None},
 }
 
 

@@ -111,6 +111,8 @@ class Engine:
         if name == "issueOrPullRequest":
             items = (item for kind in ("_pullRequests", "_issues") for item in source[kind])
             return next((item for item in items if item["number"] == arguments["number"]), None)
+        if name == "object":
+            return self.world.commits.get(arguments["oid"])
         if f"_{name}" in source:
             return self._connection(source, name, arguments)
         if name == "issueState":

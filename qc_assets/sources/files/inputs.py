@@ -21,6 +21,8 @@ ALIASES = {
     "name": ("repo", "repository", "repo_name", "full_name"),
     "action": ("event",),
     "label": ("detail",),
+    "reviewer_login": ("reviewer", "requested_reviewer"),
+    "requested_by_login": ("actor",),
 }
 _COMMITS = [("committed_at", "TIMESTAMP"), ("additions", "BIGINT"), ("deletions", "BIGINT")]
 _LETTERS_PER_FILE = 100
@@ -52,7 +54,12 @@ def read_table(
     folder: Path,
     bounds: Bounds,
 ) -> int:
-    """Read a file into the table's input; returns how many rows it had."""
+    """Read a file into the table's input.
+
+    Returns:
+        How many rows it had; 0 for one that another table is read from as well, which counts and reports them.
+    """
+    is_shared = table == "review_requests" and path.name.startswith("events")
     expected = columns_of(table)
     bad: list[tuple[int, str, str]] = []
     spare = folder / f"{number}-{path.name}"
@@ -93,6 +100,8 @@ def read_table(
         raise SourceError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     finally:
         shutil.rmtree(spare)
+    if is_shared:
+        return 0
     file = f"{data_set.name}/{path.name}"
     letters: list[tuple[object, ...]] = [(number, None, file, "malformed_line", why, at, text) for at, why, text in bad]
     if len(letters) > _LETTERS_PER_FILE:
@@ -115,6 +124,8 @@ def _need(table: str, given: Sequence[str], data_set: DataSet, path: Path) -> No
         "issues": (("repo", "repo_id"), ("number",), ("created_at",), ("author_login", "author_id")),
         "reviews": (("number", "pr_id"), ("author_login", "author_id"), ("state",), ("submitted_at",)),
         "label_events": (("number", "pr_id"), ("label",), ("action",), ("created_at",)),
+        "review_requests": (("number", "pr_id"), ("action",), ("created_at",)),
+        "files": (("number", "pr_id"), ("path",)),
         "review_comments": (("number", "pr_id"), ("created_at",)),
         "issue_comments": (("number", "pr_id"), ("created_at",)),
         "commits": (("number", "pr_id"), ("committed_at",)),

@@ -63,6 +63,7 @@ def prepare(data_sets: Sequence[DataSet], connection: duckdb.DuckDBPyConnection,
     _refuse(connection, "two_ids", "the repository {} has two ids, in {}: leave one, or all, of the ids out")
     there = {name for data_set in data_sets for name in data_set.tables}
     tables = [t for t in RAW_TABLES if t in _ITEMS or (t not in _NAMED and there.intersection(_names(t)))]
+    tables.sort(key=lambda table: table not in _ITEMS)  # what hangs on items comes after them
     has_commits = "commits" in there
     for table in [*tables, "commits"] if has_commits else tables:
         connection.execute(sections["placed"].format(table=table, **_placed(table)))
@@ -70,6 +71,9 @@ def prepare(data_sets: Sequence[DataSet], connection: duckdb.DuckDBPyConnection,
         connection.execute(sections["letters"].format(table=table))
     if has_commits:
         connection.execute(sections["sizes"])
+    if "review_requests" in tables:
+        events = "label_events" if "label_events" in tables else "review_requests"
+        connection.execute(sections["reviewers"].format(events=events))
     for table in tables:
         connection.execute(sections["rows"].format(table=table, **_output(table)))
     first = connection.execute(sections["first_day"]).fetchall()[0][0]
@@ -91,7 +95,7 @@ def prepare(data_sets: Sequence[DataSet], connection: duckdb.DuckDBPyConnection,
 
 def _names(table: str) -> tuple[str, ...]:
     """What files of a table may be called."""
-    return (table, "events") if table == "label_events" else (table,)
+    return (table, "events") if table in ("label_events", "review_requests") else (table,)
 
 
 def _data_sets(connection: duckdb.DuckDBPyConnection, data_sets: Sequence[DataSet]) -> None:
@@ -122,8 +126,8 @@ def _placed(table: str) -> Mapping[str, str]:
     ids = [name for name in (id_columns(f"raw.{table}") if table in RAW_TABLES else ()) if name != "repo_id"]
     placed = {}
     for name in ids:
-        if name == "author_id":
-            placed[name] = "person_of(has_ids, input.author_id, input.author_login)"
+        if name in ("author_id", "reviewer_id", "requested_by_id"):
+            placed[name] = f"person_of(has_ids, input.{name}, input.{name.removesuffix('_id')}_login)"
         elif name in ("review_id", "comment_id", "in_reply_to_id"):
             kind = "review" if name == "review_id" else "comment"
             key = declared(f"raw.{table}").keys == (name,)

@@ -20,7 +20,7 @@ from qc_assets.sources.github.state import State
 from qc_assets.store.forge_records import register
 
 _LONGEST_META = 2**20  # bytes
-_VERSION = 1  # raise it when more is read of an item, so that what is held is fetched again
+_VERSION = 2  # raise it when more is read of an item, so that what is held is fetched again
 
 
 class GitHubAccess:
@@ -34,6 +34,7 @@ class GitHubAccess:
         batch: repositories that are looked at together.
         retry_s: seconds after which what failed is tried once more.
         accepted_gaps: names (lower case) of repositories of which GitHub may hide items.
+        files: whether the files of openings are read, too.
 
     Attributes:
         traits: with the forge that the client asks.
@@ -51,6 +52,7 @@ class GitHubAccess:
         batch: int = 40,
         retry_s: float = 3600,
         accepted_gaps: Collection[str] = (),
+        files: bool = False,
     ) -> None:
         self.client = client
         self.state = state
@@ -59,6 +61,7 @@ class GitHubAccess:
         self.batch = batch
         self.retry_s = retry_s
         self.accepted_gaps = accepted_gaps
+        self.files = files
         self._is_made_up: bool | None = None
         self.traits = replace(TRAITS, forge=forge_at(client.rest_url))
 
@@ -89,6 +92,7 @@ class GitHubAccess:
             batch=settings.batch_size,
             retry_s=settings.batch_retry_s,
             accepted_gaps=[name.lower() for name in settings.github_accepted_gaps],
+            files=settings.github_files,
         )
 
     def is_made_up(self) -> bool:
@@ -132,4 +136,4 @@ class GitHubAccess:
 
     def fingerprint(self) -> str:
         """Identity of what is read of an item, and of whom."""
-        return hashlib.sha256(f"{_VERSION} {self.client.rest_url}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{_VERSION} {self.client.rest_url}{' files' * self.files}".encode()).hexdigest()[:16]

@@ -31,6 +31,10 @@ class GitHubKnobs(BaseModel):
     github_accepted_gaps: RepositoryNames = Field(
         (), description="Repositories (owner/name) whose days are done although GitHub hides items of them."
     )
+    github_files: bool = Field(
+        False,
+        description="Read the files that each pull request changed when it was opened: one more request each, once.",
+    )
     revisit_open_days: int = Field(7, ge=1, description="Open pull requests are read again after so many days.")
     revisit_closed_days: int = Field(30, ge=0, description="Closed ones are read again weekly for so many days.")
     max_diff_bytes: int = Field(1_000_000, ge=1, description="Longer diffs are not read.")

@@ -15,6 +15,8 @@ _AT_THE_OPENING = timedelta(minutes=10)  # warehouse/macros.sql has the same lim
 _TRAILER = re.compile(r"^\s{0,8}co-authored-by:[ \t]{0,8}(\S[^\n]{0,200})$", re.IGNORECASE | re.MULTILINE)
 _AS_WRITTEN = ("force_push", "commits")  # messages of rewritten commits may be of later
 _MOST_SIGNERS, _LONGEST_SIGNER, _LONGEST_MESSAGE = 20, 200, 20_000
+_WITH_THE_OPENING = timedelta(seconds=10)  # as is_with_opening in warehouse/changes.sql
+LONGEST_REF = 255  # characters; what GitHub lets a branch's name have
 _SIZES = ("opened_additions", "opened_deletions", "opened_changed_files", "opened_commits", "opened_sizes_from")
 
 
@@ -41,12 +43,14 @@ def opened_facts(item: Mapping[str, Any], observed_at: datetime) -> dict[str, An
         "opened_author_association": item["authorAssociation"] if early else None,
     }
     if item["__typename"] == "PullRequest":
-        way, commits = _opened_commits(item)
-        sizes = (*_sums(commits), way) if way else (None,) * len(_SIZES)
-        facts |= dict(zip(_SIZES, sizes, strict=True))
+        commits, way = opened_commits(item)
+        facts |= dict(zip(_SIZES, (*_sums(commits), way), strict=True)) if commits else dict.fromkeys(_SIZES)
         facts |= {
             "opened_is_draft": _opened_as_draft(item),
             "opened_coauthors": _signers(commits) if way in _AS_WRITTEN else None,
+            "opened_base_ref": _opened_base(item),
+            "opened_files_from": way if item.get("openedFiles") is not None else None,
+            "opened_reviewers": _opened_reviewers(item),
         }
     return facts
 
@@ -58,8 +62,26 @@ def _opened_as_draft(item: Mapping[str, Any]) -> bool | None:
     return turns[0]["__typename"] == "ReadyForReviewEvent" if turns else item["isDraft"]
 
 
-def _opened_commits(item: Mapping[str, Any]) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
-    """The commits that existed at the opening, and where they were found; None and none if they are not known.
+def _opened_base(item: Mapping[str, Any]) -> str | None:
+    """The base branch of the opening: the one before its first change, whether by a person or by the forge."""
+    kinds = {"BaseRefChangedEvent": "previousRefName", "AutomaticBaseChangeSucceededEvent": "oldBase"}
+    if {"timelineItems", "baseRefName", *kinds} & set(item.get("lost", ())):
+        return None
+    changes = timeline_of(item, *kinds)
+    base = changes[0][kinds[changes[0]["__typename"]]] if changes else item["baseRefName"]
+    return None if base is None else str(base)[:LONGEST_REF]
+
+
+def _opened_reviewers(item: Mapping[str, Any]) -> int | None:
+    """How many were asked with the opening, by the form or as code owners."""
+    if {"timelineItems", "ReviewRequestedEvent"} & set(item.get("lost", ())):
+        return None
+    until = parse_instant(item["createdAt"]) + _WITH_THE_OPENING
+    return sum(parse_instant(event["createdAt"]) <= until for event in timeline_of(item, "ReviewRequestedEvent"))
+
+
+def opened_commits(item: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], str | None]:
+    """The commits that existed at the opening, oldest first, and where they were found; none and None if unknown.
 
     Sizes are always their sums, never the net size of the pull request: that is only known to be the opening's if
     nothing was pushed later, and using it just then would tell a model that nothing was.
@@ -70,19 +92,19 @@ def _opened_commits(item: Mapping[str, Any]) -> tuple[str | None, Sequence[Mappi
     """
     lost, opened = item.get("lost", ()), parse_instant(item["createdAt"])
     if {"commits", "timelineItems", "HeadRefForcePushedEvent"} & set(lost):
-        return None, ()
+        return [], None
     commits = [node["commit"] for node in nodes_of(item, "commits")]
     branch, pushed = item.get("openedBranch"), timeline_of(item, "HeadRefForcePushedEvent")
     ways = (
-        ("force_push", branch or (), "committedDate"),
-        ("commits", () if pushed else commits, "committedDate"),
+        ("force_push", list(reversed(branch or ())), "committedDate"),
+        ("commits", [] if pushed else commits, "committedDate"),
         ("authored_dates", commits, "authoredDate"),
     )
     for way, candidates, date in ways:
         then = [commit for commit in candidates if commit[date] and parse_instant(commit[date]) <= opened]
         if then:
-            return way, then
-    return None, ()
+            return then, way
+    return [], None
 
 
 def _signers(commits: Sequence[Mapping[str, Any]]) -> list[str]:

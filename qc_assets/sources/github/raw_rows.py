@@ -14,6 +14,7 @@ from qc_assets.clock import parse_instant
 from qc_assets.sources.github.closings import BY_MACHINE, closing, title_at_closing
 from qc_assets.sources.github.item_parts import clean, nodes_of, timeline_of
 from qc_assets.sources.github.opening import opened_facts
+from qc_assets.sources.github.requests import requests_of
 from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.schema import columns, declared, define_macros, shown_by
 
@@ -231,6 +232,7 @@ def _pull_request(item: Mapping[str, Any]) -> dict[str, Any]:
         "changed_files": item["changedFiles"],
         "commits": (item.get("commits") or {}).get("totalCount"),
         "merged_by_id": (item["mergedBy"] or {}).get("databaseId"),
+        "is_from_fork": item["isCrossRepository"],
     }
 
 
@@ -259,6 +261,8 @@ def _children(item: Mapping[str, Any], is_pr: bool) -> Rows:
     children: Rows = {"issue_comments": talk, "label_events": labels}
     if is_pr:
         children["reviews"] = _reviews(item)
+        children["files"] = list(item.get("openedFiles") or ())
+        children["review_requests"] = requests_of(timeline_of(item), _account, item.get("lost", ()))
         children["review_comments"] = [
             {
                 "comment_id": _int(node["fullDatabaseId"]),

@@ -11,6 +11,7 @@ from qc_assets.sources.github.client import Client, RequestError
 from qc_assets.sources.github.complete import Item, complete
 from qc_assets.sources.github.item_parts import is_sound
 from qc_assets.sources.github.opened_branch import add_opened_branches
+from qc_assets.sources.github.opened_files import add_opened_files
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.state import State, UnitSteps
 from qc_assets.store.dead_letters import DeadLetter
@@ -70,16 +71,25 @@ class Reader:
         clock: tells the time of each reading.
         page: pull requests a page to begin with; issues, having less on them, come twice as many.
         read: called with the number of items of each answer.
+        files: whether the files of openings are read, too.
     """
 
     def __init__(
-        self, client: Client, state: State, clock: Clock, *, page: int, read: Callable[[int], None] = lambda n: None
+        self,
+        client: Client,
+        state: State,
+        clock: Clock,
+        *,
+        page: int,
+        read: Callable[[int], None] = lambda n: None,
+        files: bool = False,
     ) -> None:
         self.client = client
         self.state = state
         self.clock = clock
         self.page = page
         self.read = read
+        self.files = files
 
     def harvest(self, plan: str, unit: Unit) -> Harvest:
         """Read a unit to the end.
@@ -241,6 +251,8 @@ class Reader:
 
         harvest.dead_letters += complete(self.client, items, save)
         harvest.dead_letters += add_opened_branches(self.client, items, save)
+        if self.files:
+            harvest.dead_letters += add_opened_files(self.client, self.state, items, save)
 
     def _at(self) -> str:
         return self.clock.now().isoformat()

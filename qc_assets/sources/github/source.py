@@ -68,6 +68,7 @@ class GitHubSource(GitHubAccess):
             folder=folder,
             meter=meter,
             accepted_gaps=self.accepted_gaps,
+            files=self.files,
         )
         again: list[Wish] = []
         unknown = [day for day in days if not all(day in held.get(name, ()) for name in repos)]

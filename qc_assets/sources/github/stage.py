@@ -35,6 +35,7 @@ class Stage:
         folder: for staged files.
         meter: told how far it is.
         accepted_gaps: names (lower case) of repositories whose days are done though GitHub hides items of them.
+        files: whether the files of openings are read, too.
 
     Attributes:
         last_failure: when a repository last failed.
@@ -53,13 +54,14 @@ class Stage:
         folder: Path,
         meter: Meter,
         accepted_gaps: Collection[str] = (),
+        files: bool = False,
     ) -> None:
         self.client, self.state, self.clock, self.planner = client, state, clock, planner
         self.tables = set(tables)
         self.folder = folder
         self.meter = meter
         self.accepted_gaps = set(accepted_gaps)
-        self.reader = Reader(self.client, self.state, self.clock, page=page, read=meter.read)
+        self.reader = Reader(self.client, self.state, self.clock, page=page, read=meter.read, files=files)
         self.reasons: dict[str, DeadLetter] = {}
         self.read: set[str] = set()
         self.last_failure = self.clock.now()

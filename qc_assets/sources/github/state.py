@@ -7,7 +7,7 @@ loses the request it was waiting for and nothing else. Work is dropped once the 
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS page_sizes (
 CREATE TABLE IF NOT EXISTS budgets (
     identity TEXT PRIMARY KEY, remaining INTEGER, quota INTEGER, reset_at TEXT, blocked_until TEXT, strikes INTEGER
 );
+CREATE TABLE IF NOT EXISTS opened_files (item TEXT PRIMARY KEY, document BLOB NOT NULL);
 """
 
 
@@ -106,6 +107,17 @@ class State:
         """Remember one answer and the cursor behind it."""
         with self._open() as connection:
             connection.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?)", [plan, unit, step, _pack(document)])
+
+    def opened_files(self, item: str) -> list[Any] | None:
+        """The files of a pull request's opening, by its node id; None if they have not been read."""
+        with self._open() as connection:
+            row = connection.execute("SELECT document FROM opened_files WHERE item = ?", [item]).fetchone()
+        return None if row is None else list(_unpack(row[0]))
+
+    def save_opened_files(self, item: str, files: Sequence[Any]) -> None:
+        """Remember the files of an opening, which do not change any more."""
+        with self._open() as connection:
+            connection.execute("INSERT OR REPLACE INTO opened_files VALUES (?, ?)", [item, _pack(list(files))])
 
     def page_size(self, repo: str, operation: str) -> tuple[int, int] | None:
         """The page size that a repository was last seen to stand, and the pages without trouble since."""
