@@ -57,6 +57,9 @@ def of_github(path: Path, *, keep: str = "false") -> None:
         connection.execute("UPDATE ops.ingest_log SET repo = 'acme/atlas'")
 
 
+YOUNGER = ("files", "review_requests")  # raw tables that the old home does not have
+
+
 def test_rows_that_an_enterprise_server_told_become_its_own(tmp_path: Path) -> None:
     path = unpack_home(tmp_path) / "qc.duckdb"
     of_github(path)
@@ -66,7 +69,7 @@ def test_rows_that_an_enterprise_server_told_become_its_own(tmp_path: Path) -> N
     store = Warehouse.from_settings(settings)
     assert "0002_forges" in store.migrate()
     assert joined(path) == before
-    ids = {table: id_columns(f"raw.{table}") for table in RAW_TABLES}
+    ids = {table: id_columns(f"raw.{table}") for table in RAW_TABLES if table not in YOUNGER}
     for table, names in ids.items():
         told = ", ".join(f"ops.forge_of({name})" for name in names)
         assert store.query(f"SELECT DISTINCT unnest([{told}]) FROM raw.{table} ORDER BY ALL NULLS LAST").rows()[0] == (

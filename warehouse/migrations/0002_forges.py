@@ -27,11 +27,12 @@ def migrate(connection: duckdb.DuckDBPyConnection, forges: Mapping[str, str]) ->
         forges: by source; a source that is not there has read github.com.
     """
     connection.execute(table_statements()["ops/forges"])
-    for table in RAW_TABLES:  # rows are folded by the present rules, which read the present columns
+    there = _raw_tables(connection)
+    for table in there:  # rows are folded by the present rules, which read the present columns
         for name, kind, _ in columns(f"raw.{table}"):
             for schema in ("raw", "observed"):
                 connection.execute(f"ALTER TABLE {schema}.{table} ADD COLUMN IF NOT EXISTS {name} {kind}")
-    rows_of_sources = " UNION ".join(f"SELECT source FROM observed.{table}" for table in RAW_TABLES)
+    rows_of_sources = " UNION ".join(f"SELECT source FROM observed.{table}" for table in there)
     moved, known = {}, {name: traits.forge for name, traits in all_traits().items() if traits.forge} | dict(forges)
     for (source,) in connection.execute(rows_of_sources).fetchall():
         # Discovery asked the same server.
@@ -54,7 +55,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, forges: Mapping[str, str]) ->
     for table in _tables(connection):
         _move(connection, table)
     connection.execute(_OUTCOMES)
-    for table in RAW_TABLES:
+    for table in there:
         _part(connection, table)
 
 
@@ -75,6 +76,12 @@ _OUTCOMES = """
     FROM raw.repositories AS repositories
     WHERE lower(repositories.name) = lower(outcomes.repo) AND forge_number(repositories.repo_id) NOT IN (0, -1)
 """
+
+
+def _raw_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Those that the warehouse has: younger ones have nothing to move."""
+    observed = connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'observed'").fetchall()
+    return [table for table in RAW_TABLES if (table,) in observed]
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
