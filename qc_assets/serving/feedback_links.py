@@ -11,6 +11,7 @@ import json
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -53,20 +54,24 @@ class FeedbackLinks:
     """Makes and reads links.
 
     Args:
-        secret: what signs them.
+        secret: what signs them, or the file that has it; it is made when it is first needed.
         base: where people reach the API; empty makes none.
         clock: tells the time.
     """
 
-    def __init__(self, secret: bytes, base: str, clock: Clock | None = None) -> None:
-        self._secret = secret
+    def __init__(self, secret: bytes | Path, base: str, clock: Clock | None = None) -> None:
+        self._source = secret
         self._base = base.rstrip("/")
         self._clock = clock or SystemClock()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """The links of a home; its secret is made when it is first asked for."""
-        return cls(_secret(links_file(settings.journal)), settings.public_url or "")
+        """The links of a home."""
+        return cls(links_file(settings.journal), settings.public_url or "")
+
+    @cached_property
+    def _secret(self) -> bytes:
+        return self._source if isinstance(self._source, bytes) else _secret_of(self._source)
 
     def to(self, task: str, version: int, p0: float) -> str | None:
         """A link to the form about an answer; None if nobody could follow it."""
@@ -126,7 +131,7 @@ def links_file(journal: Path) -> Path:
     return journal.with_name("links.key")
 
 
-def _secret(path: Path) -> bytes:
+def _secret_of(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f"{path.name}.lock")):
         if not path.exists():

@@ -210,14 +210,8 @@ def test_every_endpoint_has_examples(api: TestClient) -> None:
             assert "requestBody" not in operation or shows(operation["requestBody"]["content"]), path
     assert set(document["paths"]) == {
         *("/", "/health", "/metrics", "/model/info", "/predict", "/predict/batch", "/predict/resolution-time"),
-        *(
-            "/predict/close-in-7-days",
-            "/predict/first-response",
-            "/classify/comment",
-            "/feedback",
-            "/payout",
-            "/webhook/github",
-        ),
+        *("/predict/close-in-7-days", "/predict/first-response", "/classify/comment", "/feedback", "/check", "/payout"),
+        "/webhook/github",
         *("/payouts", "/payouts/{identity}", "/payouts/{identity}/appeal", "/payouts/{identity}/settle"),
         *(f"/predict/{spec.name}" for spec in SPECS),
     }
