@@ -2,7 +2,8 @@
 
 `python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `facts`, `responses` and
 `uncertainty` are folders.
-`python -m benchmarks soak [DAYS]` takes as long as a life does, and is run when it is named only.
+`python -m benchmarks soak [DAYS]` takes as long as a life does, `heavy_day [HOURS]` much disk: both are run when they
+are named only.
 """
 
 import sys
@@ -15,6 +16,7 @@ from benchmarks import (
     fairness,
     features,
     github,
+    heavy_day,
     history,
     load,
     merge,
@@ -36,6 +38,7 @@ BENCHMARKS = {
     "features": features.main,
     "pipeline": pipeline.main,
     "github": github.main,
+    "heavy_day": heavy_day.main,
     "history": history.main,
     "merge": merge.main,
     "training": training.main,
@@ -55,8 +58,8 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or [name for name in BENCHMARKS if name != "soak"]
-    if chosen[0] in ("real", "facts", "responses", "soak", "uncertainty"):
+    chosen = sys.argv[1:] or [name for name in BENCHMARKS if name not in ("soak", "heavy_day")]
+    if chosen[0] in ("facts", "heavy_day", "real", "responses", "soak", "uncertainty"):
         chosen = chosen[:1]
     unknown = [name for name in chosen if name not in BENCHMARKS]
     if unknown:

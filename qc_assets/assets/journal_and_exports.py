@@ -193,11 +193,11 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from qc_assets.serving import publish
 
         place = Place.from_settings(settings)
+        counts = publish.predictions(place, warehouse.open())
+        yield dg.MaterializeResult(asset_key=predictions, metadata={"place": place.url, "rows": tables.preview(counts)})
         exported = publish.champions(place, warehouse.open(), registry.open())
         yield dg.MaterializeResult(
             asset_key=champions, metadata={"place": place.url, "champions": tables.preview(exported)}
         )
-        counts = publish.predictions(place, warehouse.open())
-        yield dg.MaterializeResult(asset_key=predictions, metadata={"place": place.url, "rows": tables.preview(counts)})
 
     return [payouts, exports]

@@ -290,8 +290,8 @@ def publish(
         )
         return
     store = Warehouse.from_settings(settings)
-    champions = publish.champions(place, store, RegistryResource.from_settings(settings).open())
     predictions = publish.predictions(place, store)
+    champions = publish.champions(place, store, RegistryResource.from_settings(settings).open())
     console.emit(
         {"place": place.url, "champions": champions, "predictions": predictions},
         console.table(f"Champions at {place.url}", champions),

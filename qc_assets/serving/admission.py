@@ -74,9 +74,10 @@ class Admission:
         if reason := why_foreign(method, dict(reversed(headers)), self._settings):
             raise Refused(403, reason)
         try:
-            needs_key = self._keys.is_needed
+            self._keys.refresh()
         except QcError as error:
             raise Refused(503, str(error)) from error
+        needs_key = self._keys.is_needed
         if not needs_key:
             self._refuse_others(path, peer, address, hosts, headers)
         if path in (HEALTH, WEBHOOK):

@@ -43,7 +43,7 @@ class ApiKey:
 
 
 class KeyRing:
-    """The keys that a server takes, read again when their file changes.
+    """The keys that a server takes, as of the last `refresh`.
 
     Args:
         path: their file, which need not exist.
@@ -62,18 +62,21 @@ class KeyRing:
 
     @property
     def is_needed(self) -> bool:
-        self._refresh()
         return self._shared is not None or self._was_needed
 
     def owner_of(self, key: bytes) -> tuple[str, frozenset[Right]] | None:
         """Name and rights of a key; None if there is no such key, or it was revoked."""
-        self._refresh()
         if self._shared is not None and hmac.compare_digest(key, self._shared):
             return SHARED, frozenset(RIGHTS)
         owner = self._by_digest.get(_digest(key))
         return None if owner is None or owner.revoked_at else (owner.name, frozenset(owner.rights))
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Read the keys again if their file has changed: once a request, as to look costs a system call.
+
+        Raises:
+            QcError: if it cannot be read.
+        """
         stamp = changed_when([self._path])
         if stamp == self._stamp:
             return

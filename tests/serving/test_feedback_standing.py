@@ -149,6 +149,7 @@ def test_the_shared_key_is_distrusted_up_to_now_and_a_new_one_in_its_place_count
     bring_in(opened, path, keep_days=9)
     assert labels(opened) == {1: None, 2: True, 3: None, 4: True}
     ring = KeyRing(keys_file(path), None)
+    ring.refresh()
     assert ring.owner_of(b"") is None and ring.owner_of(SHARED.encode()) is None, "the entry opens nothing"
     with pytest.raises(QcError, match="in the future"):
         distrust_key(keys_file(path), SHARED, now_utc() + timedelta(days=1))

@@ -25,8 +25,9 @@ _REASONS = {
     "impossible_number": "has a number below zero",
     "foreign_id": "has an id that cannot be GitHub's (2**40 or more)",
 }
-_BYTES_PER_SLICE = 2**30  # the strings of one slice are held in memory at once; unpacked bytes
-_ROWS_HELD_PER_SLICE = 1_000  # while the slices are being written
+# The strings of one slice are held in memory at once; unpacked bytes. Of long lines most is strings, of others little.
+_BYTES_PER_SLICE, _BYTES_PER_LONG_SLICE, _LONG_LINE = 2**30, 2**27, 2**14
+_ROWS_HELD_PER_SLICE, _BYTES_HELD = 1_000, 2**27  # while the slices are being written
 
 
 class DayOfEvents:
@@ -44,7 +45,7 @@ class DayOfEvents:
         self.day = day
         self.folder = work / "events"
         self.bounds = bounds
-        self.slices = 1
+        self.slices, self._rows_held = 1, _ROWS_HELD_PER_SLICE
         self._saved_folder = work / "saved"
         [(useful, of_no_use)] = connection.execute(sql_sections("sources/gharchive")["types"]).fetchall()
         self._types = {"useful": useful, "of_no_use": [kind for kind in of_no_use if kind not in useful]}
@@ -83,7 +84,10 @@ class DayOfEvents:
         """Write the events; returns names of files that have to be read line by line first."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._names = {str(file.path): file.name for file in files}
-        self.slices = 1 + sum(file.size for file in files) // _BYTES_PER_SLICE
+        size, lines = sum(file.size for file in files), sum(file.lines for file in files)
+        a_line = size // max(lines, 1)
+        self.slices = 1 + size // (_BYTES_PER_SLICE if a_line < _LONG_LINE else _BYTES_PER_LONG_SLICE)
+        self._rows_held = max(1, min(_ROWS_HELD_PER_SLICE, _BYTES_HELD // (self.slices * max(a_line, 1))))
         filters = {"everything": not repos, "repos": [name.lower() for name in repos], "ids": list(ids)}
         plain = [str(file.path) for file in files if file.path is not None and file.is_plain]
         try:
@@ -113,7 +117,7 @@ class DayOfEvents:
             return
         target = self.folder / name
         (target / "slice=0").mkdir(parents=True)
-        self.connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS_HELD_PER_SLICE}")
+        self.connection.execute(f"SET partitioned_write_flush_threshold = {self._rows_held}")
         query = sql_sections("sources/gharchive")["read"].rstrip(";")
         # A small day is on disk for a moment; a large one must not fill it.
         options = "FORMAT parquet, ROW_GROUP_SIZE 20000, ROW_GROUP_SIZE_BYTES '64MB', COMPRESSION "

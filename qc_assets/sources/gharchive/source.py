@@ -26,6 +26,9 @@ from qc_assets.sources.source import Batch
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 
+# A row group is held while it is written, and its rows may have long texts.
+_PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 20000, ROW_GROUP_SIZE_BYTES '64MB', COMPRESSION lz4_raw"
+
 
 class GHArchiveSource:
     """Hourly files of a folder, or downloaded.
@@ -163,7 +166,7 @@ class GHArchiveSource:
             for files in filter(None, slices):
                 target = work / f"{table}-{len(staged[table])}.parquet"
                 connection.execute(
-                    f"COPY ({query}) TO $target (FORMAT parquet, COMPRESSION lz4_raw)",
+                    f"COPY ({query}) TO $target ({_PARQUET})",
                     {"events": files, "day": day, "target": str(target)},
                 )
                 staged[table].append(target)
