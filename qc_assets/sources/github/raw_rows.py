@@ -27,7 +27,6 @@ _TYPES: dict[str, Any] = {
     "TIMESTAMP": pl.Datetime("us"),
     "DATE": pl.Date,
 }
-
 _VALUES: dict[str, type] = {
     "VARCHAR": str, "VARCHAR[]": list, "BIGINT": int, "BOOLEAN": bool, "TIMESTAMP": datetime, "DATE": date,
 }  # fmt: skip
