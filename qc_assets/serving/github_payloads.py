@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -70,8 +70,8 @@ class _Numbered(_Payload):
 class Branch(_Payload):
     """A branch, its newest commit, and the repository that it is in, which is absent where a fork is gone."""
 
-    ref: str = Field("", max_length=1_000)
-    sha: str = Field("", max_length=64)
+    ref: Annotated[str, Field(max_length=1_000)] = ""
+    sha: Annotated[str, Field(max_length=64)] = ""
     repo: _Numbered | None = None
 
 

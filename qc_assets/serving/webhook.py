@@ -213,7 +213,7 @@ class Webhook:
 
     def _measure(self, pull_request: PullRequest, author: Account, opened_at: datetime) -> dict[str, Any]:
         sections = sql_sections(_SQL)
-        query, is_bot = sql_sections("features/pull_requests")["rows"], self._is_bot(author)
+        query, is_bot = sql_sections("features/pull_requests")["rows"], self.is_bot(author)
         with self._one_at_a_time:
             self._connection.execute(sections["forget"])
             labels = {"labels": pull_request.label_names(), "opened_at": opened_at}

@@ -159,7 +159,7 @@ def _push(world: World, pr: Node, row: dict[str, Any], then: dict[str, Any], cha
         sizes = (then["additions"], then["deletions"]) if n == 0 else (0, 0)
         files = then["files"] if n == 0 else 0
         trailers = "\n".join(f"Co-authored-by: {signer}" for signer in (row["opened_coauthors"] or ())[1:])
-        shown = {"messageBody": f"Why.\n\n{trailers}", "files": changed if n == 0 else []}
+        shown: Node = {"messageBody": f"Why.\n\n{trailers}", "files": changed if n == 0 else []}
         at = opened - timedelta(minutes=before - n)
         world.add_commit(pr, at, *sizes, changedFilesIfAvailable=files, **shown)
     for _ in range(row["commits"] - before):
