@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 
+from qc_assets.features.contract import contract_of
 from qc_assets.store.schema import define_macros
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
@@ -89,6 +91,16 @@ def test_the_files_of_an_opening_and_what_became_of_earlier_changes_of_them(memo
         "files_failed_share": 1 / 3,  # a.py: one of two that were decided; b.PY: none of one
         "files_known_share": 0.25,
     }
+
+
+@pytest.mark.parametrize("table", ["pull_requests", "issues"])
+def test_rows_have_the_types_of_their_table(table: str, memory: duckdb.DuckDBPyConnection) -> None:
+    """The webhook writes measured values down as JSON, which has no decimals."""
+    rows = histories.features(memory, table)
+    declared = contract_of(table).columns
+    facts = [name for name in (*FACTS, "hour", "title_length") if name in declared]
+    kinds = {"BIGINT": pl.Int64, "INTEGER": pl.Int32, "DOUBLE": pl.Float64, "BOOLEAN": pl.Boolean}
+    assert {name: rows.schema[name] for name in facts} == {name: kinds[declared[name].type] for name in facts}
 
 
 def test_no_file_that_is_known_leaves_everything_of_files_unknown(memory: duckdb.DuckDBPyConnection) -> None:
