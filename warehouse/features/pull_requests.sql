@@ -613,7 +613,8 @@ responded AS (
         acts.repo_id,
         acts.number,
         any_value(pull_requests.author_id) AS author_id,
-        any_value(pull_requests.author_is_bot) AS author_is_bot,
+        any_value(pull_requests.hand) AS hand,
+        any_value(pull_requests.is_automation) AS is_automation,
         min(acts.t) AS first_response_at,
         arg_min(acts.kind, {'t': acts.t, 'place': acts.place}) AS first_response_by,
         epoch(first_response_at - any_value(pull_requests.created_at)) / 3600 AS first_response_hours
@@ -633,7 +634,7 @@ repo_response_speed AS (
             PARTITION BY repo_id ORDER BY first_response_at, number ROWS 99 PRECEDING
         ) AS hours
     FROM responded
-    WHERE NOT author_is_bot
+    WHERE NOT is_automation
     QUALIFY number = last_value(number) OVER (
         PARTITION BY repo_id, first_response_at ORDER BY number
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
@@ -642,15 +643,16 @@ repo_response_speed AS (
 author_response_speed AS (
     SELECT
         author_id,
+        hand,
         repo_id,
         first_response_at AS t,
         median(first_response_hours) OVER (
-            PARTITION BY author_id, repo_id ORDER BY first_response_at, number ROWS 99 PRECEDING
+            PARTITION BY author_id, hand, repo_id ORDER BY first_response_at, number ROWS 99 PRECEDING
         ) AS hours
     FROM responded
     WHERE author_id IS NOT NULL
     QUALIFY number = last_value(number) OVER (
-        PARTITION BY author_id, repo_id, first_response_at ORDER BY number
+        PARTITION BY author_id, hand, repo_id, first_response_at ORDER BY number
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     )
 ),
@@ -664,8 +666,8 @@ responses_before AS (
     ASOF LEFT JOIN repo_response_speed
         ON asked.repo_id = repo_response_speed.repo_id AND asked.t > repo_response_speed.t
     ASOF LEFT JOIN author_response_speed
-        ON asked.author_id = author_response_speed.author_id AND asked.repo_id = author_response_speed.repo_id
-        AND asked.t > author_response_speed.t
+        ON asked.author_id = author_response_speed.author_id AND asked.hand = author_response_speed.hand
+        AND asked.repo_id = author_response_speed.repo_id AND asked.t > author_response_speed.t
 ),
 -- Only the keys go through the join: it sorts what it is given.
 speed_at_opening AS (
