@@ -151,9 +151,10 @@ def test_feedback_says_hours(warehouse: Warehouse) -> None:
             "label": ["12.5", "1"],
             "given_at": [hour(20), hour(20)],
             "received_key": ["a", "a"],
+            "arrival": [0, 1],
             "confirmed": [False, False],
             "disputed": [False, False],
         }
     )
-    hours = _corrected(frame, SPEC, feedback)["first_response_hours"].to_list()
+    hours = _corrected(frame, SPEC, feedback, 1.0)["first_response_hours"].to_list()
     assert hours == [12.5, 3.0], "where the forge is silent it is the label; else a second key must say so"
