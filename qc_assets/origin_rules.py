@@ -167,11 +167,12 @@ def _is_day(text: str) -> bool:
 
 
 def _bad_pattern(cells: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:
-    rule = _rule(cells, own=True)
+    # Not bound as a parameter: for that DuckDB would import pandas, each time that the code location is loaded.
+    pattern = _rule(cells, own=True).expression.replace("'", "''")
     try:
         # What matches nothing at all would match everybody.
         row = connection.execute(
-            "SELECT regexp_matches('', $1), regexp_matches('\n', $1)", [rule.expression]
+            f"SELECT regexp_matches('', '{pattern}'), regexp_matches('\n', '{pattern}')"
         ).fetchone()
     except duckdb.Error as error:
         return f"the pattern is no regular expression of RE2: {str(error).partition(': ')[2][:200]}"
