@@ -7,6 +7,8 @@ import duckdb
 
 from tests import ROOT
 
+MODELS = ("p0", "resolution_time", "close_in_7_days", "comment_category")  # each has a champion
+
 
 def unpack_home(folder: Path, version: str = "0.1.0") -> Path:
     """A home with warehouse, MLflow store and journal, as a version left it, in a folder where it never lay.

@@ -15,13 +15,12 @@ import pytest
 
 from qc_assets.cli.backup import BackupError, make_backup, restore_backup
 from qc_assets.cli.migrate import migrate_all
-from qc_assets.models.specs import SPECS
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.journal import Journal
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.warehouse import Warehouse
-from tests.old_homes import unpack_home
+from tests.old_homes import MODELS, unpack_home
 
 pytestmark = pytest.mark.slow
 
@@ -58,13 +57,13 @@ def test_what_was_backed_up_while_a_server_wrote_comes_back(settings: Settings, 
         restore_backup(settings, tmp_path / "backup", replace=True)
     journal.close()
     assert manifest["rows"] == rows and sum(rows.values()) > 0
-    assert manifest["champions"] == {spec.name: 1 for spec in SPECS}
+    assert manifest["champions"] == dict.fromkeys(MODELS, 1)
     shutil.rmtree(settings.home)
     restored = settings_of(tmp_path / "it's another home, 100 %")
     restore_backup(restored, tmp_path / "backup")
     assert rows_of(restored) == rows
     registry = Registry(restored.tracking_uri, restored.artifact_root)
-    assert all(registry.champion(spec.name) is not None for spec in SPECS)
+    assert all(registry.champion(model) is not None for model in MODELS)
     assert entries_of(restored.journal) == before + 5
     with pytest.raises(BackupError, match=r"there is a warehouse .* already.*--replace"):
         restore_backup(restored, tmp_path / "backup")

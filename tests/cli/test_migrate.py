@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from qc_assets.cli.migrate import migrate_all
-from qc_assets.models.specs import SPECS
 from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.registry.mirror import sync_mirror
 from qc_assets.registry.model_registry import Registry
@@ -16,7 +15,7 @@ from qc_assets.registry.version_record import TABLES
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.warehouse import Warehouse
-from tests.old_homes import unpack_home
+from tests.old_homes import MODELS, unpack_home
 
 
 def settings_of(home: Path) -> Settings:
@@ -46,7 +45,7 @@ def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(tmp_path: Path
     assert f"found in {settings.artifact_root}" in mlflow.done and Path(mlflow.copy).is_file()
     assert models.done.startswith("4 versions are logged with what the warehouse knew of them")
     registry = Registry(settings.tracking_uri, settings.artifact_root)
-    champions = {spec.name: registry.champion(spec.name) for spec in SPECS}
+    champions = {model: registry.champion(model) for model in MODELS}
     assert [name for name, champion in champions.items() if champion is None or champion[0] != 1] == []
     assert {place.startswith(settings.artifact_root.as_uri()) for place in places(home / "mlflow/mlflow.db")} == {True}
     again = migrate_all(settings)
@@ -54,8 +53,8 @@ def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(tmp_path: Path
     # What MLflow knows now is enough for a warehouse that was lost.
     store = Warehouse.from_settings(settings)
     fresh = Warehouse(tmp_path / "fresh.duckdb", staging=tmp_path / "staging", lock_timeout_s=20)
-    for spec in SPECS:
-        sync_mirror(fresh, registry, spec.name)
+    for model in MODELS:
+        sync_mirror(fresh, registry, model)
     for table in ("model_versions", "promotions", *TABLES):
         rows = store.query(f"FROM ml.{table} ORDER BY ALL").rows()
         assert rows and fresh.query(f"FROM ml.{table} ORDER BY ALL").rows() == rows, table

@@ -144,14 +144,14 @@ def test_a_flag_warns_by_default_and_blocks_what_follows_if_it_is_told_to(
     )
     monkeypatch.setattr(auditing, "audit_groups", functools.partial(audit_groups, with_mitigations=False))
     p0_reports = [key.to_user_string() for key in bias_report_keys(P0)]
-    done = run_job(main_run_copy, "training", selection=[*p0_reports, "ml/predictions"])
+    done = run_job(main_run_copy, "training", selection=[*p0_reports, "ml/predictions", "ml/waits"])
     assert not done.checks[f"reports/bias/p0_by_seniority: {CHECK}"][0]
     strict = main_run_copy.model_copy(update={"bias_blocks": True})
     with open_instance(strict) as instance:
         predictions = dg.AssetKey(["ml", "predictions"])
         before = instance.get_latest_materialization_event(predictions)
         with pytest.raises(RunFailedError, match="came true where"):
-            run_job(strict, "training", selection=[*p0_reports, "ml/predictions"])
+            run_job(strict, "training", selection=[*p0_reports, "ml/predictions", "ml/waits"])
         after = instance.get_latest_materialization_event(predictions)
     assert before is not None and after is not None and before.timestamp == after.timestamp
 

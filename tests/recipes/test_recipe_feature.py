@@ -42,7 +42,8 @@ row = store.query(
     "ORDER BY opened_at DESC LIMIT 1"
 ).row(0, named=True)
 outcomes = store.query(
-    "SELECT count(*) FILTER (NOT passed) FROM features.pull_requests WHERE author_id = ?", [row["author_id"]]
+    "SELECT count(*) FILTER (NOT passed) FROM features.pull_requests "
+    "WHERE author_id = ? AND origin IN ('person', 'unknown')", [row["author_id"]]
 ).item()
 sizes = {"lines_changed": 50, "files_changed": 2, "title_length": 40}
 with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:

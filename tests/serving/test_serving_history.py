@@ -34,7 +34,7 @@ def test_an_opening_knows_what_the_training_row_of_the_same_instant_knew(main_ru
     strangers = pl.col(prior) == 0
     for row in [*rows.filter(strangers)[:200:50].to_dicts(), *rows.filter(~strangers)[:200:50].to_dicts()]:
         knowledge = Knowledge.read(store, settings, ITEMS, row["opened_at"])
-        known = knowledge.history(table, row["repo"].upper(), row["author"])
+        known = knowledge.history(table, row["repo"].upper(), row["author"], origin=row.get("origin"))
         for name in contract_of(table).history:
             assert known[name] == row[name], (name, row["repo"], row["author"])
         seen["stranger" if row[prior] == 0 else "pair"] += 1
