@@ -26,7 +26,9 @@ class StoreKnobs(BaseModel):
         description="The DuckDB file; default: warehouse/qc.duckdb in a checkout, under QC_HOME when installed.",
     )
     memory_limit: str = Field(
-        "1536MiB", description="Memory that one DuckDB connection may use; with it, a process stays under 2 GiB."
+        "1536MiB",
+        description="Memory that one DuckDB connection may use; with it, a process stays under 2 GiB, but for days of "
+        "many lines of megabytes each (docs/sources.md).",
     )
     threads: int | None = Field(None, ge=1, description="DuckDB threads; default: all cores.")
     lock_timeout_s: float = Field(300.0, gt=0, description="Seconds to wait for another process's lock.")
