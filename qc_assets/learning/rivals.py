@@ -15,21 +15,23 @@ class Rival:
         kind: what it is, such as ``logistic``.
         evaluations: its metrics.
         differences: the model's metrics minus its own, paired on the same rows.
+        tolerance: how much of the margin of the task's loss the model may be worse by, surely.
     """
 
     kind: str
     evaluations: dict[str, Estimate]
     differences: dict[str, Estimate]
+    tolerance: float = 0.1
 
     def surely_beats(self, spec: ModelSpec) -> list[str]:
         """The metrics in which it surely beats the model; none if the model surely beats it in another.
 
-        A sure loss in the task's loss counts beyond a tenth of its margin, and in another judged metric beyond all of
-        it: a hundredth of a point, though sure, is worth nothing.
+        A sure loss in the task's loss counts beyond `tolerance` of its margin, and in another judged metric beyond all
+        of it: a hundredth of a point, though sure, is worth nothing.
         """
         task = task_of(spec)
         limits = {name: -margin for name, margin in spec.margins.items()} | {
-            task.loss: -spec.margins.get(task.loss, 0.0) / 10
+            task.loss: -spec.margins.get(task.loss, 0.0) * self.tolerance
         }
         gains = {name: self.differences[name].times(task.metrics[name].sign) for name in limits}
         if any(gain.is_surely_above(0) for gain in gains.values()):

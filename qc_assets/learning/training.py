@@ -118,7 +118,8 @@ def train(
     rivals = [_rival(windows.with_one_head, rival, best, data, options) for rival in task.rivals]
     if isinstance(best.estimator, HeadsEstimator):
         undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
-        rivals.append(replace(undivided, kind=f"{plain_kind} with one head"))
+        # Two heads were kept because one does not gain more than the margin (`one_head_gain`): the same is asked here.
+        rivals.append(replace(undivided, kind=f"{plain_kind} with one head", tolerance=1.0))
     tested = data.frame[split.test], data.opened_at[split.test], *task.reliable(known["test"], best.predictions)
     calibrated = best.calibrator(best.calibration_scores)
     return replace(

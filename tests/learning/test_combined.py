@@ -10,6 +10,8 @@ import pytest
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.estimators import SklearnEstimator
+from qc_assets.learning.metrics.bootstrap import Estimate
+from qc_assets.learning.rivals import Rival
 from qc_assets.learning.spec import Candidate
 from qc_assets.learning.task import dataset_of
 from qc_assets.learning.task.combined import BlendEstimator, HeadsEstimator, Rate, fit_heads, fit_one_head
@@ -91,5 +93,17 @@ def test_p0_asks_two_questions_where_its_rows_say_how_they_were_decided() -> Non
     assert list(trained.heads) == ["verdict", "approved_if_verdict", "landed_if_none"]
     assert trained.heads["approved_if_verdict"]["roc_auc"].is_surely_above(0.6)
     assert not trained.heads["verdict"]["roc_auc"].is_surely_above(0.5)
-    assert [rival.kind for rival in trained.rivals][-1] == "lightgbm with one head"
+    assert (trained.rivals[-1].kind, trained.rivals[-1].tolerance) == ("lightgbm with one head", 1.0)
+    assert {rival.tolerance for rival in trained.rivals[:-1]} == {0.1}
     assert train(spec, dataset_of(spec, frame), OPTIONS).heads == {}, "without the column there is one question"
+
+
+@pytest.mark.parametrize(("loss", "tolerance", "beats"), [
+    ((0.009, 0.003, 0.015), 0.1, ["log_loss"]), ((0.009, 0.003, 0.015), 1.0, []),
+    ((0.04, 0.03, 0.05), 1.0, ["log_loss"]), ((0.04, 0.01, 0.07), 1.0, []),
+])  # fmt: skip
+def test_one_head_is_judged_by_what_two_heads_may_cost(
+    loss: tuple[float, float, float], tolerance: float, beats: list[str]
+) -> None:
+    differences = {"log_loss": Estimate(*loss), "roc_auc": Estimate(-0.005, -0.015, 0.005)}
+    assert Rival("blend with one head", {}, differences, tolerance).surely_beats(P0) == beats

@@ -417,10 +417,11 @@ author_closings AS (
         author_id,
         hand,
         closed_at AS t,
-        sum(count(*)::DOUBLE) OVER (PARTITION BY author_id, hand ORDER BY closed_at ROWS UNBOUNDED PRECEDING) AS closed
+        sum(count(*)::DOUBLE) OVER before AS closed
     FROM outcomes
     WHERE author_id IS NOT NULL AND closed_at IS NOT NULL
     GROUP BY author_id, hand, closed_at
+    WINDOW before AS (PARTITION BY author_id, hand ORDER BY closed_at ROWS UNBOUNDED PRECEDING)
 ),
 author_merges AS (
     SELECT
