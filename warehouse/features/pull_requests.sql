@@ -289,7 +289,8 @@ observed_openings AS (
         coalesce((deliveries.opening ->> 'base_ref'), raw.opened_base_ref) AS opened_base_ref,
         coalesce((deliveries.opening ->> 'is_from_fork')::BOOLEAN, raw.is_from_fork) AS is_from_fork,
         -- A code owner may be asked a moment after the delivery of the opening.
-        coalesce(raw.opened_reviewers, json_array_length(deliveries.opening -> 'reviewers')::BIGINT) AS opened_reviewers,
+        coalesce(raw.opened_reviewers, json_array_length(deliveries.opening -> 'reviewers')::BIGINT)
+            AS opened_reviewers,
         coalesce((deliveries.opening ->> 'draft')::BOOLEAN, raw.opened_is_draft) AS opened_is_draft,
         raw.opened_title IS NOT NULL OR is_snapshot(raw.source) OR (deliveries.opening ->> 'title') IS NOT NULL
             AS is_opening_observed,
