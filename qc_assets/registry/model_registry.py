@@ -18,6 +18,7 @@ from qc_assets.learning.bundle import Bundle, answers_for_mlflow
 from qc_assets.learning.trained import Trained
 from qc_assets.registry import tracking
 from qc_assets.registry.bundle_store import ABSENT, MANIFEST_SUM, BundleStore
+from qc_assets.registry.card import beginning_of
 from qc_assets.registry.mlflow_store import quiet
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference, decisions_of_tags
 from qc_assets.registry.version_record import VersionRecord
@@ -180,8 +181,9 @@ class Registry(BundleStore):
         client = self.client()
         version, reason = str(logged.version), decision.reason[:5000]
         client.log_text(logged.run_id, card, "model_card.md")
-        client.set_tag(logged.run_id, "mlflow.note.content", card)  # what its page shows as the description
-        client.update_model_version(model, version, description=card)
+        shown = beginning_of(card)
+        client.set_tag(logged.run_id, "mlflow.note.content", shown)  # what its page shows as the description
+        client.update_model_version(model, version, description=shown)
         client.set_model_version_tag(model, version, "decision", reason)
         client.set_tag(logged.run_id, "decision", reason)
         # First the alias: a crash between the two leaves an alias that was moved, which `settle` understands.

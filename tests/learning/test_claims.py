@@ -19,7 +19,7 @@ from qc_assets.learning.spec import Candidate
 from qc_assets.learning.task import dataset_of
 from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.training import Trained, train
-from qc_assets.registry.card import calibration_table, validation_against_test, works_for
+from qc_assets.registry.card import beginning_of, calibration_table, validation_against_test, works_for
 from tests.learning.test_models import OPTIONS, SMALL, rows
 
 PLAIN = replace(SMALL, features=("log_lines", "author_prior_prs"), categories={}, missing_is_a_fact=())
@@ -164,3 +164,15 @@ def test_validation_and_test_that_surely_differ_are_a_sentence(trained: Trained)
     assert validation_against_test(replace(trained, best=replace(trained.best, validation=test.value))) == ""
     sentence = validation_against_test(replace(trained, best=replace(trained.best, validation=test.upper + 0.1)))
     assert "on the test window.** The window is easier than the time before it, by more than chance" in sentence
+
+
+@given(card=st.text(alphabet="ab\n|", max_size=400), most=st.integers(80, 300))
+def test_a_card_is_shown_as_far_as_a_description_goes(card: str, most: int) -> None:
+    shown = beginning_of(card, most)
+    assert len(shown) <= most
+    if len(card) <= most:
+        assert shown == card
+    else:
+        kept, _, told = shown.partition("\n\n*The rest is in the artifact model_card.md")
+        assert told and card.startswith(kept)
+        assert card[len(kept)] == "\n" or "\n" not in card[1 : len(kept)], "whole lines, where there are lines"
