@@ -23,7 +23,8 @@ COMMON_GATES = {
     "enough_labelled_rows": "There are enough labelled rows, over enough time, to train and test on.",
     "calibration_keeps_the_order": "On the test window calibrated answers are ranked as the scores were.",
     "not_surely_worse_than_plain_rivals": "No plain model on the same rows and features surely beats it on the test "
-    "window: in its loss, or by more than the margin in another judged metric.",
+    "window: in its loss, or by more than the margin in another judged metric. Of the same model with one head in "
+    "place of two only what is surely beyond the margin counts.",
     "missingness_does_not_tell": "Which features are unknown, by our watching, says nothing of the answer by itself.",
     "no_single_feature_explains_it": "No feature alone explains almost all of what the model knows, as a leak would. "
     "Only warns.",
