@@ -120,6 +120,11 @@ class Settings(
         return self.home / "staging"
 
     @property
+    def logs(self) -> Path:
+        """Folder of what servers and libraries say."""
+        return self.home / "logs"
+
+    @property
     def mlflow_database(self) -> Path:
         """MLflow's store, unless QC_MLFLOW_TRACKING_URI names another."""
         return self.home / "mlflow" / "mlflow.db"

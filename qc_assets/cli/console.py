@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from qc_assets.progress import Reporter
 from qc_assets.terminal_text import displayable, displayable_in_json
 
 
-class _SafeConsole(Console):
+class SafeConsole(Console):
     """A console that shows what a terminal would obey, wherever the text comes from."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -31,8 +32,8 @@ class _SafeConsole(Console):
 
 
 # Titles, names and texts of strangers are no markup; `marked` is for our own.
-out = _SafeConsole(soft_wrap=False, markup=False, emoji=False)
-err = _SafeConsole(stderr=True, soft_wrap=True, emoji=False)
+out = SafeConsole(soft_wrap=False, markup=False, emoji=False)
+err = SafeConsole(stderr=True, soft_wrap=True, emoji=False)
 
 
 @dataclass
@@ -133,7 +134,11 @@ def bar(title: str) -> Iterator[Reporter]:
             yield progress.report
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as drawn:
+    with (
+        # Dagster turns stderr of a running step away.
+        os.fdopen(os.dup(2), "w") as terminal,
+        Progress(*columns, console=SafeConsole(file=terminal, emoji=False), transient=True) as drawn,
+    ):
         task = drawn.add_task(title, total=None)
         with progress.listen(
             lambda what, done, total: drawn.update(

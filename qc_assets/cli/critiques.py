@@ -66,11 +66,13 @@ def tune(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Chats at a time.")] = 4,
 ) -> None:
     """Fine-tune a language model on the data set that `qc critique` wrote (needs the extra `llm`)."""
+    from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
 
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size} | ({"base": base} if base else {})
-    with console.bar("fine-tuning"):
-        result = run_job(load_settings(), "critique_model", ops={"critique__model": {"config": options}})
+    settings = load_settings()
+    with shown_live("fine-tuning", settings.logs) as hear:
+        result = run_job(settings, "critique_model", ops={"critique__model": {"config": options}}, hear=hear)
     metadata = result.metadata["critique/model"]
     figures = {name: value for name, value in metadata.items() if name not in ("samples", "MLflow run")}
     rows = [{"figure": name, "value": str(value)} for name, value in figures.items()]

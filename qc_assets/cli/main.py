@@ -56,23 +56,29 @@ def demo(
     full: Annotated[
         bool, typer.Option("--full", help="Search parameters with Optuna instead of using defaults.")
     ] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also print all metrics and the time of each step.")
+    ] = False,
 ) -> None:
     """Generate the synthetic GitHub, run the whole graph on it, and show what came of it."""
     from qc_assets.assets.model_versions import training_config
-    from qc_assets.cli import overview
+    from qc_assets.cli import run_summary
+    from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
 
     settings = load_settings(source="demo")
     days = days_between(settings.first_date, settings.last_date)
-    with console.bar(f"demo, {settings.demo_prs:,} synthetic pull requests"):
-        result = run_job(settings, "main", days=days, ops=training_config(quick=not full))
-    document, tables = overview.after_run(Warehouse.from_settings(settings), result)
+    with shown_live(f"demo, {settings.demo_prs:,} synthetic pull requests", settings.logs) as hear:
+        result = run_job(settings, "main", days=days, ops=training_config(quick=not full), hear=hear)
+    document, tables = run_summary.after_run(Warehouse.from_settings(settings), result, with_details=details)
     console.emit(
         document,
         *tables,
         console.marked(
             "\n[bold]Next[/bold]: [cyan]make up[/cyan] opens the Dagster and MLflow UIs and the API; "
             '[cyan].venv/bin/qc sql "FROM reports.funnel"[/cyan] queries the warehouse; '
+            '[cyan].venv/bin/qc sql "FROM ml.evaluations"[/cyan] has every metric, and '
+            "[cyan].venv/bin/qc demo --details[/cyan] prints them; "
             "[cyan].venv/bin/qc status[/cyan] shows coverage and champions."
         ),
     )
@@ -87,6 +93,7 @@ def backfill(
     refresh: Annotated[bool, typer.Option(help="Fetch again what the checkpoint says is done.")] = False,
 ) -> None:
     """Load days of activity into the raw tables. Days that are done are skipped; run it again to go on."""
+    from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
 
     chosen: dict[str, Any] = {"source": source, "repos": repos}
@@ -100,9 +107,9 @@ def backfill(
     if days[0] < settings.first_date:  # whoever names a day wants it, whatever the partitions begin with
         settings = settings.model_copy(update={"start_date": days[0]})
     config = {"raw_tables": {"config": {"refresh": refresh}}}
-    with console.bar(f"backfill {days[0]} to {days[-1]}"):
+    with shown_live(f"backfill {days[0]} to {days[-1]}", settings.logs) as hear:
         # One run, however many days: what is loaded is committed batch by batch, and kept by the checkpoint.
-        result = run_job(settings, "ingest", days=days, ops=config)
+        result = run_job(settings, "ingest", days=days, ops=config, hear=hear)
     counts = {name: values["dagster/row_count"] for name, values in result.metadata.items()}
     cost = result.metadata["raw/pull_requests"]
     failed = {name: measured for name, (passed, measured) in result.checks.items() if not passed}

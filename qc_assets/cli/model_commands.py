@@ -37,11 +37,15 @@ def train(
         str | None, typer.Option("--candidates", help="Only these, comma-separated, such as linear,lightgbm.")
     ] = None,
     run_name: Annotated[str | None, typer.Option("--run-name", help="Name of the MLflow run.")] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also print all metrics and the time of each step.")
+    ] = False,
 ) -> None:
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
     from qc_assets.assets.jobs import of_other_models
     from qc_assets.assets.model_versions import training_config
-    from qc_assets.cli import overview
+    from qc_assets.cli import run_summary
+    from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
 
     names = model_names()
@@ -58,9 +62,9 @@ def train(
         for name, value in training_config(quick=quick, **options).items()
         if name.removeprefix("train_") in chosen
     }
-    with console.bar(f"training {' and '.join(chosen)}"):
-        result = run_job(settings, "training", ops=config, without=of_other_models(chosen))
-    document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
+    with shown_live(f"training {' and '.join(chosen)}", settings.logs) as hear:
+        result = run_job(settings, "training", ops=config, without=of_other_models(chosen), hear=hear)
+    document, tables = run_summary.after_run(Warehouse.from_settings(settings), result, chosen, with_details=details)
     console.emit(document, *tables)
 
 

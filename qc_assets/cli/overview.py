@@ -1,73 +1,14 @@
-"""Summaries for the command line: what a run did, and where everything stands."""
-
-from collections.abc import Sequence
-from typing import Any
-
-from rich.table import Table
-from rich.text import Text
+"""Where everything stands, as the command line tells it."""
 
 from qc_assets.cli import console
-from qc_assets.cli.runs import JobResult, open_instance
+from qc_assets.cli.run_summary import Summary
+from qc_assets.cli.runs import open_instance
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
 _EDGES = ("covered_from", "covered_until")
-Summary = tuple[dict[str, Any], list[Table | Text | str]]
-
-
-def after_run(warehouse: Warehouse, result: JobResult, models: Sequence[str] = ()) -> Summary:
-    """Funnel, metrics with intervals, checks, and how long each step took; of `models`, or of all."""
-    from qc_assets.assets.model_versions import NOTHING_TRAINED
-
-    funnel = warehouse.sql_file("reports/overview", section="funnel").to_dicts()
-    parameters = {"models": list(models)}
-    metrics = warehouse.sql_file("reports/overview", parameters, section="latest_metrics").to_dicts()
-    versions = warehouse.sql_file("reports/overview", parameters, section="newest_versions").to_dicts()
-    steps = [{"step": name, "seconds": round(seconds, 2)} for name, seconds in result.seconds.items()]
-    checks = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
-    failed = [
-        console.marked("[red]check failed[/red] {}: {}", name, metadata.get("detail", metadata))
-        for name, (passed, metadata) in result.checks.items()
-        # Why nothing was trained another check of the model says.
-        if not passed and metadata.get("detail") != NOTHING_TRAINED
-    ]
-    loaded = [str(values.get("source")) for values in result.metadata.values()]
-    synthetic = any(version["is_synthetic"] for version in versions) or any("(synthetic)" in name for name in loaded)
-    document = {
-        "run_id": result.run_id,
-        "synthetic": synthetic,
-        "funnel": funnel,
-        "metrics": metrics,
-        "versions": versions,
-        "checks": checks,
-        "seconds": result.seconds,
-    }
-    verdict = [f"{v['model']} version {v['version']} is {v['status']}: {v['reason']}" for v in versions]
-    warning = "[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"
-    note = [console.marked(warning)] if synthetic else []
-    return document, [
-        console.table("Pull requests on the way to p0", funnel),
-        *(
-            _on_test_window(model, [row for row in metrics if row["model"] == model and row["time_window"] == "test"])
-            for model in dict.fromkeys(row["model"] for row in metrics)
-        ),
-        console.table("Time of each step", steps),
-        *verdict,
-        *failed,
-        f"{sum(passed for passed, _ in result.checks.values())} of {len(checks)} checks passed",
-        *note,
-    ]
-
-
-def _on_test_window(model: str, metrics: Sequence[dict[str, Any]]) -> Table | str:
-    """The metrics of a model's test window, or the one reason why there are none."""
-    reasons = {row["reason"] for row in metrics}
-    if len(reasons) == 1 and all(row["value"] is None for row in metrics):
-        return f"{model} cannot be judged on its test window: {reasons.pop()}"
-    columns = ["metric", "value", "lower", "upper", "baseline", *(["reason"] if any(reasons) else [])]
-    return console.table(f"{model} on its test window (95 % bootstrap intervals)", list(metrics), columns)
 
 
 def _champions_by_mlflow(settings: Settings, warehouse: Warehouse) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -105,6 +105,7 @@ def run_job(
     ops: Mapping[str, Any] | None = None,
     selection: Sequence[str] = (),
     without: Sequence[str] = (),
+    hear: "Callable[[dg.EventLogEntry], None] | None" = None,
 ) -> JobResult:
     """Run a job here and now, recorded in Dagster's storage as any other run.
 
@@ -115,6 +116,7 @@ def run_job(
         ops: configuration by op name, each ``{"config": {...}}``.
         selection: only these assets, such as ``models/p0``.
         without: all but these, and what lies below them.
+        hear: called with each event of the run.
 
     Raises:
         RunFailedError: naming the step that failed and why.
@@ -135,6 +137,8 @@ def run_job(
     run_id = str(uuid.uuid4())
     with open_instance(settings) as instance, claim_run(instance, run_id):
         end_dead_runs(instance)
+        if hear is not None:
+            instance.add_event_listener(run_id, hear)
         result = definition.execute_in_process(
             instance=instance,
             run_id=run_id,

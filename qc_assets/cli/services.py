@@ -36,7 +36,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.logs = settings.home / "logs"
+        self.logs = settings.logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._sockets: Path | None = None
 

@@ -18,7 +18,7 @@ HOSTILE = [
 
 
 def printed(*parts: Table | Text | str, is_terminal: bool) -> str:
-    drawn = console._SafeConsole(
+    drawn = console.SafeConsole(
         force_terminal=is_terminal,
         markup=False,
         emoji=False,

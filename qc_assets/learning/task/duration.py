@@ -50,7 +50,7 @@ class Duration(Task):
         "log_r2": Metric("R², log hours", True, "rows that took different times"),
         "log_median_ae": Metric("median absolute error, log hours", False),
         "concordance": Metric("concordance index", True, "rows that took different times"),
-        "coverage": Metric("share within the 80 % interval", True),
+        "coverage": Metric("share within the 80 % interval", True, aim=COVERAGE),
         "interval_width": Metric("width of the interval, log hours", False),
     }
     selection = loss = "log_mae"

@@ -35,16 +35,24 @@ class Metric:
 
     Attributes:
         needs: what rows it needs in order to exist, in words.
+        aim: the value that is right, where neither more nor less of it is better.
     """
 
     label: str
     higher_is_better: bool
     needs: str = "rows"
+    aim: float | None = None
 
     @property
     def sign(self) -> int:
         """1 if more is better, else -1."""
         return 1 if self.higher_is_better else -1
+
+    def is_worse(self, value: float, other: float) -> bool:
+        """Whether a value of this metric is worse than another."""
+        if self.aim is not None:
+            return abs(value - self.aim) > abs(other - self.aim)
+        return (value - other) * self.sign < 0
 
 
 @dataclass(frozen=True)

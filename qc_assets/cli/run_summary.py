@@ -1,0 +1,130 @@
+"""What a run of the main job or of a training came to, as the command line tells it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from qc_assets.cli import console
+from qc_assets.cli.runs import JobResult
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task import task_of
+from qc_assets.models.specs import SPECS
+from qc_assets.store.warehouse import Warehouse
+
+Summary = tuple[dict[str, Any], list[Table | Text | str]]
+
+
+def after_run(
+    warehouse: Warehouse, result: JobResult, models: Sequence[str] = (), *, with_details: bool = False
+) -> Summary:
+    """A line for each model of `models`, or of all, with its verdict against its baseline, and the checks that failed.
+
+    Args:
+        warehouse: where the run wrote.
+        result: of the run.
+        models: names; all if none is given.
+        with_details: also the funnel, all metrics with intervals, and how long each step took.
+    """
+    from qc_assets.assets.model_versions import NOTHING_TRAINED
+
+    funnel = warehouse.sql_file("reports/overview", section="funnel").to_dicts()
+    parameters = {"models": list(models)}
+    metrics = warehouse.sql_file("reports/overview", parameters, section="latest_metrics").to_dicts()
+    versions = warehouse.sql_file("reports/overview", parameters, section="newest_versions").to_dicts()
+    checks: list[dict[str, Any]] = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
+    # Why nothing was trained another check of the model says.
+    failed = {
+        name: metadata.get("detail", metadata)
+        for name, (passed, metadata) in result.checks.items()
+        if not passed and metadata.get("detail") != NOTHING_TRAINED
+    }
+    loaded = [str(values.get("source")) for values in result.metadata.values()]
+    synthetic = any(version["is_synthetic"] for version in versions) or any("(synthetic)" in name for name in loaded)
+    document = {
+        "run_id": result.run_id,
+        "synthetic": synthetic,
+        "funnel": funnel,
+        "metrics": metrics,
+        "versions": versions,
+        "checks": checks,
+        "seconds": result.seconds,
+    }
+    on_test_window = {
+        spec.name: [row for row in metrics if row["model"] == spec.name and row["time_window"] == "test"]
+        for spec in SPECS
+    }
+    newest = {version["model"]: version for version in versions}
+    shown = [spec for spec in SPECS if not models or spec.name in models]
+    details = [
+        console.table("Pull requests on the way to p0", funnel),
+        *(_all_metrics(spec, rows) for spec in shown if (rows := on_test_window[spec.name])),
+        console.table("Time of each step", [{"step": name, "seconds": s} for name, s in result.seconds.items()]),
+    ]
+    warning = "[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"
+    return document, [
+        *(details if with_details else []),
+        _verdicts(shown, newest, on_test_window),
+        f"{sum(check['passed'] for check in checks)} of {len(checks)} checks passed",
+        *(console.marked("[red]check failed[/red] {}: {}", *check) for check in failed.items()),
+        *([console.marked(warning)] if synthetic else []),
+    ]
+
+
+def _verdicts(
+    specs: Sequence[ModelSpec], newest: Mapping[str, Any], on_test_window: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Table:
+    rows = []
+    for spec in specs:
+        version = newest.get(spec.name)
+        standing = f"version {version['version']}, {version['status']}: {version['reason']}" if version else "none"
+        rows.append(
+            {
+                "model": spec.name,
+                "newest version": standing,
+                "on its test window, against its baseline": against_baseline(spec, on_test_window[spec.name]),
+            }
+        )
+    return console.table("The models, the most important first", rows)
+
+
+def against_baseline(spec: ModelSpec, evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """A version's loss beside that of an answer that knows nothing, and every metric in which it is the worse of both.
+
+    Args:
+        spec: of the model.
+        evaluations: rows of ``ml.evaluations`` of the version's test window.
+    """
+    task = task_of(spec)
+    by_metric = {row["metric"]: row for row in evaluations}
+    loss = by_metric.get(task.loss)
+    if loss is None:
+        return "nothing was trained"
+    if loss["value"] is None or loss["baseline"] is None:
+        return f"cannot be judged: {loss['reason']}"
+    is_better = loss["value"] < loss["baseline"]
+    is_sure = loss["upper"] is not None and (loss["upper"] < loss["baseline"] or loss["lower"] > loss["baseline"])
+    word = ("better" if is_better else "worse") if is_sure else f"{'better' if is_better else 'worse'}, not surely"
+    interval = "" if loss["upper"] is None else f" ({loss['lower']:.3g} to {loss['upper']:.3g})"
+    label = task.metrics[task.loss].label
+    sentence = f"{label} {loss['value']:.3g}{interval}, baseline {loss['baseline']:.3g}: {word}"
+    worse = [
+        f"{metric.label} {row['value']:.3g} (baseline {row['baseline']:.3g})"
+        for name, metric in task.metrics.items()
+        if name != task.loss
+        and (row := by_metric.get(name)) is not None
+        and row["value"] is not None
+        and row["baseline"] is not None
+        and metric.is_worse(row["value"], row["baseline"])
+    ]
+    return f"{sentence}; worse than it in {', '.join(worse)}" if worse else sentence
+
+
+def _all_metrics(spec: ModelSpec, metrics: Sequence[dict[str, Any]]) -> Table | str:
+    """The metrics of a model's test window, or the one reason why there are none."""
+    reasons = {row["reason"] for row in metrics}
+    if len(reasons) == 1 and all(row["value"] is None for row in metrics):
+        return f"{spec.name} cannot be judged on its test window: {reasons.pop()}"
+    columns = ["metric", "value", "lower", "upper", "baseline", *(["reason"] if any(reasons) else [])]
+    return console.table(f"{spec.name} on its test window (95 % bootstrap intervals)", list(metrics), columns)
