@@ -196,7 +196,8 @@ def _failure(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult") -> str
             if broken:
                 return f"{broken} (run {result.run_id}; all other steps are done)"
             error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
+            # Our own sentence, where there is one, and not that of the library's error which it is about.
+            while error is not None and error.cause is not None and not _is_ours(error.cls_name):
                 error = error.cause
             if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
                 return f"stopped in step {event.step_key}; run the same command again to go on (run {result.run_id})"
@@ -219,7 +220,10 @@ def _broken_promise(result: "dg.ExecuteInProcessResult | dg.JobExecutionResult",
 
 def _is_ours(name: str | None) -> bool:
     """Whether an error of that class says itself how to mend it."""
-    return name == QcError.__name__ or any(kind.__name__ == name for kind in QcError.__subclasses__())
+    kinds: list[type[QcError]] = [QcError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return any(kind.__name__ == name for kind in kinds)
 
 
 def _without_class(message: str) -> str:

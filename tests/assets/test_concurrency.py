@@ -1,6 +1,8 @@
 """A backfill in parallel while a notebook polls: no failed run, no lost row."""
 
 import multiprocessing
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -13,7 +15,7 @@ import duckdb
 import pytest
 
 from qc_assets.assets.partitions import days_between
-from qc_assets.cli.runs import open_instance, run_job
+from qc_assets.cli.runs import RunFailedError, open_instance, run_job
 from qc_assets.errors import WarehouseBusyError, WarehouseMissingError
 from qc_assets.settings import Settings
 from qc_assets.sources.loading import load
@@ -104,3 +106,18 @@ def test_threads_of_one_process_may_read_and_write_at_the_same_time(
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(work, range(40))) == {1}
     assert warehouse.query("SELECT n FROM reports.counter").item() == 20
+
+
+def test_a_run_that_finds_the_file_taken_says_so_in_our_words(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, "qc.duckdb").model_copy(update={"lock_timeout_s": 1})
+    materialize(tmp_path, [FIRST])
+    holding = f"import duckdb; c = duckdb.connect({str(settings.warehouse)!r}); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(RunFailedError) as failure:
+            run_job(settings, "features")
+        holder.communicate("\n")
+    assert f"process {holder.pid} has kept {settings.warehouse} open for 1 s" in str(failure.value)
+    assert "duckdb" not in str(failure.value).replace("qc.duckdb", "")
