@@ -12,12 +12,10 @@ import pickle
 import re
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sysconfig
 import venv
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,10 +25,9 @@ import pytest
 from filelock import FileLock
 
 from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, configure_embeddings
-from qc_assets.registry import local_store
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
-from tests import ROOT
+from tests import ROOT, empty_stores
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,7 +56,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 ROOM_BYTES = 8 * 2**30
-make_mlflow_store = local_store._make
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -88,23 +84,9 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_empty_mlflow(shared_folder: Path) -> Iterator[None]:
-    """MLflow makes an empty store in forty migrations, which takes seconds: the first is copied for all other tests."""
-    empty = shared_folder / "mlflow" / "empty.db"
-
-    def copy(database: Path, artifact_root: Path) -> None:
-        with FileLock(f"{empty.parent}.lock"):
-            if not empty.exists():
-                empty.parent.mkdir(exist_ok=True)
-                make_mlflow_store(empty, artifact_root)
-        draft = Path(shutil.copy(empty, database.with_name("draft.db")))
-        with closing(sqlite3.connect(draft)) as connection, connection:
-            location = f"{artifact_root.as_uri()}/0"
-            connection.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", [location])
-        draft.replace(database)
-
+def _copied_empty_stores(shared_folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_store, "_make", copy)
+        empty_stores.copy_first_of_each(patch, shared_folder)
         yield
 
 

@@ -18,7 +18,7 @@ from qc_assets.registry.model_registry import Registry
 from qc_assets.registry.tracking_server import TrackingServerAwayError
 from qc_assets.serving.champions import Champions
 from qc_assets.settings import Settings
-from tests.conftest import make_mlflow_store
+from tests.empty_stores import make_mlflow_store
 
 
 @pytest.fixture(autouse=True)
