@@ -102,8 +102,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             feedback_share=settings.feedback_share,
         )
         made_up = reads_made_up(store, settings)
-        origin = {
-            "snapshot": store.snapshot([spec.table]),
+        origin: dict[str, Any] = {
             "dagster_run_id": context.run_id,
             "dagster_run_url": f"{settings.dagster_url.rstrip('/')}/runs/{context.run_id}",
             "git_commit": _git_commit(),
@@ -111,8 +110,11 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         }
 
         def attempt() -> lifecycle.TrainingOutcome:
-            names = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
-            rows = model_rows(store, spec, is_synthetic=made_up, giver_share=settings.feedback_giver_share)
+            # Of one moment: the identity is that of the rows, whatever lands meanwhile.
+            with store.at_one_time() as now:
+                origin["snapshot"] = now.snapshot([spec.table])
+                names = now.query("SELECT repo_id, name AS repo FROM raw.repositories")
+                rows = model_rows(now, spec, is_synthetic=made_up, giver_share=settings.feedback_giver_share)
             rows = rows.join(names, on="repo_id", how="left")
             outcome = lifecycle.train_and_register(
                 spec,
@@ -135,7 +137,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         troubles = "; ".join(filter(None, [trouble, unmirrored]))
         ended = Gate(ENDED_WELL, not troubles, troubles or "it did")
         by_name = {gate.name: gate for gate in (*outcome.gates, ended)}
-        for part, metadata in _parts(spec, outcome, origin["snapshot"]).items():
+        for part, metadata in _parts(spec, outcome, origin.get("snapshot", "")).items():
             yield dg.MaterializeResult(asset_key=_part_key(spec, part), metadata=metadata)
         yield dg.MaterializeResult(
             asset_key=key,

@@ -29,10 +29,11 @@ def after_run(
     """
     from qc_assets.assets.model_versions import NOTHING_TRAINED
 
-    funnel = warehouse.sql_file("reports/overview", section="funnel").to_dicts()
     parameters = {"models": list(models)}
-    metrics = warehouse.sql_file("reports/overview", parameters, section="latest_metrics").to_dicts()
-    versions = warehouse.sql_file("reports/overview", parameters, section="newest_versions").to_dicts()
+    with warehouse.at_one_time() as now:
+        funnel = now.sql_file("reports/overview", section="funnel").to_dicts()
+        metrics = now.sql_file("reports/overview", parameters, section="latest_metrics").to_dicts()
+        versions = now.sql_file("reports/overview", parameters, section="newest_versions").to_dicts()
     checks: list[dict[str, Any]] = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
     # Why nothing was trained another check of the model says.
     failed = {

@@ -95,12 +95,13 @@ def load_subject(
         failed = versions.filter(version=chosen)["failed"].item()
         raise FairnessError(f"version {chosen} of {spec.name} failed {failed}: a rejected model accuses nobody")
     bundle = registry.load(spec.name, chosen).as_judged
-    rows = model_rows(store, spec, is_synthetic=is_synthetic)
-    windows = store.query(
-        f"SELECT {', '.join(spec.key)}, time_window FROM ml.training_rows WHERE model = $1 AND version = $2",
-        [spec.name, chosen],
-    )
-    groups = store.sql_file(spec.table.replace(".", "/"), section="groups")
+    with store.at_one_time() as now:
+        rows = model_rows(now, spec, is_synthetic=is_synthetic)
+        windows = now.query(
+            f"SELECT {', '.join(spec.key)}, time_window FROM ml.training_rows WHERE model = $1 AND version = $2",
+            [spec.name, chosen],
+        )
+        groups = now.sql_file(spec.table.replace(".", "/"), section="groups")
     new = [name for name in groups.columns if name not in rows.columns]
     rows = rows.join(windows, on=spec.key).join(groups.select(*spec.key, *new), on=spec.key, how="left")
     if rows.is_empty():

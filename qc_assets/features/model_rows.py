@@ -32,11 +32,13 @@ def model_rows(
         rest on feedback alone, by which key, and which feedback contradicts: see `qc_assets.learning.corrections`.
     """
     parameters = {"excluded": list(spec.excluded), "is_synthetic": is_synthetic}
-    rows = store.query(query_of(spec), parameters)
-    if spec.texts:
-        texts = store.sql_file(spec.table.replace(".", "/"), {"is_synthetic": is_synthetic}, section="texts")
-        rows = rows.join(texts, on=spec.key, how="left")
-    return _corrected(rows, spec, store.sql_file("ml/feedback", _feedback_of(spec), section="newest"), giver_share)
+    with store.at_one_time() as now:
+        rows = now.query(query_of(spec), parameters)
+        feedback = now.sql_file("ml/feedback", _feedback_of(spec), section="newest")
+        if spec.texts:
+            texts = now.sql_file(spec.table.replace(".", "/"), {"is_synthetic": is_synthetic}, section="texts")
+            rows = rows.join(texts, on=spec.key, how="left")
+    return _corrected(rows, spec, feedback, giver_share)
 
 
 def query_of(spec: ModelSpec) -> str:

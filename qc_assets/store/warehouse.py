@@ -107,6 +107,15 @@ class Warehouse:
             yield connection
 
     @contextmanager
+    def at_one_time(self) -> Iterator["Warehouse"]:
+        """The warehouse for several queries that belong together: no writer comes between them.
+
+        They share a connection, which is for one thread, and writers wait: be brief, and write to nothing but this.
+        """
+        with self.read() as connection:
+            yield _OpenWarehouse(self, connection)
+
+    @contextmanager
     def overlay(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """An in-memory connection with the warehouse attached read-only as `warehouse`, for what-if questions.
 
@@ -270,6 +279,20 @@ class Warehouse:
 
     def _when_free(self, act: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return when_free(self.path, self.lock_timeout_s, act, *arguments, **options)
+
+
+class _OpenWarehouse(Warehouse):
+    """A warehouse that is read by a connection which is open already."""
+
+    def __init__(self, warehouse: Warehouse, connection: duckdb.DuckDBPyConnection) -> None:
+        vars(self).update(vars(warehouse))
+        self._connection = connection
+
+    @contextmanager
+    def read(self, *, unsafe: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        if unsafe:
+            raise ValueError("a connection that is open is locked to the warehouse")
+        yield self._connection
 
 
 def _quoted(identifier: str) -> str:

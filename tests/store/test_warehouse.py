@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -8,6 +10,7 @@ import pytest
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.store.schema import RAW_TABLES, columns
 from qc_assets.store.warehouse import Warehouse
+from tests import histories
 
 
 def test_reading_before_the_first_write_says_what_to_do(warehouse: Warehouse) -> None:
@@ -97,3 +100,26 @@ def test_a_name_that_is_no_table_name_is_refused(warehouse: Warehouse) -> None:
         pass
     with pytest.raises(QcError, match="is not a table name"):
         warehouse.snapshot(['raw."users; DROP TABLE x"'])
+
+
+def test_what_is_read_at_one_time_knows_nothing_of_what_lands_meanwhile(warehouse: Warehouse) -> None:
+    with warehouse.write() as connection:
+        histories.put(connection, {"issues": [histories.issue(1, 0)]})
+    statement = "SELECT count(*) AS issues FROM raw.issues"
+
+    def land() -> None:
+        with warehouse.write() as connection:
+            histories.put(connection, {"issues": [histories.issue(1, 0), histories.issue(2, 0)]})
+
+    with ThreadPoolExecutor(1) as other:
+        with warehouse.at_one_time() as now:
+            identity = now.snapshot(["raw.issues"])
+            landing = other.submit(land)
+            time.sleep(0.3)
+            with now.at_one_time() as still:
+                assert still.query(statement)["issues"].to_list() == [1] and not landing.done()
+            assert now.snapshot(["raw.issues"]) == identity, "a reading within a reading does not end it"
+            with pytest.raises(ValueError, match="locked"), now.read(unsafe=True):
+                pass
+        landing.result(timeout=20)
+    assert warehouse.query(statement)["issues"].to_list() == [2]
