@@ -26,7 +26,7 @@ from qc_assets.store.connections import connect_locked, prepared, when_free
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
 from qc_assets.store.readable import frame_of, reading_statement
-from qc_assets.store.schema import columns, sql_sections
+from qc_assets.store.schema import columns, make_views, sql_sections
 from qc_assets.store.staging import process_folder
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
@@ -231,6 +231,7 @@ class Warehouse:
             connection.execute(f"DROP TABLE IF EXISTS {table}")
             connection.execute(sql_sections(name)["table"])
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": str(staged)})
+            make_views(connection, table)
             return _count(connection, table)
 
     def snapshot(self, tables: Sequence[str]) -> str:
