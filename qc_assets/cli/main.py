@@ -227,7 +227,7 @@ def up() -> None:
     run_services(load_settings())
 
 
-app.command()(sql_command.sql)
+sql_command.register(app)
 app.command()(check_command.check)
 app.command()(mcp_command.mcp)
 github_commands.register(app)

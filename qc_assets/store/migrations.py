@@ -167,7 +167,7 @@ def declared_shapes() -> dict[str, TableShape]:
     """The shape of every table that a new warehouse has."""
     with duckdb.connect(":memory:") as connection:
         _create(connection)
-        shapes = shapes_of(connection)
+        shapes = {name: shape for name, shape in shapes_of(connection).items() if name not in view_statements()}
     # `observed` is made after the columns of `raw`, so it comes later.
     return {table: shapes[table] for table in sorted(shapes, key=lambda table: (table.startswith("observed."), table))}
 

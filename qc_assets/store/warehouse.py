@@ -164,8 +164,12 @@ class Warehouse:
 
     def migrate(self) -> list[str]:
         """Do what is pending, if anything is; returns what it was."""
-        names = self.pending_changes() if self.path.exists() else []
-        if names:
+        if not self.path.exists():
+            return []
+        names = self.pending_changes()
+        with self.opened_as_it_is() as connection:
+            is_old = not is_up_to_date(connection)  # views and comments, too
+        if is_old:
             with self.write():
                 pass  # the first writer migrates
         return names

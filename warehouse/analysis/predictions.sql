@@ -65,7 +65,7 @@ LEFT JOIN raw.issues AS issues ON told.repo_id = issues.repo_id AND told.number 
 LEFT JOIN features.pull_requests AS of_pull_requests
     ON told.repo_id = of_pull_requests.repo_id AND told.number = of_pull_requests.number
 LEFT JOIN features.issues AS of_issues ON told.repo_id = of_issues.repo_id AND told.number = of_issues.number
-LEFT JOIN features.comments AS of_comments ON told.comment_id <> 0 AND told.comment_id = of_comments.comment_id;
+LEFT JOIN features.comments AS of_comments ON nullif(told.comment_id, 0) = of_comments.comment_id;
 COMMENT ON VIEW analysis.predictions IS
     'One row a prediction that was made without knowing the outcome, with names, beside the outcome; of all models and '
     'versions, so name them: WHERE model = ''p0'' AND is_champion';
