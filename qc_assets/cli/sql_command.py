@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def sql(
     query: Annotated[
         str | None,
-        typer.Argument(help="One SELECT, FROM, DESCRIBE or SUMMARIZE; without it a prompt, or what comes in by a pipe."),
+        typer.Argument(help="One SELECT, FROM, DESCRIBE or SUMMARIZE; without it a prompt, or what a pipe brings."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=0, help=f"Rows to show at most; else {_SHOWN}, and with --csv all.")

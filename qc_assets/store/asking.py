@@ -41,8 +41,8 @@ def asked_rows(
         name = re.search(r"with name (\w+)", str(error))
         if name and f"analysis.{name[1]}" in view_statements():
             raise NotReadingError(
-                f"analysis.{name[1]} is not there yet: it comes with the features (`qc train`, `qc demo`), that of payouts "
-                "with their first report, and to a warehouse of an older version by `qc migrate`"
+                f"analysis.{name[1]} is not there yet: it comes with the features (`qc train`, `qc demo`), that of "
+                "payouts with their first report, and to a warehouse of an older version by `qc migrate`"
             ) from error
         raise
     except duckdb.PermissionException as error:
