@@ -117,7 +117,7 @@ def _summary(tables: Mapping[str, Rows], models: Sequence[Mapping[str, Any]]) ->
     paid, refused = (sum(row[name] for row in amounts) for name in ("paid", "refused"))
     not_done = sum(row["not_done"] for row in tables.get("days", []))
     alerts = len(tables.get("alerts", []))
-    worse = [model["name"] for model in champions if model["is_worse"]]
+    worse = [f"{model['name']} ({', '.join(model['worse'])})" for model in champions if model["worse"]]
     return [
         (
             f"{size['pull_requests']:,} pull requests of {size['repositories']:,} repositories"
@@ -127,7 +127,7 @@ def _summary(tables: Mapping[str, Rows], models: Sequence[Mapping[str, Any]]) ->
         ),
         (f"{len(champions)} of {len(models)} models have a champion", "models", len(champions) < len(models)),
         (f"{len(red)} of their checks are red" if red else "none of their checks is red", "models", bool(red)),
-        *([(f"surely worse than their baseline by some measure: {', '.join(worse)}", "models", True)] if worse else []),
+        *([(f"surely worse than a prediction that knows nothing: {', '.join(worse)}", "models", True)] if worse else []),
         (f"{flagged} groups are flagged as treated differently", "models", flagged > 0),
         (f"{drifting} inputs have moved far", "models", drifting > 0),
         (
@@ -180,7 +180,7 @@ def _model(spec: ModelSpec, tables: Mapping[str, Rows]) -> dict[str, Any]:
         "versions": versions,
         "is_duration": spec.task == "duration",
         "metrics": metrics,
-        "is_worse": any(row["is_sure"] and not row["is_better"] for row in metrics),
+        "worse": [row["label"] for row in metrics if row["is_sure"] and not row["is_better"]],
         "baseline": task_of(spec).trivial_name,
         "broken": [row for row in of.get("gates", []) if judged and row["version"] == judged["version"]],
         "checks": of.get("checks", []),
