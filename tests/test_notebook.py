@@ -66,7 +66,9 @@ def test_a_notebook_is_committed_with_outputs_that_tell_nothing_of_a_machine(nam
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), "run from top to bottom"
     assert charts_in(notebook) >= 2
-    text = json.dumps([output.get("data", {}).get("text/plain", output.get("text", "")) for output in outputs_of(notebook)])
+    text = json.dumps(
+        [output.get("data", {}).get("text/plain", output.get("text", "")) for output in outputs_of(notebook)]
+    )
     assert not re.findall(r"/(?:home|root|tmp|dev|work|w|Users)/", text)
     assert len((ROOT / "notebooks" / f"{name}.ipynb").read_bytes()) < MOST_BYTES
 

@@ -15,7 +15,7 @@ from qc_assets.errors import WarehouseMissingError
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.models.specs import SPECS
-from qc_assets.monitoring import svg_charts
+from qc_assets.monitoring import champion_charts, svg_charts
 from qc_assets.monitoring.svg_charts import Mark, shown_number
 from qc_assets.store.readable import rows_of
 from qc_assets.store.schema import sql_sections
@@ -37,7 +37,7 @@ REPORT_POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 """What the page may do where it is served: show itself, and run its own script."""
-_PARTS, _FEATURES, _FINDINGS = 40, 12, 12
+_FINDINGS = 12
 # How each part of the page comes to be, where it is not there.
 _MENDS = {
     "repositories": "features are not computed yet: `qc train` does",
@@ -127,7 +127,11 @@ def _summary(tables: Mapping[str, Rows], models: Sequence[Mapping[str, Any]]) ->
         ),
         (f"{len(champions)} of {len(models)} models have a champion", "models", len(champions) < len(models)),
         (f"{len(red)} of their checks are red" if red else "none of their checks is red", "models", bool(red)),
-        *([(f"surely worse than a prediction that knows nothing: {', '.join(worse)}", "models", True)] if worse else []),
+        *(
+            [(f"surely worse than a prediction that knows nothing: {', '.join(worse)}", "models", True)]
+            if worse
+            else []
+        ),
         (f"{flagged} groups are flagged as treated differently", "models", flagged > 0),
         (f"{drifting} inputs have moved far", "models", drifting > 0),
         (
@@ -184,10 +188,10 @@ def _model(spec: ModelSpec, tables: Mapping[str, Rows]) -> dict[str, Any]:
         "baseline": task_of(spec).trivial_name,
         "broken": [row for row in of.get("gates", []) if judged and row["version"] == judged["version"]],
         "checks": of.get("checks", []),
-        "calibration": _calibration(of.get("calibration", [])),
-        "weeks": _weeks(of.get("weeks", []), is_share=spec.task != "duration"),
-        "parts": _parts(of.get("reliability", [])),
-        "drift": svg_charts.bars([_moved(row) for row in drift[:_FEATURES]], limit=0.25) if drift else None,
+        "calibration": champion_charts.calibration_chart(of.get("calibration", [])),
+        "weeks": champion_charts.weeks_chart(of.get("weeks", [])),
+        "parts": champion_charts.charts_of_parts(of.get("reliability", [])),
+        "drift": champion_charts.drift_chart(drift),
         "drifting": sum(row["is_drifting"] for row in drift),
         "flagged": [row for row in bias if row["status"] == "flagged"],
         "compared": len(bias),
@@ -216,61 +220,6 @@ def _metrics(spec: ModelSpec, rows: Rows, version: Mapping[str, Any] | None) -> 
         words = {"label": metrics[name].label, "decides": name in spec.margins}
         shown.append(row | words | {"is_better": is_better, "is_sure": is_sure})
     return shown
-
-
-def _calibration(rows: Rows) -> Any:
-    marks = [
-        (
-            row["predicted"],
-            row["observed"],
-            f"{row['items']} items: predicted {row['predicted']:.3f}, observed {row['observed']:.3f}",
-        )
-        for row in rows
-    ]
-    return svg_charts.diagonal(marks) if marks else None
-
-
-def _weeks(rows: Rows, *, is_share: bool) -> Any:
-    rows = [row for row in rows if row["mean_prediction"] is not None and row["observed"] is not None]
-    if not rows:
-        return None
-    series = {"predicted": [row["mean_prediction"] for row in rows], "observed": [row["observed"] for row in rows]}
-    return svg_charts.lines([str(row["week"]) for row in rows], series, most=1 if is_share else None)
-
-
-def _parts(rows: Rows) -> dict[str, Any]:
-    """By kind of part: intervals of what has rows enough, and how many parts have not."""
-    kinds = {}
-    for kind in dict.fromkeys(row["part"] for row in rows):
-        of_kind = [row for row in rows if row["part"] == kind]
-        known = [row for row in of_kind if row["gap"] is not None]
-        known.sort(key=lambda row: (not row["is_off"], -row["rows"]))
-        marks = [
-            Mark(
-                row["name"] or "",
-                row["gap"],
-                f"{row['name']}: predicted {row['predicted']:.3f}, observed {row['observed']:.3f} over {row['rows']}",
-                row["lower"],
-                row["upper"],
-                bool(row["is_off"]),
-                (row["name"] or "") if kind == "repository" else "",
-            )
-            for row in known[:_PARTS]
-        ]
-        kinds[kind] = {
-            "chart": svg_charts.intervals(marks) if marks else None,
-            "small": len(of_kind) - len(known),
-            "left_out": max(len(known) - _PARTS, 0),
-        }
-    return kinds
-
-
-def _moved(row: Mapping[str, Any]) -> Mark:
-    hover = (
-        f"{row['feature']}: {row['psi']:.3f}, by chance up to {row['by_chance']:.3f}; "
-        f"unknown {row['unknown_before']:.1%} before, {row['unknown_now']:.1%} now"
-    )
-    return Mark(row["feature"], row["psi"], hover, is_red=row["is_drifting"])
 
 
 def _payments(rows: Rows) -> Any:

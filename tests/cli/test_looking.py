@@ -55,7 +55,10 @@ def test_a_row_too_wide_for_the_terminal_is_a_line_for_each_value(qc: Any) -> No
 def test_csv_has_all_rows_and_no_formula(qc: Any) -> None:
     written = qc("sql", "SELECT repository, number, title, passed FROM pull_requests ORDER BY ALL", "--csv").stdout
     assert len(list(csv.DictReader(io.StringIO(written)))) == 400, "not only a hundred"
-    hostile = "SELECT '=cmd|calc' AS a, 'x\ny, \"z\"' AS b, NULL AS c, [1, 2] AS d, true AS e, DATE '2024-01-02' AS f, -1.5 AS g"
+    hostile = (
+        "SELECT '=cmd|calc' AS a, 'x\ny, \"z\"' AS b, NULL AS c, [1, 2] AS d, true AS e, DATE '2024-01-02' AS f, "
+        "-1.5 AS g"
+    )
     rows = list(csv.reader(io.StringIO(qc("sql", hostile, "--csv").stdout)))
     assert rows == [list("abcdefg"), ["'=cmd|calc", 'x\ny, "z"', "", "[1, 2]", "true", "2024-01-02", "-1.5"]]
     assert qc("sql", "SELECT 1 AS n", "--csv", "--limit", "0").stdout == "n\n"

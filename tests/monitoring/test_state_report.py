@@ -13,6 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser
 
+from qc_assets.assets import tables
+from qc_assets.cli.runs import run_job
 from qc_assets.monitoring import svg_charts
 from qc_assets.monitoring.state_report import SCRIPT, state_report
 from qc_assets.monitoring.svg_charts import Mark
@@ -62,14 +64,17 @@ def test_a_broken_champion_a_refused_version_and_alerts_are_red(home: Settings) 
     store = Warehouse.from_settings(home)
     with store.write() as connection:
         connection.execute(
-            "INSERT INTO ml.checks BY NAME SELECT 'p0' AS model, 'p0_is_sound' AS promise, 1 AS version, false AS passed, "
-            "true AS blocks, 'bundle.skops is not what <b>its</b> training logged' AS detail, now()::TIMESTAMP AS checked_at"
+            "INSERT INTO ml.checks BY NAME SELECT 'p0' AS model, 'p0_is_sound' AS promise, 1 AS version, false AS "
+            "passed, true AS blocks, 'bundle.skops is not what <b>its</b> training logged' AS detail, "
+            "now()::TIMESTAMP AS checked_at"
         )
         connection.execute(
-            "INSERT INTO ml.model_versions SELECT * REPLACE (2 AS version, 'rejected' AS status, 'log loss is worse' AS reason, "
-            "'r2' AS mlflow_run_id) FROM ml.model_versions WHERE model = 'p0'"
+            "INSERT INTO ml.model_versions SELECT * REPLACE (2 AS version, 'rejected' AS status, "
+            "'log loss is worse' AS reason, 'r2' AS mlflow_run_id) FROM ml.model_versions WHERE model = 'p0'"
         )
-        connection.execute("INSERT INTO ml.gates VALUES ('p0', 2, 'beats_base_rate', false, true, 'Brier 0.3 against 0.2')")
+        connection.execute(
+            "INSERT INTO ml.gates VALUES ('p0', 2, 'beats_base_rate', false, true, 'Brier 0.3 against 0.2')"
+        )
     page = state_report(store)
     assert '<span class="red">is sound: no</span>' in page
     assert "bundle.skops is not what &lt;b&gt;its&lt;/b&gt; training logged" in page
@@ -91,8 +96,8 @@ def test_thousands_of_repositories_and_names_with_markup_and_without(home: Setti
         connection.execute(
             "INSERT INTO features.pull_requests SELECT f.* REPLACE (-1000 - k AS repo_id, "
             "CASE WHEN k % 2 = 0 THEN f.passed END AS passed, NULL AS lines_changed) "
-            "FROM (SELECT * REPLACE (row_number() OVER () AS number) FROM features.pull_requests WHERE exclusion IS NULL "
-            "LIMIT 40) AS f, range(3000) AS n(k)"
+            "FROM (SELECT * REPLACE (row_number() OVER () AS number) FROM features.pull_requests "
+            "WHERE exclusion IS NULL LIMIT 40) AS f, range(3000) AS n(k)"
         )
     page = state_report(store)
     assert "<img" not in page and "a/&lt;img src=x onerror=alert(1)&gt;" in page
@@ -178,3 +183,12 @@ def test_a_person_filters_it_by_repository_and_sees_numbers(browser: Browser, ho
     server.should_exit = True
     thread.join()
     assert errors == [], "the policy lets it do all that it does, and it asks for nothing else"
+
+
+def test_it_is_an_asset_whose_file_lies_with_the_exports(home: Settings) -> None:
+    result = run_job(home, "training", selection=[tables.key("exports.report").to_user_string()])
+    assert result.metadata, result
+    page = (home.home / "export" / "report.html").read_text()
+    assert "Version 1 is champion" in text_of(page)
+    (shown,) = result.metadata.values()
+    assert shown["file"] == f"{home.home}/export/report.html" and shown["bytes"] == len(page.encode())

@@ -25,13 +25,14 @@ PRIVATE = {
 def store(small_home: Settings, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """A copy of the small home's warehouse with a payout, a prediction over the API and one of an open item."""
     store = Warehouse.from_settings(copy_of(small_home, tmp_path_factory.mktemp("views")))
-    (pr,) = store.query("FROM features.pull_requests WHERE exclusion IS NULL ORDER BY opened_at, number LIMIT 1").to_dicts()
-    (tested,) = store.query("FROM ml.test_predictions ORDER BY opened_at, number LIMIT 1").to_dicts()
-    told = "INSERT INTO ml.predictions (model, version, repo_id, number, entry, role, opened_at, predicted_at, prediction, "
+    first = "ORDER BY opened_at, number LIMIT 1"
+    (pr,) = store.query(f"FROM features.pull_requests WHERE exclusion IS NULL {first}").to_dicts()
+    (tested,) = store.query(f"FROM ml.test_predictions {first}").to_dicts()
+    told = "INSERT INTO ml.predictions (model, version, repo_id, number, entry, role, opened_at, predicted_at, "
     with store.write() as connection:
         connection.execute(
-            "INSERT INTO ml.payouts (entry, asked_at, task_id, worker_id, repo_id, number, version, is_synthetic, beta, "
-            "p0, value, d1, allowed, inputs, received_key, received_from) VALUES ('j#1', TIMESTAMP '2024-05-01', 'x/y#1', "
+            "INSERT INTO ml.payouts (entry, asked_at, task_id, worker_id, repo_id, number, version, is_synthetic, "
+            "beta, p0, value, d1, allowed, inputs, received_key, received_from) VALUES ('j#1', TIMESTAMP '2024-05-01', 'x/y#1', "
             "'ann', ?, ?, 1, true, 0.25, 0.8, 100, 20, [], '{}', 'secret-key', '10.0.0.9')",
             [pr["repo_id"], pr["number"]],
         )
@@ -41,7 +42,8 @@ def store(small_home: Settings, tmp_path_factory: pytest.TempPathFactory) -> War
             (0, 0, "j#2", "served", "who/knows#7"),
         ):
             connection.execute(
-                told + "task_id, worker_id, inputs, received_from) VALUES ('p0', 1, ?, ?, ?, ?, TIMESTAMP '2024-05-01', "
+                told
+                + "task_id, worker_id, inputs, received_from) VALUES ('p0', 1, ?, ?, ?, ?, TIMESTAMP '2024-05-01', "
                 "TIMESTAMP '2024-05-01', 0.7, ?, 'ann', '{}', '10.0.0.9')",
                 [repo_id, number, entry, role, task],
             )
