@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from qc_assets.assets import tables
+from qc_assets.assets.bias_reports import bias_report_keys
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
@@ -34,6 +35,10 @@ _REPORTS = {
         ["ml.payouts", "ml.predictions", "features.pull_requests"],
     ),
 }
+# What the page about everything shows that runs compute; promises it asks itself, as it is wanted most when one broke.
+_IN_THE_PAGE = (
+    "funnel", "weekly_activity", "calibration", "monitoring", "live_reliability", "drift", "payouts", "payout_patterns"
+)  # fmt: skip
 PAYOUT_REPORTS = [tables.key(name) for name in _REPORTS]
 
 
@@ -112,8 +117,8 @@ def _all_counts(aside: "pl.DataFrame") -> dg.AssetCheckResult:
 
 
 def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Reports of payouts and appeals, and exports/champions with exports/predictions."""
-    champions, predictions = dg.AssetKey(["exports", "champions"]), dg.AssetKey(["exports", "predictions"])
+    """Reports of payouts and appeals, and exports/champions with exports/predictions and exports/report."""
+    champions, predictions, report = (tables.key(f"exports.{name}") for name in ("champions", "predictions", "report"))
     models = [tables.key(f"models.{spec.name}") for spec in SPECS]
 
     @dg.multi_asset(
@@ -200,4 +205,37 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             asset_key=champions, metadata={"place": place.url, "champions": tables.preview(exported)}
         )
 
-    return [payouts, exports]
+    @dg.multi_asset(
+        name="export_report",
+        specs=[
+            dg.AssetSpec(
+                report,
+                description="The state of everything as one page, report.html in QC_EXPORT_URL: `qc report`, /report.",
+                group_name="exports",
+                owners=tables.OWNERS,
+                kinds={"html"},
+                deps=[
+                    *(tables.key(f"reports.{name}") for name in _IN_THE_PAGE),
+                    *(key for spec in SPECS for key in bias_report_keys(spec)),
+                ],
+            )
+        ],
+    )
+    def page(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
+        from qc_assets.monitoring.state_report import state_report
+        from qc_assets.registry.export_place import Place
+
+        place = Place.from_settings(settings)
+        written = state_report(warehouse.open()).encode()
+        place.write("report.html", written)
+        link = f"http://{settings.host}:{settings.api_port}/report"
+        yield dg.MaterializeResult(
+            asset_key=report,
+            metadata={
+                "file": f"{place.url}/report.html",
+                "bytes": len(written),
+                "shown by the API": dg.MetadataValue.url(link),
+            },
+        )
+
+    return [payouts, exports, page]

@@ -45,6 +45,8 @@ class Mode:
 
 
 mode = Mode()
+# A column of a table that people are to read gets so many characters, if its values have them.
+_LEAST = 20
 
 
 def marked(template: str, *values: object) -> Text:
@@ -77,6 +79,41 @@ def table(
     return drawn
 
 
+def shown_rows(
+    names: Sequence[str], rows: Sequence[Mapping[str, Any]], limit: int, *, vertical: bool = False
+) -> list[Table | Text | str]:
+    """Rows of a query as a table, or one after the other where a table would be too wide to be read.
+
+    Args:
+        names: of the columns.
+        rows: one more than `limit` if there are more.
+        limit: rows to show.
+        vertical: one after the other, whatever the width.
+    """
+    shown = rows[:limit]
+    more = [f"… more than {limit} rows; raise --limit"] if len(rows) > limit else []
+    drawn = table(f"{len(shown)} rows", shown, names, as_named=True)
+    # What a column needs, as long texts can be folded; borders take three characters each.
+    widest = [max([len(name), *(min(len(_cell(row[name])), _LEAST) for row in shown)]) for name in names]
+    if shown and (vertical or sum(widest) + 3 * len(names) + 1 > out.width):
+        return [*(_one_by_one(names, row, place) for place, row in enumerate(shown, 1)), f"{len(shown)} rows", *more]
+    return [drawn, *more]
+
+
+def _one_by_one(names: Sequence[str], row: Mapping[str, Any], place: int) -> Table:
+    drawn = Table(title=f"row {place}", title_justify="left", title_style="bold", show_header=False, box=None)
+    drawn.add_column(style="cyan", no_wrap=True, justify="right")
+    drawn.add_column(overflow="fold")
+    for name in names:
+        drawn.add_row(displayable(name), _cell(row[name]))
+    return drawn
+
+
+def as_json(value: Any) -> str:
+    """A value as one line of JSON."""
+    return json.dumps(_plain(value), ensure_ascii=False)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
@@ -89,7 +126,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, list | tuple | dict):
-        return displayable(json.dumps(_plain(value), ensure_ascii=False))
+        return displayable(as_json(value))
     return displayable(str(value))
 
 

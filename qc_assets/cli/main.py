@@ -22,6 +22,7 @@ from qc_assets.cli import (
     key_commands,
     mcp_command,
     model_commands,
+    report_command,
     sql_command,
 )
 from qc_assets.cli.trouble import explained
@@ -234,7 +235,8 @@ def up() -> None:
     run_services(load_settings())
 
 
-app.command()(sql_command.sql)
+sql_command.register(app)
+report_command.register(app)
 app.command()(check_command.check)
 app.command()(mcp_command.mcp)
 github_commands.register(app)

@@ -1,25 +1,129 @@
-"""`qc sql`."""
+"""`qc sql`, `qc tables` and `qc describe`: looking at the warehouse, which is only read."""
 
-from typing import Annotated
+import csv
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 
 from qc_assets.cli import console
+from qc_assets.errors import QcError
 from qc_assets.settings import load_settings
 from qc_assets.store.asking import asked_rows
+from qc_assets.store.browsing import describe_table, tables_to_browse
 from qc_assets.store.warehouse import Warehouse
+from qc_assets.terminal_text import FORMULA, displayable
+
+_SHOWN, _LONGEST_CELL = 100, 19
+_MOMENT = re.compile(r"-?\d+-\d\d-\d\d( |$)")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(sql)
+    app.command()(tables)
+    app.command()(describe)
 
 
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT, FROM, DESCRIBE or SUMMARIZE.")],
-    limit: Annotated[int, typer.Option(min=0, help="Rows to show at most.")] = 100,
+    query: Annotated[
+        str | None,
+        typer.Argument(help="One SELECT, FROM, DESCRIBE or SUMMARIZE; without it a prompt, or what a pipe brings."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help=f"Rows to show at most; else {_SHOWN}, and with --csv all.")
+    ] = None,
+    vertical: Annotated[
+        bool, typer.Option("--vertical", help="A line for each value, as where a table is too wide for the terminal.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Write CSV; a text that a spreadsheet takes for a formula gets an apostrophe.")
+    ] = False,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Run any statement: it may read and write every file that you may.")
     ] = False,
 ) -> None:
     """Query the warehouse: it is only read, and no other file is."""
-    names, rows = asked_rows(Warehouse.from_settings(load_settings()), query, limit + 1, unsafe=unsafe)
-    note = [f"… more than {limit} rows; raise --limit"] if len(rows) > limit else []
-    console.emit(
-        rows[:limit], console.table(f"{min(len(rows), limit)} rows", rows[:limit], names, as_named=True), *note
-    )
+    settings = load_settings()
+    store = Warehouse.from_settings(settings)
+    if query is None and sys.stdin.isatty():
+        from qc_assets.cli.sql_prompt import ask_until_done
+
+        ask_until_done(store, settings.home / "sql_history", limit or _SHOWN, vertical=vertical, unsafe=unsafe)
+        return
+    query = sys.stdin.read() if query is None else query
+    if as_csv:
+        if console.mode.as_json:
+            raise QcError("--csv and --json: choose one of them")
+        names, rows = asked_rows(store, query, limit, unsafe=unsafe)
+        _write_csv(names, rows)
+        return
+    most = _SHOWN if limit is None else limit
+    names, rows = asked_rows(store, query, most + 1, unsafe=unsafe)
+    console.emit(rows[:most], *console.shown_rows(names, rows, most, vertical=vertical))
+
+
+def tables() -> None:
+    """List the tables and views of the warehouse, those with names in them first, and what they hold."""
+    rows = tables_to_browse(Warehouse.from_settings(load_settings()))
+    listed = [
+        {"table": f"{row['schema']}.{row['name']}", "rows": "view" if row["kind"] == "view" else row["rows"]}
+        | {"about": row["about"]}
+        for row in rows
+    ]
+    console.emit(rows, console.table("Tables and views; `qc describe NAME` says more", listed))
+
+
+def describe(
+    table: Annotated[str, typer.Argument(help="As in analysis.pull_requests; the schema may be left out.")],
+) -> None:
+    """Columns of a table or view: types, what they mean, and what stands in them."""
+    description = describe_table(Warehouse.from_settings(load_settings()), table)
+    meanings = [{name: column[name] for name in ("column", "type", "about")} for column in description.columns]
+    numbers = [
+        {"column": column["column"]}
+        | {"unknown": "" if column["unknown"] is None else f"{column['unknown']:.1%}", "different": column["different"]}
+        | {name: _cut(column[name]) for name in ("least", "median", "greatest")}
+        | {"mean": "" if _MOMENT.match(column["mean"] or "") else _cut(column["mean"])}
+        for column in description.columns
+    ]
+    drawn = [
+        console.table("Columns", meanings),
+        console.table(f"What stands in its {description.rows:,} rows", numbers),
+    ]
+    for each in drawn:
+        each.columns[0].no_wrap = True
+    console.emit(asdict(description), f"{description.name}: {description.about}", *drawn)
+
+
+def _cut(value: Any) -> str:
+    """A statistic, which DuckDB gives as text, as it fits a cell."""
+    text = "" if value is None else str(value)
+    if _MOMENT.match(text):
+        return text[:16].removesuffix(" 00:00")
+    if re.fullmatch(r"-?\d+\.\d{5,}", text):
+        text = f"{float(text):.4g}"
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
+
+
+def _write_csv(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    is_terminal = sys.stdout.isatty()
+    writer.writerow(names)
+    writer.writerows([_csv_cell(row[name], is_terminal=is_terminal) for name in names] for row in rows)
+
+
+def _csv_cell(value: Any, *, is_terminal: bool) -> Any:
+    if isinstance(value, list | dict):
+        value = console.as_json(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else value
+    text = f"'{value}" if re.match(FORMULA, value) else value
+    return displayable(text) if is_terminal else text

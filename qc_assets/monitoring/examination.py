@@ -10,10 +10,9 @@ import polars as pl
 
 from qc_assets import pages
 from qc_assets.features.model_rows import model_rows
-from qc_assets.learning import plots
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
-from qc_assets.monitoring import expectations, measures, scoring
+from qc_assets.monitoring import champion_charts, expectations, measures, scoring
 from qc_assets.monitoring.sound_versions import Answering, answering, bounding_bundle
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
@@ -165,18 +164,11 @@ def monitoring_page(examinations: Sequence[Examined], *, is_synthetic: bool) -> 
                 "quality": pages.html_table(examination.expected_quality.drop("model", "version", strict=False)),
                 "reliability": pages.html_table(examination.live_reliability.drop("model", "version", strict=False)),
                 "live": pages.html_table(examination.champion_challenger),
-                "picture": _picture(examination.monitoring),
+                "by_week": champion_charts.weeks_chart(examination.monitoring.to_dicts()),
+                "parts": champion_charts.charts_of_parts(examination.live_reliability.to_dicts()),
+                "moved": champion_charts.drift_chart(examination.drift.to_dicts()),
             }
             for examination in examinations
         ],
         is_synthetic=is_synthetic,
     )
-
-
-def _picture(weeks: pl.DataFrame) -> str | None:
-    series = weeks.drop_nulls(["mean_prediction", "observed"])
-    if series.is_empty():
-        return None
-    lines = {"predicted": series["mean_prediction"].to_list(), "observed": series["observed"].to_list()}
-    image = plots.weekly(series["week"].to_list(), lines, title="Predicted and observed, by week of opening")
-    return pages.base64_png(image)

@@ -34,6 +34,8 @@ _NEEDED: Sequence[tuple[str, tuple[Right, ...]]] = (
     ("/payout", ("payout",)),
     ("/dagster", ("admin",)),
     ("/mlflow", ("admin",)),
+    # It says what was paid, and of whom models are wrong.
+    ("/report", ("admin",)),
 )
 
 

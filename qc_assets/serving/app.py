@@ -25,6 +25,7 @@ from qc_assets.serving import (
     model_routes,
     page,
     payout_routes,
+    report_route,
     routes,
     webhook_route,
 )
@@ -124,6 +125,7 @@ def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path 
     app.include_router(checking.router)
     app.include_router(feedback_page.router)
     app.include_router(page.router)
+    app.include_router(report_route.router)
     app.include_router(api_docs.router)
     return app
 

@@ -104,8 +104,9 @@ class ModelTools:
         """Query the warehouse (DuckDB), which is only read; no other file is.
 
         Args:
-            query: one SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW or SUMMARIZE, such as `SHOW ALL TABLES`, or
-                `FROM reports.funnel`. Comments on tables and columns: `FROM duckdb_columns()`.
+            query: one SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW or SUMMARIZE, such as `SHOW TABLES`: views with
+                names in them, which need no joins (`SELECT repository, avg(passed) FROM pull_requests WHERE is_used
+                GROUP BY ALL`). All others: `SHOW ALL TABLES`. What columns mean: `FROM duckdb_columns()`.
             limit: rows at most, up to 500.
         """
         limit = max(1, min(limit, _MOST_ROWS))

@@ -51,6 +51,9 @@ def connect_locked(path: Path, staging: Path, config: Mapping[str, str]) -> duck
             connection.execute(f"SET allowed_directories = ['{place}']; SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
     define_macros(connection)
+    # What has names in it is found without its schema; a file of before has none.
+    if connection.execute("SELECT 1 FROM duckdb_schemas() WHERE schema_name = 'analysis'").fetchone():
+        connection.execute("SET search_path = 'analysis,main'")
     return connection
 
 

@@ -47,7 +47,8 @@ def export_table(warehouse: Warehouse, table: str, path: Path, file_format: Form
             names = {
                 f"{schema}.{name}"
                 for schema, name in connection.execute(
-                    "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name <> 'observed'"
+                    "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name <> 'observed' "
+                    "UNION ALL SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
                 ).fetchall()
             }
             if table not in names:

@@ -20,7 +20,7 @@ import duckdb
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.places import sql_root
-from qc_assets.store.schema import RAW_TABLES, TableShape, shapes_of, table_statements
+from qc_assets.store.schema import RAW_TABLES, TableShape, make_views, shapes_of, table_statements, view_statements
 
 
 @dataclass(frozen=True)
@@ -167,14 +167,14 @@ def declared_shapes() -> dict[str, TableShape]:
     """The shape of every table that a new warehouse has."""
     with duckdb.connect(":memory:") as connection:
         _create(connection)
-        shapes = shapes_of(connection)
+        shapes = {name: shape for name, shape in shapes_of(connection).items() if name not in view_statements()}
     # `observed` is made after the columns of `raw`, so it comes later.
     return {table: shapes[table] for table in sorted(shapes, key=lambda table: (table.startswith("observed."), table))}
 
 
 @cache
 def _declarations() -> str:
-    return hashlib.sha256("".join(table_statements().values()).encode()).hexdigest()
+    return hashlib.sha256("".join([*table_statements().values(), *view_statements().values()]).encode()).hexdigest()
 
 
 def _recorded(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> tuple[int | None, str]:
@@ -197,6 +197,7 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(statement)
     for table in RAW_TABLES:
         connection.execute(f"CREATE TABLE IF NOT EXISTS observed.{table} AS FROM raw.{table} LIMIT 0")
+    make_views(connection)
 
 
 def _redeclare(

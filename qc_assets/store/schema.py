@@ -212,3 +212,24 @@ def table_statements() -> dict[str, str]:
     files += [f"{folder}/{path.stem}" for folder in folders for path in sorted((sql_root() / folder).glob("*.sql"))]
     files += KEPT_REPORTS
     return {name: sql_sections(name).get("table") or sql_sections(name)[""] for name in files}
+
+
+@cache
+def view_statements() -> dict[str, str]:
+    """The declarations of the views for analysts, by ``schema.view``; the first is read by the others."""
+    files = sorted((sql_root() / "analysis").glob("*.sql"), key=lambda path: (path.stem != "repositories", path.stem))
+    sections = {f"analysis.{path.stem}": sql_sections(f"analysis/{path.stem}") for path in files}
+    return {name: parts["view"] for name, parts in sections.items() if "view" in parts}
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, table: str = "") -> None:
+    """Make the views that read a table, or all of them.
+
+    A view whose tables are not there yet, or are those of an older version, is left out until they are computed.
+    """
+    for name, statement in view_statements().items():
+        if re.search(rf"\b{table}\b", statement):
+            try:
+                connection.execute(statement)
+            except (duckdb.CatalogException, duckdb.BinderException):
+                connection.execute(f"DROP VIEW IF EXISTS {name}")

@@ -26,7 +26,7 @@ from qc_assets.store.connections import connect_locked, prepared, when_free
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
 from qc_assets.store.readable import frame_of, reading_statement
-from qc_assets.store.schema import columns, sql_sections
+from qc_assets.store.schema import columns, make_views, sql_sections
 from qc_assets.store.staging import process_folder
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
@@ -173,8 +173,12 @@ class Warehouse:
 
     def migrate(self) -> list[str]:
         """Do what is pending, if anything is; returns what it was."""
-        names = self.pending_changes() if self.path.exists() else []
-        if names:
+        if not self.path.exists():
+            return []
+        names = self.pending_changes()
+        with self.opened_as_it_is() as connection:
+            is_old = not is_up_to_date(connection)  # views and comments, too
+        if is_old:
             with self.write():
                 pass  # the first writer migrates
         return names
@@ -240,6 +244,7 @@ class Warehouse:
             connection.execute(f"DROP TABLE IF EXISTS {table}")
             connection.execute(sql_sections(name)["table"])
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": str(staged)})
+            make_views(connection, table)
             return _count(connection, table)
 
     def snapshot(self, tables: Sequence[str]) -> str:

@@ -58,8 +58,7 @@ WITH items AS (
         raw.author_id,
         raw.author_login,
         raw.title,
-        raw.is_draft,
-        raw.source
+        raw.is_draft
     FROM features.pull_requests AS features
     INNER JOIN raw.pull_requests AS raw ON features.repo_id = raw.repo_id AND features.number = raw.number
     WHERE features.closed_at IS NULL AND raw.state IS DISTINCT FROM 'closed'
@@ -127,14 +126,8 @@ judged AS (
 waiting AS (
     SELECT
         judged.*,
-        coalesce(ops.qualified(judged.repo_id, repositories.name), judged.repo_id::VARCHAR) AS repository,
-        CASE
-            WHEN
-                NOT is_synthetic(judged.source, judged.repo_id)
-                AND regexp_full_match(ops.forge_of(judged.repo_id), '[\w.-]+\.[a-z]+(:\d+)?')
-                AND regexp_full_match(repositories.name, '[\w.-]+/[\w.-]+')
-                THEN concat('https://', ops.forge_of(judged.repo_id), '/', repositories.name, '/pull/', judged.number)
-        END AS link,
+        coalesce(repositories.repository, judged.repo_id::VARCHAR) AS repository,
+        repositories.link || '/pull/' || judged.number AS link,
         greatest(
             epoch(
                 judged.as_of
@@ -149,7 +142,7 @@ waiting AS (
                 THEN coalesce(waits.words, 'unknown: hardly any that was watched waited so long')
         END AS expectation
     FROM judged
-    LEFT JOIN raw.repositories AS repositories ON judged.repo_id = repositories.repo_id
+    LEFT JOIN analysis.repositories AS repositories ON judged.repo_id = repositories.repo_id
     LEFT JOIN ml.waits AS waits
         ON judged.repo_id = waits.repo_id AND judged.number = waits.number AND waits.model = 'first_response'
 )

@@ -44,3 +44,24 @@ SELECT
 FROM ops.ingest_log
 GROUP BY source, status
 ORDER BY source, status;
+
+-- name: tables
+-- What there is to look at, names first; observed.* is what raw.* is folded from.
+WITH listed AS (
+    SELECT schema_name AS schema, table_name AS name, 'table' AS kind, estimated_size AS rows, comment AS about
+    FROM duckdb_tables()
+    WHERE database_name = current_database() AND schema_name <> 'observed' AND NOT temporary
+    UNION ALL
+    SELECT schema_name, view_name, 'view', NULL, comment
+    FROM duckdb_views()
+    WHERE database_name = current_database() AND NOT internal AND NOT temporary
+)
+SELECT schema, name, kind, rows, about
+FROM listed
+ORDER BY schema <> 'analysis', schema, name;
+
+-- name: columns
+SELECT column_name AS "column", data_type AS type, comment AS about
+FROM duckdb_columns()
+WHERE database_name = current_database() AND schema_name = $schema AND table_name = $name
+ORDER BY column_index;
