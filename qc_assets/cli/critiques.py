@@ -68,13 +68,14 @@ def tune(
     """Fine-tune a language model on the data set that `qc critique` wrote (needs the extra `llm`)."""
     from qc_assets.cli.runs import run_job
 
+    settings = load_settings()
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size} | ({"base": base} if base else {})
     with console.bar("fine-tuning"):
-        result = run_job(load_settings(), "critique_model", ops={"critique__model": {"config": options}})
+        result = run_job(settings, "critique_model", ops={"critique__model": {"config": options}})
     metadata = result.metadata["critique/model"]
     figures = {name: value for name, value in metadata.items() if name not in ("samples", "MLflow run")}
     rows = [{"figure": name, "value": str(value)} for name, value in figures.items()]
-    console.emit(metadata, console.table("Fine-tuning", rows), metadata["samples"], metadata["MLflow run"])
+    console.emit(metadata, console.table("Fine-tuning", rows), metadata["samples"], settings.beyond_the_gate(metadata["MLflow run"]))
 
 
 def register(app: typer.Typer) -> None:

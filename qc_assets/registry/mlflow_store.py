@@ -13,6 +13,8 @@ from qc_assets.registry.local_store import make_store
 from qc_assets.registry.tracking_server import refuse_if_away
 from qc_assets.settings import Settings
 
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _last_used = ""
 
 
@@ -116,16 +118,21 @@ class MlflowStore:
             return None
         return changed_when([self._database, self._database.with_name(f"{self._database.name}-wal")])
 
-    def experiment(self, client: Any, name: str) -> str:
+    def experiment(self, client: Any, name: str, description: str = "") -> str:
+        """The experiment of that name, made if there is none, with its description, shown in the view for trainings."""
         from mlflow.exceptions import MlflowException
 
         experiment = client.get_experiment_by_name(name)
         if experiment is not None:
+            wanted = _KIND | ({NOTE: description} if description else {})
+            for tag, value in wanted.items():
+                if experiment.tags.get(tag) != value:
+                    client.set_experiment_tag(experiment.experiment_id, tag, value)
             return experiment.experiment_id
         local = self.tracking_uri.startswith("sqlite:")
         location = (self.artifact_root / name).as_uri() if local else None
         try:
-            return client.create_experiment(name, artifact_location=location)
+            return client.create_experiment(name, location, _KIND | {NOTE: description})
         except MlflowException:
             experiment = client.get_experiment_by_name(name)  # another process may have been quicker
             if experiment is None:

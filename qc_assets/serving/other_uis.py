@@ -28,12 +28,14 @@ class OtherUi:
         methods: that it takes; others change what a page of ours does not change.
         json_only: the end of paths that take JSON by POST and nothing else.
         closed: parts of paths that nobody is let through to.
+        first: a script that runs in its page before its own.
     """
 
     prefix: str
     methods: frozenset[str]
     json_only: str = ""
     closed: frozenset[str] = frozenset()
+    first: str = ""
 
     def objection(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
         """Status and reason if a request is not let through."""
@@ -59,6 +61,9 @@ UIS = (
         "/mlflow",
         frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}),
         closed=frozenset({"assistant", "gateway", "jobs", "mcp"}),
+        # It opens in the view for language models, unless a browser was told otherwise. Where it looks that up
+        # elsewhere, this changes nothing.
+        first="try { localStorage['mlflow.workflowType_v1'] ??= '\"machine_learning\"' } catch {}",
     ),
 )
 
@@ -115,6 +120,12 @@ class Forwarder:
                 if name.lower() not in _OF_ONE_CONNECTION
             ]
             kept.append((b"content-security-policy", _POLICY.encode()))
+            if ui.first and scope["path"] == f"{ui.prefix}/" and response.headers.get("content-encoding") is None:
+                page = (await response.aread()).replace(b"<head>", f"<head><script>{ui.first}</script>".encode(), 1)
+                kept = [(name, value) for name, value in kept if name not in (b"content-length", b"etag")]
+                await send({"type": "http.response.start", "status": response.status_code, "headers": kept})
+                await send({"type": "http.response.body", "body": page})
+                return
             await send({"type": "http.response.start", "status": response.status_code, "headers": kept})
             async for part in response.aiter_raw():
                 await send({"type": "http.response.body", "body": part, "more_body": True})
