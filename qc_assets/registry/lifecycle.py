@@ -19,6 +19,7 @@ from qc_assets.learning.promotion import (
     falls_behind,
     is_no_better,
 )
+from qc_assets.learning.side_by_side import SideBySide
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.task.terms import Gate
@@ -28,6 +29,7 @@ from qc_assets.learning.training_figures import training_figures
 from qc_assets.progress import Milestone, Reporter
 from qc_assets.registry.bundle_store import is_out_of_reach
 from qc_assets.registry.card import model_card
+from qc_assets.registry.comparison_page import COMPARISON, comparison_page
 from qc_assets.registry.model_registry import Logged, Registry
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference
 from qc_assets.registry.version_record import record_of
@@ -132,7 +134,7 @@ def train_and_register(
                 return TrainingOutcome(checked, decision, trained, figures=figures)
             record = record_of(trained, checked, origin, now_utc(), is_synthetic=is_synthetic)
             logged = registry.register(run, trained, bundle, record, tags, numbered_after)
-            decision, card = _judge(registry, logged, trained, checked, tags, is_synthetic=is_synthetic, options=options)
+            decision, card = _judge(registry, logged, trained, checked, bundle, tags, options)
     except TrainingError as error:
         return TrainingOutcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
     return TrainingOutcome(checked, decision, trained, logged, card, figures)
@@ -161,16 +163,15 @@ def _judge(
     logged: Logged,
     trained: Trained,
     checked: list[Gate],
+    bundle: Bundle,
     tags: Mapping[str, str],
-    *,
-    is_synthetic: bool,
     options: Options,
 ) -> tuple[Decision, str]:
     """Decide on a version and note it; returns the decision and the version's card."""
     # Compared with who is champion now: another training may have ended while this one was at work.
     with registry.deciding(trained.spec.name) as standing:
         compared_with = _last_loadable(registry, standing)
-        decision = _decide(registry, standing, trained, checked, compared_with, is_synthetic, options)
+        decision = _decide(registry, standing, trained, checked, compared_with, bundle.is_synthetic, options)
         noted = RecordedDecision(
             logged.reference,
             standing.next_instant(now_utc()),
@@ -184,6 +185,14 @@ def _judge(
             trained, checked, decision, {**tags, "mlflow_run_id": logged.run_id, "version": logged.version}
         )
         registry.conclude(trained.spec.name, logged, noted, card)
+    if compared_with is not None:
+        both = SideBySide(trained, bundle, compared_with.bundle, options)
+        try:
+            page = comparison_page(both, logged.version, compared_with.reference.version, decision)
+        except Exception:  # a champion may be of another time: all is decided, and a page less is no reason to fail
+            log.exception("version %s cannot be shown beside the champion", logged.version)
+        else:
+            registry.attach(logged.run_id, {COMPARISON: page})
     return decision, card
 
 

@@ -77,10 +77,14 @@ def _make(database: Path, artifact_root: Path) -> None:
     for path in database.parent.glob(f"{draft.name}*"):
         path.unlink()
     SqlAlchemyStore(f"sqlite:///{draft}", artifact_root.as_uri())._dispose_engine()
-    # It has MLflow's mark that all is made, and nothing else: it is not shown.
-    with existing_sqlite(draft, writable=True) as connection, connection:
-        connection.execute(_HIDE_DEFAULT)
+    hide_empty_default(draft)
     draft.replace(database)
+
+
+def hide_empty_default(database: Path) -> None:
+    """Have MLflow not show its own experiment "Default", unless somebody has put a run into it."""
+    with existing_sqlite(database, writable=True) as connection, connection:
+        connection.execute(_HIDE_DEFAULT)
 
 
 def _refuse_other_version(database: Path) -> None:

@@ -85,8 +85,8 @@ def version_head(standing: Standing, version: VersionReference, alias: str, tags
     if experiment:
         artifacts = {
             "model card": "model_card.md",
-            "against the champion": "comparison.html",
-            "bias report": "bias.html",
+            **({"beside the champion": "comparison.html"} if any(each.before for each in decisions) else {}),
+            "bias report, once it is made": "bias.html",
             "data": "data.json",
         }
         links += [f"[{name}]({run}/artifacts/{file})" for name, file in artifacts.items()]
