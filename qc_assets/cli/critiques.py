@@ -75,7 +75,12 @@ def tune(
     metadata = result.metadata["critique/model"]
     figures = {name: value for name, value in metadata.items() if name not in ("samples", "MLflow run")}
     rows = [{"figure": name, "value": str(value)} for name, value in figures.items()]
-    console.emit(metadata, console.table("Fine-tuning", rows), metadata["samples"], settings.beyond_the_gate(metadata["MLflow run"]))
+    console.emit(
+        metadata,
+        console.table("Fine-tuning", rows),
+        metadata["samples"],
+        settings.beyond_the_gate(metadata["MLflow run"]),
+    )
 
 
 def register(app: typer.Typer) -> None:

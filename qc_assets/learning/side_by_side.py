@@ -87,22 +87,27 @@ class SideBySide:
         """
         spec, task, known = self.trained.spec, task_of(self.trained.spec), self.trained.known["test"]
         rows = np.flatnonzero((self.sides[NEW] != self.sides[OLD]).to_numpy())
-        named = [name for name in ("repo", *spec.key) if name in self._rows.columns]
+        named = ["repo", *(name for name in spec.key if name != "repo_id")]
+        named = named if "repo" in self._rows.columns else [*spec.key]
         shown = self._rows[rows].select(*named, pl.col(spec.opened_at).dt.truncate("1m").alias("opened"))
         columns: dict[str, Any] = {}
-        losses = {}
+        losses: dict[str, np.ndarray] = {}
         for name in (OLD, NEW):
             answers = self.answers[name][rows]
             columns[f"{name} says"] = self.sides[name][rows]
             columns[name] = task.table(spec.classes, answers)["prediction"]
             # Weights that see one row each give each row's own loss.
-            losses[name] = task.statistics(known.y[rows], answers)(np.eye(len(rows)))[task.loss] if len(rows) else []
+            each = task.statistics(known.y[rows], answers)(np.eye(len(rows))) if len(rows) else {}
+            losses[name] = each.get(task.loss, np.array([]))
         happened = task.outcomes(spec.classes, known, self.trained.best.predictions)[rows]
-        fallen = pl.Series(np.asarray(losses[OLD], float) - np.asarray(losses[NEW], float), dtype=pl.Float64)
+        fallen = pl.Series(losses[OLD] - losses[NEW], dtype=pl.Float64)
         is_known = pl.Series(known.weights[rows] > 0, dtype=pl.Boolean)
+        ended = happened["outcome"].fill_null(happened["label"].round(2).cast(pl.String))
+        if task.is_binary and spec.words:
+            ended = ended.replace({"1.0": spec.words[0], "0.0": spec.words[1]})
         return (
             shown.with_columns(**columns)
-            .with_columns(happened=happened["outcome"].fill_null(happened["label"].round(2).cast(pl.String)))
+            .with_columns(happened=ended)
             .with_columns(
                 pl.when(is_known).then(fallen.fill_nan(None)).alias(f"{task.metrics[task.loss].label} falls by")
             )

@@ -142,7 +142,7 @@ def train_and_register(
 
 def _asked(spec: ModelSpec, rows: pl.DataFrame, options: Options) -> dict[str, Any]:
     """What is asked of a training, and of which data, as parameters."""
-    opened = rows[spec.opened_at]
+    first, last = rows.select(pl.col(spec.opened_at).min().alias("first"), pl.col(spec.opened_at).max()).row(0)
     kinds = options.candidates or [candidate.kind for candidate in spec.candidates]
     return {
         "quick": options.quick,
@@ -152,8 +152,8 @@ def _asked(spec: ModelSpec, rows: pl.DataFrame, options: Options) -> dict[str, A
         "folds": options.n_folds,
         "resamples": options.resamples,
         "rows": len(rows),
-        "data_from": f"{opened.min():%Y-%m-%d %H:%M}",
-        "data_until": f"{opened.max():%Y-%m-%d %H:%M}",
+        "data_from": f"{first:%Y-%m-%d %H:%M}",
+        "data_until": f"{last:%Y-%m-%d %H:%M}",
         "features": len(spec.features),
     }
 

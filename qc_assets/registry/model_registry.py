@@ -66,7 +66,7 @@ class Registry(BundleStore):
             return self.load(model, reference.version)
         with quiet():
             client = self.client()
-            experiment = self.experiment(client, model)
+            experiment = self.experiment(client, model, {})
             logged = client.search_logged_models([experiment], f"source_run_id = '{reference.run_id}'")
             if not logged:
                 raise QcError(f"nothing is left of version {reference.version} of {model} (run {reference.run_id})")
@@ -103,7 +103,7 @@ class Registry(BundleStore):
         """Keep a decision, whatever becomes of the version that it is about."""
         with quiet():
             client = self.client()
-            client.set_experiment_tag(self.experiment(client, model), *decision.tag)
+            client.set_experiment_tag(self.experiment(client, model, {}), *decision.tag)
 
     @contextmanager
     def deciding(self, model: str) -> Iterator[Standing]:
@@ -140,7 +140,7 @@ class Registry(BundleStore):
         with quiet():
             self.log_record(run.run_id, record)
             version = self._register(client, run.run_id, bundle, trained, numbered_after)
-            for key, value in {**tags, "experiment_id": run.experiment_id}.items():
+            for key, value in tags.items():
                 client.set_model_version_tag(trained.spec.name, str(version), key, value)
         return Logged(run.run_id, run.experiment_id, version)
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from filelock import FileLock
 
+from qc_assets.errors import QcError
 from qc_assets.locks import acquire_lock, is_locked
 from qc_assets.registry.mlflow_store import MlflowStore, quiet
 
@@ -44,6 +45,10 @@ def end_abandoned(store: MlflowStore) -> int:
     Costs nothing where nothing was left behind. A store that does not answer is told the next time.
     """
     left = [path for path in store.artifact_root.parent.glob(f"{_FOLDER}/*.lock") if not is_locked(path)]
+    if not left:
+        return 0
+    from mlflow.exceptions import MlflowException
+
     ended = 0
     for path in left:
         try:
@@ -55,7 +60,11 @@ def end_abandoned(store: MlflowStore) -> int:
                     client.set_tag(run.info.run_id, "ended", "its process died without a word")
                     client.set_terminated(run.info.run_id, "KILLED")
                     ended += 1
-        except Exception as error:  # what is being done now matters more than what became of something else
+        except (
+            MlflowException,
+            QcError,
+            OSError,
+        ) as error:  # what is being done now matters more than what became of something else
             log.warning("runs of a process that died are still running in MLflow's eyes: %s", error)
             return ended
         with suppress(FileNotFoundError):  # another process was quicker

@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from qc_assets.errors import QcError
 from qc_assets.learning.metrics.bootstrap import Estimate
 from qc_assets.learning.pace import TrainingListener
 from qc_assets.learning.spec import ModelSpec
@@ -19,11 +20,10 @@ from qc_assets.learning.trained import FittedCandidate, Trained, Trial
 from qc_assets.registry.bundle_store import is_out_of_reach
 from qc_assets.registry.mlflow_store import MlflowStore, quiet
 from qc_assets.registry.run_keepers import KEEPER, keep_runs
-from qc_assets.registry.wording import experiment_description
+from qc_assets.registry.wording import WITHOUT_MODEL, about_experiment
 
 log = logging.getLogger(__name__)
 
-WITHOUT_MODEL = "without_model"  # group of the metrics of the prediction that knows nothing
 _LONGEST = 500  # characters of a parameter: MLflow keeps 6,000, its columns show fewer
 _RETRY_S = 60.0
 
@@ -47,14 +47,14 @@ class TrainingRun(TrainingListener):
         self._tags = dict(tags)
         self._open: dict[str, str] = {}
         self._chosen: dict[tuple[str, int], str] = {}
-        self._waiting: list[Callable[[Any], None]] = []
+        self._waiting: list[Callable[[Any], object]] = []
         self._asked_again_at = 0.0
         self._best: list[float] = []
         self._trial_began = _now()
 
     def candidate_begins(self, kind: str) -> None:
         self._trial_began = _now()
-        self._note(lambda client: self._child(client, kind) and None)
+        self._note(lambda client: self._child(client, kind))
 
     def trial_ended(self, kind: str, number: int, trial: Trial) -> None:
         began, self._trial_began = self._trial_began, _now()
@@ -115,7 +115,7 @@ class TrainingRun(TrainingListener):
                 client.set_terminated(run_id, status)
             self._open.clear()
 
-    def _note(self, action: Callable[[Any], None]) -> None:
+    def _note(self, action: Callable[[Any], object]) -> None:
         """Tell MLflow something now, or later if it does not answer: a training does not fail for that."""
         self._waiting.append(action)
         if time.monotonic() < self._asked_again_at:
@@ -204,7 +204,9 @@ class TrainingRun(TrainingListener):
             run_id,
             # A number that does not exist is none in MLflow either, which would take NaN for one.
             metrics=[
-                Metric(name, value, now, step) for name, value in metrics.items() if value is not None and isfinite(value)
+                Metric(name, value, now, step)
+                for name, value in metrics.items()
+                if value is not None and isfinite(value)
             ],
             params=params_of(parameters or {}),
             tags=[RunTag(name, value) for name, value in (tags or {}).items()],
@@ -227,11 +229,14 @@ def training_run(
         parameters: what was asked for, so that two runs show why they differ.
         run_name: name of the run while the winner is not known, too.
     """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking.context.registry import resolve_tags
+
     with keep_runs(store) as keeper:
         with quiet():
             client = store.client()
-            experiment_id = store.experiment(client, spec.name, experiment_description(spec))
-            own = {**tags, "task": task_of(spec).name, KEEPER: keeper}
+            experiment_id = store.experiment(client, spec.name, about_experiment(spec))
+            own = resolve_tags({**tags, "task": task_of(spec).name, KEEPER: keeper})  # who, from where, which commit
             named = run_name or f"{spec.name} training"
             run_id = client.create_run(experiment_id, tags={**own, "level": "training"}, run_name=named).info.run_id
             client.log_batch(run_id, params=params_of(parameters))
@@ -241,8 +246,10 @@ def training_run(
         except BaseException as error:
             is_error = isinstance(error, Exception)
             try:
-                run.end("FAILED" if is_error else "KILLED", f"{type(error).__name__}: {error}" if is_error else "stopped")
-            except Exception as trouble:  # what ended the training is what people must see
+                run.end(
+                    "FAILED" if is_error else "KILLED", f"{type(error).__name__}: {error}" if is_error else "stopped"
+                )
+            except (MlflowException, QcError, OSError) as trouble:  # what ended the training is what people must see
                 log.warning("MLflow could not be told that a training of %s ended: %s", spec.name, trouble)
             raise
         run.end("FINISHED")
@@ -258,7 +265,7 @@ def params_of(values: Mapping[str, Any]) -> list[Any]:
 def _heads(trained: Trained) -> dict[str, float | None]:
     by_head: Mapping[str, Mapping[str, Estimate]] = trained.heads
     return {
-        f"heads/{head}_{name}": estimate.value
+        f"test_by_question/{head}_{name}": estimate.value
         for head, estimates in by_head.items()
         for name, estimate in estimates.items()
     }

@@ -45,8 +45,8 @@ class OtherUi:
     @property
     def first_script(self) -> bytes:
         """What its page runs before its own scripts."""
-        values = json.dumps(dict(self.remembers))
-        return f"<script>try {{ Object.assign(localStorage, {{...{values}, ...localStorage}}) }} catch {{}}</script>".encode()
+        values = f"{{...{json.dumps(dict(self.remembers))}, ...localStorage}}"
+        return f"<script>try {{ Object.assign(localStorage, {values}) }} catch {{}}</script>".encode()
 
     def objection(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
         """Status and reason if a request is not let through."""

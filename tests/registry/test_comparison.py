@@ -28,7 +28,9 @@ def both() -> SideBySide:
     trained = [train(SMALL, dataset_of(SMALL, each), QUICK) for each in (frame, spoilt)]
     champion, version = (bundle_of_training(SMALL, each, is_synthetic=False) for each in trained)
     # The new version is judged where the champion is: on rows as they are.
-    judged = replace(trained[0], best=replace(trained[0].best, predictions=version.as_judged.predict(_tested(trained[0]))))
+    judged = replace(
+        trained[0], best=replace(trained[0].best, predictions=version.as_judged.predict(_tested(trained[0])))
+    )
     return SideBySide(judged, version, champion, QUICK)
 
 
