@@ -12,6 +12,10 @@ class Note(str):
     """What is being done, and a person should see it at once: a wait, a failure."""
 
 
+class Milestone(str):
+    """What is being done, and the log of a run should have it, however soon after another sentence."""
+
+
 _listeners: list[Reporter] = []
 
 
@@ -22,8 +26,8 @@ def report(what: str, done: float, total: float) -> None:
 
 
 def logged(log: Callable[[str], None], every_s: float = 30.0) -> Reporter:
-    """`report` for a long run: `log` is also handed every `Note`, and another sentence every `every_s` seconds."""
-    tell = told(log, every_s)
+    """`report` for a long run: `log` also gets every `Note` and `Milestone`, and a sentence every `every_s` seconds."""
+    tell = told(log, every_s, at_once=(Note, Milestone))
 
     def tell_all(what: str, done: float, total: float) -> None:
         report(what, done, total)
@@ -32,13 +36,13 @@ def logged(log: Callable[[str], None], every_s: float = 30.0) -> Reporter:
     return tell_all
 
 
-def told(log: Callable[[str], None], every_s: float) -> Reporter:
-    """A listener that hands `log` every `Note`, and another sentence every `every_s` seconds."""
+def told(log: Callable[[str], None], every_s: float, *, at_once: tuple[type[str], ...] = (Note,)) -> Reporter:
+    """A listener that hands `log` every `Note`, or other kinds of sentence, and any every `every_s` seconds."""
     last = time.monotonic()
 
     def tell(what: str, done: float, total: float) -> None:
         nonlocal last
-        if isinstance(what, Note) or time.monotonic() - last >= every_s:
+        if isinstance(what, at_once) or time.monotonic() - last >= every_s:
             last = time.monotonic()
             log(what)
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourcesError
 
@@ -88,6 +88,23 @@ class Settings(
     def fixed_last_date(self) -> date | None:
         """Last day that has a partition; None if every day brings another."""
         return self.end_date or (self.traits.last_day(self) if self.traits.last_day else None)
+
+    def beyond_the_gate(self, url: str) -> str:
+        """A URL for whoever does not come through the gate of `qc up`, of one that may be a path behind it."""
+        return f"http://{self.host}:{self.api_port}{url}" if url.startswith("/") else url
+
+    @property
+    def unusual(self) -> dict[str, str]:
+        """What shapes rows and models and is not as it is by default, by variable; no secrets, and no files."""
+        parts = (SourceKnobs, DemoKnobs, ArchiveKnobs, GitHubKnobs, FilesKnobs, FeatureKnobs, LearningKnobs)
+        changed = {}
+        for name, field in {name: field for part in parts for name, field in part.model_fields.items()}.items():
+            value = getattr(self, name)
+            parts_of_it = value if isinstance(value, tuple) else (value,)
+            hidden = any(isinstance(part, SecretStr | Path) for part in parts_of_it)
+            if not hidden and value != field.get_default(call_default_factory=False):
+                changed[f"QC_{name.upper()}"] = masked_urls(", ".join(map(str, parts_of_it)))
+        return changed
 
     def feature_parameters(self, table: str) -> dict[str, object]:
         """Parameters of the SQL of a feature table, such as ``pull_requests``."""

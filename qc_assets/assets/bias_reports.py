@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from qc_assets import pages
+from qc_assets import pages, progress
 from qc_assets.assets import tables
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.errors import FairnessError, TrainingError
@@ -73,6 +73,7 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         audits: dict[str, Audit] = {}
         problems: dict[str, str] = {}
         run_id = ""
+        tell = progress.logged(context.log.info, every_s=10)
         try:
             subject = load_subject(store, models, spec, is_synthetic=reads_made_up(store, settings))
         except (FairnessError, TrainingError) as error:
@@ -84,7 +85,7 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             assert subject is not None
             run_id = subject.mlflow_run_id
             try:
-                audits[attribute] = audit_groups(subject, attribute, settings)
+                audits[attribute] = audit_groups(subject, attribute, settings, progress=tell)
             except (FairnessError, TrainingError) as error:  # one report that cannot be made stops no other
                 problems[attribute] = str(error)
             except Exception as error:

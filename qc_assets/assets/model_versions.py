@@ -87,10 +87,6 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         from qc_assets.learning.trained import Options
         from qc_assets.registry import lifecycle
 
-        def tell(message: str) -> None:
-            context.log.info(message)
-            progress.report(message, 0, 0)
-
         store, models = warehouse.open(), registry.open()
         options = Options(
             quick=config.quick,
@@ -125,7 +121,8 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                 origin=origin,
                 run_name=config.run_name,
                 numbered_after=mirror.highest_version(store, spec.name),
-                progress=tell,
+                progress=progress.logged(context.log.info, every_s=10),
+                settings=settings.unusual,
             )
             return replace(outcome, gates=[*outcome.gates, within_shares(rows)])
 

@@ -37,7 +37,7 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
             "run_id": run.run_id,
             "partition": run.tags.get("dagster/partition"),
             "error": context.failure_event.message,
-            "url": f"{settings.dagster_url.rstrip('/')}/runs/{run.run_id}",
+            "url": f"{settings.beyond_the_gate(settings.dagster_url).rstrip('/')}/runs/{run.run_id}",
         }
         context.log.error(f"run {run.run_id} of {run.job_name} failed: {document['error']}")
         if settings.failure_webhook_url:

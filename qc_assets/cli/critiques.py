@@ -69,14 +69,19 @@ def tune(
     from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
 
-    options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size} | ({"base": base} if base else {})
     settings = load_settings()
+    options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size} | ({"base": base} if base else {})
     with shown_live("fine-tuning", settings.logs) as hear:
         result = run_job(settings, "critique_model", ops={"critique__model": {"config": options}}, hear=hear)
     metadata = result.metadata["critique/model"]
     figures = {name: value for name, value in metadata.items() if name not in ("samples", "MLflow run")}
     rows = [{"figure": name, "value": str(value)} for name, value in figures.items()]
-    console.emit(metadata, console.table("Fine-tuning", rows), metadata["samples"], metadata["MLflow run"])
+    console.emit(
+        metadata,
+        console.table("Fine-tuning", rows),
+        metadata["samples"],
+        settings.beyond_the_gate(metadata["MLflow run"]),
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -7,5 +7,9 @@ class ServiceKnobs(BaseModel):
     """The servers of `qc up`."""
 
     host: str = Field("127.0.0.1", description="Address that `qc up` binds.")
-    dagster_url: str = Field("http://127.0.0.1:8000/dagster", description="Dagster UI, for links in MLflow.")
-    mlflow_url: str = Field("http://127.0.0.1:8000/mlflow", description="MLflow UI, for links in Dagster.")
+    dagster_url: str = Field(
+        "/dagster", description="Dagster UI, for links in MLflow: a path where both are behind `qc up`, or a whole URL."
+    )
+    mlflow_url: str = Field(
+        "/mlflow", description="MLflow UI, for links in Dagster: a path where both are behind `qc up`, or a whole URL."
+    )

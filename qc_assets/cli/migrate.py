@@ -77,6 +77,7 @@ def _agree(settings: Settings) -> list[Step]:
     """Let MLflow say of every version what only the warehouse knew, and the warehouse what MLflow says."""
     from qc_assets.registry.mirror import log_missing_records, sync_mirror
     from qc_assets.registry.model_registry import Registry
+    from qc_assets.registry.older_runs import group_metrics
 
     if not settings.mlflow_tracking_uri and not settings.mlflow_database.is_file():
         return []
@@ -84,6 +85,10 @@ def _agree(settings: Settings) -> list[Step]:
     logged = sum(log_missing_records(store, registry, spec.name) for spec in SPECS)
     changes = [change for spec in SPECS for change in sync_mirror(store, registry, spec.name)]
     records = [f"{logged} versions are logged with what the warehouse knew of them"] if logged else []
+    grouped = sum(group_metrics(registry, spec) for spec in SPECS)
+    records += [f"the metrics of {grouped} runs are in groups"] if grouped else []
+    for spec in SPECS:
+        registry.describe(spec.name)
     if settings.signing_secret is not None and (signed := sum(registry.sign_all(spec.name) for spec in SPECS)):
         records.append(f"{signed} versions are signed with QC_SIGNING_KEY")
     return [Step("models", "; ".join([*records, *changes]) or _UNCHANGED)]

@@ -109,7 +109,7 @@ def bias(
     settings = load_settings()
     store, registry = Warehouse.from_settings(settings), RegistryResource.from_settings(settings).open()
     audits = []
-    with console.bar(f"comparing groups of {' and '.join(chosen)}"):
+    with console.bar(f"comparing groups of {' and '.join(chosen)}") as progress:
         for spec in SPECS:
             if spec.name not in chosen:
                 continue
@@ -118,7 +118,7 @@ def bias(
                 raise QcError(f"{model} has no version yet: run `qc train {model}`")
             if tested is not None:
                 audits += [
-                    audit_groups(tested, name, settings, with_mitigations=not quick)
+                    audit_groups(tested, name, settings, with_mitigations=not quick, progress=progress)
                     for name in sensitive_attributes(spec, by)
                 ]
     if not audits:

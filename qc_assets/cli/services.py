@@ -19,7 +19,9 @@ from qc_assets.cli.runs import dagster_home, open_instance
 from qc_assets.errors import QcError
 from qc_assets.files import keep_private
 from qc_assets.places import dagster_config
-from qc_assets.registry.local_store import make_store
+from qc_assets.registry.local_store import hide_empty_default, make_store
+from qc_assets.registry.mlflow_store import MlflowStore
+from qc_assets.registry.run_keepers import end_abandoned
 from qc_assets.serving.server import refuse_open_door
 from qc_assets.settings import Settings
 
@@ -57,6 +59,9 @@ class Services:
             raise QcError(f"{s.host}:{s.api_port} is in use: stop that program, or set QC_API_PORT")
         # Each database is made once, here, and not by whichever server is quicker.
         make_store(s.mlflow_database, s.artifact_root)
+        if not s.mlflow_tracking_uri:
+            hide_empty_default(s.mlflow_database)
+        end_abandoned(MlflowStore.from_settings(s))
         open_instance(s).dispose()
         # The UIs ask nobody who he is, so only this user reaches their sockets. The path of one has at most 100 bytes.
         sockets = self._sockets = Path(tempfile.mkdtemp(prefix="qc-up-"))

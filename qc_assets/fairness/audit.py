@@ -15,6 +15,7 @@ from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
 from qc_assets.fairness.subject import AFTERWARDS, Subject
 from qc_assets.learning.dataset import matrix
 from qc_assets.learning.task import task_of
+from qc_assets.progress import Reporter
 from qc_assets.store.inserts import put
 from qc_assets.store.warehouse import Warehouse
 
@@ -71,7 +72,14 @@ class Audit:
         return drawings | ({"trade-off": drawn} if drawn else {})
 
 
-def audit_groups(subject: Subject, attribute: str, settings: "Settings", *, with_mitigations: bool = True) -> Audit:
+def audit_groups(
+    subject: Subject,
+    attribute: str,
+    settings: "Settings",
+    *,
+    with_mitigations: bool = True,
+    progress: Reporter = lambda what, done, total: None,
+) -> Audit:
     """Compare the groups of an attribute on a version's test window.
 
     Args:
@@ -79,6 +87,7 @@ def audit_groups(subject: Subject, attribute: str, settings: "Settings", *, with
         attribute: one of `qc_assets.fairness.ATTRIBUTES`.
         settings: thresholds and seed.
         with_mitigations: also fit and judge the mitigations, which takes most of the time.
+        progress: told how far it is.
 
     Raises:
         FairnessError: if the groups cannot be made, or there are no rows whose label is known.
@@ -105,6 +114,8 @@ def audit_groups(subject: Subject, attribute: str, settings: "Settings", *, with
             note=_AFTERWARDS_NOTE if late else "",
         )
 
+    title = f"bias of {subject.spec.name} by {attribute.replace('_', ' ')}"
+    progress(f"{title}: comparing groups", 0, 0)
     analysis = compare(subject.tested())
     alike, tried, why_not = None, None, ""
     if attribute in OVERLAPPING or late:
@@ -113,6 +124,7 @@ def audit_groups(subject: Subject, attribute: str, settings: "Settings", *, with
         why_not = "this version does not say how it was fitted: train anew"
     else:
         if not task.reads_texts:
+            progress(f"{title}: are like changes treated alike?", 0, 0)
             expected = _of_the_change(subject, settings.seed)
             alike = None if expected is None else compare(subject.measured(expected))
         supported = analysis.counts.filter(pl.col("rows") >= settings.bias_min_support).height
@@ -126,7 +138,11 @@ def audit_groups(subject: Subject, attribute: str, settings: "Settings", *, with
             for name, rows in members.items():
                 groups[rows] = name
             tried = trade_offs.try_mitigations(
-                subject, groups.astype(str), min_support=settings.bias_min_support, seed=settings.seed
+                subject,
+                groups.astype(str),
+                min_support=settings.bias_min_support,
+                seed=settings.seed,
+                progress=lambda what, done, total: progress(f"{title}: {what}", done, total),
             )
     return Audit(subject.spec.name, subject.version, attribute, subject.is_synthetic, analysis, alike, tried, why_not)
 

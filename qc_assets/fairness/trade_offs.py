@@ -15,6 +15,7 @@ from qc_assets.fairness.subject import Subject
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.terms import Known
 from qc_assets.learning.weights import inverse_frequency
+from qc_assets.progress import Reporter
 
 # A constraint for each of hundreds of groups has no solution: the small ones are one.
 _MOST_GROUPS = 20
@@ -128,7 +129,12 @@ class _Trial:
 
 
 def try_mitigations(
-    subject: Subject, attribute_of: np.ndarray, *, min_support: int = 30, seed: int = 0
+    subject: Subject,
+    attribute_of: np.ndarray,
+    *,
+    min_support: int = 30,
+    seed: int = 0,
+    progress: Reporter = lambda what, done, total: None,
 ) -> pl.DataFrame:
     """Accuracy and gap of a model on its test window without and with each mitigation.
 
@@ -142,6 +148,7 @@ def try_mitigations(
         attribute_of: group of every row of `subject.frame`, (rows,) of str.
         min_support: groups with fewer test rows do not count.
         seed: of fits and resampling.
+        progress: told which method is tried.
 
     Returns:
         One row a method, with the columns of `SCHEMA`; a method that failed says why in `note`.
@@ -159,7 +166,8 @@ def try_mitigations(
         methods.append(("exponentiated gradient", lambda: trial.constrained()["test"]))
     methods += list(trial.after(plain))
     rows = []
-    for name, method in methods:
+    for number, (name, method) in enumerate(methods):
+        progress(f"what would help, {number + 1} of {len(methods)} ({name})", number, len(methods))
         row = {
             "method": name,
             "metric": trial.task.loss,

@@ -8,6 +8,8 @@ import numpy as np
 
 from qc_assets.learning.metrics.probability_metrics import N_BINS
 
+_COLOURS = ("tab:blue", "tab:orange")
+
 
 def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
     """What `draw` puts on axes of `size` inches, as a PNG."""
@@ -22,18 +24,24 @@ def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
 
 def calibration_curve(labels: np.ndarray, predictions: np.ndarray) -> bytes:
     """Predicted against observed share in 15 equal-mass bins, with the 95 % interval of each bin (Wilson, 1927)."""
+    return calibration_curves({"model": (labels, predictions)})
+
+
+def calibration_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
+    """Several calibration curves, each of labels and predictions, (rows,); see `calibration_curve`."""
 
     def draw(axes: Any) -> None:
-        order = np.argsort(predictions, kind="stable")
-        bins = np.array_split(order, min(N_BINS, len(order)))
-        predicted = np.array([predictions[rows].mean() for rows in bins])
-        observed = np.array([labels[rows].mean() for rows in bins])
-        n = np.array([len(rows) for rows in bins])
-        centre = (observed + 1.92 / n) / (1 + 3.84 / n)
-        half = 1.96 * np.sqrt(observed * (1 - observed) / n + 0.96 / n**2) / (1 + 3.84 / n)
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfect")
-        axes.vlines(predicted, centre - half, centre + half, color="tab:blue", alpha=0.4)
-        axes.plot(predicted, observed, "o-", color="tab:blue", markersize=4, label="model")
+        for (name, (labels, predictions)), colour in zip(curves.items(), _COLOURS, strict=False):
+            order = np.argsort(predictions, kind="stable")
+            bins = np.array_split(order, min(N_BINS, len(order)))
+            predicted = np.array([predictions[rows].mean() for rows in bins])
+            observed = np.array([labels[rows].mean() for rows in bins])
+            n = np.array([len(rows) for rows in bins])
+            centre = (observed + 1.92 / n) / (1 + 3.84 / n)
+            half = 1.96 * np.sqrt(observed * (1 - observed) / n + 0.96 / n**2) / (1 + 3.84 / n)
+            axes.vlines(predicted, centre - half, centre + half, color=colour, alpha=0.4)
+            axes.plot(predicted, observed, "o-", color=colour, markersize=4, label=name)
         axes.set(xlabel="predicted probability", ylabel="observed share", title="Calibration on the test window")
         axes.legend(loc="upper left")
 
@@ -82,13 +90,20 @@ def residuals(hours: np.ndarray, answers: np.ndarray) -> bytes:
 
 def coverage(hours: np.ndarray, answers: np.ndarray) -> bytes:
     """Share within the interval, by tenth of the predicted median."""
+    return coverages(hours, {"model": answers})
+
+
+def coverages(hours: np.ndarray, versions: Mapping[str, np.ndarray]) -> bytes:
+    """Shares within the intervals of several versions, whose answers are (rows, 3); see `coverage`."""
 
     def draw(axes: Any) -> None:
-        lower, median, upper = answers.T
-        inside = (hours >= lower * (1 - 1e-9)) & (hours <= upper * (1 + 1e-9))
-        parts = np.array_split(np.argsort(median, kind="stable"), min(10, len(hours)))
-        axes.plot(range(1, len(parts) + 1), [inside[part].mean() for part in parts], "o-", color="tab:blue")
         axes.axhspan(0.77, 0.83, color="0.85", label="80 ± 3 %")
+        for (name, answers), colour in zip(versions.items(), _COLOURS, strict=False):
+            lower, median, upper = answers.T
+            inside = (hours >= lower * (1 - 1e-9)) & (hours <= upper * (1 + 1e-9))
+            parts = np.array_split(np.argsort(median, kind="stable"), min(10, len(hours)))
+            shares = [inside[part].mean() for part in parts]
+            axes.plot(range(1, len(parts) + 1), shares, "o-", color=colour, label=name)
         axes.set(ylim=(0, 1), xlabel="tenth of the predictions, quickest first", ylabel="share within the interval")
         axes.set(title="Coverage of the 80 % interval")
         axes.legend(loc="lower left")

@@ -1,6 +1,6 @@
 """Parameters by Optuna on time-ordered folds of what was known before the test window."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,8 +77,18 @@ def choose(
     folds: list[Fold],
     context: Mapping[str, Any],
     options: Options,
+    told: Callable[[int, Trial], None] = lambda number, trial: None,
 ) -> tuple[Parameters, float, tuple[Trial, ...]]:
     """Search parameters over the folds; quick, or without a space: score the defaults on the last one.
+
+    Args:
+        spec: the model.
+        candidate: one of its candidates.
+        data: labelled rows.
+        folds: of all that was known before the test window.
+        context: what was settled before fitting.
+        options: how to train.
+        told: called after each trial of a search.
 
     Returns:
         The parameters, their validation metric on the last fold, and every trial in order.
@@ -99,6 +109,7 @@ def choose(
     def objective(trial: "optuna.Trial") -> float:
         parameters = space(trial)
         trials.append(Trial(parameters, _validate(spec, candidate.kind, parameters, data, folds, context, options)))
+        told(len(trials) - 1, trials[-1])
         return trials[-1].validation
 
     study.optimize(objective, n_trials=options.n_trials)

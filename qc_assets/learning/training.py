@@ -1,6 +1,5 @@
 """Selecting, fitting, calibrating and evaluating the candidates of a spec."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ from qc_assets.errors import TrainingError
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, paired_differences
 from qc_assets.learning.missingness import measure_missingness
+from qc_assets.learning.pace import Pace, TrainingListener
 from qc_assets.learning.reliability import LosingRepositories, losing_repositories, reliability_of
 from qc_assets.learning.remaining import remaining_times
 from qc_assets.learning.rivals import Rival
@@ -20,6 +20,7 @@ from qc_assets.learning.task.combined import HeadsEstimator, measured_heads
 from qc_assets.learning.task.terms import Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer, has_enough_texts
 from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows
+from qc_assets.progress import Milestone, Reporter
 
 WINDOWS = ("test", "last_30_days")
 _IMPORTANCE_ROWS = 2_000
@@ -32,7 +33,11 @@ def recent_rows(data: Dataset, rows: np.ndarray, days: int = 30) -> np.ndarray:
 
 
 def train(
-    spec: ModelSpec, data: Dataset, options: Options, progress: Callable[[str], None] = lambda message: None
+    spec: ModelSpec,
+    data: Dataset,
+    options: Options,
+    progress: Reporter = lambda what, done, total: None,
+    listener: TrainingListener = TrainingListener(),
 ) -> Trained:
     """Train every candidate of a spec and choose one by its validation score, never by the test window.
 
@@ -40,7 +45,8 @@ def train(
         spec: the model.
         data: labelled rows.
         options: how to train.
-        progress: called with a sentence now and then.
+        progress: told how far it is.
+        listener: told of candidates and trials as they come.
 
     Raises:
         TrainingError: if a window is empty or holds nothing to learn, or no feature is known at all.
@@ -80,46 +86,60 @@ def train(
         )
     trivial = task.trivial(known["calibration"], context)
     windows = Windows(spec, split, known, context, trivial)
-    fitted = []
+    fitted: list[FittedCandidate] = []
+
+    def keep(candidate: FittedCandidate) -> FittedCandidate:
+        fitted.append(candidate)
+        listener.candidate_fitted(candidate)
+        return candidate
+
+    pace = Pace(len(competing), 1 if options.quick else options.n_trials, task.metrics[task.selection], progress)
     for candidate in competing:
-        parameters, validation, trials = choose(spec, candidate, data, folds, context, options)
-        progress(f"{candidate.kind}: validation {task.metrics[task.selection].label} {validation:.3f}")
-        fitted.append(_fit(windows, candidate.kind, parameters, validation, trials, data, options))
+        pace.begins(candidate.kind)
+        listener.candidate_begins(candidate.kind)
+
+        def told(number: int, trial: Trial, kind: str = candidate.kind) -> None:
+            pace.tried(number, trial.validation)
+            listener.trial_ended(kind, number, trial)
+
+        parameters, validation, trials = choose(spec, candidate, data, folds, context, options, told)
+        pace.chosen(validation)
+        keep(_fit(windows, candidate.kind, parameters, validation, trials, data, options))
     best = max(fitted, key=lambda candidate: task.metrics[task.selection].sign * candidate.validation)
     if known["train"].way is not None:
         one_head = one_head_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
-        progress(str(one_head))
+        progress(Milestone(str(one_head)), 0, 0)
         if one_head.is_certain:
             skipped["two heads"] = str(one_head)
             windows = windows.with_one_head
             known, context = dict(windows.known), dict(windows.context)
             folds = [replace(fold, fit_known=replace(fold.fit_known, way=None)) for fold in folds]
-            best = _fit(windows, best.kind, best.parameters, best.validation, best.trials, data, options)
-            fitted.append(best)
+            best = keep(_fit(windows, best.kind, best.parameters, best.validation, best.trials, data, options))
     texts = None
     if spec.texts and not options.quick and has_enough_texts(data.frame[folds[-1].fit], spec.texts):
         gain = text_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
-        progress(str(gain))
+        progress(Milestone(str(gain)), 0, 0)
         if gain.is_certain:
             texts = TextReducer.fit(data.frame[split.train], spec.texts)
             data = replace(data, x=np.hstack([data.x, texts(data.frame)]))
             spec = replace(spec, features=spec.features + texts.names)
             best = _fit(windows, best.kind, best.parameters, gain.with_it, (), data, options)
-            best = replace(best, kind=f"{best.kind}_with_texts")
-            fitted.append(best)
+            best = keep(replace(best, kind=f"{best.kind}_with_texts"))
         else:
             skipped["with texts"] = str(gain)
     elif spec.texts:
         skipped["with texts"] = "too slow for a quick training" if options.quick else "the rows have too few texts"
-    progress(f"{best.kind} wins")
+    progress(Milestone(f"{best.kind} wins; measuring what matters to it"), 0, 0)
     trained = Trained(spec, data, split, best, tuple(fitted), known, context, trivial, {}, None, skipped, texts)
     importance = permutation_importance(trained, options.seed)
     plain_kind = best.kind.removesuffix("_with_texts")
+    progress(f"fitting {len(task.rivals)} plain rivals", 0, 0)
     rivals = [_rival(windows.with_one_head, rival, best, data, options) for rival in task.rivals]
     if isinstance(best.estimator, HeadsEstimator):
         undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
         # Two heads were kept because one does not gain more than the margin (`one_head_gain`): the same is asked here.
         rivals.append(replace(undivided, kind=f"{plain_kind} with one head", tolerance=1.0))
+    progress("judging it by repository and month, and fitting it to all rows", 0, 0)
     tested = data.frame[split.test], data.opened_at[split.test], *task.reliable(known["test"], best.predictions)
     calibrated = best.calibrator(best.calibration_scores)
     return replace(

@@ -184,21 +184,6 @@ def validation_against_test(trained: Trained) -> str:
     )
 
 
-def beginning_of(card: str, most: int = 8_000) -> str:
-    """A card as descriptions hold it: MLflow cuts them anywhere and warns, so whole lines are left out here.
-
-    Args:
-        card: Markdown.
-        most: characters that MLflow keeps.
-    """
-    if len(card) <= most:
-        return card
-    rest = "\n\n*The rest is in the artifact model_card.md of the run.*\n"
-    end = most - len(rest)
-    cut = card.rfind("\n", 0, end)
-    return card[: cut if cut > 0 else end] + rest
-
-
 def model_card(trained: Trained, gates: list[Gate], decision: Decision, context: dict[str, Any]) -> str:
     """The card as Markdown.
 

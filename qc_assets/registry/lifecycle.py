@@ -1,13 +1,15 @@
 """The lifecycle of every model: train, gate, register, decide, conclude. No Dagster and no SQL."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 import polars as pl
 
 from qc_assets.clock import now_utc
-from qc_assets.errors import TrainingError
+from qc_assets.errors import TrainingError, masked_urls
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.promotion import (
     Decision,
@@ -17,14 +19,17 @@ from qc_assets.learning.promotion import (
     falls_behind,
     is_no_better,
 )
+from qc_assets.learning.side_by_side import SideBySide
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
 from qc_assets.learning.training_figures import training_figures
+from qc_assets.progress import Milestone, Reporter
 from qc_assets.registry.bundle_store import is_out_of_reach
 from qc_assets.registry.card import model_card
+from qc_assets.registry.comparison_page import COMPARISON, comparison_page
 from qc_assets.registry.model_registry import Logged, Registry
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference
 from qc_assets.registry.version_record import record_of
@@ -84,7 +89,8 @@ def train_and_register(
     origin: dict[str, str],
     run_name: str | None = None,
     numbered_after: int = 0,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Reporter = lambda what, done, total: None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> TrainingOutcome:
     """Take a spec from rows to a registered, judged version.
 
@@ -100,7 +106,8 @@ def train_and_register(
         origin: where the rows come from (snapshot, Dagster run, commit); tags of run and version.
         run_name: name of the MLflow run; default: model and winning candidate.
         numbered_after: a version number that is taken elsewhere, such as in the warehouse.
-        progress: called with a sentence now and then.
+        progress: told how far it is.
+        settings: those that are not as they are by default, and no secrets: parameters of the run.
     """
     rows = labelled(spec, rows)
     enough = Gate(
@@ -110,26 +117,61 @@ def train_and_register(
     )
     if not enough.passed:
         return TrainingOutcome([enough], Decision(False, enough.detail))
+    tags = {**origin, "synthetic": str(is_synthetic).lower()}
+    asked = _asked(spec, rows, options) | {"snapshot": origin.get("snapshot", "")} | dict(settings)
     try:
-        trained = train(spec, dataset_of(spec, rows), options, progress)
+        with registry.training(spec, tags, asked, run_name) as run:
+            trained = train(spec, dataset_of(spec, rows), options, progress, run)
+            bundle = bundle_of_training(spec, trained, is_synthetic=is_synthetic)
+            checked = check_gates(trained, options)
+            same = _same_version(registry, bundle, trained.data.frame)
+            progress(Milestone(f"registering with MLflow at {masked_urls(registry.tracking_uri)}"), 0, 0)
+            figures = training_figures(trained)
+            run.complete(trained, figures, run_name)
+            if same is not None:
+                decision = Decision(False, f"to the last digit the same as version {same.version}")
+                run.remark(decision.reason)
+                return TrainingOutcome(checked, decision, trained, figures=figures)
+            record = record_of(trained, checked, origin, now_utc(), is_synthetic=is_synthetic)
+            logged = registry.register(run, trained, bundle, record, tags, numbered_after)
+            decision, card = _judge(registry, logged, trained, checked, bundle, tags, options)
     except TrainingError as error:
         return TrainingOutcome([replace(enough, passed=False, detail=str(error))], Decision(False, str(error)))
-    bundle = bundle_of_training(spec, trained, is_synthetic=is_synthetic)
-    checked = check_gates(trained, options)
-    same = _same_version(registry, bundle, trained.data.frame)
-    progress(f"registering with MLflow at {registry.tracking_uri}")
-    tags = {**origin, "synthetic": str(is_synthetic).lower()}
-    figures = training_figures(trained)
-    if same is not None:
-        decision = Decision(False, f"to the last digit the same as version {same.version}")
-        registry.log_without_version(trained, figures, tags | {"decision": decision.reason}, run_name)
-        return TrainingOutcome(checked, decision, trained, figures=figures)
-    record = record_of(trained, checked, origin, now_utc(), is_synthetic=is_synthetic)
-    logged = registry.log(trained, figures, bundle, record, tags, run_name, numbered_after)
+    return TrainingOutcome(checked, decision, trained, logged, card, figures)
+
+
+def _asked(spec: ModelSpec, rows: pl.DataFrame, options: Options) -> dict[str, Any]:
+    """What is asked of a training, and of which data, as parameters."""
+    first, last = rows.select(pl.col(spec.opened_at).min().alias("first"), pl.col(spec.opened_at).max()).row(0)
+    kinds = options.candidates or [candidate.kind for candidate in spec.candidates]
+    return {
+        "quick": options.quick,
+        "trials": 0 if options.quick else options.n_trials,
+        "candidates": ", ".join(kinds),
+        "seed": options.seed,
+        "folds": options.n_folds,
+        "resamples": options.resamples,
+        "rows": len(rows),
+        "data_from": f"{first:%Y-%m-%d %H:%M}",
+        "data_until": f"{last:%Y-%m-%d %H:%M}",
+        "features": len(spec.features),
+    }
+
+
+def _judge(
+    registry: Registry,
+    logged: Logged,
+    trained: Trained,
+    checked: list[Gate],
+    bundle: Bundle,
+    tags: Mapping[str, str],
+    options: Options,
+) -> tuple[Decision, str]:
+    """Decide on a version and note it; returns the decision and the version's card."""
     # Compared with who is champion now: another training may have ended while this one was at work.
-    with registry.deciding(spec.name) as standing:
+    with registry.deciding(trained.spec.name) as standing:
         compared_with = _last_loadable(registry, standing)
-        decision = _decide(registry, standing, trained, checked, compared_with, is_synthetic, options)
+        decision = _decide(registry, standing, trained, checked, compared_with, bundle.is_synthetic, options)
         noted = RecordedDecision(
             logged.reference,
             standing.next_instant(now_utc()),
@@ -142,8 +184,16 @@ def train_and_register(
         card = model_card(
             trained, checked, decision, {**tags, "mlflow_run_id": logged.run_id, "version": logged.version}
         )
-        registry.conclude(spec.name, logged, noted, card)
-    return TrainingOutcome(checked, decision, trained, logged, card, figures)
+        registry.conclude(trained.spec.name, logged, noted, card)
+    if compared_with is not None:
+        both = SideBySide(trained, bundle, compared_with.bundle, options)
+        try:
+            page = comparison_page(both, logged.version, compared_with.reference.version, decision)
+        except Exception:  # a champion may be of another time: all is decided, and a page less is no reason to fail
+            log.exception("version %s cannot be shown beside the champion", logged.version)
+        else:
+            registry.attach(logged.run_id, {COMPARISON: page})
+    return decision, card
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,11 @@ from qc_assets.errors import QcError
 from qc_assets.files import keep_private
 from qc_assets.sqlite_files import existing_sqlite
 
+_HIDE_DEFAULT = (
+    "UPDATE experiments SET lifecycle_stage = 'deleted' WHERE experiment_id = 0 AND name = 'Default' "
+    "AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.experiment_id = 0)"
+)
+
 
 class OlderStoreError(QcError):
     """Another version of MLflow made the store: it has to be migrated."""
@@ -72,7 +77,14 @@ def _make(database: Path, artifact_root: Path) -> None:
     for path in database.parent.glob(f"{draft.name}*"):
         path.unlink()
     SqlAlchemyStore(f"sqlite:///{draft}", artifact_root.as_uri())._dispose_engine()
+    hide_empty_default(draft)
     draft.replace(database)
+
+
+def hide_empty_default(database: Path) -> None:
+    """Have MLflow not show its own experiment "Default", unless somebody has put a run into it."""
+    with existing_sqlite(database, writable=True) as connection, connection:
+        connection.execute(_HIDE_DEFAULT)
 
 
 def _refuse_other_version(database: Path) -> None:

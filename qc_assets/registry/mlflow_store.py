@@ -13,6 +13,8 @@ from qc_assets.registry.local_store import make_store
 from qc_assets.registry.tracking_server import refuse_if_away
 from qc_assets.settings import Settings
 
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 _last_used = ""
 
 
@@ -79,7 +81,8 @@ class MlflowStore:
         """Keep an HTML page as the artifact of a run; returns experiment and run."""
         with quiet():
             client = self.client()
-            identity = self.experiment(client, experiment)
+            made = f"One run each time the page was made: open the artifact {name}.html of the newest."
+            identity = self.experiment(client, experiment, {NOTE: made})
             run = client.create_run(identity, run_name=name, tags=dict(tags))
             client.log_text(run.info.run_id, page, f"{name}.html")
             client.set_terminated(run.info.run_id)
@@ -101,7 +104,10 @@ class MlflowStore:
 
         with quiet():
             client = self.fluent()
-            identity = self.experiment(client, experiment)
+            compared = (
+                f"Compare by {', '.join(f'`{metric}`' for metric in metrics)}; the parameters show why runs differ."
+            )
+            identity = self.experiment(client, experiment, {NOTE: compared})
             with mlflow.start_run(experiment_id=identity, run_name=name, tags=dict(tags)) as run:
                 mlflow.log_params(dict(parameters))
                 mlflow.log_metrics(dict(metrics))
@@ -116,16 +122,20 @@ class MlflowStore:
             return None
         return changed_when([self._database, self._database.with_name(f"{self._database.name}-wal")])
 
-    def experiment(self, client: Any, name: str) -> str:
+    def experiment(self, client: Any, name: str, about: Mapping[str, str]) -> str:
+        """The experiment of that name, made if there is none, with what its page says; in the view for trainings."""
         from mlflow.exceptions import MlflowException
 
         experiment = client.get_experiment_by_name(name)
         if experiment is not None:
+            for tag, value in (_KIND | dict(about)).items():
+                if experiment.tags.get(tag) != value:
+                    client.set_experiment_tag(experiment.experiment_id, tag, value)
             return experiment.experiment_id
         local = self.tracking_uri.startswith("sqlite:")
         location = (self.artifact_root / name).as_uri() if local else None
         try:
-            return client.create_experiment(name, artifact_location=location)
+            return client.create_experiment(name, location, _KIND | dict(about))
         except MlflowException:
             experiment = client.get_experiment_by_name(name)  # another process may have been quicker
             if experiment is None:

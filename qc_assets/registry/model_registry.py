@@ -2,10 +2,11 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars
@@ -15,13 +16,14 @@ from filelock import FileLock
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.learning.bundle import Bundle, answers_for_mlflow
+from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.trained import Trained
-from qc_assets.registry import tracking
 from qc_assets.registry.bundle_store import ABSENT, MANIFEST_SUM, BundleStore
-from qc_assets.registry.card import beginning_of
-from qc_assets.registry.mlflow_store import quiet
+from qc_assets.registry.mlflow_store import NOTE, quiet
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference, decisions_of_tags
+from qc_assets.registry.tracking import TrainingRun, training_run
 from qc_assets.registry.version_record import VersionRecord
+from qc_assets.registry.wording import beginning_of, describe_versions, model_description
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _RECORD = "version_record"
@@ -64,7 +66,7 @@ class Registry(BundleStore):
             return self.load(model, reference.version)
         with quiet():
             client = self.client()
-            experiment = self.experiment(client, model)
+            experiment = self.experiment(client, model, {})
             logged = client.search_logged_models([experiment], f"source_run_id = '{reference.run_id}'")
             if not logged:
                 raise QcError(f"nothing is left of version {reference.version} of {model} (run {reference.run_id})")
@@ -94,13 +96,14 @@ class Registry(BundleStore):
         else:  # of an older version of qc-assets, or of a training that was killed right here
             decision = RecordedDecision(champion, instant, "training", True, decided, "its reason was not noted")
         self.note_decision(model, decision)
+        self.describe(model)
         return self.standing(model)
 
     def note_decision(self, model: str, decision: RecordedDecision) -> None:
         """Keep a decision, whatever becomes of the version that it is about."""
         with quiet():
             client = self.client()
-            client.set_experiment_tag(self.experiment(client, model), *decision.tag)
+            client.set_experiment_tag(self.experiment(client, model, {}), *decision.tag)
 
     @contextmanager
     def deciding(self, model: str) -> Iterator[Standing]:
@@ -108,54 +111,38 @@ class Registry(BundleStore):
         with FileLock(self.artifact_root.parent / f"{model}.lock", mode=0o644):
             yield self.settle(model)
 
-    def log(
+    def training(
+        self, spec: ModelSpec, tags: Mapping[str, str], parameters: Mapping[str, Any], run_name: str | None = None
+    ) -> AbstractContextManager[TrainingRun]:
+        """A run of MLflow's for a training that begins; see `qc_assets.registry.tracking.training_run`."""
+        return training_run(self, spec, tags, parameters, run_name)
+
+    def register(
         self,
+        run: TrainingRun,
         trained: Trained,
-        figures: Mapping[str, bytes],
         bundle: Bundle,
         record: VersionRecord,
         tags: Mapping[str, str],
-        run_name: str | None = None,
         numbered_after: int = 0,
     ) -> Logged:
-        """Log a training with all its candidates and trials, and register the best as a new version.
+        """Register what a training made as a new version.
 
         Args:
+            run: the training's, with all that is to be said of it.
             trained: the training.
-            figures: its plots as PNG, by name.
             bundle: what the version will hold.
             record: what the warehouse will say of it.
-            tags: put on every run and on the version, such as ``dagster_run_id`` and ``snapshot``.
-            run_name: name of the parent run; default: model and winning candidate.
+            tags: put on the version, such as ``dagster_run_id`` and ``snapshot``.
             numbered_after: a version number that is taken elsewhere, such as in the warehouse.
         """
-        with self._logging(trained, figures, tags, run_name) as (client, run):
+        client = self.fluent()
+        with quiet():
             self.log_record(run.run_id, record)
             version = self._register(client, run.run_id, bundle, trained, numbered_after)
             for key, value in tags.items():
                 client.set_model_version_tag(trained.spec.name, str(version), key, value)
         return Logged(run.run_id, run.experiment_id, version)
-
-    def log_without_version(
-        self, trained: Trained, figures: Mapping[str, bytes], tags: Mapping[str, str], run_name: str | None = None
-    ) -> None:
-        """Log a training that led to nothing new."""
-        with self._logging(trained, figures, tags, run_name):
-            pass
-
-    @contextmanager
-    def _logging(
-        self, trained: Trained, figures: Mapping[str, bytes], tags: Mapping[str, str], run_name: str | None
-    ) -> Iterator[tuple[Any, Any]]:
-        """The client, and the run of a training with its candidates and trials."""
-        import mlflow
-
-        client = self.fluent()
-        experiment = self.experiment(client, trained.spec.name)
-        name = run_name or f"{trained.spec.name} {trained.best.kind}"
-        with quiet(), mlflow.start_run(experiment_id=experiment, run_name=name) as run:
-            tracking.log_training(trained, figures, tags)
-            yield client, run.info
 
     def log_record(self, run_id: str, record: VersionRecord) -> None:
         """Keep with a run what the warehouse says of its version."""
@@ -181,9 +168,7 @@ class Registry(BundleStore):
         client = self.client()
         version, reason = str(logged.version), decision.reason[:5000]
         client.log_text(logged.run_id, card, "model_card.md")
-        shown = beginning_of(card)
-        client.set_tag(logged.run_id, "mlflow.note.content", shown)  # what its page shows as the description
-        client.update_model_version(model, version, description=shown)
+        client.set_tag(logged.run_id, NOTE, beginning_of(card))
         client.set_model_version_tag(model, version, "decision", reason)
         client.set_tag(logged.run_id, "decision", reason)
         # First the alias: a crash between the two leaves an alias that was moved, which `settle` understands.
@@ -191,6 +176,13 @@ class Registry(BundleStore):
         self.note_decision(model, decision)
         if decision.promoted and self._version_with(client, model, CHALLENGER) is not None:
             client.delete_registered_model_alias(model, CHALLENGER)
+        self.describe(model, {logged.version: card})
+
+    def describe(self, model: str, cards: Mapping[int, str] = MappingProxyType({})) -> None:
+        """Let the pages of all versions say where they stand; `cards` are those of new ones."""
+        with quiet():
+            client = self.client()
+            describe_versions(client, self.standing(model), self._version_with(client, model, CHALLENGER), cards)
 
     def version_of(self, model: str, alias: str) -> int | None:
         """The version with an alias, or None."""
@@ -230,6 +222,7 @@ class Registry(BundleStore):
                 before, reason = None, "put back after it was removed in MLflow"
             instant = standing.next_instant(now_utc())
             self.note_decision(model, RecordedDecision(target, instant, "rollback", True, before, reason))
+            self.describe(model)
         return standing.champion.version if standing.champion else None, target.version
 
     def _version_with(self, client: Any, model: str, alias: str) -> int | None:
@@ -257,16 +250,19 @@ class Registry(BundleStore):
             folder = Path(root) / "bundle"
             folder.mkdir()
             client.set_tag(run_id, MANIFEST_SUM, bundle.save(folder, run_id, self.signing_key))
-            info = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(Path(__file__).with_name("served.py")),
-                artifacts={"bundle": str(folder)},
-                signature=infer_signature(example, answers_for_mlflow(bundle, trained.best.predictions[:3])),
-                # Named, not inferred: MLflow would load the model in another process to find them.
-                pip_requirements=["qc-assets"],
-            )
+            with mlflow.start_run(run_id=run_id):  # which ends it; whoever began it says last how it ended
+                info = mlflow.pyfunc.log_model(
+                    name="model",
+                    python_model=str(Path(__file__).with_name("served.py")),
+                    artifacts={"bundle": str(folder)},
+                    signature=infer_signature(example, answers_for_mlflow(bundle, trained.best.predictions[:3])),
+                    # Named, not inferred: MLflow would load the model in another process to find them.
+                    pip_requirements=["qc-assets"],
+                )
+            client.update_run(run_id, status="RUNNING")
         with suppress(MlflowException):  # it exists already
-            client.create_registered_model(name, description=trained.spec.question)
+            client.create_registered_model(name)
+        client.update_registered_model(name, model_description(trained.spec))
         version = 0
         # A deleted registered model starts at 1 again; a number that meant something else is passed over.
         while version <= numbered_after:

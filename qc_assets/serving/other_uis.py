@@ -1,7 +1,8 @@
 """The UIs of Dagster and MLflow behind the API's gate: they listen on Unix sockets, and ask nobody who he is."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ _OF_ONE_CONNECTION = {
 }  # fmt: skip
 # The key is for the gate; who is behind a proxy is the gate's to say.
 _KEPT = {b"authorization", b"x-api-key", b"cookie", b"origin", b"host", b"forwarded"}
+# A page that something is put into is not the one that a browser has of it, nor as long, nor packed.
+_OF_ANOTHER_PAGE = {b"accept-encoding", b"if-none-match", b"if-modified-since", b"range"}
+_OF_ITS_BYTES = {b"content-length", b"content-encoding", b"etag", b"last-modified", b"accept-ranges"}
 _ITSELF = b"http://localhost"
 _TIMEOUT = httpx.Timeout(300, connect=10)
 
@@ -28,12 +32,21 @@ class OtherUi:
         methods: that it takes; others change what a page of ours does not change.
         json_only: the end of paths that take JSON by POST and nothing else.
         closed: parts of paths that nobody is let through to.
+        remembers: what its page finds in a browser's storage, unless that browser has other values already. A name that
+            its next version does not know changes nothing.
     """
 
     prefix: str
     methods: frozenset[str]
     json_only: str = ""
     closed: frozenset[str] = frozenset()
+    remembers: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def first_script(self) -> bytes:
+        """What its page runs before its own scripts."""
+        values = f"{{...{json.dumps(dict(self.remembers))}, ...localStorage}}"
+        return f"<script>try {{ Object.assign(localStorage, {values}) }} catch {{}}</script>".encode()
 
     def objection(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> tuple[int, str] | None:
         """Status and reason if a request is not let through."""
@@ -59,6 +72,14 @@ UIS = (
         "/mlflow",
         frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}),
         closed=frozenset({"assistant", "gateway", "jobs", "mcp"}),
+        remembers={
+            # It opens in the view for language models, and with an assistant that is closed here.
+            "mlflow.workflowType_v1": '"machine_learning"',
+            "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+            "_mlflow_model_registry_promo_modal_dismissed_v1": "true",
+            # What it says is not so: `qc_assets` turns telemetry off.
+            "mlflow.telemetry.info.alert.dismissed_v1": "true",
+        },
     ),
 )
 
@@ -94,10 +115,12 @@ class Forwarder:
         """
         query = scope["query_string"]
         target = scope["raw_path"] + (b"?" + query if query else b"")
+        is_page = bool(ui.remembers) and scope["path"] == f"{ui.prefix}/"
+        kept_back = _OF_ONE_CONNECTION | _KEPT | (_OF_ANOTHER_PAGE if is_page else set())
         headers = [
             (name, value)
             for name, value in scope["headers"]
-            if name not in _OF_ONE_CONNECTION | _KEPT and not name.startswith(b"x-forwarded-")
+            if name not in kept_back and not name.startswith(b"x-forwarded-")
         ]
         has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
         request = httpx.Request(
@@ -115,6 +138,12 @@ class Forwarder:
                 if name.lower() not in _OF_ONE_CONNECTION
             ]
             kept.append((b"content-security-policy", _POLICY.encode()))
+            if is_page:
+                page = (await response.aread()).replace(b"<head>", b"<head>" + ui.first_script, 1)
+                kept = [(name, value) for name, value in kept if name not in _OF_ITS_BYTES]
+                await send({"type": "http.response.start", "status": response.status_code, "headers": kept})
+                await send({"type": "http.response.body", "body": page})
+                return
             await send({"type": "http.response.start", "status": response.status_code, "headers": kept})
             async for part in response.aiter_raw():
                 await send({"type": "http.response.body", "body": part, "more_body": True})

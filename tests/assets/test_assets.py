@@ -73,13 +73,14 @@ def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(main_run: 
     client = mlflow.MlflowClient(settings.tracking_uri)
     run = client.get_run(mirrored["mlflow_run_id"])
     assert run.data.tags["dagster_run_id"] == result.run_id == mirrored["dagster_run_id"]
-    assert model["MLflow run"].endswith(f"/runs/{mirrored['mlflow_run_id']}")
+    assert model["MLflow run"] == f"/mlflow/#/experiments/{run.info.experiment_id}/runs/{mirrored['mlflow_run_id']}"
+    assert run.data.tags["dagster_run_url"] == f"/dagster/runs/{result.run_id}", "whatever the port is"
     assert run.data.tags["snapshot"] == mirrored["snapshot"]
     assert run.data.tags["synthetic"] == "true" and mirrored["is_synthetic"]
     stored = Warehouse.from_settings(settings).query(
         "SELECT value FROM ml.evaluations WHERE model = 'p0' AND metric = 'brier' AND time_window = 'test'"
     )
-    assert stored.item() == pytest.approx(run.data.metrics["test_brier"])
+    assert stored.item() == pytest.approx(run.data.metrics["test/brier"])
     evaluation = result.metadata["models/p0/evaluation"]
     assert evaluation["calibration"].startswith("![plot](data:image/png;base64,")
     training_set = result.metadata["models/p0/training_set"]

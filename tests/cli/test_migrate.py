@@ -43,11 +43,17 @@ def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(tmp_path: Path
     warehouse, mlflow, models = migrate_all(settings)
     assert "0001_numbered_versions" in warehouse.done and Path(warehouse.copy).is_file()
     assert f"found in {settings.artifact_root}" in mlflow.done and Path(mlflow.copy).is_file()
-    assert models.done.startswith("4 versions are logged with what the warehouse knew of them")
+    assert models.done.startswith("4 versions are logged with what the warehouse knew of them; the metrics of ")
     registry = Registry(settings.tracking_uri, settings.artifact_root)
     champions = {model: registry.champion(model) for model in MODELS}
     assert [name for name, champion in champions.items() if champion is None or champion[0] != 1] == []
     assert {place.startswith(settings.artifact_root.as_uri()) for place in places(home / "mlflow/mlflow.db")} == {True}
+    client = registry.client()
+    version = client.get_model_version_by_alias("p0", "champion")
+    assert version.description.startswith("**Version 1 of p0.** It is the **champion**")
+    metrics = client.get_run(version.run_id).data.metrics
+    assert metrics["test/log_loss"] == metrics["test_log_loss"]
+    assert metrics["without_model/log_loss"] == metrics["test_log_loss_baseline"]
     again = migrate_all(settings)
     assert [(step.done, step.copy) for step in again] == [("of this version already", "")] * 3
     # What MLflow knows now is enough for a warehouse that was lost.

@@ -19,7 +19,8 @@ from qc_assets.learning.spec import Candidate
 from qc_assets.learning.task import dataset_of
 from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.training import Trained, train
-from qc_assets.registry.card import beginning_of, calibration_table, validation_against_test, works_for
+from qc_assets.registry.card import calibration_table, validation_against_test, works_for
+from qc_assets.registry.wording import beginning_of
 from tests.learning.test_models import OPTIONS, SMALL, rows
 
 PLAIN = replace(SMALL, features=("log_lines", "author_prior_prs"), categories={}, missing_is_a_fact=())

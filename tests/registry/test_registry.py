@@ -33,12 +33,20 @@ def test_a_version_is_registered_explained_and_served_by_mlflow(registry: Regist
     version = client.get_model_version_by_alias("p0", "champion")
     assert version.tags["dagster_run_id"] == "d-1"
     assert version.tags["synthetic"] == "false"
-    assert version.description.startswith("# p0: Will this pull request pass its first review?")
+    assert version.description.startswith("**Version 1 of p0.** It is the **champion**")
+    assert "Promoted on" in version.description and "the first version to pass its gates" in version.description
+    for file in ("model_card.md", "bias.html", "data.json"):
+        run_page = f"#/experiments/{outcome.logged.experiment_id}/runs/{outcome.logged.run_id}"
+        assert f"({run_page}/artifacts/{file})" in version.description
     logged = client.get_run(outcome.logged.run_id)
-    assert {"test_roc_auc", "test_roc_auc_lower", "last_30_days_brier", "test_log_loss_baseline"} <= set(
+    assert {"test/roc_auc", "last_30_days/log_loss", "validation/log_loss", "without_model/log_loss"} <= set(
         logged.data.metrics
     )
-    assert logged.data.tags["mlflow.note.content"] == version.description
+    card = logged.data.tags["mlflow.note.content"]
+    assert (
+        card.startswith("# p0: Will this pull request pass its first review?") and card[:5_000] in version.description
+    )
+    assert not [name for name in logged.data.metrics if "/" not in name or name.endswith(("lower", "upper"))]
     artifacts = {item.path for item in client.list_artifacts(outcome.logged.run_id)}
     assert {"plots", "evaluation.json", "model_card.md"} <= artifacts
     nested = client.search_runs(
@@ -68,11 +76,17 @@ def test_a_regression_becomes_challenger_and_the_champion_stays(registry: Regist
     broken = frame.with_columns(log_lines=frame["log_lines"].shuffle(seed=1))
     outcome = run(registry, broken)
     assert not outcome.decision.promote
+    said = mlflow.MlflowClient(registry.tracking_uri).get_model_version("p0", "2").description
+    assert (
+        "It answers nobody" in said and "/artifacts/comparison.html)" in said and ", compared with version 1: " in said
+    )
     client = mlflow.MlflowClient(registry.tracking_uri)
     assert client.get_model_version_by_alias("p0", "champion").version == 1
     assert client.get_model_version_by_alias("p0", "challenger").version == 2
     assert run(registry, later(rows(n=1_500, seed=5))).decision.promote
     assert client.get_model_version_by_alias("p0", "champion").version == 3
+    assert "It was champion, and another is now" in client.get_model_version("p0", "1").description
+    assert "It has no alias" in client.get_model_version("p0", "2").description
     client.set_registered_model_alias("p0", "champion", "1")
     assert registry.champion("p0")[0] == 1, "rolling back is moving an alias"  # type: ignore[index]
 
