@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 CHECK = "groups_are_treated_alike"
 
 
-def bias_report_keys(spec: ModelSpec) -> list[dg.AssetKey]:
-    """Keys of a model's bias reports."""
-    return [_key(spec, attribute) for attribute in spec.sensitive]
+def bias_reports_of(spec: ModelSpec) -> list[str]:
+    """Names of a model's bias reports, as `tables.key` takes them."""
+    return [_name(spec, attribute) for attribute in spec.sensitive]
 
 
 def fairness_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """reports/bias/MODEL_by_ATTRIBUTE for every model and its sensitive attributes."""
+    """MODEL_bias_by_ATTRIBUTE for every model and its sensitive attributes."""
     return [_bias_asset(spec, settings) for spec in SPECS]
 
 
+def _name(spec: ModelSpec, attribute: str) -> str:
+    return f"models.{spec.name}.bias_by_{attribute}"
+
+
 def _key(spec: ModelSpec, attribute: str) -> dg.AssetKey:
-    return dg.AssetKey(["reports", "bias", f"{spec.name}_by_{attribute}"])
+    return tables.key(_name(spec, attribute))
 
 
 def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
@@ -43,7 +47,7 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                 description=f"Who {spec.name} treats differently, by {attribute.replace('_', ' ')}: by how much, how "
                 "sure that is, what would help, and at what cost. Rows are in reports.bias and "
                 "reports.bias_mitigation.",
-                group_name="fairness",
+                group_name=tables.group_name("fairness"),
                 owners=tables.OWNERS,
                 kinds={"duckdb", "mlflow"},
                 deps=[tables.key(f"models.{spec.name}")],

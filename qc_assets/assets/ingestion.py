@@ -110,9 +110,8 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             yield _few_bad_lines(log, settings) if check.name == "few_bad_lines" else _no_known_gaps(log)
 
     @dg.asset(
-        name="coverage",
-        key_prefix="ops",
-        group_name="ingest",
+        key=tables.key("ops.coverage"),
+        group_name=tables.group_name("ingest"),
         owners=tables.OWNERS,
         kinds={"duckdb", "sql"},
         deps=[tables.key(f"raw.{table}") for table in RAW_TABLES],
@@ -124,7 +123,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         check_specs=[
             dg.AssetCheckSpec(
                 "some_repository_is_covered",
-                asset=["ops", "coverage"],
+                asset=tables.key("ops.coverage"),
                 description="There is at least one repository that models may train on.",
             )
         ],
@@ -146,9 +145,8 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        name="machine_accounts",
-        key_prefix="ops",
-        group_name="ingest",
+        key=tables.key("ops.machine_accounts"),
+        group_name=tables.group_name("ingest"),
         owners=tables.OWNERS,
         kinds={"duckdb", "sql"},
         deps=[tables.key(f"raw.{table}") for table in ("users", "reviews", "review_comments", "issue_comments")],

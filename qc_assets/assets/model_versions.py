@@ -170,13 +170,18 @@ def attempted(context: dg.AssetExecutionContext, action: Callable[[], _T]) -> tu
         return None, f"{type(error).__name__}: {error}"
 
 
+def model_and_parts(spec: ModelSpec) -> list[str]:
+    """Names of a model's asset and of the steps of its training, as `tables.key` takes them."""
+    return [f"models.{spec.name}", *(f"models.{spec.name}.{part}" for part in _PARTS)]
+
+
 def _part_key(spec: ModelSpec, part: str) -> dg.AssetKey:
-    return dg.AssetKey(["models", spec.name, part])
+    return tables.key(f"models.{spec.name}.{part}")
 
 
 def _specs(spec: ModelSpec) -> list[dg.AssetSpec]:
     """What a training goes through, each step with a page of its own, and the model that comes of it."""
-    common: dict[str, Any] = {"group_name": "models", "owners": tables.OWNERS}
+    common: dict[str, Any] = {"group_name": tables.group_name("models"), "owners": tables.OWNERS}
     steps = [
         dg.AssetSpec(_part_key(spec, part), description=text, kinds={kind}, deps=[before], **common)
         for (part, (text, kind)), before in zip(

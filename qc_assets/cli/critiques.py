@@ -70,8 +70,8 @@ def tune(
 
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size} | ({"base": base} if base else {})
     with console.bar("fine-tuning"):
-        result = run_job(load_settings(), "critique_model", ops={"critique__model": {"config": options}})
-    metadata = result.metadata["critique/model"]
+        result = run_job(load_settings(), "critique_model", ops={"tune_critique_model": {"config": options}})
+    metadata = result.metadata["critique_model"]
     figures = {name: value for name, value in metadata.items() if name not in ("samples", "MLflow run")}
     rows = [{"figure": name, "value": str(value)} for name, value in figures.items()]
     console.emit(metadata, console.table("Fine-tuning", rows), metadata["samples"], metadata["MLflow run"])

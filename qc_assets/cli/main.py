@@ -103,10 +103,10 @@ def backfill(
     with console.bar(f"backfill {days[0]} to {days[-1]}"):
         # One run, however many days: what is loaded is committed batch by batch, and kept by the checkpoint.
         result = run_job(settings, "ingest", days=days, ops=config)
-    counts = {name: values["dagster/row_count"] for name, values in result.metadata.items()}
-    cost = result.metadata["raw/pull_requests"]
+    counts = {name.replace("_", ".", 1): values["dagster/row_count"] for name, values in result.metadata.items()}
+    cost = result.metadata["raw_pull_requests"]
     failed = {name: measured for name, (passed, measured) in result.checks.items() if not passed}
-    rows = [{"table": name.replace("/", "."), "rows": count} for name, count in counts.items()]
+    rows = [{"table": name, "rows": count} for name, count in counts.items()]
     spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
     notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
     warnings = [console.marked("[yellow]{}[/yellow]: {}", *check) for check in failed.items()]

@@ -39,7 +39,7 @@ def train(
     run_name: Annotated[str | None, typer.Option("--run-name", help="Name of the MLflow run.")] = None,
 ) -> None:
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
-    from qc_assets.assets.jobs import of_other_models
+    from qc_assets.assets.jobs import training_job
     from qc_assets.assets.model_versions import training_config
     from qc_assets.cli import overview
     from qc_assets.cli.runs import run_job
@@ -59,7 +59,7 @@ def train(
         if name.removeprefix("train_") in chosen
     }
     with console.bar(f"training {' and '.join(chosen)}"):
-        result = run_job(settings, "training", ops=config, without=of_other_models(chosen))
+        result = run_job(settings, training_job(model) if model else "training", ops=config)
     document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
     console.emit(document, *tables)
 

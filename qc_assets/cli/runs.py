@@ -113,14 +113,14 @@ def run_job(
         job: name of the job.
         days: consecutive partitions to load, for jobs with the raw tables.
         ops: configuration by op name, each ``{"config": {...}}``.
-        selection: only these assets, such as ``models/p0``.
-        without: all but these, and what lies below them.
+        selection: only these assets, such as ``models.p0`` or ``raw.issues``.
+        without: all but these.
 
     Raises:
         RunFailedError: naming the step that failed and why.
     """
-    import dagster as dg
 
+    from qc_assets.assets import tables
     from qc_assets.assets.jobs import keys_without
     from qc_assets.assets.run_owners import claim_run, end_dead_runs
     from qc_assets.definitions import build_definitions
@@ -141,7 +141,7 @@ def run_job(
             tags=tags,
             raise_on_error=False,
             run_config=_run_config(ops),
-            asset_selection=[dg.AssetKey(name.split("/")) for name in selection] or keys_without(definition, without),
+            asset_selection=[tables.key(name) for name in selection] or keys_without(definition, without),
         )
         if not result.success:
             raise RunFailedError(_failure(result))

@@ -18,7 +18,7 @@ def test_backfill_then_look_then_export(qc: Any, tmp_path: Path) -> None:
     first = qc("backfill", "--from", "2024-01-01", "--to", "2024-01-14", "--json")
     assert first.returncode == 0, first.stderr
     counts = json.loads(first.stdout)["rows"]
-    assert counts["raw/pull_requests"] == 300
+    assert counts["raw.pull_requests"] == 300
 
     answer = qc("sql", "SELECT count(*) AS n, max(created_at) AS newest FROM raw.pull_requests", "--json")
     assert json.loads(answer.stdout)[0]["n"] == 300
