@@ -35,10 +35,11 @@ class LocatedRuns(SqliteRunStorage):
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         """Store a new run; one without an origin is of the code location that `workspace.yaml` names."""
-        return super().add_run(_located(dagster_run))
+        return super().add_run(located(dagster_run))
 
 
-def _located(run: DagsterRun) -> DagsterRun:
+def located(run: DagsterRun) -> DagsterRun:
+    """The same run, of the code location that `workspace.yaml` names unless it has an origin."""
     if run.remote_job_origin is not None:
         return run
     repository = _repository_origin()

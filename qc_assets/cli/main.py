@@ -142,7 +142,7 @@ def doctor() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the warehouse and MLflow's store of an older version or a moved home up to date, copies first."""
+    """Bring all that an older version left, or a home that was moved, up to date, with copies first."""
     from qc_assets.cli.migrate import migrate_all
 
     rows = [{"what": step.what, "done": step.done, "copy": step.copy} for step in migrate_all(load_settings())]
