@@ -7,6 +7,7 @@ import dagster as dg
 
 from qc_assets import pages
 from qc_assets.assets import tables
+from qc_assets.assets.partitions import NOTHING_MADE
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.errors import FairnessError, TrainingError
 from qc_assets.learning.spec import ModelSpec
@@ -116,17 +117,19 @@ def _result(
     key = _key(spec, attribute)
     severity = dg.AssetCheckSeverity.ERROR if settings.bias_blocks else dg.AssetCheckSeverity.WARN
     if audit is None:
-        detail, metadata = problem or "no version has passed its gates yet, and a rejected one accuses nobody", {}
+        detail = problem or "no version has passed its gates yet, and a rejected one accuses nobody"
+        metadata = {NOTHING_MADE: detail}
     else:
         from qc_assets.fairness import report
 
         detail = report.audit_summary(audit)
         flags = audit.analysis.flags
         metadata = {
+            "in short": detail,
+            **{name: tables.png_metadata(image) for name, image in audit.pictures.items()},
             "version": audit.version,
             "flagged groups": flags["group"].n_unique() if len(flags) else 0,
             "summary": dg.MetadataValue.md(pages.fenced(report.BiasReport.generate_audit_report(audit))),
-            **{name: tables.png_metadata(image) for name, image in audit.pictures.items()},
             **link,
         }
     passed = problem is None and (audit is None or audit.analysis.flags.is_empty())

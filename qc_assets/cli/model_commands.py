@@ -39,8 +39,10 @@ def train(
     run_name: Annotated[str | None, typer.Option("--run-name", help="Name of the MLflow run.")] = None,
 ) -> None:
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
+    from qc_assets.assets import tables
     from qc_assets.assets.jobs import training_job
     from qc_assets.assets.model_versions import training_config
+    from qc_assets.assets.partitions import NOTHING_MADE
     from qc_assets.cli import overview
     from qc_assets.cli.runs import run_job
 
@@ -60,8 +62,12 @@ def train(
     }
     with console.bar(f"training {' and '.join(chosen)}"):
         result = run_job(settings, training_job(model) if model else "training", ops=config)
-    document, tables = overview.after_run(Warehouse.from_settings(settings), result, chosen)
-    console.emit(document, *tables)
+    document, shown = overview.after_run(Warehouse.from_settings(settings), result, chosen)
+    console.emit(document, *shown)
+    pages = {name: result.metadata[tables.key(f"models.{name}").to_user_string()] for name in chosen}
+    nothing = [f"{name}: {page[NOTHING_MADE]}" for name, page in pages.items() if NOTHING_MADE in page]
+    if len(nothing) == len(chosen):
+        raise QcError(f"nothing was trained ({'; '.join(nothing)})")
 
 
 def rollback(

@@ -22,6 +22,7 @@ from qc_assets.assets import tables
 from qc_assets.assets.bias_reports import bias_reports_of
 from qc_assets.assets.jobs import of_model, of_other_models
 from qc_assets.assets.model_versions import SPECS, training_config
+from qc_assets.assets.partitions import daily_partitions
 from qc_assets.cli.runs import RunFailedError, dagster_home, open_instance, run_job
 from qc_assets.definitions import build_definitions
 from qc_assets.places import dagster_config
@@ -61,9 +62,10 @@ def test_the_main_job_fills_every_table_and_every_check_has_an_answer(main_run: 
     assert all(passed for name, (passed, _) in result.checks.items() if name.partition(":")[0] not in judged)
     warehouse = Warehouse.from_settings(settings)
     for name, metadata in result.metadata.items():
-        if "dagster/row_count" in metadata:
+        counted = metadata.get("dagster/row_count", metadata.get("rows of all days"))
+        if counted is not None:
             rows = warehouse.query(f"SELECT count(*) FROM {name.replace('_', '.', 1)}").item()
-            assert metadata["dagster/row_count"] == rows, name
+            assert counted == rows, name
             assert rows > 0 or name in EMPTY, name
 
 
@@ -180,9 +182,53 @@ def test_the_check_fails_when_more_than_one_percent_of_lines_are_bad(make_settin
     passed, found = checks["raw_pull_requests: few_bad_lines"]
     assert (passed, found["bad lines"], found["lines"]) == (False, 2, 100)
     assert checks["raw_pull_requests: no_known_gaps"][0] is False
+    assert found["days over the limit"] == "2024-05-01"
     with open_instance(settings) as instance:
         assert instance.get_materialized_partitions(tables.key("raw.issues")) == set(), "a day with gaps is not green"
     assert Warehouse.from_settings(settings).query("SELECT count(*) FROM raw.issues").item() == 98
+    for hour in range(24):
+        write_hour(settings.gharchive_dir, f"2024-05-02-{hour}", good[:3])
+    result = run_job(settings, "ingest", days=[date(2024, 5, 2)])
+    passed, found = result.checks["raw_pull_requests: no_known_gaps"]
+    assert not passed and found["which"] == "2024-05-01" and found["of days that were loaded"] == 2
+    assert not result.checks["raw_pull_requests: few_bad_lines"][0], "a good day mends no other"
+    assert result.metadata["raw_issues"]["days with too many bad lines"] == ""
+    assert result.metadata["raw_issues"]["dagster/partition_row_count"] == 3
+    with open_instance(settings) as instance:
+        assert instance.get_materialized_partitions(tables.key("raw.issues")) == {"2024-05-02"}
+
+
+@pytest.mark.slow
+def test_a_day_of_which_nothing_came_is_red_and_says_why(make_settings: Any, tmp_path: Path) -> None:
+    settings = archive(make_settings, tmp_path, [])
+    with pytest.raises(RunFailedError, match="nothing was loaded: 2024-05-03: 24 of 24 hours are missing"):
+        run_job(settings, "main", days=[date(2024, 5, 3)], ops=QUICK)
+    with open_instance(settings) as instance:
+        assert instance.get_materialized_partitions(tables.key("raw.issues")) == set()
+        status = instance.get_status_by_partition(tables.key("raw.issues"), ["2024-05-03"], daily_partitions(settings))
+    assert status is not None and {key: value.value for key, value in status.items()} == {"2024-05-03": "FAILED"}
+
+
+@pytest.mark.slow
+def test_a_day_that_is_done_is_made_again_and_says_what_that_took(make_settings: Any) -> None:
+    settings = make_settings()
+    days = [FIRST, FIRST + timedelta(days=1)]
+    first = run_job(settings, "ingest", days=days)
+    again = run_job(settings, "ingest", days=days)
+    told = again.metadata["raw_issues"]["what was done"]
+    assert told.startswith("0 days loaded, 2 were made again without reading: nothing of them can have changed")
+    same = ("dagster/partition_row_count", "rows of all days")
+    assert [first.metadata["raw_issues"][name] for name in same] == [
+        again.metadata["raw_issues"][name] for name in same
+    ]
+    read = run_job(settings, "ingest", days=days, ops={"raw_tables": {"config": {"refresh": True}}})
+    assert read.metadata["raw_issues"]["what was done"] == "2 days loaded"
+    left = run_job(settings, "ingest", days=days, ops={"raw_tables": {"config": {"skip_done": True}}})
+    assert left.metadata["raw_issues"]["what was done"] == "0 days loaded, 2 were done before, and were left alone"
+    rows = Warehouse.from_settings(settings).query(
+        "SELECT count(*) FROM observed.issues WHERE partition_date = ?", days[1:]
+    )
+    assert rows.item() == first.metadata["raw_issues"]["dagster/partition_row_count"]
 
 
 @pytest.mark.slow
@@ -264,6 +310,9 @@ def test_the_sensor_retrains_once_enough_new_partitions_have_landed(instance: An
     again, cursor = evaluate(settings, opened, cursor)
     assert isinstance(again, dg.SkipReason), "one request for the same partitions"
     trained(opened, *(spec.name for spec in SPECS))
+    landed(settings, 0, 1, 2)
+    made_again, cursor = evaluate(settings, opened, cursor)
+    assert "0 new days" in made_again.skip_message, "days that are made again are not new"
     landed(settings, 3, 4, 5)
     third, cursor = evaluate(settings, opened, cursor)
     assert isinstance(third, dg.RunRequest)
