@@ -118,7 +118,7 @@ def _result(
     severity = dg.AssetCheckSeverity.ERROR if settings.bias_blocks else dg.AssetCheckSeverity.WARN
     if audit is None:
         detail = problem or "no version has passed its gates yet, and a rejected one accuses nobody"
-        metadata = {NOTHING_MADE: detail}
+        metadata: dict[str, Any] = {NOTHING_MADE: detail}
     else:
         from qc_assets.fairness import report
 

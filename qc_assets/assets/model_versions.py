@@ -72,7 +72,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         config: TrainingConfig,
         warehouse: WarehouseResource,
         registry: RegistryResource,
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         # Imported here: scikit-learn, LightGBM and MLflow take seconds to import.
         from qc_assets.learning.corrections import within_shares
         from qc_assets.learning.promotion import Decision

@@ -23,8 +23,10 @@ from qc_assets.assets.bias_reports import bias_reports_of
 from qc_assets.assets.jobs import of_model, of_other_models
 from qc_assets.assets.model_versions import SPECS, training_config
 from qc_assets.assets.partitions import daily_partitions
+from qc_assets.assets.retraining import _latest
 from qc_assets.cli.runs import RunFailedError, dagster_home, open_instance, run_job
 from qc_assets.definitions import build_definitions
+from qc_assets.models.p0 import SPEC as P0
 from qc_assets.places import dagster_config
 from qc_assets.settings import Settings
 from qc_assets.store.schema import RAW_TABLES
@@ -250,6 +252,14 @@ def test_a_real_hour_is_too_little_to_train_on_and_says_so(make_settings: Any, s
     assert found["detail"] == "0 labelled rows, at least 50 needed"
     assert result.checks["ops_coverage: some_repository_is_covered"][0] is False
     assert Warehouse.from_settings(settings).query("SELECT count(*) FROM ml.model_versions").item() == 0
+    assert "Nothing was trained" in result.metadata["p0_model"]["in short"]
+    assert "p0_evaluation" not in result.metadata, "a step that made nothing is skipped"
+    with open_instance(settings) as instance:
+        made = {name for name in of_model(P0) if instance.get_latest_materialization_event(tables.key(name))}
+        (seen,) = instance.fetch_observations(tables.key("models.p0"), limit=1).records
+        assert _latest(instance, tables.key("models.p0"))[0] == seen.storage_id, "the sensor knows that it was tried"
+        assert instance.get_latest_materialization_event(tables.key("reports.alerts")), "the others go on"
+    assert made == set()
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -67,6 +68,20 @@ def test_the_graph_is_seen_and_an_asset_is_materialized(up: Any, page: Page, tmp
         assert record.asset_entry.last_run_id is not None
     page.goto(f"{dagster}/assets/raw_pull_requests?view=partitions")
     expect(page.get_by_text("Materialized (14)").first).to_be_visible(timeout=30_000)
+    page.goto(f"{dagster}/assets/raw_pull_requests?view=partitions&partition=2024-01-05")
+    expect(page.get_by_text("dagster/partition_row_count").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("dagster/row_count")).to_have_count(0)
+    # The run that a command started is where people look first, and on the page of its job.
+    page.goto(f"{dagster}/overview/activity/timeline")
+    expect(page.get_by_role("link", name="ingest", exact=True).first).to_be_visible(timeout=30_000)
+    page.screenshot(path=tmp_path / "timeline.png")
+    with open_instance(settings) as instance:
+        (loaded,) = instance.get_runs(dg.RunsFilter(job_name="ingest"))
+    page.goto(f"{dagster}/locations/qc_assets/jobs/ingest/runs")
+    expect(page.get_by_text(loaded.run_id[:8]).first).to_be_visible(timeout=30_000)
+    # What can be said of a training stands there already.
+    page.goto(f"{dagster}/locations/qc_assets/jobs/training_p0/playground")
+    expect(page.get_by_text("quick").first).to_be_visible(timeout=30_000)
     page.goto(services.urls["api"])
     expect(page.get_by_text("p0 has no champion yet: run `qc train p0`")).to_be_visible()
     page.goto(f"{services.urls['mlflow']}/#/experiments")
