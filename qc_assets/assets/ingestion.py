@@ -34,7 +34,9 @@ class IngestConfig(dg.Config):
     """How to load the selected days."""
 
     skip_done: bool = Field(False, description="Leave days alone that are done, as `qc backfill` does.")
-    refresh: bool = Field(False, description="Read days again that are done even if nothing of them can have changed.")
+    refresh: bool = Field(
+        False, description="Ask the source anew for days that are done, even if their input is what it was."
+    )
 
 
 def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -214,14 +216,12 @@ def _rows_of_days(
 
 def _what_was_done(report: "LoadReport", config: IngestConfig) -> str:
     loaded, before = len(report.loaded), len(report.skipped)
-    why = (
-        "were done before, and were left alone"
-        if config.skip_done
-        else (
-            "were made again without reading: nothing of them can have changed since they were read (refresh: true "
-            "reads them all the same)"
+    why = "were done before, and were left alone"
+    if not config.skip_done:
+        why = (
+            "were made again without reading: as far as is known here their input is what it was (refresh: true asks "
+            "the source anew)"
         )
-    )
     return f"{loaded} days loaded" + (f", {before} {why}" if before else "")
 
 
