@@ -99,7 +99,7 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         if audits:
             record_audits(store, list(audits.values()))
             experiment = models.attach(run_id, {"bias.html": report.bias_page(list(audits.values()))})
-            link = {"report": dg.MetadataValue.url(f"{registry.run_url(experiment, run_id)}/artifacts/bias.html")}
+            link = {"report": tables.link("bias.html", f"{registry.run_url(experiment, run_id)}/artifacts/bias.html")}
         for attribute in spec.sensitive:
             yield _result(spec, attribute, audits.get(attribute), problems.get(attribute), link, settings)
 

@@ -41,7 +41,9 @@ def model_page(
     return page | {
         "version": outcome.logged.version,
         "candidate": outcome.trained.best.kind,
-        "MLflow run": dg.MetadataValue.url(registry.run_url(outcome.logged.experiment_id, outcome.logged.run_id)),
+        "MLflow run": tables.link(
+            outcome.logged.run_id[:8], registry.run_url(outcome.logged.experiment_id, outcome.logged.run_id)
+        ),
         **_test_metrics(outcome.trained),
         "model card": dg.MetadataValue.md(outcome.card),
     }
@@ -95,7 +97,8 @@ def in_short(spec: ModelSpec, outcome: "TrainingOutcome", dagster_url: str) -> s
         key = tables.key(name).to_user_string()
         return f"[{key}]({dagster_url.rstrip('/')}/assets/{key})"
 
-    reason = markdown_text(outcome.decision.reason)
+    # The numbers behind it stand below.
+    reason = markdown_text(outcome.decision.reason.partition(": ")[0])
     if outcome.trained is None:
         return (
             f"**Nothing was trained.** {spec.question} {reason}. A champion of before, if there is one, "

@@ -74,6 +74,11 @@ def png_metadata(image: bytes) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{pages.base64_png(image)})")
 
 
+def link(text: str, url: str) -> dg.MarkdownMetadataValue:
+    """A link by a short text: a whole URL does not break, and pushes the other values out of the page."""
+    return dg.MetadataValue.md(f"[{text}]({url})")
+
+
 def preview(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """A few rows as a Markdown table."""
     if not rows:

@@ -81,7 +81,7 @@ def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(main_run: 
     client = mlflow.MlflowClient(settings.tracking_uri)
     run = client.get_run(mirrored["mlflow_run_id"])
     assert run.data.tags["dagster_run_id"] == result.run_id == mirrored["dagster_run_id"]
-    assert model["MLflow run"].endswith(f"/runs/{mirrored['mlflow_run_id']}")
+    assert model["MLflow run"].endswith(f"/runs/{mirrored['mlflow_run_id']})")
     assert run.data.tags["snapshot"] == mirrored["snapshot"]
     assert run.data.tags["synthetic"] == "true" and mirrored["is_synthetic"]
     stored = Warehouse.from_settings(settings).query(

@@ -47,7 +47,7 @@ def test_every_training_leaves_a_report_for_every_model_and_attribute(main_run: 
         for key in map(tables.key, bias_reports_of(spec)):
             name = key.to_user_string()
             assert f"{name}: {CHECK}" in result.checks
-            assert result.metadata[name]["report"].endswith("/artifacts/bias.html")
+            assert result.metadata[name]["report"].endswith("/artifacts/bias.html)")
             assert result.metadata[name]["groups"].startswith("![plot](data:image/png;base64,")
     outcome_groups = store.query("SELECT DISTINCT status FROM reports.bias WHERE attribute = 'completion_time'")
     assert "flagged" not in set(outcome_groups["status"])
