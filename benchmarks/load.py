@@ -19,9 +19,11 @@ import numpy as np
 import psutil
 
 from benchmarks.measure import isolated, verdict
+from qc_assets.assets.bias_reports import bias_reports_of
+from qc_assets.assets.jobs import of_other_models
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli.runs import run_job
-from qc_assets.models.specs import SPECS
+from qc_assets.models.p0 import SPEC as P0
 from qc_assets.settings import Settings, load_settings
 
 RATE, SECONDS, CONNECTIONS, HALF_SENT = 200, 60, 32, 2_000
@@ -146,9 +148,9 @@ def main() -> None:
         places: dict[str, Any] = {"home": Path(folder) / "home", "warehouse": Path(folder) / "qc.duckdb"}
         settings = load_settings(demo_prs=2_250, demo_days=270, start_date=date(2024, 1, 1), **places)
         days = days_between(settings.first_date, settings.last_date)
-        others = [f"models/{spec.name}" for spec in SPECS if spec.name != "p0"]
+        others = [*of_other_models(["p0"]), *bias_reports_of(P0)]
         run_job(settings, "ingest", days=days)
-        run_job(settings, "training", ops={"train_p0": {"config": {"quick": True}}}, without=[*others, "reports/bias"])
+        run_job(settings, "training", ops={"train_p0": {"config": {"quick": True}}}, without=others)
         port = _free_port()
         with _server([sys.executable, "-m", "qc_assets.cli", "serve"], port, settings) as (url, pid):
             (ours, failed), _, _ = isolated(load, url)

@@ -75,7 +75,7 @@ def retraining(settings: Settings) -> None:
 
 
 def _quick(selection: Sequence[str]) -> dict[str, Any]:
-    models = {name.removeprefix("models/") for name in selection}
+    models = {name.removesuffix("_model") for name in selection}
     config = training_config(quick=True)
     return {op: value for op, value in config.items() if op.removeprefix("train_") in models or not selection}
 

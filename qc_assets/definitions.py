@@ -10,6 +10,7 @@ from qc_assets.assets.critique_batches import BRANCHES, critique_assets
 from qc_assets.assets.critique_outputs import critique_report_assets
 from qc_assets.assets.executors import side_by_side
 from qc_assets.assets.feature_tables import feature_assets
+from qc_assets.assets.freshness import with_freshness
 from qc_assets.assets.ingestion import ingest_assets
 from qc_assets.assets.jobs import jobs
 from qc_assets.assets.journal_and_exports import journal_assets, serving_assets
@@ -41,7 +42,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *critique_report_assets(settings),
     ]
     return dg.Definitions(
-        assets=linked_to_code(assets),
+        assets=with_freshness(linked_to_code(assets), settings),
         jobs=jobs(settings),
         schedules=schedules(settings),
         sensors=sensors(settings),

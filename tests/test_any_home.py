@@ -79,7 +79,7 @@ def test_a_home_of_any_name_loads_trains_serves_and_is_examined(
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
-    assert qc("backfill", "--from", "2024-01-01", "--to", "2024-01-03")["rows"]["raw/repositories"]
+    assert qc("backfill", "--from", "2024-01-01", "--to", "2024-01-03")["rows"]["raw.repositories"]
     assert qc("sql", "SELECT count(*) AS n FROM raw.pull_requests")[0]["n"]
     assert qc("status")["runs"][0]["status"] == "SUCCESS"
     findings = {row["what"]: row for row in qc("doctor")}

@@ -20,7 +20,7 @@ def test_a_fresh_clone_runs_the_readmes_main_command(readme_demo: ReadmeDemo, ma
     assert [name for name in failed if not name.endswith(judged)] == [], readme_demo.output[-2000:]
     assert f"{len(result.checks) - len(failed)} of {len(result.checks)} checks passed" in readme_demo.output
     assert "Synthetic data" in readme_demo.output
-    rows = result.metadata["raw/pull_requests"]["dagster/row_count"]
+    rows = result.metadata["raw_pull_requests"]["rows of all days"]
     assert re.search(rf"all pull requests +│ +{rows:,} │", readme_demo.output)
     assert "p0 version 1 is champion" in readme_demo.output
     assert "close_in_7_days version 1 is champion" in readme_demo.output

@@ -7,6 +7,7 @@ import dagster as dg
 
 from qc_assets import pages, progress
 from qc_assets.assets import tables
+from qc_assets.assets.partitions import NOTHING_MADE
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.errors import FairnessError, TrainingError
 from qc_assets.learning.spec import ModelSpec
@@ -20,18 +21,22 @@ if TYPE_CHECKING:
 CHECK = "groups_are_treated_alike"
 
 
-def bias_report_keys(spec: ModelSpec) -> list[dg.AssetKey]:
-    """Keys of a model's bias reports."""
-    return [_key(spec, attribute) for attribute in spec.sensitive]
+def bias_reports_of(spec: ModelSpec) -> list[str]:
+    """Names of a model's bias reports, as `tables.key` takes them."""
+    return [_name(spec, attribute) for attribute in spec.sensitive]
 
 
 def fairness_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """reports/bias/MODEL_by_ATTRIBUTE for every model and its sensitive attributes."""
+    """MODEL_bias_by_ATTRIBUTE for every model and its sensitive attributes."""
     return [_bias_asset(spec, settings) for spec in SPECS]
 
 
+def _name(spec: ModelSpec, attribute: str) -> str:
+    return f"models.{spec.name}.bias_by_{attribute}"
+
+
 def _key(spec: ModelSpec, attribute: str) -> dg.AssetKey:
-    return dg.AssetKey(["reports", "bias", f"{spec.name}_by_{attribute}"])
+    return tables.key(_name(spec, attribute))
 
 
 def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
@@ -43,7 +48,7 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                 description=f"Who {spec.name} treats differently, by {attribute.replace('_', ' ')}: by how much, how "
                 "sure that is, what would help, and at what cost. Rows are in reports.bias and "
                 "reports.bias_mitigation.",
-                group_name="fairness",
+                group_name=tables.group_name("fairness"),
                 owners=tables.OWNERS,
                 kinds={"duckdb", "mlflow"},
                 deps=[tables.key(f"models.{spec.name}")],
@@ -95,7 +100,7 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         if audits:
             record_audits(store, list(audits.values()))
             experiment = models.attach(run_id, {"bias.html": report.bias_page(list(audits.values()))})
-            link = {"report": dg.MetadataValue.url(f"{registry.run_url(experiment, run_id)}/artifacts/bias.html")}
+            link = {"report": tables.link("bias.html", f"{registry.run_url(experiment, run_id)}/artifacts/bias.html")}
         for attribute in spec.sensitive:
             yield _result(spec, attribute, audits.get(attribute), problems.get(attribute), link, settings)
 
@@ -113,17 +118,19 @@ def _result(
     key = _key(spec, attribute)
     severity = dg.AssetCheckSeverity.ERROR if settings.bias_blocks else dg.AssetCheckSeverity.WARN
     if audit is None:
-        detail, metadata = problem or "no version has passed its gates yet, and a rejected one accuses nobody", {}
+        detail = problem or "no version has passed its gates yet, and a rejected one accuses nobody"
+        metadata: dict[str, Any] = {NOTHING_MADE: detail}
     else:
         from qc_assets.fairness import report
 
         detail = report.audit_summary(audit)
         flags = audit.analysis.flags
         metadata = {
+            "in short": detail,
+            **{name: tables.png_metadata(image) for name, image in audit.pictures.items()},
             "version": audit.version,
             "flagged groups": flags["group"].n_unique() if len(flags) else 0,
             "summary": dg.MetadataValue.md(pages.fenced(report.BiasReport.generate_audit_report(audit))),
-            **{name: tables.png_metadata(image) for name, image in audit.pictures.items()},
             **link,
         }
     passed = problem is None and (audit is None or audit.analysis.flags.is_empty())

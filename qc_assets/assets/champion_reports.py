@@ -73,7 +73,7 @@ def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
 
 
 def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """ml/predictions, and reports/monitoring with the other reports of champions."""
+    """ml_predictions, ml_waits, and reports_monitoring with the other reports of champions."""
     models = [f"models.{spec.name}" for spec in SPECS]
     features = sorted({spec.table for spec in SPECS})
 
@@ -88,7 +88,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     *models,
                     *features,
                     "ops.journal_imports",
-                    *(".".join(key.path) for spec in SPECS for key in bias_reports.bias_report_keys(spec)),
+                    *(report for spec in SPECS for report in bias_reports.bias_reports_of(spec)),
                 ],
             ),
             tables.spec(

@@ -1,4 +1,4 @@
-"""ml/imported_labels as an asset: what people labelled, by file."""
+"""ml_imported_labels as an asset: what people labelled, by file."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ _LABELLED = 2
 
 
 def label_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """ml/imported_labels: files come in by `qc labels import`; the demo labels half of its own comments."""
+    """ml_imported_labels: files come in by `qc labels import`; the demo labels half of its own comments."""
 
     @dg.multi_asset(
         name="ml_imported_labels",

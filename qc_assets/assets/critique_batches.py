@@ -33,7 +33,7 @@ class StepConfig(dg.Config):
 
 
 def critique_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """critique/batches, critique/filtered, critique/summaries and critique/diffs."""
+    """critique_batches, critique_filtered, critique_summaries and critique_diffs."""
 
     @dg.multi_asset(
         name="assign_batches",

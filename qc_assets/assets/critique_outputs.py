@@ -14,7 +14,7 @@ from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.settings import Settings
 
 CRITIQUES = tables.key("reports.critiques")
-FILES, MODEL = dg.AssetKey(["exports", "critiques"]), dg.AssetKey(["critique", "model"])
+FILES, MODEL = tables.key("exports.critiques"), tables.key("critique.model")
 
 
 class TuningConfig(dg.Config):
@@ -30,7 +30,7 @@ class TuningConfig(dg.Config):
 
 
 def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """reports/critiques, reports/critique_errors, exports/critiques and critique/model."""
+    """reports_critiques, reports_critique_errors, exports_critiques and critique_model."""
 
     @dg.multi_asset(
         name="report_critiques",
@@ -100,7 +100,7 @@ def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         key=FILES,
-        group_name=GROUP,
+        group_name=tables.group_name(GROUP),
         owners=tables.OWNERS,
         kinds={"parquet"},
         deps=[CRITIQUES],
@@ -120,13 +120,18 @@ def critique_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             }
         )
 
-    @dg.asset(
-        key=MODEL,
-        group_name=GROUP,
-        owners=tables.OWNERS,
-        kinds={"mlflow", "huggingface"},
-        deps=[FILES],
-        description="Adapters of a language model, fine-tuned to write critiques (needs the extra `llm`).",
+    @dg.multi_asset(
+        name="tune_critique_model",
+        specs=[
+            dg.AssetSpec(
+                MODEL,
+                group_name=tables.group_name(GROUP),
+                owners=tables.OWNERS,
+                kinds={"mlflow", "huggingface"},
+                deps=[FILES],
+                description="Adapters of a language model, fine-tuned to write critiques (needs the extra `llm`).",
+            )
+        ],
     )
     def model(
         context: dg.AssetExecutionContext, config: TuningConfig, registry: RegistryResource

@@ -20,7 +20,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, Sq
 from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy import text
 
-from qc_assets.assets.partitions import NOT_WHOLE
+from qc_assets.assets.partitions import NOT_WHOLE, NOTHING_MADE, ROWS_OF_PARTITION
 
 _EVENTS_PER_BATCH = 2000
 _VARIABLES = 500  # of one SQL statement
@@ -73,7 +73,7 @@ class BatchedEventLog(SqliteEventLogStorage):
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
         # Dagster materializes all partitions of a run alike, and shows green what has a known gap. Without the event
         # it is missing, and "failed and missing" selects it again.
-        whole = [event for event in events if not _is_not_whole(event)]
+        whole = [event for event in events if not _is_not_whole(event) and not _made_nothing(event)]
         if len(whole) < len(events):
             self._forget([event for event in events if _is_not_whole(event)])
         if not whole:
@@ -148,7 +148,7 @@ class BatchedEventLog(SqliteEventLogStorage):
 
 
 def _packed_like(model: EventLogEntry, event: EventLogEntry, packed: str) -> str | None:
-    """A materialization as it is stored, if it differs from another in partition and time and in nothing else.
+    """A materialization as it is stored, if it differs from another in its partition, with its rows, and time alone.
 
     Args:
         model: the other.
@@ -165,17 +165,33 @@ def _packed_like(model: EventLogEntry, event: EventLogEntry, packed: str) -> str
     before, after = ours.step_materialization_data, theirs.step_materialization_data
     if not _same_but(before, after, "materialization"):
         return None
-    if not _same_but(before.materialization, after.materialization, "partition") or not after.materialization.partition:
+    old, new = before.materialization, after.materialization
+    if not _same_but(old, new, "partition", "metadata") or not new.partition:
+        return None
+    if _of_all_partitions(old) != _of_all_partitions(new):
         return None
     differences = {
-        f'"partition": {json.dumps(before.materialization.partition)}': json.dumps(after.materialization.partition),
-        f'"timestamp": {json.dumps(model.timestamp)}': json.dumps(event.timestamp),
+        f'"partition": {json.dumps(old.partition)}': f'"partition": {json.dumps(new.partition)}',
+        f'"timestamp": {json.dumps(model.timestamp)}': f'"timestamp": {json.dumps(event.timestamp)}',
+        _packed_rows(old): _packed_rows(new),
     }
-    for old, new in differences.items():
-        if packed.count(old) != 1:  # metadata that reads alike
+    for was, becomes in differences.items():
+        if was and packed.count(was) != 1:  # metadata that reads alike
             return None
-        packed = packed.replace(old, f"{old.partition(': ')[0]}: {new}")
+        packed = packed.replace(was, becomes) if was else packed
     return packed
+
+
+def _of_all_partitions(materialization: Any) -> dict[str, Any]:
+    """Metadata but for how many rows the partition has; that it has it counts."""
+    rows = {name: "" for name in materialization.metadata if name == ROWS_OF_PARTITION}
+    return {**materialization.metadata, **rows}
+
+
+def _packed_rows(materialization: Any) -> str:
+    """How many rows the partition has, as Dagster packs it; empty if it does not say."""
+    rows = materialization.metadata.get(ROWS_OF_PARTITION)
+    return "" if rows is None else f'"value": {json.dumps(rows.value)}}}, "label": "{ROWS_OF_PARTITION}"'
 
 
 def _same_but(event: Any, other: Any, *names: str) -> bool:
@@ -190,6 +206,12 @@ def _is_not_whole(event: EventLogEntry) -> bool:
         return False
     told: Any = of.step_materialization_data.materialization.metadata.get(NOT_WHOLE)
     return told is not None and of.partition in told.value
+
+
+def _made_nothing(event: EventLogEntry) -> bool:
+    """Whether a materialization says that there is nothing; what was before stays."""
+    of = event.get_dagster_event()
+    return of.is_step_materialization and NOTHING_MADE in of.step_materialization_data.materialization.metadata
 
 
 def _is_of_asset(event: EventLogEntry) -> bool:

@@ -27,7 +27,7 @@ def record_origin_rules(store: Warehouse, parameters: Mapping[str, object]) -> N
 
 
 def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """features/pull_requests, features/issues and features/comments."""
+    """features_pull_requests, features_issues and features_comments."""
     return [
         _feature_asset(
             "pull_requests",

@@ -10,24 +10,33 @@ from pydantic import Field
 
 from qc_assets import progress
 from qc_assets.assets import tables
-from qc_assets.assets.partitions import NOT_WHOLE, daily_partitions
+from qc_assets.assets.partitions import NOT_WHOLE, ROWS_OF_PARTITION, daily_partitions, in_ranges
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.forges import qualified
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
 from qc_assets.store.schema import RAW_TABLES, declared
+from qc_assets.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from qc_assets.sources.loading import LoadReport
 
 POOL = "warehouse"
+# Metadata of a load, which `qc backfill` reads.
+ROWS_OF_ALL_DAYS = "rows of all days"
+NOTHING_CAME = "days of which nothing came"
+TOO_MANY_BAD_LINES = "days with too many bad lines"
+_REASONS, _REASON_CHARACTERS = 5, 1000
 _CHECKED = tables.key("raw.pull_requests")
 
 
 class IngestConfig(dg.Config):
     """How to load the selected days."""
 
-    refresh: bool = Field(False, description="Fetch days again that the checkpoint says are done.")
+    skip_done: bool = Field(False, description="Leave days alone that are done, as `qc backfill` does.")
+    refresh: bool = Field(
+        False, description="Ask the source anew for days that are done, even if their input is what it was."
+    )
 
 
 def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -45,10 +54,13 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 "few_bad_lines",
                 asset=_CHECKED,
-                description=f"At most {settings.max_bad_line_share:.0%} of each day's lines of input are unreadable.",
+                description=f"At most {settings.max_bad_line_share:.0%} of each day's lines of input are unreadable, "
+                "of all days that were ever loaded.",
             ),
             dg.AssetCheckSpec(
-                "no_known_gaps", asset=_CHECKED, description="No part of the days is known to be missing."
+                "no_known_gaps",
+                asset=_CHECKED,
+                description="No part of any day that was ever loaded is known to be missing. Only warns.",
             ),
         ],
         partitions_def=daily_partitions(settings),
@@ -77,42 +89,56 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             days,
             repos=repos,
             tables=chosen,
-            refresh=config.refresh,
+            # A source of states tells nothing of what has changed since; any other is asked by `days_done`.
+            refresh=config.refresh or (settings.traits.states and not config.skip_done),
             progress=progress.logged(context.log.info),
         )
         for problem in report.problems:
             context.log.warning(problem)
-        context.log.info(f"{len(report.loaded)} days loaded, {len(report.skipped)} were done before")
+        told = _what_was_done(report, config)
+        context.log.info(told)
         cost = _cost(report) if settings.traits.states else {}
         if cost:
             context.log.info(", ".join(f"{name}: {value}" for name, value in cost.items()))
         counts = store.query("SELECT " + ", ".join(f"(SELECT count(*) FROM raw.{t}) AS {t}" for t in chosen))
         named = [qualified(settings.forge, name) for name in (*repos, *("*" if repos else ""))]
-        log = store.sql_file(
-            "ops/ingest_log", {"source": settings.source, "days": days, "repos": named}, section="days"
-        )
+        about = {"source": settings.source, "repos": named}
+        log = store.sql_file("ops/ingest_log", about | {"days": days}, section="days")
+        every_day = store.sql_file("ops/ingest_log", about | {"days": None}, section="days")
+        for check in context.selected_asset_check_keys:
+            yield _few_bad_lines(every_day, settings) if check.name == "few_bad_lines" else _no_known_gaps(every_day)
+        nothing = _nothing_came(log, days)
+        if len(nothing) == len(days):
+            reasons = "; ".join(filter(None, log["error"].to_list())) or "ops.ingest_log has nothing of these days"
+            raise dg.Failure(f"nothing was loaded: {reasons[:_REASON_CHARACTERS]}", allow_retries=False)
         gaps = _gaps(log, days)
+        of_day = _rows_of_days(store, chosen, settings.source, days)
+        for table, by_day in of_day.items():
+            for day in context.partition_keys:
+                context.add_asset_metadata(
+                    {ROWS_OF_PARTITION: by_day.get(date.fromisoformat(day), 0)}, tables.key(f"raw.{table}"), day
+                )
         for table in chosen:
             yield dg.MaterializeResult(
                 asset_key=tables.key(f"raw.{table}"),
-                metadata=tables.row_count(counts[table].item())
-                | {
+                metadata={
+                    "what was done": told,
+                    ROWS_OF_ALL_DAYS: counts[table].item(),
                     "observations loaded": report.rows.get(table, 0),
                     "days loaded": len(report.loaded),
                     "days done before": len(report.skipped),
                     "dead letters": report.dead_letters,
+                    **({NOTHING_CAME: len(nothing)} if nothing else {}),
+                    TOO_MANY_BAD_LINES: _over_limit(log, settings),
                     **cost,
                     **gaps,
                     "source": settings.source + (" (synthetic)" if reads_made_up(store, settings) else ""),
                 },
             )
-        for check in context.selected_asset_check_keys:
-            yield _few_bad_lines(log, settings) if check.name == "few_bad_lines" else _no_known_gaps(log)
 
     @dg.asset(
-        name="coverage",
-        key_prefix="ops",
-        group_name="ingest",
+        key=tables.key("ops.coverage"),
+        group_name=tables.group_name("ingest"),
         owners=tables.OWNERS,
         kinds={"duckdb", "sql"},
         deps=[tables.key(f"raw.{table}") for table in RAW_TABLES],
@@ -124,7 +150,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         check_specs=[
             dg.AssetCheckSpec(
                 "some_repository_is_covered",
-                asset=["ops", "coverage"],
+                asset=tables.key("ops.coverage"),
                 description="There is at least one repository that models may train on.",
             )
         ],
@@ -146,9 +172,8 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        name="machine_accounts",
-        key_prefix="ops",
-        group_name="ingest",
+        key=tables.key("ops.machine_accounts"),
+        group_name=tables.group_name("ingest"),
         owners=tables.OWNERS,
         kinds={"duckdb", "sql"},
         deps=[tables.key(f"raw.{table}") for table in ("users", "reviews", "review_comments", "issue_comments")],
@@ -172,9 +197,32 @@ def _gaps(log: pl.DataFrame, days: Sequence[date]) -> dict[str, Any]:
     done = set(log.filter(status="done")["partition_date"]) - set(
         log.filter(pl.col("status") != "done")["partition_date"]
     )
-    nothing = set(days) - set(log.filter(pl.col("status") != "failed")["partition_date"])
     gaps = [day.isoformat() for day in sorted(set(days) - done)]
-    return {NOT_WHOLE: dg.MetadataValue.json(gaps), "days of which nothing came": len(nothing)} if gaps else {}
+    return {NOT_WHOLE: dg.MetadataValue.json(gaps)} if gaps else {}
+
+
+def _nothing_came(log: pl.DataFrame, days: Sequence[date]) -> set[date]:
+    return set(days) - set(log.filter(pl.col("status") != "failed")["partition_date"])
+
+
+def _rows_of_days(
+    store: Warehouse, names: Sequence[str], source: str, days: Sequence[date]
+) -> dict[str, dict[date, int]]:
+    """How many items of each raw table the source showed on each day; the row of one is that of its latest day."""
+    query = "SELECT partition_date, count(*) FROM observed.{} WHERE source = $source AND partition_date = ANY($days) "
+    asked: dict[str, Any] = {"source": source, "days": list(days)}
+    return {name: dict(store.query(query.format(name) + "GROUP BY ALL", asked).iter_rows()) for name in names}
+
+
+def _what_was_done(report: "LoadReport", config: IngestConfig) -> str:
+    loaded, before = len(report.loaded), len(report.skipped)
+    why = "were done before, and were left alone"
+    if not config.skip_done:
+        why = (
+            "were made again without reading: as far as is known here their input is what it was (refresh: true asks "
+            "the source anew)"
+        )
+    return f"{loaded} days loaded" + (f", {before} {why}" if before else "")
 
 
 def _cost(report: "LoadReport") -> dict[str, int | float | str]:
@@ -188,10 +236,14 @@ def _cost(report: "LoadReport") -> dict[str, int | float | str]:
     }
 
 
+def _over_limit(log: pl.DataFrame, settings: Settings) -> str:
+    """Days of which too many lines could not be read, in words; empty if there is none."""
+    many = pl.col("bad_lines") / pl.col("lines") > settings.max_bad_line_share
+    return in_ranges(log.filter(pl.col("lines") > 0).filter(many)["partition_date"].to_list())
+
+
 def _few_bad_lines(log: pl.DataFrame, settings: Settings) -> dg.AssetCheckResult:
-    over = [
-        row for row in log.to_dicts() if row["lines"] and row["bad_lines"] / row["lines"] > settings.max_bad_line_share
-    ]
+    over = _over_limit(log, settings)
     return dg.AssetCheckResult(
         check_name="few_bad_lines",
         asset_key=_CHECKED,
@@ -199,18 +251,27 @@ def _few_bad_lines(log: pl.DataFrame, settings: Settings) -> dg.AssetCheckResult
         metadata={
             "lines": int(log["lines"].sum()),
             "bad lines": int(log["bad_lines"].sum()),
-            "days over the limit": ", ".join(str(row["partition_date"]) for row in over) or "none",
+            "days over the limit": over or "none",
             "look at": "SELECT * FROM ops.dead_letters",
         },
     )
 
 
 def _no_known_gaps(log: pl.DataFrame) -> dg.AssetCheckResult:
-    gaps = [row["error"] or f"{row['partition_date']} failed" for row in log.to_dicts() if row["status"] != "done"]
+    """Of all days, not those of the last run: one good day does not mend another."""
+    gaps = log.filter(pl.col("status") != "done")
+    days = gaps["partition_date"].unique().to_list()
+    reasons = [row["error"] or f"{row['partition_date']} failed" for row in gaps.to_dicts()]
     return dg.AssetCheckResult(
         check_name="no_known_gaps",
         asset_key=_CHECKED,
-        passed=not gaps,
+        passed=not days,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"gaps": "; ".join(gaps[:5]) or "none", "days with gaps": len(gaps)},
+        metadata={
+            "days with gaps": len(days),
+            "of days that were loaded": log["partition_date"].n_unique(),
+            "which": in_ranges(days) or "none",
+            "gaps": "; ".join(reasons[:_REASONS]) or "none",
+            "look at": "SELECT * FROM ops.ingest_log WHERE status <> 'done'",
+        },
     )

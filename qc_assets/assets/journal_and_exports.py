@@ -43,7 +43,7 @@ PAYOUT_REPORTS = [tables.key(name) for name in _REPORTS]
 
 
 def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """ml/feedback, ml/outcomes, ml/closings, ml/deliveries, ml/payouts, ml/appeals and ops/journal_imports."""
+    """What the API wrote down: ml_feedback, ml_payouts and the other tables of its journal."""
 
     @dg.multi_asset(
         name="journal",
@@ -117,7 +117,7 @@ def _all_counts(aside: "pl.DataFrame") -> dg.AssetCheckResult:
 
 
 def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Reports of payouts and appeals, and exports/champions with exports/predictions and exports/report."""
+    """Reports of payouts and appeals, and exports_champions with exports_predictions and exports_report."""
     champions, predictions, report = (tables.key(f"exports.{name}") for name in ("champions", "predictions", "report"))
     models = [tables.key(f"models.{spec.name}") for spec in SPECS]
 
@@ -178,7 +178,7 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             dg.AssetSpec(
                 champions,
                 description="Every champion as verifiable files in QC_EXPORT_URL: MODEL/latest_model.json and history.",
-                group_name="exports",
+                group_name=tables.group_name("exports"),
                 owners=tables.OWNERS,
                 kinds={"file"},
                 deps=models,
@@ -186,7 +186,7 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             dg.AssetSpec(
                 predictions,
                 description="ml.predictions as Parquet, a file a model, in the same place.",
-                group_name="exports",
+                group_name=tables.group_name("exports"),
                 owners=tables.OWNERS,
                 kinds={"parquet"},
                 deps=[tables.key("ml.predictions")],

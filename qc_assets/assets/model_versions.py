@@ -10,6 +10,8 @@ from pydantic import Field
 
 from qc_assets import progress
 from qc_assets.assets import tables
+from qc_assets.assets.model_pages import PARTS, model_page, step_pages
+from qc_assets.assets.partitions import NOTHING_MADE
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.errors import QcError
 from qc_assets.features.model_rows import model_rows
@@ -24,8 +26,6 @@ from qc_assets.store.forge_records import reads_made_up
 
 if TYPE_CHECKING:
     from qc_assets.learning.task.terms import Gate
-    from qc_assets.learning.trained import Trained
-    from qc_assets.registry.lifecycle import TrainingOutcome
 
 _T = TypeVar("_T")
 ENDED_WELL = "training_ended_well"
@@ -33,13 +33,6 @@ ENDED_WELL = "training_ended_well"
 # others, too, goes on.
 FAILED = "training failed"
 _BOOSTED = ("lightgbm", "xgboost")
-# Steps of a training: what their pages say, and where it is kept.
-_PARTS = {
-    "training_set": ("Which rows were fitted to, calibrated and tested on.", "duckdb"),
-    "candidates": ("The estimators that competed, and what chose between them.", "mlflow"),
-    "evaluation": ("Metrics of the chosen one on its test window, with intervals, baselines and plots.", "duckdb"),
-    "promotion": ("Whether it became champion, and the numbers that decided.", "duckdb"),
-}
 
 
 class TrainingConfig(dg.Config):
@@ -79,7 +72,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         config: TrainingConfig,
         warehouse: WarehouseResource,
         registry: RegistryResource,
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         # Imported here: scikit-learn, LightGBM and MLflow take seconds to import.
         from qc_assets.learning.corrections import within_shares
         from qc_assets.learning.promotion import Decision
@@ -134,11 +127,17 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         troubles = "; ".join(filter(None, [trouble, unmirrored]))
         ended = Gate(ENDED_WELL, not troubles, troubles or "it did")
         by_name = {gate.name: gate for gate in (*outcome.gates, ended)}
-        for part, metadata in _parts(spec, outcome, origin.get("snapshot", "")).items():
+        # A step that made nothing is skipped. The model is not, for what follows is about the others, too; but without
+        # a training there is nothing to be green about (event_log.py), and what was seen is written down instead.
+        for part, metadata in step_pages(spec, outcome, origin.get("snapshot", "")).items():
             yield dg.MaterializeResult(asset_key=_part_key(spec, part), metadata=metadata)
+        page = model_page(spec, outcome, registry, settings.dagster_url)
+        if outcome.trained is None and not troubles:
+            yield dg.AssetObservation(key, metadata=page)
+            page |= {NOTHING_MADE: outcome.decision.reason}
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata=_metadata(outcome, registry) | ({FAILED: troubles} if troubles else {}),
+            metadata=page | ({FAILED: troubles} if troubles else {}),
             check_results=[
                 dg.AssetCheckResult(
                     check_name=name,
@@ -169,17 +168,22 @@ def attempted(context: dg.AssetExecutionContext, action: Callable[[], _T]) -> tu
         return None, f"{type(error).__name__}: {error}"
 
 
+def model_and_parts(spec: ModelSpec) -> list[str]:
+    """Names of a model's asset and of the steps of its training, as `tables.key` takes them."""
+    return [f"models.{spec.name}", *(f"models.{spec.name}.{part}" for part in PARTS)]
+
+
 def _part_key(spec: ModelSpec, part: str) -> dg.AssetKey:
-    return dg.AssetKey(["models", spec.name, part])
+    return tables.key(f"models.{spec.name}.{part}")
 
 
 def _specs(spec: ModelSpec) -> list[dg.AssetSpec]:
     """What a training goes through, each step with a page of its own, and the model that comes of it."""
-    common: dict[str, Any] = {"group_name": "models", "owners": tables.OWNERS}
+    common: dict[str, Any] = {"group_name": tables.group_name("models"), "owners": tables.OWNERS}
     steps = [
-        dg.AssetSpec(_part_key(spec, part), description=text, kinds={kind}, deps=[before], **common)
+        dg.AssetSpec(_part_key(spec, part), description=text, kinds={kind}, deps=[before], skippable=True, **common)
         for (part, (text, kind)), before in zip(
-            _PARTS.items(), [tables.key(spec.table), *(_part_key(spec, part) for part in _PARTS)], strict=False
+            PARTS.items(), [tables.key(spec.table), *(_part_key(spec, part) for part in PARTS)], strict=False
         )
     ]
     boosted = {candidate.kind if candidate.kind in _BOOSTED else "scikitlearn" for candidate in spec.candidates}
@@ -191,60 +195,6 @@ def _specs(spec: ModelSpec) -> list[dg.AssetSpec]:
         **common,
     )
     return [*steps, model]
-
-
-def _parts(spec: ModelSpec, outcome: "TrainingOutcome", snapshot: str) -> dict[str, dict[str, Any]]:
-    """Metadata of the steps of a training."""
-    decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
-    trained = outcome.trained
-    if trained is None:
-        nothing = {"nothing was trained": outcome.decision.reason}
-        return {part: dict(nothing) for part in _PARTS} | {"promotion": decision}
-    from qc_assets.registry import card
-
-    pictures = {name: tables.png_metadata(image) for name, image in outcome.figures.items()}
-    compared = [
-        {name: str(value) for name, value in vars(comparison).items()} for comparison in outcome.decision.comparisons
-    ]
-    seen = trained.split.windows | {"gap": trained.split.gap}
-    windows = {f"{name} rows": len(rows) for name, rows in seen.items()}
-    return {
-        "training_set": {
-            "table": "ml.training_rows",
-            "snapshot": snapshot,
-            **windows,
-            "windows": dg.MetadataValue.md(card.windows_table(trained)),
-        },
-        "candidates": {
-            "chosen": trained.best.kind,
-            "candidates": dg.MetadataValue.md(card.candidates_table(trained)),
-            "performance": pictures.pop("performance"),
-        },
-        "evaluation": {
-            "table": "ml.evaluations",
-            **_test_metrics(trained),
-            "metrics": dg.MetadataValue.md(card.metrics_table(trained)),
-            **{name.replace("_", " "): picture for name, picture in pictures.items()},
-        },
-        "promotion": {
-            "table": "ml.promotions",
-            **decision,
-            **({"against the champion": tables.preview(compared)} if compared else {}),
-        },
-    }
-
-
-def _metadata(outcome: "TrainingOutcome", registry: RegistryResource) -> dict[str, Any]:
-    decision: dict[str, Any] = {"decision": outcome.decision.reason, "promoted": outcome.decision.promote}
-    if outcome.trained is None or outcome.logged is None:
-        return decision
-    return decision | {
-        "version": outcome.logged.version,
-        "candidate": outcome.trained.best.kind,
-        "MLflow run": dg.MetadataValue.url(registry.run_url(outcome.logged.experiment_id, outcome.logged.run_id)),
-        **_test_metrics(outcome.trained),
-        "model card": dg.MetadataValue.md(outcome.card),
-    }
 
 
 def _severity(gate: "Gate | None") -> dg.AssetCheckSeverity:
@@ -267,8 +217,3 @@ def _git_commit() -> str:
     except OSError:
         return ""
     return answer.stdout.strip()
-
-
-def _test_metrics(trained: "Trained") -> dict[str, dg.FloatMetadataValue]:
-    metrics = trained.best.evaluations["test"]
-    return {f"test {name}": dg.MetadataValue.float(m.value) for name, m in metrics.items() if m.value is not None}

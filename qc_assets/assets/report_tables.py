@@ -12,7 +12,7 @@ from qc_assets.models.specs import SPECS
 
 
 def report_assets() -> list[dg.AssetsDefinition]:
-    """reports/funnel, reports/issue_endings, reports/weekly_activity, reports/calibration and reports/alerts."""
+    """reports_funnel, reports_issue_endings, reports_weekly_activity, reports_calibration and reports_alerts."""
     return [
         _report(
             "funnel",
@@ -35,7 +35,7 @@ def report_assets() -> list[dg.AssetsDefinition]:
 
 
 def _alerts() -> dg.AssetsDefinition:
-    """reports/alerts, last of all: everything else of a run is done when it fails because of a model."""
+    """reports_alerts, last of all: everything else of a run is done when it fails because of a model."""
     key = tables.key("reports.alerts")
     others = ["reports.monitoring", "reports.calibration", *(f"models.{spec.name}" for spec in SPECS)]
     loud = [spec.name for spec in SPECS if spec.alerts]

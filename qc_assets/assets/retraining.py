@@ -132,7 +132,9 @@ def _due(
     settings: Settings, instance: dg.DagsterInstance, model: str, red: set[str], memory: _Memory, now: datetime
 ) -> _Due:
     since, trained_at = _latest(instance, tables.key(f"models.{model}"))
-    landed = len(_partitions_since(instance, since))
+    # A day that is made again is no new day: what it had before, the last training knew.
+    known = instance.get_materialized_partitions(WATCHED, before_cursor=since + 1)
+    landed = len(instance.get_materialized_partitions(WATCHED, after_cursor=since) - known)
     age = now.timestamp() - trained_at
     reason = ""
     if landed >= settings.retrain_after_partitions:
@@ -152,30 +154,22 @@ def _selection(context: dg.SensorEvaluationContext, models: list[str]) -> list[d
 
 
 def _latest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[int, float]:
-    """Storage id and time of the last materialization by a training that ended well; zeros if there is none."""
-    for record in instance.fetch_materializations(key, limit=100).records:
-        if record.asset_materialization is not None and FAILED not in record.asset_materialization.metadata:
-            return record.storage_id, record.timestamp
-    return 0, 0.0
+    """Storage id and time of the last training that ended well, if only by seeing that it had nothing to learn from.
+
+    Zeros if there is none.
+    """
+    ended = [
+        record
+        for record in instance.fetch_materializations(key, limit=100).records
+        if record.asset_materialization is not None and FAILED not in record.asset_materialization.metadata
+    ][:1]
+    ended += instance.fetch_observations(key, limit=1).records
+    return max(((record.storage_id, record.timestamp) for record in ended), default=(0, 0.0))
 
 
 def _storage_id(instance: dg.DagsterInstance, key: dg.AssetKey) -> int:
     newest = instance.fetch_materializations(key, limit=1)
     return newest.records[0].storage_id if newest.records else 0
-
-
-def _partitions_since(instance: dg.DagsterInstance, storage_id: int) -> set[str]:
-    """Partitions of the watched raw table that were materialized after `storage_id`."""
-    landed: set[str] = set()
-    cursor = None
-    while True:
-        page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(WATCHED, after_storage_id=storage_id), limit=1000, cursor=cursor
-        )
-        landed |= {record.partition_key for record in page.records if record.partition_key}
-        if not page.has_more:
-            return landed
-        cursor = page.cursor
 
 
 def _red(instance: dg.DagsterInstance) -> set[str]:

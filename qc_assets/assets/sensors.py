@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from qc_assets.assets import tables
 from qc_assets.assets.critique_batches import GROUP
 from qc_assets.assets.retraining import retraining_sensor
 from qc_assets.settings import Settings
@@ -16,7 +17,7 @@ def critiques_sensor() -> dg.AutomationConditionSensorDefinition:
     """Mine comments as days land; off until somebody turns it on, as an endpoint of summaries may cost money."""
     return dg.AutomationConditionSensorDefinition(
         "critiques",
-        target=dg.AssetSelection.groups(GROUP),
+        target=dg.AssetSelection.groups(tables.group_name(GROUP)),
         minimum_interval_seconds=60,
         description="New review comments get their batches, the batches their steps, and then the data set is written.",
     )

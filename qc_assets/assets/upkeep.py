@@ -17,9 +17,8 @@ def upkeep_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         return []
 
     @dg.asset(
-        name="discovery",
-        key_prefix="ops",
-        group_name=GROUP,
+        key=tables.key("ops.discovery"),
+        group_name=tables.group_name(GROUP),
         owners=tables.OWNERS,
         kinds={settings.source, "duckdb"},
         pool=POOL,
@@ -37,9 +36,8 @@ def upkeep_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(metadata=counts | {"most stars": tables.preview(rows.to_dicts())})
 
     @dg.asset(
-        name="revisits",
-        key_prefix="ops",
-        group_name=GROUP,
+        key=tables.key("ops.revisits"),
+        group_name=tables.group_name(GROUP),
         owners=tables.OWNERS,
         kinds={settings.source, "duckdb"},
         pool=POOL,

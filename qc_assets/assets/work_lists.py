@@ -13,7 +13,7 @@ _COLUMNS = ("author", "waited_hours", "expected_hours", "ratio", "expectation", 
 
 
 def work_list_assets() -> list[dg.AssetsDefinition]:
-    """analysis/open_pull_requests."""
+    """analysis_open_pull_requests."""
     key = tables.key("analysis.open_pull_requests")
 
     @dg.multi_asset(

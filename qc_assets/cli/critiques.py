@@ -72,8 +72,8 @@ def tune(
     settings = load_settings()
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size} | ({"base": base} if base else {})
     with shown_live("fine-tuning", settings.logs) as hear:
-        result = run_job(settings, "critique_model", ops={"critique__model": {"config": options}}, hear=hear)
-    metadata = result.metadata["critique/model"]
+        result = run_job(settings, "critique_model", ops={"tune_critique_model": {"config": options}}, hear=hear)
+    metadata = result.metadata["critique_model"]
     figures = {name: value for name, value in metadata.items() if name not in ("samples", "MLflow run")}
     rows = [{"figure": name, "value": str(value)} for name, value in figures.items()]
     console.emit(

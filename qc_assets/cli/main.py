@@ -69,8 +69,9 @@ def demo(
 
     settings = load_settings(source="demo")
     days = days_between(settings.first_date, settings.last_date)
+    config = training_config(quick=not full) | {"raw_tables": {"config": {"skip_done": True}}}
     with shown_live(f"demo, {settings.demo_prs:,} synthetic pull requests", settings.logs) as hear:
-        result = run_job(settings, "main", days=days, ops=training_config(quick=not full), hear=hear)
+        result = run_job(settings, "main", days=days, ops=config, hear=hear)
     document, tables = run_summary.after_run(Warehouse.from_settings(settings), result, with_details=details)
     console.emit(
         document,
@@ -94,6 +95,7 @@ def backfill(
     refresh: Annotated[bool, typer.Option(help="Fetch again what the checkpoint says is done.")] = False,
 ) -> None:
     """Load days of activity into the raw tables. Days that are done are skipped; run it again to go on."""
+    from qc_assets.assets.ingestion import NOTHING_CAME, ROWS_OF_ALL_DAYS, TOO_MANY_BAD_LINES
     from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
 
@@ -107,23 +109,23 @@ def backfill(
         )
     if days[0] < settings.first_date:  # whoever names a day wants it, whatever the partitions begin with
         settings = settings.model_copy(update={"start_date": days[0]})
-    config = {"raw_tables": {"config": {"refresh": refresh}}}
+    config = {"raw_tables": {"config": {"refresh": refresh, "skip_done": True}}}
     with shown_live(f"backfill {days[0]} to {days[-1]}", settings.logs) as hear:
         # One run, however many days: what is loaded is committed batch by batch, and kept by the checkpoint.
         result = run_job(settings, "ingest", days=days, ops=config, hear=hear)
-    counts = {name: values["dagster/row_count"] for name, values in result.metadata.items()}
-    cost = result.metadata["raw/pull_requests"]
+    counts = {name.replace("_", ".", 1): values[ROWS_OF_ALL_DAYS] for name, values in result.metadata.items()}
+    cost = result.metadata["raw_pull_requests"]
     failed = {name: measured for name, (passed, measured) in result.checks.items() if not passed}
-    rows = [{"table": name.replace("/", "."), "rows": count} for name, count in counts.items()]
+    rows = [{"table": name, "rows": count} for name, count in counts.items()]
     spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
     notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
     warnings = [console.marked("[yellow]{}[/yellow]: {}", *check) for check in failed.items()]
     document = {"rows": counts, "failed_checks": failed, "spent": spent}
     console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
-    if nothing := cost.get("days of which nothing came"):
+    if nothing := cost.get(NOTHING_CAME):
         raise QcError(f"of {nothing} of {len(days)} days nothing was loaded: FROM ops.ingest_log says why")
-    if any(name.endswith("few_bad_lines") for name in failed):
-        raise QcError("too many lines could not be read: SELECT * FROM ops.dead_letters says which and why")
+    if over := cost[TOO_MANY_BAD_LINES]:
+        raise QcError(f"too many lines could not be read of {over}: SELECT * FROM ops.dead_letters says which and why")
 
 
 @app.command()
@@ -150,7 +152,7 @@ def doctor() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the warehouse and MLflow's store of an older version or a moved home up to date, copies first."""
+    """Bring all that an older version left, or a home that was moved, up to date, with copies first."""
     from qc_assets.cli.migrate import migrate_all
 
     rows = [{"what": step.what, "done": step.done, "copy": step.copy} for step in migrate_all(load_settings())]

@@ -1,4 +1,4 @@
-"""`qc migrate`: warehouse and MLflow store of an older version, or of a home that was moved, become this version's."""
+"""`qc migrate`: what an older version left, or a home that was moved, becomes this version's."""
 
 import sqlite3
 import subprocess
@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from qc_assets.cli.dagster_records import bring_up_to_date
 from qc_assets.cli.trouble import advice_about
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
@@ -35,7 +36,12 @@ def migrate_all(settings: Settings) -> list[Step]:
     Raises:
         QcError: naming the store that was left as it was, and why.
     """
-    return [_migrate_warehouse(Warehouse.from_settings(settings)), *_migrate_mlflow(settings), *_agree(settings)]
+    return [
+        _migrate_warehouse(Warehouse.from_settings(settings)),
+        *_migrate_mlflow(settings),
+        *_agree(settings),
+        *_migrate_dagster(settings),
+    ]
 
 
 def _migrate_warehouse(store: Warehouse) -> Step:
@@ -71,6 +77,21 @@ def _migrate_mlflow(settings: Settings) -> list[Step]:
         copy.unlink()
         return [Step("MLflow", _UNCHANGED)]
     return [Step("MLflow", "; ".join(steps), str(copy))]
+
+
+def _migrate_dagster(settings: Settings) -> list[Step]:
+    """Names of assets are the one thing that changes: Dagster migrates its own tables when it opens them."""
+    index = settings.home / "dagster" / "history" / "runs" / "index.db"
+    if not index.is_file():
+        return []
+    copy = index.with_name(f"index.{now_utc():%Y%m%dT%H%M%S}.bak")
+    with existing_sqlite(index) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    renamed = bring_up_to_date(settings.home / "dagster")
+    if not renamed:
+        copy.unlink()
+        return [Step("Dagster", _UNCHANGED)]
+    return [Step("Dagster", f"{renamed} assets have the names of this version", str(copy))]
 
 
 def _agree(settings: Settings) -> list[Step]:

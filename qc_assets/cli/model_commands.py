@@ -42,8 +42,10 @@ def train(
     ] = False,
 ) -> None:
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
-    from qc_assets.assets.jobs import of_other_models
+    from qc_assets.assets import tables
+    from qc_assets.assets.jobs import training_job
     from qc_assets.assets.model_versions import training_config
+    from qc_assets.assets.partitions import NOTHING_MADE
     from qc_assets.cli import run_summary
     from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
@@ -63,9 +65,13 @@ def train(
         if name.removeprefix("train_") in chosen
     }
     with shown_live(f"training {' and '.join(chosen)}", settings.logs) as hear:
-        result = run_job(settings, "training", ops=config, without=of_other_models(chosen), hear=hear)
-    document, tables = run_summary.after_run(Warehouse.from_settings(settings), result, chosen, with_details=details)
-    console.emit(document, *tables)
+        result = run_job(settings, training_job(model) if model else "training", ops=config, hear=hear)
+    document, shown = run_summary.after_run(Warehouse.from_settings(settings), result, chosen, with_details=details)
+    console.emit(document, *shown)
+    pages = {name: result.metadata[tables.key(f"models.{name}").to_user_string()] for name in chosen}
+    nothing = [f"{name}: {page[NOTHING_MADE]}" for name, page in pages.items() if NOTHING_MADE in page]
+    if len(nothing) == len(chosen):
+        raise QcError(f"nothing was trained ({'; '.join(nothing)})")
 
 
 def rollback(

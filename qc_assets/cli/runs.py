@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from qc_assets.cli.dagster_records import bring_up_to_date
 from qc_assets.cli.trouble import advice_about
 from qc_assets.errors import QcError
 from qc_assets.files import write_whole
@@ -89,12 +90,14 @@ def open_instance(settings: Settings) -> "dg.DagsterInstance":
     # Dagster has no lock of its own: one of two processes would find half of the other's tables.
     with FileLock(home / "making.lock"):
         try:
+            bring_up_to_date(home)
             return dg.DagsterInstance.get()
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.DatabaseError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
             mend = f"Move {home} away: runs and schedules are forgotten, models and data are elsewhere"
-            if isinstance(error.orig, sqlite3.DatabaseError) and not is_broken(error.orig):
-                mend = advice_about(str(error.orig)) or mend
-            raise QcError(f"Dagster's databases in {home} cannot be opened: {error.orig} – {mend}") from error
+            if isinstance(cause, sqlite3.DatabaseError) and not is_broken(cause):
+                mend = advice_about(str(cause)) or mend
+            raise QcError(f"Dagster's databases in {home} cannot be opened: {cause} – {mend}") from error
 
 
 def run_job(
@@ -114,15 +117,15 @@ def run_job(
         job: name of the job.
         days: consecutive partitions to load, for jobs with the raw tables.
         ops: configuration by op name, each ``{"config": {...}}``.
-        selection: only these assets, such as ``models/p0``.
-        without: all but these, and what lies below them.
+        selection: only these assets, such as ``models.p0`` or ``raw.issues``.
+        without: all but these.
         hear: called with each event of the run.
 
     Raises:
         RunFailedError: naming the step that failed and why.
     """
-    import dagster as dg
 
+    from qc_assets.assets import tables
     from qc_assets.assets.jobs import keys_without
     from qc_assets.assets.run_owners import claim_run, end_dead_runs
     from qc_assets.definitions import build_definitions
@@ -145,7 +148,7 @@ def run_job(
             tags=tags,
             raise_on_error=False,
             run_config=_run_config(ops),
-            asset_selection=[dg.AssetKey(name.split("/")) for name in selection] or keys_without(definition, without),
+            asset_selection=[tables.key(name) for name in selection] or keys_without(definition, without),
         )
         if not result.success:
             raise RunFailedError(_failure(result))

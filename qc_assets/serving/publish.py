@@ -1,4 +1,4 @@
-"""What `exports/champions`, `exports/predictions` and `qc publish` write."""
+"""What `exports_champions`, `exports_predictions` and `qc publish` write."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -19,9 +19,14 @@ import pytest
 
 from qc_assets.assets import model_versions as models
 from qc_assets.assets import tables
+from qc_assets.assets.bias_reports import bias_reports_of
+from qc_assets.assets.jobs import of_model, of_other_models
 from qc_assets.assets.model_versions import SPECS, training_config
+from qc_assets.assets.partitions import daily_partitions
+from qc_assets.assets.retraining import _latest
 from qc_assets.cli.runs import RunFailedError, dagster_home, open_instance, run_job
 from qc_assets.definitions import build_definitions
+from qc_assets.models.p0 import SPEC as P0
 from qc_assets.places import dagster_config
 from qc_assets.settings import Settings
 from qc_assets.store.schema import RAW_TABLES
@@ -32,34 +37,37 @@ FIRST = date(2024, 1, 1)
 QUICK = training_config(quick=True)
 # Nobody has asked the API yet, and no champion has a challenger.
 EMPTY = (
-    "reports/champion_challenger",
-    "reports/alerts",
-    "reports/payouts",
-    "reports/appeals",
-    "reports/payout_patterns",
-    "ml/appeals",
-    "ml/deliveries",
-    "ml/feedback",
-    "ml/outcomes",
-    "ml/closings",
-    "ml/payouts",
+    "reports_champion_challenger",
+    "reports_alerts",
+    "reports_payouts",
+    "reports_appeals",
+    "reports_payout_patterns",
+    "ml_appeals",
+    "ml_deliveries",
+    "ml_feedback",
+    "ml_outcomes",
+    "ml_closings",
+    "ml_payouts",
 )
 
 
 def test_the_main_job_fills_every_table_and_every_check_has_an_answer(main_run: Any) -> None:
     settings, result = main_run
     specs = build_definitions(settings).resolve_all_asset_specs()
-    assert set(result.metadata) == {spec.key.to_user_string() for spec in specs if spec.group_name != "critiques"}
+    critiques = tables.group_name("critiques")
+    assert set(result.metadata) == {spec.key.to_user_string() for spec in specs if spec.group_name != critiques}
     keys = build_definitions(settings).resolve_asset_graph().asset_check_keys
     promised = {f"{key.asset_key.to_user_string()}: {key.name}" for key in keys}
     assert {name for name in promised - result.checks.keys() if "critique" not in name} == set()
-    judged = ("models/", "reports/monitoring", "reports/drift", "reports/live_reliability", "reports/bias")
-    assert all(passed for name, (passed, _) in result.checks.items() if not name.startswith(judged))
+    judged = {"reports_monitoring", "reports_drift", "reports_live_reliability"}
+    judged |= {tables.key(name).to_user_string() for spec in SPECS for name in of_model(spec)}
+    assert all(passed for name, (passed, _) in result.checks.items() if name.partition(":")[0] not in judged)
     warehouse = Warehouse.from_settings(settings)
     for name, metadata in result.metadata.items():
-        if "dagster/row_count" in metadata:
-            rows = warehouse.query(f"SELECT count(*) FROM {name.replace('/', '.')}").item()
-            assert metadata["dagster/row_count"] == rows, name
+        counted = metadata.get("dagster/row_count", metadata.get("rows of all days"))
+        if counted is not None:
+            rows = warehouse.query(f"SELECT count(*) FROM {name.replace('_', '.', 1)}").item()
+            assert counted == rows, name
             assert rows > 0 or name in EMPTY, name
 
 
@@ -67,13 +75,14 @@ def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(main_run: 
     import mlflow
 
     settings, result = main_run
-    model = result.metadata["models/p0"]
+    model = result.metadata["p0_model"]
     query = "FROM ml.model_versions WHERE model = 'p0'"
     mirrored = Warehouse.from_settings(settings).query(query).row(0, named=True)
     client = mlflow.MlflowClient(settings.tracking_uri)
     run = client.get_run(mirrored["mlflow_run_id"])
     assert run.data.tags["dagster_run_id"] == result.run_id == mirrored["dagster_run_id"]
-    assert model["MLflow run"] == f"/mlflow/#/experiments/{run.info.experiment_id}/runs/{mirrored['mlflow_run_id']}"
+    link = f"/mlflow/#/experiments/{run.info.experiment_id}/runs/{mirrored['mlflow_run_id']}"
+    assert model["MLflow run"].endswith(f"({link})")
     assert run.data.tags["dagster_run_url"] == f"/dagster/runs/{result.run_id}", "whatever the port is"
     assert run.data.tags["snapshot"] == mirrored["snapshot"]
     assert run.data.tags["synthetic"] == "true" and mirrored["is_synthetic"]
@@ -81,9 +90,9 @@ def test_mlflow_and_dagster_point_at_each_other_and_the_mirror_agrees(main_run: 
         "SELECT value FROM ml.evaluations WHERE model = 'p0' AND metric = 'brier' AND time_window = 'test'"
     )
     assert stored.item() == pytest.approx(run.data.metrics["test/brier"])
-    evaluation = result.metadata["models/p0/evaluation"]
+    evaluation = result.metadata["p0_evaluation"]
     assert evaluation["calibration"].startswith("![plot](data:image/png;base64,")
-    training_set = result.metadata["models/p0/training_set"]
+    training_set = result.metadata["p0_training_set"]
     counted = Warehouse.from_settings(settings).query(
         "SELECT time_window, count(*) FROM ml.training_rows WHERE model = 'p0' GROUP BY ALL"
     )
@@ -109,7 +118,8 @@ def test_a_model_below_its_threshold_fails_the_run_at_its_end_and_the_champion_s
     settings = main_run_copy.model_copy(update={"seed": 7})  # another model: the same would make no version
     hard = tuple(replace(spec, min_auc=0.99) if spec.name == "close_in_7_days" else spec for spec in SPECS)
     monkeypatch.setattr(models, "SPECS", hard)
-    others = [f"models/{spec.name}" for spec in SPECS if spec.name != "close_in_7_days"] + ["reports/bias"]
+    (spec,) = (spec for spec in SPECS if spec.name == "close_in_7_days")
+    others = [*of_other_models([spec.name]), *bias_reports_of(spec)]
     config = {"train_close_in_7_days": QUICK["train_close_in_7_days"]}
     with pytest.raises(
         RunFailedError,
@@ -132,12 +142,15 @@ def test_a_model_below_its_threshold_fails_the_run_at_its_end_and_the_champion_s
 
 def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settings: Any) -> None:
     specs = build_definitions(make_settings()).resolve_all_asset_specs()
-    groups = {"ingest", "features", "models", "fairness", "monitoring", "reports", "exports", "critiques"}
-    assert {spec.group_name for spec in specs} == groups
+    groups = ["ingest", "features", "models", "fairness", "monitoring", "reports", "exports", "critiques"]
+    names = [tables.group_name(group) for group in groups]
+    assert sorted({spec.group_name for spec in specs}) == names, "Dagster lists them in the order in which they follow"
+    no_tables = [tables.group_name(group) for group in ("models", "fairness")]
     for spec in specs:
+        name = spec.key.to_user_string()
         assert spec.description and spec.owners and spec.kinds, spec.key
-        is_table = spec.group_name not in ("models", "fairness") and spec.key.path[0] != "exports"
-        if is_table and spec.key.path != ["critique", "model"]:
+        is_table = spec.group_name not in no_tables and not name.startswith("exports_")
+        if is_table and name != "critique_model":
             columns = spec.metadata["dagster/column_schema"].columns
             assert columns and all(column.description for column in columns), spec.key
 
@@ -145,7 +158,7 @@ def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settin
 @pytest.mark.slow
 def test_one_partition_and_a_subset_of_tables(make_settings: Any) -> None:
     settings = make_settings()
-    run_job(settings, "ingest", days=[FIRST + timedelta(days=3)], selection=["raw/issues"])
+    run_job(settings, "ingest", days=[FIRST + timedelta(days=3)], selection=["raw_issues"])
     warehouse = Warehouse.from_settings(settings)
     assert warehouse.query("SELECT DISTINCT partition_date FROM raw.issues")["partition_date"].to_list() == [
         FIRST + timedelta(days=3)
@@ -170,12 +183,56 @@ def test_the_check_fails_when_more_than_one_percent_of_lines_are_bad(make_settin
     ]
     settings = archive(make_settings, tmp_path, [*good, "{broken", "<html>"])
     checks = run_job(settings, "ingest", days=[date(2024, 5, 1)]).checks
-    passed, found = checks["raw/pull_requests: few_bad_lines"]
+    passed, found = checks["raw_pull_requests: few_bad_lines"]
     assert (passed, found["bad lines"], found["lines"]) == (False, 2, 100)
-    assert checks["raw/pull_requests: no_known_gaps"][0] is False
+    assert checks["raw_pull_requests: no_known_gaps"][0] is False
+    assert found["days over the limit"] == "2024-05-01"
     with open_instance(settings) as instance:
         assert instance.get_materialized_partitions(tables.key("raw.issues")) == set(), "a day with gaps is not green"
     assert Warehouse.from_settings(settings).query("SELECT count(*) FROM raw.issues").item() == 98
+    for hour in range(24):
+        write_hour(settings.gharchive_dir, f"2024-05-02-{hour}", good[:3])
+    result = run_job(settings, "ingest", days=[date(2024, 5, 2)])
+    passed, found = result.checks["raw_pull_requests: no_known_gaps"]
+    assert not passed and found["which"] == "2024-05-01" and found["of days that were loaded"] == 2
+    assert not result.checks["raw_pull_requests: few_bad_lines"][0], "a good day mends no other"
+    assert result.metadata["raw_issues"]["days with too many bad lines"] == ""
+    assert result.metadata["raw_issues"]["dagster/partition_row_count"] == 3
+    with open_instance(settings) as instance:
+        assert instance.get_materialized_partitions(tables.key("raw.issues")) == {"2024-05-02"}
+
+
+@pytest.mark.slow
+def test_a_day_of_which_nothing_came_is_red_and_says_why(make_settings: Any, tmp_path: Path) -> None:
+    settings = archive(make_settings, tmp_path, [])
+    with pytest.raises(RunFailedError, match="nothing was loaded: 2024-05-03: 24 of 24 hours are missing"):
+        run_job(settings, "main", days=[date(2024, 5, 3)], ops=QUICK)
+    with open_instance(settings) as instance:
+        assert instance.get_materialized_partitions(tables.key("raw.issues")) == set()
+        status = instance.get_status_by_partition(tables.key("raw.issues"), ["2024-05-03"], daily_partitions(settings))
+    assert status is not None and {key: value.value for key, value in status.items()} == {"2024-05-03": "FAILED"}
+
+
+@pytest.mark.slow
+def test_a_day_that_is_done_is_made_again_and_says_what_that_took(make_settings: Any) -> None:
+    settings = make_settings()
+    days = [FIRST, FIRST + timedelta(days=1)]
+    first = run_job(settings, "ingest", days=days)
+    again = run_job(settings, "ingest", days=days)
+    told = again.metadata["raw_issues"]["what was done"]
+    assert told.startswith("0 days loaded, 2 were made again without reading: as far as is known here their input is")
+    same = ("dagster/partition_row_count", "rows of all days")
+    assert [first.metadata["raw_issues"][name] for name in same] == [
+        again.metadata["raw_issues"][name] for name in same
+    ]
+    read = run_job(settings, "ingest", days=days, ops={"raw_tables": {"config": {"refresh": True}}})
+    assert read.metadata["raw_issues"]["what was done"] == "2 days loaded"
+    left = run_job(settings, "ingest", days=days, ops={"raw_tables": {"config": {"skip_done": True}}})
+    assert left.metadata["raw_issues"]["what was done"] == "0 days loaded, 2 were done before, and were left alone"
+    rows = Warehouse.from_settings(settings).query(
+        "SELECT count(*) FROM observed.issues WHERE partition_date = ?", days[1:]
+    )
+    assert rows.item() == first.metadata["raw_issues"]["dagster/partition_row_count"]
 
 
 @pytest.mark.slow
@@ -185,18 +242,26 @@ def test_one_bad_line_in_a_hundred_passes(make_settings: Any, tmp_path: Path) ->
         for n in range(1, 100)
     ]
     settings = archive(make_settings, tmp_path, [*good, "{broken"])
-    assert run_job(settings, "ingest", days=[date(2024, 5, 1)]).checks["raw/pull_requests: few_bad_lines"][0] is True
+    assert run_job(settings, "ingest", days=[date(2024, 5, 1)]).checks["raw_pull_requests: few_bad_lines"][0] is True
 
 
 @pytest.mark.slow
 def test_a_real_hour_is_too_little_to_train_on_and_says_so(make_settings: Any, shared_hour: Path) -> None:
     settings = make_settings(source="gharchive", gharchive_dir=shared_hour, end_date=date(2015, 1, 1))
     result = run_job(settings, "main", days=[date(2015, 1, 1)], ops=QUICK)
-    passed, found = result.checks["models/p0: enough_labelled_rows"]
+    passed, found = result.checks["p0_model: enough_labelled_rows"]
     assert not passed
     assert found["detail"] == "0 labelled rows, at least 50 needed"
-    assert result.checks["ops/coverage: some_repository_is_covered"][0] is False
+    assert result.checks["ops_coverage: some_repository_is_covered"][0] is False
     assert Warehouse.from_settings(settings).query("SELECT count(*) FROM ml.model_versions").item() == 0
+    assert "Nothing was trained" in result.metadata["p0_model"]["in short"]
+    assert "p0_evaluation" not in result.metadata, "a step that made nothing is skipped"
+    with open_instance(settings) as instance:
+        made = {name for name in of_model(P0) if instance.get_latest_materialization_event(tables.key(name))}
+        (seen,) = instance.fetch_observations(tables.key("models.p0"), limit=1).records
+        assert _latest(instance, tables.key("models.p0"))[0] == seen.storage_id, "the sensor knows that it was tried"
+        assert instance.get_latest_materialization_event(tables.key("reports.alerts")), "the others go on"
+    assert made == set()
 
 
 @pytest.mark.slow
@@ -257,6 +322,9 @@ def test_the_sensor_retrains_once_enough_new_partitions_have_landed(instance: An
     again, cursor = evaluate(settings, opened, cursor)
     assert isinstance(again, dg.SkipReason), "one request for the same partitions"
     trained(opened, *(spec.name for spec in SPECS))
+    landed(settings, 0, 1, 2)
+    made_again, cursor = evaluate(settings, opened, cursor)
+    assert "0 new days" in made_again.skip_message, "days that are made again are not new"
     landed(settings, 3, 4, 5)
     third, cursor = evaluate(settings, opened, cursor)
     assert isinstance(third, dg.RunRequest)
@@ -272,8 +340,8 @@ def test_training_by_hand_resets_the_count_of_that_model_only(instance: Any) -> 
     answer, _ = evaluate(settings, opened, None)
     assert answer.tags["qc/models"] == "resolution_time, close_in_7_days, comment_category, first_response"
     names = {key.to_user_string() for key in answer.asset_selection}
-    assert "models/close_in_7_days" in names and not any(name.startswith("models/p0") for name in names)
-    assert "features/pull_requests" in names and "reports/monitoring" in names
+    assert "close_in_7_days_model" in names and not any(name.startswith("p0_") for name in names)
+    assert "features_pull_requests" in names and "reports_monitoring" in names
     build_definitions(settings).resolve_job_def("training").get_subset(asset_selection=set(answer.asset_selection))
     trained(opened, *(spec.name for spec in SPECS))
     answer, _ = evaluate(settings, opened, None)

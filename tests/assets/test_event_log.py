@@ -11,6 +11,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.test_utils import instance_for_test
 
 from qc_assets.assets.event_log import BatchedEventLog
+from qc_assets.assets.partitions import ROWS_OF_PARTITION
 
 DAYS = dg.DailyPartitionsDefinition("2024-05-01", end_date="2024-05-11")
 OURS: dict[str, Any] = {"event_log_storage": {"module": "qc_assets.assets.event_log", "class": "BatchedEventLog"}}
@@ -23,6 +24,8 @@ OURS: dict[str, Any] = {"event_log_storage": {"module": "qc_assets.assets.event_
 def both(context: dg.AssetExecutionContext) -> Iterator[Any]:
     if context.has_tag("broken"):
         raise dg.Failure("as asked")
+    for number, day in enumerate(context.partition_keys):
+        context.add_asset_metadata({ROWS_OF_PARTITION: number // 2}, "left", day)
     yield dg.MaterializeResult("left", tags={"kind": "l"}, metadata={"rows": 1})
     yield dg.MaterializeResult("right")
     yield dg.AssetCheckResult(passed=True, asset_key="left", check_name="is_left")

@@ -50,10 +50,10 @@ def test_one_failed_training_is_red_and_the_others_go_on(make_settings: Any, mon
     assert not run.success, "at its end"
     assert sorted(mirrored) == ["close_in_7_days", "p0"], "a version that was made would have its rows"
     checks = {(check.asset_key.path[-1], check.check_name): check for check in run.get_asset_check_evaluations()}
-    failed, ended = checks["p0", ENDED_WELL], checks["close_in_7_days", ENDED_WELL]
+    failed, ended = checks["p0_model", ENDED_WELL], checks["close_in_7_days_model", ENDED_WELL]
     assert ended.passed and not failed.passed
     assert failed.metadata["detail"].value == "ZeroDivisionError: a window that nobody thought of"
-    alert = checks["alerts", "no_alert_in_this_run"]
+    alert = checks["reports_alerts", "no_alert_in_this_run"]
     expected = "the training of p0 failed: ZeroDivisionError: a window that nobody thought of"
     assert not alert.passed and alert.metadata["detail"].value == expected
     event = instance.get_latest_materialization_event(tables.key("models.p0"))

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -47,12 +48,12 @@ def test_the_graph_is_seen_and_an_asset_is_materialized(up: Any, page: Page, tmp
     dagster = services.urls["dagster"]
     # What lies outside of the window is not drawn.
     page.set_viewport_size({"width": 2600, "height": 1800})
-    page.goto(f"{dagster}/locations/qc_assets/asset-groups/features/lineage")
-    for name in ("pull_requests", "issues", "coverage"):
+    page.goto(f"{dagster}/locations/qc_assets/asset-groups/2_features/lineage")
+    for name in ("features_pull_requests", "features_issues", "ops_coverage"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible(timeout=60_000)
     page.screenshot(path=tmp_path / "graph.png")
 
-    page.goto(f"{dagster}/assets/ops/coverage?view=overview")
+    page.goto(f"{dagster}/assets/ops_coverage?view=overview")
     expect(page.get_by_text("For which time each repository's history is whole").first).to_be_visible(timeout=30_000)
     expect(page.get_by_text("Join the Dagster community")).to_have_count(0)
     # An icon's name is part of the button's.
@@ -65,8 +66,22 @@ def test_the_graph_is_seen_and_an_asset_is_materialized(up: Any, page: Page, tmp
             time.sleep(1)
         (record,) = instance.get_asset_records([key])
         assert record.asset_entry.last_run_id is not None
-    page.goto(f"{dagster}/assets/raw/pull_requests?view=partitions")
+    page.goto(f"{dagster}/assets/raw_pull_requests?view=partitions")
     expect(page.get_by_text("Materialized (14)").first).to_be_visible(timeout=30_000)
+    page.goto(f"{dagster}/assets/raw_pull_requests?view=partitions&partition=2024-01-05")
+    expect(page.get_by_text("dagster/partition_row_count").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("dagster/row_count")).to_have_count(0)
+    # The run that a command started is where people look first, and on the page of its job.
+    page.goto(f"{dagster}/overview/activity/timeline")
+    expect(page.locator("a[href$='/jobs/ingest']").first).to_be_visible(timeout=30_000)
+    page.screenshot(path=tmp_path / "timeline.png")
+    with open_instance(settings) as instance:
+        (loaded,) = instance.get_runs(dg.RunsFilter(job_name="ingest"))
+    page.goto(f"{dagster}/locations/qc_assets/jobs/ingest/runs")
+    expect(page.get_by_text(loaded.run_id[:8]).first).to_be_visible(timeout=30_000)
+    # What can be said of a training stands there already.
+    page.goto(f"{dagster}/locations/qc_assets/jobs/training_p0/playground")
+    expect(page.get_by_text("quick").first).to_be_visible(timeout=30_000)
     page.goto(services.urls["api"])
     expect(page.get_by_text("p0 has no champion yet: run `qc train p0`")).to_be_visible()
     page.goto(f"{services.urls['mlflow']}/#/experiments")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ def test_backfill_then_look_then_export(qc: Any, tmp_path: Path) -> None:
     first = qc("backfill", "--from", "2024-01-01", "--to", "2024-01-14", "--json")
     assert first.returncode == 0, first.stderr
     counts = json.loads(first.stdout)["rows"]
-    assert counts["raw/pull_requests"] == 300
+    assert counts["raw.pull_requests"] == 300
 
     answer = qc("sql", "SELECT count(*) AS n, max(created_at) AS newest FROM raw.pull_requests", "--json")
     assert json.loads(answer.stdout)[0]["n"] == 300
@@ -159,3 +160,11 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
     assert json.loads((tmp_path / "out" / "p0" / "latest_model.json").read_text())["version"] == 1
     alone = qc("publish", "--to", str(tmp_path / "out"), "--roll-back", "p0")
     assert "no sound version of p0 before the latest" in one_line_error(alone)
+
+
+@pytest.mark.slow
+def test_a_training_that_trained_nothing_says_so_and_fails(qc: Any) -> None:
+    assert qc("backfill", "--from", "2024-01-01", "--to", "2024-01-01").returncode == 0
+    done = qc("train", "p0", "--quick")
+    assert done.returncode == 1
+    assert re.search(r"error: nothing was trained \(p0: \d+ labelled rows, at least 50 needed\)", one_line_error(done))

@@ -21,16 +21,16 @@ def test_what_cannot_be_trained_or_judged_says_why_once(warehouse: Warehouse) ->
     warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
     warehouse.rebuild("reports/funnel")
     checks = {
-        "models/p0: enough_labelled_rows": (False, {"detail": "17 labelled rows, at least 50 needed"}),
-        "models/p0: beats_base_rate": (False, {"detail": NOTHING_TRAINED}),
-        "raw/pull_requests: no_known_gaps": (True, {}),
+        "p0_model: enough_labelled_rows": (False, {"detail": "17 labelled rows, at least 50 needed"}),
+        "p0_model: beats_base_rate": (False, {"detail": NOTHING_TRAINED}),
+        "raw_pull_requests: no_known_gaps": (True, {}),
     }
-    run = JobResult("r", {}, checks, {"raw/pull_requests": {"source": "demo (synthetic)"}})
+    run = JobResult("r", {}, checks, {"raw_pull_requests": {"source": "demo (synthetic)"}})
     document, shown = after_run(warehouse, run)
     assert len(after_run(warehouse, run, with_details=True)[1]) > len(shown)
     sentences = [str(line) for line in shown if isinstance(line, str | Text)]
     assert [line for line in sentences if "check failed" in line] == [
-        "check failed models/p0: enough_labelled_rows: 17 labelled rows, at least 50 needed"
+        "check failed p0_model: enough_labelled_rows: 17 labelled rows, at least 50 needed"
     ]
     assert "1 of 3 checks passed" in sentences
     assert document["synthetic"] and any("Synthetic data" in line for line in sentences)

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from benchmarks.critique import LABELLED, usefulness
+from qc_assets.assets import tables
 from qc_assets.clock import SystemClock
 from qc_assets.critique.batches import assign, comments, step
 from qc_assets.critique.filter import CommentFilter
@@ -210,27 +211,28 @@ def test_a_copy_in_another_repository_is_in_one_split_only(warehouse: Warehouse)
 
 def test_new_comments_ask_for_batches_and_these_for_their_steps(make_settings: Any) -> None:
     definitions = build_definitions(make_settings())
-    steps = {dg.AssetKey(["critique", name]) for name in ("filtered", "summaries", "diffs")}
+    critiques = dg.AssetSelection.groups(tables.group_name("critiques"))
+    steps = {tables.key(f"critique.{name}") for name in ("filtered", "summaries", "diffs")}
     with dg.DagsterInstance.ephemeral() as instance:
 
         def requested(cursor: Any = None) -> tuple[set[dg.AssetKey], Any]:
             evaluation = dg.evaluate_automation_conditions(
-                definitions, instance, asset_selection=dg.AssetSelection.groups("critiques"), cursor=cursor
+                definitions, instance, asset_selection=critiques, cursor=cursor
             )
             return {condition.key for condition in evaluation.results if condition.true_subset.size}, evaluation.cursor
 
         nothing, cursor = requested()
         assert nothing == set()
-        comments = dg.AssetMaterialization(["raw", "review_comments"], partition="2024-01-05")
+        comments = dg.AssetMaterialization(tables.key("raw.review_comments"), partition="2024-01-05")
         instance.report_runless_asset_event(comments)
         keys, cursor = requested(cursor)
-        assert keys == {dg.AssetKey(["critique", "batches"])}
+        assert keys == {tables.key("critique.batches")}
         instance.add_dynamic_partitions("critique_batches", ["batch_0001"])
-        instance.report_runless_asset_event(dg.AssetMaterialization(["critique", "batches"]))
+        instance.report_runless_asset_event(dg.AssetMaterialization(tables.key("critique.batches")))
         keys, cursor = requested(cursor)
         assert keys == steps
         for key in steps:
             instance.report_runless_asset_event(dg.AssetMaterialization(key, partition="batch_0001"))
         keys, cursor = requested(cursor)
-        reports = {("reports", "critiques"), ("reports", "critique_errors"), ("exports", "critiques")}
-        assert {tuple(key.path) for key in keys} >= reports and dg.AssetKey(["critique", "filtered"]) not in keys
+        reports = {tables.key(name) for name in ("reports.critiques", "reports.critique_errors", "exports.critiques")}
+        assert keys >= reports and tables.key("critique.filtered") not in keys

@@ -72,8 +72,8 @@ def test_adapters_learn_and_their_critiques_are_shown(make_settings: Any, tiny: 
     settings: Settings = make_settings()
     write_chats(settings.critiques_folder)
     options = {"base": str(tiny), "epochs": 3.0, "learning_rate": 0.05, "batch_size": 16, "samples": 2}
-    result = run_job(settings, "critique_model", ops={"critique__model": {"config": options}})
-    metadata = result.metadata["critique/model"]
+    result = run_job(settings, "critique_model", ops={"tune_critique_model": {"config": options}})
+    metadata = result.metadata["critique_model"]
     assert metadata["held-out loss"] < metadata["held-out loss before"] - 0.1, (
         "a random head, which adapters leave alone"
     )

@@ -7,11 +7,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
 
-from qc_assets.assets.bias_reports import CHECK, bias_report_keys
+from qc_assets.assets import tables
+from qc_assets.assets.bias_reports import CHECK, bias_reports_of
 from qc_assets.assets.model_versions import SPECS
 from qc_assets.assets.partitions import days_between
 from qc_assets.assets.resources import RegistryResource
@@ -44,10 +44,10 @@ def test_every_training_leaves_a_report_for_every_model_and_attribute(main_run: 
     reported = set(store.query("SELECT DISTINCT model, attribute FROM reports.bias").rows())
     assert reported == {(spec.name, attribute) for spec in SPECS for attribute in spec.sensitive}
     for spec in SPECS:
-        for key in bias_report_keys(spec):
+        for key in map(tables.key, bias_reports_of(spec)):
             name = key.to_user_string()
             assert f"{name}: {CHECK}" in result.checks
-            assert result.metadata[name]["report"].endswith("/artifacts/bias.html")
+            assert result.metadata[name]["report"].endswith("/artifacts/bias.html)")
             assert result.metadata[name]["groups"].startswith("![plot](data:image/png;base64,")
     outcome_groups = store.query("SELECT DISTINCT status FROM reports.bias WHERE attribute = 'completion_time'")
     assert "flagged" not in set(outcome_groups["status"])
@@ -143,15 +143,14 @@ def test_a_flag_warns_by_default_and_blocks_what_follows_if_it_is_told_to(
         BiasAnalysis, "flags", property(lambda self: self.findings.filter(pl.col("q_value").is_not_null()).head(1))
     )
     monkeypatch.setattr(auditing, "audit_groups", functools.partial(audit_groups, with_mitigations=False))
-    p0_reports = [key.to_user_string() for key in bias_report_keys(P0)]
-    done = run_job(main_run_copy, "training", selection=[*p0_reports, "ml/predictions", "ml/waits"])
-    assert not done.checks[f"reports/bias/p0_by_seniority: {CHECK}"][0]
+    done = run_job(main_run_copy, "training", selection=[*bias_reports_of(P0), "ml.predictions", "ml.waits"])
+    assert not done.checks[f"p0_bias_by_seniority: {CHECK}"][0]
     strict = main_run_copy.model_copy(update={"bias_blocks": True})
     with open_instance(strict) as instance:
-        predictions = dg.AssetKey(["ml", "predictions"])
+        predictions = tables.key("ml.predictions")
         before = instance.get_latest_materialization_event(predictions)
         with pytest.raises(RunFailedError, match="came true where"):
-            run_job(strict, "training", selection=[*p0_reports, "ml/predictions", "ml/waits"])
+            run_job(strict, "training", selection=[*bias_reports_of(P0), "ml.predictions", "ml.waits"])
         after = instance.get_latest_materialization_event(predictions)
     assert before is not None and after is not None and before.timestamp == after.timestamp
 
@@ -167,10 +166,10 @@ def test_one_report_that_cannot_be_made_stops_neither_the_run_nor_the_others(
         return audit_groups(found, attribute, settings, with_mitigations=False)
 
     monkeypatch.setattr(auditing, "audit_groups", fails)
-    done = run_job(main_run_copy, "training", selection=[key.to_user_string() for key in bias_report_keys(P0)])
-    passed, found = done.checks[f"reports/bias/p0_by_repo: {CHECK}"]
+    done = run_job(main_run_copy, "training", selection=bias_reports_of(P0))
+    passed, found = done.checks[f"p0_bias_by_repo: {CHECK}"]
     assert not passed and "3 of 9 rows" in str(found["detail"])
-    assert "report" in done.metadata["reports/bias/p0_by_seniority"]
+    assert "report" in done.metadata["p0_bias_by_seniority"]
 
 
 def test_qc_bias_prints_the_report(main_run: Any, tmp_path: Path) -> None:
@@ -197,9 +196,9 @@ def test_qc_bias_prints_the_report(main_run: Any, tmp_path: Path) -> None:
 def test_reports_show_their_columns_and_depend_on_their_model(make_settings: Any) -> None:
     graph = build_definitions(make_settings()).resolve_asset_graph()
     for spec in SPECS:
-        for key in bias_report_keys(spec):
-            assert graph.get(key).parent_keys == {dg.AssetKey(["models", spec.name])}
-            assert graph.get(key).group_name == "fairness"
+        for key in map(tables.key, bias_reports_of(spec)):
+            assert graph.get(key).parent_keys == {tables.key(f"models.{spec.name}")}
+            assert graph.get(key).group_name == tables.group_name("fairness")
 
 
 def test_seniority_in_sql_is_that_in_python(main_run: Any) -> None:

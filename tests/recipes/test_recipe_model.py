@@ -68,7 +68,7 @@ def test_a_model_takes_one_file(tmp_path: Path) -> None:
         "first_response",
         "merged",
     ]
-    assert {"models/merged", "reports/bias/merged_by_repo", "reports/bias/merged_by_seniority"} <= set(seen["assets"])
+    assert {"merged_model", "merged_bias_by_repo", "merged_bias_by_seniority"} <= set(seen["assets"])
     assert seen["trained"]["rows"] > 500
     assert seen["trained"]["drafts_and_small"] > 0, "p0's filter is p0's"
     status, answer = seen["answer"]

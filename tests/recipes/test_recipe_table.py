@@ -17,7 +17,7 @@ code = pytest.main([
     "tests/assets/test_definitions_snapshot.py::test_the_graph_is_the_reviewed_one",
 ])
 import dagster as dg
-spec = defs.resolve_asset_graph().get(dg.AssetKey(["raw", "stars"]))
+spec = defs.resolve_asset_graph().get(dg.AssetKey("raw_stars"))
 columns = [column.name for column in spec.metadata["dagster/column_schema"].columns]
 partitioned = type(spec.partitions_def).__name__
 print(json.dumps({"tests": int(code), "partitions": partitioned, "columns": columns, "described": spec.description}))

@@ -141,8 +141,8 @@ def test_the_main_job_exports_what_it_promotes(main_run: Any) -> None:
     settings, result = main_run
     place = Place.from_settings(settings)
     assert read_version(place, "p0").version == 1 and len(place.read("predictions/p0.parquet")) > 1_000
-    assert result.checks["reports/payouts: payouts_add_up"][0]
-    assert result.checks["ops/journal_imports: nothing_was_lost"][0]
+    assert result.checks["reports_payouts: payouts_add_up"][0]
+    assert result.checks["ops_journal_imports: nothing_was_lost"][0]
 
 
 def test_places_that_do_not_exist_are_named(tmp_path: Any) -> None:

@@ -40,12 +40,12 @@ def test_discovery_feeds_ingestion_and_what_is_read_up_to_yesterday_is_covered(
             run_job(settings, "ingest", days=days)
         run_job(settings, "discovery")
         result = run_job(settings, "ingest", days=days)
-        assert result.metadata["raw/pull_requests"]["dagster/row_count"] == 24, "two of three were chosen"
-        assert result.metadata["raw/pull_requests"]["repositories read"] == "2 of 2"
-        assert result.metadata["raw/pull_requests"]["API requests"] == fake.requests - 2
-        covered = run_job(settings, "features").checks["ops/coverage: some_repository_is_covered"]
+        assert result.metadata["raw_pull_requests"]["rows of all days"] == 24, "two of three were chosen"
+        assert result.metadata["raw_pull_requests"]["repositories read"] == "2 of 2"
+        assert result.metadata["raw_pull_requests"]["API requests"] == fake.requests - 2
+        covered = run_job(settings, "features").checks["ops_coverage: some_repository_is_covered"]
         assert covered[0]
-        assert run_job(settings, "revisits").metadata["ops/revisits"] == {"due": 0, "read": 0, "gone": 0}
+        assert run_job(settings, "revisits").metadata["ops_revisits"] == {"due": 0, "read": 0, "gone": 0}
     store = Warehouse.from_settings(settings)
     assert store.query("SELECT count(*) FROM features.pull_requests").item() == 24
 

@@ -162,10 +162,11 @@ SELECT DISTINCT partition_date FROM ops.ingest_log WHERE source = $source AND fi
 DELETE FROM ops.ingest_log WHERE source = $source AND fingerprint <> $fingerprint;
 
 -- name: days
+-- Of every day that was asked for once, or of these only.
 SELECT
     partition_date, status, sum(lines)::BIGINT AS lines, sum(bad_lines)::BIGINT AS bad_lines, any_value(error) AS error
 FROM ops.ingest_log
-WHERE source = $source AND list_contains($days::DATE[], partition_date)
+WHERE source = $source AND ($days IS NULL OR list_contains($days::DATE[], partition_date))
     AND (len($repos::VARCHAR[]) = 0 OR list_contains($repos::VARCHAR[], repo))
 GROUP BY partition_date, status
 ORDER BY partition_date;
