@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from qc_assets.assets import tables
-from qc_assets.assets.bias_reports import bias_report_keys
+from qc_assets.assets.bias_reports import bias_reports_of
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
@@ -211,12 +211,12 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             dg.AssetSpec(
                 report,
                 description="The state of everything as one page, report.html in QC_EXPORT_URL: `qc report`, /report.",
-                group_name="exports",
+                group_name=tables.group_name("exports"),
                 owners=tables.OWNERS,
                 kinds={"html"},
                 deps=[
                     *(tables.key(f"reports.{name}") for name in _IN_THE_PAGE),
-                    *(key for spec in SPECS for key in bias_report_keys(spec)),
+                    *(tables.key(name) for spec in SPECS for name in bias_reports_of(spec)),
                 ],
             )
         ],
@@ -228,13 +228,12 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         place = Place.from_settings(settings)
         written = state_report(warehouse.open()).encode()
         place.write("report.html", written)
-        link = f"http://{settings.host}:{settings.api_port}/report"
         yield dg.MaterializeResult(
             asset_key=report,
             metadata={
                 "file": f"{place.url}/report.html",
                 "bytes": len(written),
-                "shown by the API": dg.MetadataValue.url(link),
+                "page": tables.link("report", "/report"),  # behind the gate that this page is behind
             },
         )
 
