@@ -210,8 +210,8 @@ def _rows_of_days(
 ) -> dict[str, dict[date, int]]:
     """How many items of each raw table the source showed on each day; the row of one is that of its latest day."""
     query = "SELECT partition_date, count(*) FROM observed.{} WHERE source = $source AND partition_date = ANY($days) "
-    asked: dict[str, Any] = {"source": source, "days": list(days)}
-    return {name: dict(store.query(query.format(name) + "GROUP BY ALL", asked).iter_rows()) for name in names}
+    parameters: dict[str, Any] = {"source": source, "days": list(days)}
+    return {name: dict(store.query(query.format(name) + "GROUP BY ALL", parameters).iter_rows()) for name in names}
 
 
 def _what_was_done(report: "LoadReport", config: IngestConfig) -> str:
