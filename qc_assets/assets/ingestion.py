@@ -129,7 +129,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     "days done before": len(report.skipped),
                     "dead letters": report.dead_letters,
                     **({NOTHING_CAME: len(nothing)} if nothing else {}),
-                    TOO_MANY_BAD_LINES: _over_limit(log, settings),
+                    **({TOO_MANY_BAD_LINES: over} if (over := _over_limit(log, settings)) else {}),
                     **cost,
                     **gaps,
                     "source": settings.source + (" (synthetic)" if reads_made_up(store, settings) else ""),
@@ -210,19 +210,20 @@ def _rows_of_days(
 ) -> dict[str, dict[date, int]]:
     """How many items of each raw table the source showed on each day; the row of one is that of its latest day."""
     query = "SELECT partition_date, count(*) FROM observed.{} WHERE source = $source AND partition_date = ANY($days) "
-    asked: dict[str, Any] = {"source": source, "days": list(days)}
-    return {name: dict(store.query(query.format(name) + "GROUP BY ALL", asked).iter_rows()) for name in names}
+    parameters: dict[str, Any] = {"source": source, "days": list(days)}
+    return {name: dict(store.query(query.format(name) + "GROUP BY ALL", parameters).iter_rows()) for name in names}
 
 
 def _what_was_done(report: "LoadReport", config: IngestConfig) -> str:
-    loaded, before = len(report.loaded), len(report.skipped)
-    why = "were done before, and were left alone"
-    if not config.skip_done:
-        why = (
-            "were made again without reading: as far as is known here their input is what it was (refresh: true asks "
-            "the source anew)"
+    told = [f"days loaded: {len(report.loaded)}"]
+    if report.skipped and config.skip_done:
+        told.append(f"done before, and left alone: {len(report.skipped)}")
+    elif report.skipped:
+        told.append(
+            f"made again without reading: {len(report.skipped)}, as far as is known here their input is what it was "
+            "(refresh: true asks the source anew)"
         )
-    return f"{loaded} days loaded" + (f", {before} {why}" if before else "")
+    return "; ".join(told)
 
 
 def _cost(report: "LoadReport") -> dict[str, int | float | str]:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from qc_assets.assets import tables
 from qc_assets.assets.bias_reports import bias_reports_of
+from qc_assets.assets.partitions import NOTHING_MADE
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
@@ -202,7 +203,12 @@ def serving_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         yield dg.MaterializeResult(asset_key=predictions, metadata={"place": place.url, "rows": tables.preview(counts)})
         exported = publish.champions(place, warehouse.open(), registry.open())
         yield dg.MaterializeResult(
-            asset_key=champions, metadata={"place": place.url, "champions": tables.preview(exported)}
+            asset_key=champions,
+            metadata={
+                "place": place.url,
+                "champions": tables.preview(exported),
+                **({} if exported else {NOTHING_MADE: "no model has a champion"}),
+            },
         )
 
     @dg.multi_asset(

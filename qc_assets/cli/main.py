@@ -124,7 +124,7 @@ def backfill(
     console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
     if nothing := cost.get(NOTHING_CAME):
         raise QcError(f"of {nothing} of {len(days)} days nothing was loaded: FROM ops.ingest_log says why")
-    if over := cost[TOO_MANY_BAD_LINES]:
+    if over := cost.get(TOO_MANY_BAD_LINES):
         raise QcError(f"too many lines could not be read of {over}: SELECT * FROM ops.dead_letters says which and why")
 
 
