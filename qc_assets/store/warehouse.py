@@ -26,7 +26,7 @@ from qc_assets.store.connections import connect_locked, prepared, when_free
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
 from qc_assets.store.readable import frame_of, reading_statement
-from qc_assets.store.schema import columns, sql_sections
+from qc_assets.store.schema import columns, define_facts_of_changes, sql_sections
 from qc_assets.store.staging import process_folder
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
@@ -87,8 +87,10 @@ class Warehouse:
             shutil.rmtree(folder, ignore_errors=True)
 
     def scratch(self) -> duckdb.DuckDBPyConnection:
-        """An in-memory connection with the project's limits and macros; it locks nothing."""
-        return prepared(duckdb.connect(":memory:", config=self._config()))
+        """An in-memory connection with the project's limits and all its functions; it locks nothing."""
+        connection = prepared(duckdb.connect(":memory:", config=self._config()))
+        define_facts_of_changes(connection)
+        return connection
 
     @contextmanager
     def read(self, *, unsafe: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -222,6 +224,8 @@ class Warehouse:
         with self.staging() as folder:
             staged = folder / "rows.parquet"
             with self.read() as connection:
+                if name.startswith("features/"):
+                    define_facts_of_changes(connection)
                 query = f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO $staged_file"
                 connection.execute(query, {**(parameters or {}), "staged_file": str(staged)})
             return self._replace_rows(name, staged)
