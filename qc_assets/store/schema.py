@@ -35,7 +35,7 @@ def sql_sections(name: str) -> dict[str, str]:
 
 
 def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection the functions of `macros.sql` and `changes.sql`, and what the sources say of themselves."""
+    """Give a connection the functions of `macros.sql`, and what the sources say of themselves."""
     traits = all_traits()
     variables = {
         "synthetic_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.synthetic]),
@@ -48,7 +48,15 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
     # As text: DuckDB imports pandas as soon as a parameter is bound, in half a second.
     texts = {name: json.dumps(value, default=str).replace("'", "''") for name, (_, value) in variables.items()}
     settings = [f"SET VARIABLE {name} = '{texts[name]}'::JSON::{kind};\n" for name, (kind, _) in variables.items()]
-    connection.execute("".join(settings) + "\n".join(sql_sections(name)[""] for name in ("macros", "changes")))
+    connection.execute("".join(settings) + sql_sections("macros")[""])
+
+
+def define_facts_of_changes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection that has those of `macros.sql` the functions of `changes.sql`.
+
+    Few queries need them, and to define them takes as long as opening the file.
+    """
+    connection.execute(sql_sections("changes")[""])
 
 
 def columns(table: str) -> list[tuple[str, str, str]]:

@@ -26,7 +26,7 @@ from qc_assets.store.connections import connect_locked, prepared, when_free
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
 from qc_assets.store.readable import frame_of, reading_statement
-from qc_assets.store.schema import columns, make_views, sql_sections
+from qc_assets.store.schema import columns, define_facts_of_changes, make_views, sql_sections
 from qc_assets.store.staging import process_folder
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
@@ -87,8 +87,10 @@ class Warehouse:
             shutil.rmtree(folder, ignore_errors=True)
 
     def scratch(self) -> duckdb.DuckDBPyConnection:
-        """An in-memory connection with the project's limits and macros; it locks nothing."""
-        return prepared(duckdb.connect(":memory:", config=self._config()))
+        """An in-memory connection with the project's limits and all its functions; it locks nothing."""
+        connection = prepared(duckdb.connect(":memory:", config=self._config()))
+        define_facts_of_changes(connection)
+        return connection
 
     @contextmanager
     def read(self, *, unsafe: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -226,6 +228,8 @@ class Warehouse:
         with self.staging() as folder:
             staged = folder / "rows.parquet"
             with self.read() as connection:
+                if name.startswith("features/"):
+                    define_facts_of_changes(connection)
                 query = f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO $staged_file"
                 connection.execute(query, {**(parameters or {}), "staged_file": str(staged)})
             return self._replace_rows(name, staged)
@@ -245,7 +249,7 @@ class Warehouse:
             connection.execute(sql_sections(name)["table"])
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": str(staged)})
             make_views(connection, table)
-            return _count(connection, table)
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
     def snapshot(self, tables: Sequence[str]) -> str:
         """Identity of the contents of `tables`: SHA-256 over each one's name, row count and sum of row hashes.
@@ -304,8 +308,3 @@ def _quoted(identifier: str) -> str:
     if not _IDENTIFIER.match(identifier):
         raise QcError(f"{identifier!r} is not a table name")
     return f'"{identifier}"'
-
-
-def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    row: Any = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return int(row[0])
