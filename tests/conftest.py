@@ -272,13 +272,18 @@ def api_url(api: Any) -> Iterator[str]:
     thread.join()
 
 
+def chromium_path() -> str | None:
+    """The Chromium of this machine; None if it has none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
 @pytest.fixture
 def browser() -> Iterator[Any]:
     """Headless Chromium."""
     from playwright.sync_api import sync_playwright
 
-    names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next((path for name in names if (path := shutil.which(name))), None)
+    chromium = chromium_path()
     if chromium is None:
         pytest.skip("no Chromium on this machine; `apt-get install chromium` brings it")
     with sync_playwright() as playwright:
