@@ -14,7 +14,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/report", response_class=HTMLResponse)
-def report(request: Request) -> HTMLResponse:
+def show_state(request: Request) -> HTMLResponse:
     """What `qc report` writes, as of the warehouse's last change."""
     serving: Serving = request.app.state.serving
     page = _page(serving.store, changed_when([serving.store.path]))

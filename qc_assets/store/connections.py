@@ -51,7 +51,11 @@ def connect_locked(path: Path, staging: Path, config: Mapping[str, str]) -> duck
             connection.execute(f"SET allowed_directories = ['{place}']; SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
     define_macros(connection)
-    # What has names in it is found without its schema; a file of before has none.
+    return with_short_names(connection)
+
+
+def with_short_names(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The connection, on which the views for analysts are found without their schema; a file of before has none."""
     if connection.execute("SELECT 1 FROM duckdb_schemas() WHERE schema_name = 'analysis'").fetchone():
         connection.execute("SET search_path = 'analysis,main'")
     return connection

@@ -22,7 +22,7 @@ import polars as pl
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.places import plain_folder
 from qc_assets.settings import Settings
-from qc_assets.store.connections import connect_locked, prepared, when_free
+from qc_assets.store.connections import connect_locked, prepared, when_free, with_short_names
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
 from qc_assets.store.readable import frame_of, reading_statement
@@ -280,7 +280,7 @@ class Warehouse:
     def opened_as_it_is(self, *, unsafe: bool = False) -> "closing[duckdb.DuckDBPyConnection]":
         """Open read-only whatever version made the file; while it is open, nobody writes. `unsafe` as in `read`."""
         if unsafe:
-            return closing(self._open(read_only=True))
+            return closing(with_short_names(self._open(read_only=True)))
         return closing(self._when_free(connect_locked, self.path, self.staging_root, self._config()))
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:

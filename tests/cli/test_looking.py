@@ -47,6 +47,7 @@ def test_a_row_too_wide_for_the_terminal_is_a_line_for_each_value(qc: Any) -> No
     assert re.search(r"earlier_pull_requests_here +\d", wide)
     narrow = "SELECT repository, number FROM pull_requests ORDER BY ALL LIMIT 2"
     assert "┃ repository" in qc("sql", narrow).stdout
+    assert "┃ repository" in qc("sql", narrow, "--unsafe").stdout
     assert "row 2" in qc("sql", narrow, "--vertical").stdout
     assert "… more than 1 rows" in qc("sql", narrow, "--vertical", "--limit", "1").stdout
     assert "0 rows" in qc("sql", "FROM pull_requests WHERE false", COLUMNS="60").stdout
@@ -181,3 +182,19 @@ def test_notebooks_need_their_extra_and_say_so(qc: Any, monkeypatch: pytest.Monk
     answer = qc("notebook")
     assert answer.returncode == 1
     assert "jupyterlab and altair not installed: pip install 'qc-assets[notebooks]'" in answer.stderr
+
+
+def test_notebooks_are_copied_where_they_are_missing_and_opened(
+    qc: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = "import sys, pathlib; pathlib.Path('opened').write_text(sys.argv[1])"
+    (tmp_path / "jupyterlab.py").write_text(stand_in)
+    monkeypatch.syspath_prepend(tmp_path)
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    assert qc("notebook", PYTHONPATH=paths).returncode == 0
+    assert (tmp_path / "opened").read_text() == "notebooks"
+    kept = tmp_path / "notebooks" / "explore.ipynb"
+    assert kept.is_file()
+    kept.write_text("mine")
+    assert qc("notebook", PYTHONPATH=paths).returncode == 0
+    assert kept.read_text() == "mine"

@@ -232,7 +232,8 @@ def test_the_page_is_in_mlflow_and_linked_from_dagster(watched: Settings) -> Non
     assert {"p0", "resolution_time"} <= set(champions["model"])
     for spec in SPECS:
         assert (f"<h2>{spec.name}, version 1</h2>" in text) == (spec.name in champions["model"]), spec.name
-    assert 'src="data:image/png;base64,' in text and "http" not in text.split("<body>")[1]
+    assert "<title>2024-" in text, "its charts say their numbers"
+    assert "http" not in text.split("<body>")[1]
 
 
 def monitoring_key() -> Any:

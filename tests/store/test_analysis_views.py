@@ -32,8 +32,9 @@ def store(small_home: Settings, tmp_path_factory: pytest.TempPathFactory) -> War
     with store.write() as connection:
         connection.execute(
             "INSERT INTO ml.payouts (entry, asked_at, task_id, worker_id, repo_id, number, version, is_synthetic, "
-            "beta, p0, value, d1, allowed, inputs, received_key, received_from) VALUES ('j#1', TIMESTAMP '2024-05-01', 'x/y#1', "
-            "'ann', ?, ?, 1, true, 0.25, 0.8, 100, 20, [], '{}', 'secret-key', '10.0.0.9')",
+            "beta, p0, value, d1, allowed, inputs, received_key, received_from) VALUES ('j#1', "
+            "TIMESTAMP '2024-05-01', 'x/y#1', 'ann', ?, ?, 1, true, 0.25, 0.8, 100, 20, [], '{}', 'secret-key', "
+            "'10.0.0.9')",
             [pr["repo_id"], pr["number"]],
         )
         for repo_id, number, entry, role, task in (
@@ -42,9 +43,8 @@ def store(small_home: Settings, tmp_path_factory: pytest.TempPathFactory) -> War
             (0, 0, "j#2", "served", "who/knows#7"),
         ):
             connection.execute(
-                told
-                + "task_id, worker_id, inputs, received_from) VALUES ('p0', 1, ?, ?, ?, ?, TIMESTAMP '2024-05-01', "
-                "TIMESTAMP '2024-05-01', 0.7, ?, 'ann', '{}', '10.0.0.9')",
+                told + "prediction, task_id, worker_id, inputs, received_from) VALUES ('p0', 1, ?, ?, ?, ?, "
+                "TIMESTAMP '2024-05-01', TIMESTAMP '2024-05-01', 0.7, ?, 'ann', '{}', '10.0.0.9')",
                 [repo_id, number, entry, role, task],
             )
     store.rebuild("reports/payouts")
