@@ -111,7 +111,7 @@ def test_a_server_that_is_away_is_named_at_once_and_the_champions_go_on(
 
 
 def test_the_experiment_of_mlflows_own_is_shown_only_if_something_is_in_it(tmp_path: Path) -> None:
-    registry = registry_in(tmp_path)
+    registry = open_registry(tmp_path)
     client = registry.client()
     assert client.search_experiments() == [] and client.get_experiment("0").lifecycle_stage == "deleted"
     client.restore_experiment("0")
