@@ -104,9 +104,7 @@ class MlflowStore:
 
         with quiet():
             client = self.fluent()
-            compared = (
-                f"Compare by {', '.join(f'`{metric}`' for metric in metrics)}; the parameters show why runs differ."
-            )
+            note = f"Compare by {', '.join(f'`{metric}`' for metric in metrics)}; the parameters show why runs differ."
             identity = self.experiment(client, experiment, {NOTE: note})
             with mlflow.start_run(experiment_id=identity, run_name=name, tags=dict(tags)) as run:
                 mlflow.log_params(dict(parameters))
