@@ -91,3 +91,25 @@ def test_only_entries_read_the_settings_of_the_environment() -> None:
     }
     assert "definitions.py" in callers, "the search finds what is there"
     assert {name for name in callers if not {name, name.split("/")[0]} & entries} == set()
+
+
+def test_what_is_unusual_is_named_without_secrets_and_files(tmp_path: Path) -> None:
+    assert Settings(_env_file=None).unusual == {}
+    changed = Settings(
+        min_pr_lines=3,
+        seniority_days=(1, 2, 3),
+        github_tokens="ghp_secret",
+        github_app_private_key="pem",
+        signing_key="0123456789abcdef",
+        gharchive_dir=tmp_path,
+        home=tmp_path,
+        _env_file=None,
+    )
+    assert changed.unusual == {"QC_MIN_PR_LINES": "3", "QC_SENIORITY_DAYS": "1, 2, 3"}
+
+
+def test_links_behind_the_gate_are_paths_and_follow_its_port_elsewhere() -> None:
+    settings = Settings(api_port=8123, mlflow_url="https://mlflow.example.org", _env_file=None)
+    assert settings.dagster_url == "/dagster"
+    assert settings.beyond_the_gate(settings.dagster_url) == "http://127.0.0.1:8123/dagster"
+    assert settings.beyond_the_gate(settings.mlflow_url) == "https://mlflow.example.org"

@@ -2,14 +2,14 @@
 
 from qc_assets import pages
 from qc_assets.learning.promotion import Decision
-from qc_assets.learning.side_by_side import SideBySide
+from qc_assets.learning.version_comparison import VersionComparison
 
 COMPARISON = "comparison.html"
 _ROWS_SHOWN = 50
 _FEATURES_SHOWN = 25
 
 
-def comparison_page(both: SideBySide, version: int, champion: int, decision: Decision) -> str:
+def comparison_page(both: VersionComparison, version: int, champion: int, decision: Decision) -> str:
     """The page as HTML.
 
     Args:

@@ -19,13 +19,13 @@ from qc_assets.learning.promotion import (
     falls_behind,
     is_no_better,
 )
-from qc_assets.learning.side_by_side import SideBySide
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, labelled
 from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
 from qc_assets.learning.training_figures import training_figures
+from qc_assets.learning.version_comparison import VersionComparison
 from qc_assets.progress import Milestone, Reporter
 from qc_assets.registry.bundle_store import is_out_of_reach
 from qc_assets.registry.card import model_card
@@ -118,9 +118,9 @@ def train_and_register(
     if not enough.passed:
         return TrainingOutcome([enough], Decision(False, enough.detail))
     tags = {**origin, "synthetic": str(is_synthetic).lower()}
-    asked = _asked(spec, rows, options) | {"snapshot": origin.get("snapshot", "")} | dict(settings)
+    parameters = _asked(spec, rows, options) | {"snapshot": origin.get("snapshot", "")} | dict(settings)
     try:
-        with registry.training(spec, tags, asked, run_name) as run:
+        with registry.training(spec, tags, parameters, run_name) as run:
             trained = train(spec, dataset_of(spec, rows), options, progress, run)
             bundle = bundle_of_training(spec, trained, is_synthetic=is_synthetic)
             checked = check_gates(trained, options)
@@ -141,7 +141,7 @@ def train_and_register(
 
 
 def _asked(spec: ModelSpec, rows: pl.DataFrame, options: Options) -> dict[str, Any]:
-    """What is asked of a training, and of which data, as parameters."""
+    """What is asked of a training, and of which data, as parameters of its run."""
     first, last = rows.select(pl.col(spec.opened_at).min().alias("first"), pl.col(spec.opened_at).max()).row(0)
     kinds = options.candidates or [candidate.kind for candidate in spec.candidates]
     return {
@@ -186,7 +186,7 @@ def _judge(
         )
         registry.conclude(trained.spec.name, logged, noted, card)
     if compared_with is not None:
-        both = SideBySide(trained, bundle, compared_with.bundle, options)
+        both = VersionComparison(trained, bundle, compared_with.bundle, options)
         try:
             page = comparison_page(both, logged.version, compared_with.reference.version, decision)
         except Exception:  # a champion may be of another time: all is decided, and a page less is no reason to fail

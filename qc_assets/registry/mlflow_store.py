@@ -81,8 +81,8 @@ class MlflowStore:
         """Keep an HTML page as the artifact of a run; returns experiment and run."""
         with quiet():
             client = self.client()
-            made = f"One run each time the page was made: open the artifact {name}.html of the newest."
-            identity = self.experiment(client, experiment, {NOTE: made})
+            note = f"One run each time the page was made: open the artifact {name}.html of the newest."
+            identity = self.experiment(client, experiment, {NOTE: note})
             run = client.create_run(identity, run_name=name, tags=dict(tags))
             client.log_text(run.info.run_id, page, f"{name}.html")
             client.set_terminated(run.info.run_id)
@@ -104,10 +104,8 @@ class MlflowStore:
 
         with quiet():
             client = self.fluent()
-            compared = (
-                f"Compare by {', '.join(f'`{metric}`' for metric in metrics)}; the parameters show why runs differ."
-            )
-            identity = self.experiment(client, experiment, {NOTE: compared})
+            note = f"Compare by {', '.join(f'`{metric}`' for metric in metrics)}; the parameters show why runs differ."
+            identity = self.experiment(client, experiment, {NOTE: note})
             with mlflow.start_run(experiment_id=identity, run_name=name, tags=dict(tags)) as run:
                 mlflow.log_params(dict(parameters))
                 mlflow.log_metrics(dict(metrics))
@@ -162,6 +160,6 @@ def quiet() -> Iterator[None]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         if before is None:
-            del os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"]
+            os.environ.pop("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", None)  # another thread may have been quicker
         else:
             os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = before

@@ -48,7 +48,7 @@ class TrainingRun(TrainingListener):
         self._open: dict[str, str] = {}
         self._chosen: dict[tuple[str, int], str] = {}
         self._waiting: list[Callable[[Any], object]] = []
-        self._asked_again_at = 0.0
+        self._quiet_until = 0.0
         self._best: list[float] = []
         self._trial_began = _now()
 
@@ -118,7 +118,7 @@ class TrainingRun(TrainingListener):
     def _note(self, action: Callable[[Any], object]) -> None:
         """Tell MLflow something now, or later if it does not answer: a training does not fail for that."""
         self._waiting.append(action)
-        if time.monotonic() < self._asked_again_at:
+        if time.monotonic() < self._quiet_until:
             return
         try:
             with quiet():
@@ -127,7 +127,7 @@ class TrainingRun(TrainingListener):
             if not is_out_of_reach(error):
                 raise
             log.warning("MLflow is told later how the training of %s goes: %s", self._spec.name, error)
-            self._asked_again_at = time.monotonic() + _RETRY_S
+            self._quiet_until = time.monotonic() + _RETRY_S
 
     def _catch_up(self, client: Any) -> None:
         while self._waiting:

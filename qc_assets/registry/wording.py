@@ -44,9 +44,9 @@ def about_experiment(spec: ModelSpec) -> dict[str, str]:
 def _view(spec: ModelSpec) -> str:
     """A view of trainings as MLflow saves one: with the metrics that are judged, the newest first."""
     groups = ("test", WITHOUT_MODEL)
-    asked = ("rows", "data_until", "quick", "trials")
+    parameters = ("rows", "data_until", "quick", "trials")
     columns = [f"metrics.`{group}/{name}`" for group in groups for name in spec.margins]
-    columns += [f"params.`{name}`" for name in asked] + ["tags.`decision`"]
+    columns += [f"params.`{name}`" for name in parameters] + ["tags.`decision`"]
     state = {
         "searchFilter": 'tags.level = "training"',
         "orderByKey": "attributes.start_time",
@@ -83,16 +83,16 @@ def describe_versions(client: Any, standing: Standing, challenger: int | None, c
     """
     experiment = client.get_experiment_by_name(standing.model)
     place = f"#/experiments/{experiment.experiment_id}" if experiment else ""
-    for found in client.search_model_versions(f"name = '{standing.model}'", max_results=10_000):
-        number, before = int(found.version), found.description or ""
+    for registered in client.search_model_versions(f"name = '{standing.model}'", max_results=10_000):
+        number, before = int(registered.version), registered.description or ""
         kept = card.get(number) or before.rpartition(_BETWEEN)[2]
         alias = "challenger" if number == challenger else ""
         if standing.champion and standing.champion.version == number:
             alias = "champion"
-        head = version_head(standing, VersionReference(number, str(found.run_id)), alias, found.tags, place)
+        head = version_head(standing, VersionReference(number, str(registered.run_id)), alias, registered.tags, place)
         text = beginning_of(f"{head}{_BETWEEN}{kept}")
         if text != before:
-            client.update_model_version(standing.model, found.version, description=text)
+            client.update_model_version(standing.model, registered.version, description=text)
 
 
 def version_head(

@@ -257,7 +257,13 @@ def test_a_prejudice_that_the_model_has_learnt_is_seen_in_the_outcomes_of_like_c
     bundle = bundle_of_training(P0, trained, is_synthetic=True)
     split = trained.split
     found = Subject(P0, 1, bundle, trained.data.frame, trained.data.x, split.windows, trained.known, "", True)
-    report = audit_groups(found, "newcomer", settings)
+    told: list[str] = []
+    report = audit_groups(found, "newcomer", settings, progress=lambda what, done, total: told.append(what))
+    assert told[:2] == [
+        "bias of p0 by newcomer: comparing groups",
+        "bias of p0 by newcomer: are like changes treated alike?",
+    ]
+    assert report.mitigations is not None and f"what would help, 1 of {len(report.mitigations)} (weights)" in told[2]
     assert "newcomer" not in set(report.analysis.flags["group"]), "it predicts the prejudice rightly"
     assert report.alike is not None
     differing = report.alike.flags.filter(pl.col("metric") == "observed_rate")

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from qc_assets.learning.promotion import Decision, compare_with_champion
-from qc_assets.learning.side_by_side import NEW, OLD, SideBySide
 from qc_assets.learning.task import dataset_of, task_of
 from qc_assets.learning.training import train
+from qc_assets.learning.version_comparison import NEW, OLD, VersionComparison
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.registry.comparison_page import comparison_page
 from qc_assets.registry.lifecycle import bundle_of_training, train_and_register
@@ -21,7 +21,7 @@ from tests.registry.conftest import ORIGIN, QUICK
 
 
 @pytest.fixture(scope="module")
-def both() -> SideBySide:
+def both() -> VersionComparison:
     """A version that lost one of the two features that say something, beside one that has it."""
     frame = rows(900).with_columns(repo=pl.lit("<b>a/b</b>"))
     spoilt = frame.with_columns(log_lines=frame["log_lines"].shuffle(seed=1))
@@ -31,7 +31,7 @@ def both() -> SideBySide:
     judged = replace(
         trained[0], best=replace(trained[0].best, predictions=version.as_judged.predict(_tested(trained[0])))
     )
-    return SideBySide(judged, version, champion, QUICK)
+    return VersionComparison(judged, version, champion, QUICK)
 
 
 def _tested(trained: Any) -> pl.DataFrame:
@@ -39,7 +39,7 @@ def _tested(trained: Any) -> pl.DataFrame:
     return tested
 
 
-def test_the_differences_are_those_that_decide(both: SideBySide) -> None:
+def test_the_differences_are_those_that_decide(both: VersionComparison) -> None:
     decided = compare_with_champion(both.trained, both.champion, QUICK)
     shown = both.differences.filter(metric="log loss", window="test").row(0, named=True)
     judged = next(each for each in decided if (each.time_window, each.metric) == ("test", "log_loss"))
@@ -48,7 +48,7 @@ def test_the_differences_are_those_that_decide(both: SideBySide) -> None:
     assert shown["difference"] == pytest.approx(shown[NEW] - shown[OLD])
 
 
-def test_rows_that_changed_sides_and_features_that_moved_are_named(both: SideBySide) -> None:
+def test_rows_that_changed_sides_and_features_that_moved_are_named(both: VersionComparison) -> None:
     p, sure = both.answers, task_of(SMALL).min_confidence
     sides = {name: np.where(np.maximum(each, 1 - each) < sure, -1, each >= 0.5) for name, each in p.items()}
     changed = int((sides[NEW] != sides[OLD]).sum())
@@ -64,17 +64,17 @@ def test_rows_that_changed_sides_and_features_that_moved_are_named(both: SideByS
     assert first["feature"] == "log_lines" and first["change"] < -0.05 and first[NEW] < first[OLD]
 
 
-def test_the_page_shows_texts_of_strangers_as_texts(both: SideBySide) -> None:
+def test_the_page_shows_texts_of_strangers_as_texts(both: VersionComparison) -> None:
     page = comparison_page(both, 2, 1, Decision(False, "worse in <script>x</script>"))
     assert "p0: version 2 beside version 1" in page and "&lt;b&gt;a/b&lt;/b&gt;" in page
     assert "<script" not in page and "<b>a/b" not in page
 
 
-def test_a_feature_that_the_champion_does_not_know_has_no_reach_there(both: SideBySide) -> None:
+def test_a_feature_that_the_champion_does_not_know_has_no_reach_there(both: VersionComparison) -> None:
     names = tuple("brand_new" if name == "log_lines" else name for name in both.version.features)
     frame = both.trained.data.frame.with_columns(brand_new="log_lines")
     trained = replace(both.trained, data=replace(both.trained.data, frame=frame))
-    reach = SideBySide(trained, replace(both.version, features=names), both.champion, QUICK).reach
+    reach = VersionComparison(trained, replace(both.version, features=names), both.champion, QUICK).reach
     assert reach is not None
     assert reach.filter(feature="brand_new")[OLD].item() is None
     assert reach.filter(feature="log_lines")[NEW].item() is None
@@ -91,11 +91,11 @@ def test_a_run_keeps_the_page_only_if_there_was_a_champion(registry: Registry) -
     assert ["comparison.html" in artifacts for artifacts in kept] == [False, True]
 
 
-def test_durations_have_sides_and_coverage(both: SideBySide) -> None:
+def test_durations_have_sides_and_coverage(both: VersionComparison) -> None:
     hours = np.array([1.0, 30.0, 500.0])
     answers = np.stack([hours / 2, hours, hours * 2], axis=1)
     trained = replace(both.trained, spec=RESOLUTION_TIME)
-    durations = SideBySide(trained, both.version, both.champion, QUICK)
+    durations = VersionComparison(trained, both.version, both.champion, QUICK)
     durations.__dict__["answers"] = MappingProxyType({NEW: answers, OLD: answers[::-1]})
     assert durations.sides[NEW].to_list() == ["within a day", "within a week", "later"]
     assert durations.sides[OLD].to_list() == ["later", "within a week", "within a day"]

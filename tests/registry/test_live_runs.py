@@ -1,6 +1,10 @@
 """A training in MLflow while it is at work, and how its run ends: well, with an error, interrupted, or killed."""
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 from mlflow.exceptions import MlflowException
 
 from qc_assets.progress import Milestone
@@ -15,6 +20,8 @@ from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
 from qc_assets.registry.run_keepers import end_abandoned
 from qc_assets.registry.tracking_server import TrackingServerAwayError
+from qc_assets.settings import Settings
+from tests.conftest import copy_of
 from tests.learning.test_models import SMALL, rows
 from tests.registry.conftest import ORIGIN, QUICK
 
@@ -81,7 +88,7 @@ def test_trials_and_candidates_come_in_while_it_runs_and_parameters_say_what_was
     [
         (ZeroDivisionError("by nothing"), "FAILED", "ZeroDivisionError: by nothing"),
         (KeyboardInterrupt(), "KILLED", "stopped"),
-        (SystemExit(1), "KILLED", "stopped"),
+        (DagsterExecutionInterruptedError(), "KILLED", "stopped"),
     ],
 )
 def test_a_training_that_does_not_end_well_says_so(
@@ -131,6 +138,36 @@ def test_a_killed_training_is_marked_by_the_next_look_and_a_living_one_is_left_a
     assert ending(registry)[0] == "RUNNING", "nobody has looked"
     assert end_abandoned(registry) == 2, "the training and its candidate"
     assert ending(registry) == ("KILLED", "its process died without a word", {"KILLED", "FINISHED"})
+    assert end_abandoned(registry) == 0
+
+
+@pytest.mark.slow
+def test_a_training_that_is_interrupted_in_its_terminal_is_killed_in_mlflow(
+    small_home: Settings, tmp_path: Path
+) -> None:
+    settings = copy_of(small_home, tmp_path)
+    named = ("home", "warehouse", "demo_prs", "demo_days")
+    environment = os.environ | {f"QC_{name.upper()}": str(getattr(settings, name)) for name in named}
+    command = [sys.executable, "-m", "qc_assets.cli", "train", "p0", "--candidates", "lightgbm", "--run-name", "mine"]
+    registry = Registry.from_settings(settings)
+
+    def mine() -> list[str]:
+        return [run.info.status for run in runs(registry, "training") if run.info.run_name == "mine"]
+
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 300
+        while not runs(registry, "trial"):
+            assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.2)
+        assert mine() == ["RUNNING"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert mine() == ["KILLED"]
     assert end_abandoned(registry) == 0
 
 

@@ -120,14 +120,14 @@ def test_a_challenger_that_is_the_champion_makes_no_version(registry: Registry) 
 def test_the_later_of_two_trainings_is_compared_with_the_earlier(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, meeting = Registry.log, threading.Barrier(2, timeout=120)  # if the other one fails
+    register, meeting = Registry.register, threading.Barrier(2, timeout=120)  # if the other one fails
 
-    def log_together(self: Registry, *arguments: Any, **more: Any) -> Any:
-        logged = log(self, *arguments, **more)
+    def register_together(self: Registry, *arguments: Any, **more: Any) -> Any:
+        logged = register(self, *arguments, **more)
         meeting.wait()  # both have looked for a champion, and there was none
         return logged
 
-    monkeypatch.setattr(Registry, "log", log_together)
+    monkeypatch.setattr(Registry, "register", register_together)
     mlflow.set_tracking_uri(registry.tracking_uri)
     outcomes: list[lifecycle.TrainingOutcome] = []
     frames = (rows(1_200), spoilt(rows(1_200)))

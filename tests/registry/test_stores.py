@@ -108,3 +108,19 @@ def test_a_server_that_is_away_is_named_at_once_and_the_champions_go_on(
     monkeypatch.setattr("qc_assets.registry.tracking_server._FRESH_S", 0)
     with pytest.raises(TrackingServerAwayError, match="start it, or correct QC_MLFLOW_TRACKING_URI"):
         Registry(uri, Path("/nowhere")).version_of("p0", "champion")
+
+
+def test_the_experiment_of_mlflows_own_is_shown_only_if_something_is_in_it(tmp_path: Path) -> None:
+    registry = open_registry(tmp_path)
+    client = registry.client()
+    assert client.search_experiments() == [] and client.get_experiment("0").lifecycle_stage == "deleted"
+    client.restore_experiment("0")
+    client.create_run("0")
+    local_store.hide_empty_default(tmp_path / "mlflow.db")
+    assert [experiment.name for experiment in client.search_experiments()] == ["Default"]
+
+
+def test_nobody_is_told_of_what_mlflow_does_here() -> None:
+    from mlflow.telemetry.utils import is_telemetry_disabled
+
+    assert is_telemetry_disabled()

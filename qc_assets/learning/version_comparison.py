@@ -21,7 +21,7 @@ NEW, OLD = "new version", "champion"
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class VersionComparison:
     """A new version beside the champion, on the test window of the new one.
 
     Args:
