@@ -126,14 +126,16 @@ def shown_live(title: str, kept_in: Path) -> Iterator[Hearer]:
             yield Steps(title, say=line).hear
         return
     steps = Steps(title)
-    said = kept_in / "libraries.log"
+    library_log = kept_in / "libraries.log"
     kept_in.mkdir(parents=True, exist_ok=True)
-    with _aside(said) as terminal, progress.listen(steps.tell):
+    with _aside(library_log) as terminal, progress.listen(steps.tell):
         drawn = console.SafeConsole(file=terminal, soft_wrap=False, emoji=False, markup=False)
         with Live(steps, console=drawn, refresh_per_second=4, transient=True, redirect_stdout=False):
             yield steps.hear
-    if said.stat().st_size:
-        console.err.print(f"What libraries said meanwhile is in {said}.", markup=False, highlight=False, style="dim")
+    if library_log.stat().st_size:
+        console.err.print(
+            f"What libraries said meanwhile is in {library_log}.", markup=False, highlight=False, style="dim"
+        )
 
 
 @contextmanager
