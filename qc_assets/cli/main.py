@@ -78,9 +78,8 @@ def demo(
         *tables,
         console.marked(
             "\n[bold]Next[/bold]: [cyan]make up[/cyan] opens the Dagster and MLflow UIs and the API; "
-            '[cyan].venv/bin/qc sql "FROM reports.funnel"[/cyan] queries the warehouse; '
-            '[cyan].venv/bin/qc sql "FROM ml.evaluations"[/cyan] has every metric, and '
-            "[cyan].venv/bin/qc demo --details[/cyan] prints them; "
+            "[cyan].venv/bin/qc report[/cyan] writes the state of everything as one page; "
+            "[cyan].venv/bin/qc sql[/cyan] asks the warehouse ([cyan]qc tables[/cyan] says what there is); "
             "[cyan].venv/bin/qc status[/cyan] shows coverage and champions."
         ),
     )
