@@ -167,7 +167,7 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         examinations = [examined for examined in by_model.values() if examined is not None]
         page = examination.monitoring_page(examinations, is_synthetic=reads_made_up(store, settings))
         experiment, run = models.publish("monitoring", "monitoring", page, {"dagster_run_id": context.run_id})
-        link = f"{registry.run_url(experiment, run)}/artifacts/examination.html"
+        link = f"{registry.run_url(experiment, run)}/artifacts/monitoring.html"
         verdicts = {f"{examined.model}_holds": (examined.holds, examined.sentence) for examined in examinations}
         verdicts |= {f"{name}_holds": (False, f"it cannot be examined: {text}") for name, text in troubles.items()}
         for examined in examinations:

@@ -226,7 +226,7 @@ def test_the_page_is_in_mlflow_and_linked_from_dagster(watched: Settings) -> Non
         url = str(event.asset_materialization.metadata["report"].value)
     run_id = url.split("/runs/")[1].split("/")[0]
     page = mlflow.MlflowClient(watched.tracking_uri)
-    text = Path(page.download_artifacts(run_id, "monitoring.html")).read_text(encoding="utf-8")
+    text = Path(page.download_artifacts(run_id, url.partition("/artifacts/")[2])).read_text(encoding="utf-8")
     assert "Synthetic data" in text
     champions = Warehouse.from_settings(watched).query("SELECT model FROM ml.model_versions WHERE status = 'champion'")
     assert {"p0", "resolution_time"} <= set(champions["model"])
