@@ -68,8 +68,8 @@ class Walk:
         expect(self.page.locator("a[href$='/jobs/main']").first).to_be_visible(timeout=_WAIT_MS)
 
     def graph(self) -> None:
-        """From features to a model."""
-        self._dagster("locations/qc_assets/jobs/training_p0", "p0_model")
+        """What p0 is made of, and what is made of it."""
+        self._dagster("assets/p0_model?view=lineage", "p0_promotion", "p0_bias_by_repo")
 
     def days(self) -> None:
         """Which days are there."""

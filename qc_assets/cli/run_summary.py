@@ -79,7 +79,10 @@ def _verdicts(
     rows = []
     for spec in specs:
         version = newest.get(spec.name)
-        standing = f"version {version['version']}, {version['status']}: {version['reason']}" if version else "none"
+        standing = "none"
+        if version:  # the numbers behind the reason are in ml.promotions
+            reason = version["reason"].partition(": ")[0]
+            standing = f"version {version['version']}, {version['status']}: {reason}"
         rows.append(
             {
                 "model": spec.name,

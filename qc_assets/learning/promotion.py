@@ -194,12 +194,12 @@ def decide_promotion(
     if is_vacant:
         return Decision(True, f"no regression against the champion: {numbers}", compared)
     older = _age(trained, champion)
+    age = "of unknown age" if older is None else f"{older.days} days older" if older.days > 0 else "as new"
     if older is None or older >= trained.spec.refresh_after:
-        age = "of unknown age" if older is None else f"{older.days} days older"
         return Decision(True, f"no regression against the champion, whose data are {age}: {numbers}", compared)
     return Decision(
         False,
-        f"no sure gain over the champion, whose data are {older.days} days older ({trained.spec.refresh_after.days} "
+        f"no sure gain over the champion, whose data are {age} ({trained.spec.refresh_after.days} days older "
         f"count as aged): {numbers}",
         compared,
     )
