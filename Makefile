@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo check test browser lint up bench lock locked sbom audit help clean
+.PHONY: demo check test browser lint up bench screens lock locked sbom audit help clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed ## the main job on the embedded demo source
@@ -42,6 +42,9 @@ bench: $(VENV)/.installed-test ## every benchmark, each a ratio
 # The same versions as constraints.txt, for every platform, with the sums of their files.
 LOCKED := uv pip compile --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
 	--constraint constraints.txt --extra test --extra s3 pyproject.toml
+
+screens: $(VENV)/.installed-test ## the pictures of docs/tour.md, of what `make demo` made
+	$(BIN)/python -m tests.screens
 
 lock: $(VENV)/.installed-tools ## write requirements.lock anew, after constraints.txt or pyproject.toml changed
 	$(VENV)/tools/bin/$(LOCKED) --quiet --output-file requirements.lock

@@ -67,10 +67,6 @@ class Walk:
         self._dagster("overview/activity/timeline")
         expect(self.page.locator("a[href$='/jobs/main']").first).to_be_visible(timeout=_WAIT_MS)
 
-    def graph(self) -> None:
-        """What p0 is made of, and what is made of it."""
-        self._dagster("assets/p0_model?view=lineage", "p0_promotion", "p0_bias_by_repo")
-
     def days(self) -> None:
         """Which days are there."""
         self._dagster("assets/raw_pull_requests?view=partitions", "Materialized")
@@ -85,7 +81,7 @@ class Walk:
 
     def bias(self) -> None:
         """Which repository is treated differently."""
-        self._dagster("assets/p0_bias_by_repo?view=overview", "repo")
+        self._dagster("assets/p0_bias_by_repo?view=overview", "in short")
 
     def runs(self) -> None:
         """The trainings of p0 side by side."""
@@ -128,7 +124,7 @@ class Walk:
 
 
 PICTURES: tuple[Callable[[Walk], None], ...] = (
-    Walk.terminal, Walk.timeline, Walk.days, Walk.graph, Walk.model, Walk.checks, Walk.bias, Walk.runs, Walk.version,
+    Walk.terminal, Walk.timeline, Walk.days, Walk.model, Walk.checks, Walk.bias, Walk.runs, Walk.version,
     Walk.report, Walk.answer,
 )  # fmt: skip
 """In the order of the tour; a picture's file is called after its method."""

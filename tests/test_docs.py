@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.screens import PICTURES, TOUR
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Made by the programs, or carried by the wheel only.
@@ -48,3 +49,9 @@ def test_every_target_of_make_that_is_named_exists() -> None:
     texts = [path.read_text() for path in [*DOCUMENTS, *sorted((ROOT / "qc_assets").rglob("*.py"))]]
     named = {target for text in texts for target in re.findall(r"`make ([a-z]+)`", text)}
     assert {"demo", "test"} <= named <= targets
+
+
+def test_the_tour_shows_what_is_photographed_in_its_order() -> None:
+    shown = re.findall(r"!\[[^\]]+\]\(tour/(\w+)\.png\)", (ROOT / "docs" / "tour.md").read_text(encoding="utf-8"))
+    assert shown == [take.__name__ for take in PICTURES]
+    assert sorted(path.stem for path in TOUR.glob("*.png")) == sorted(shown)

@@ -52,7 +52,6 @@ def _bias_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                 owners=tables.OWNERS,
                 kinds={"duckdb", "mlflow"},
                 deps=[tables.key(f"models.{spec.name}")],
-                metadata={"dagster/column_schema": tables.column_schema("reports.bias")},
             )
             for attribute in spec.sensitive
         ],

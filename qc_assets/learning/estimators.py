@@ -9,7 +9,7 @@ import numpy as np
 from qc_assets.errors import QcError
 from qc_assets.learning.fast_forest import FlatForest
 from qc_assets.learning.fast_line import FlatLine
-from qc_assets.learning.safe_skops import load_skops
+from qc_assets.learning.safe_skops import load_skops, skops_io
 from qc_assets.learning.spec import Parameters
 
 # Up to so many rows a forest or a line is walked as flat arrays, and trees by one thread.
@@ -75,9 +75,7 @@ class SklearnEstimator:
         return np.asarray(self.model.predict(x))
 
     def save(self, folder: Path) -> None:
-        import skops.io
-
-        skops.io.dump(self.model, folder / self.file)
+        skops_io().dump(self.model, folder / self.file)
 
     @classmethod
     def load(cls, folder: Path) -> "SklearnEstimator":

@@ -1,9 +1,12 @@
 """Files of scikit-learn objects: only types that our own candidates are made of are loaded."""
 
+import importlib
 import json
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from qc_assets.errors import QcError
@@ -41,14 +44,35 @@ _TYPES = {
 }  # fmt: skip
 
 
+_TRUST_LISTS = "skops.io._trusted_types"
+
+
+def skops_io() -> ModuleType:
+    """`skops.io`, without the lists of types that it would trust by itself.
+
+    To write these, skops imports every module of scikit-learn (and torch with them) and looks for each function of
+    scipy in every module that there is, which takes as long as a small training. `load_skops` says what is trusted;
+    with empty lists nothing else is. A skops that cannot do without them gets them.
+    """
+    if "skops.io" not in sys.modules and _TRUST_LISTS not in sys.modules:
+        empty: Any = ModuleType(_TRUST_LISTS)
+        empty.__getattr__ = lambda name: []
+        sys.modules[_TRUST_LISTS] = empty
+        try:
+            importlib.import_module("skops.io")
+        except (ImportError, TypeError):  # what is imported here is not as it was: below it is imported as it wants
+            for name in [name for name in sys.modules if name.startswith("skops.io")]:
+                del sys.modules[name]
+        sys.modules.pop(_TRUST_LISTS, None)
+    return importlib.import_module("skops.io")
+
+
 def load_skops(file: Path) -> Any:
     """The object in a skops file.
 
     Raises:
         QcError: if the file has anything that no candidate of ours is made of, or is no skops file.
     """
-    import skops.io
-
     try:
         with zipfile.ZipFile(file) as archive:
             schema = json.loads(archive.read("schema.json"))
@@ -58,7 +82,7 @@ def load_skops(file: Path) -> Any:
     foreign = sorted({name for kind, name in nodes if name not in _TYPES.get(kind, ())})
     if foreign:
         raise QcError(f"{file} holds {', '.join(foreign)}: no model of ours has such a thing, so it is not loaded")
-    return skops.io.load(file, trusted=sorted({name for _, name in nodes}))
+    return skops_io().load(file, trusted=sorted({name for _, name in nodes}))
 
 
 def _nodes(schema: Any) -> Iterator[tuple[str, str]]:

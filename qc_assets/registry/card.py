@@ -203,10 +203,12 @@ def model_card(trained: Trained, gates: list[Gate], decision: Decision, context:
     most_important = list(trained.importance.items())[:_FEATURES_SHOWN]
     lost = f"loss of {task.metrics[task.quality].label} when shuffled"
     importance = markdown_table(["feature", lost], ([name, f"{drop:+.4f}"] for name, drop in most_important))
+    method = best.calibrator.method
+    calibrated = "uncalibrated, as no calibration was better" if method == "none" else f"with {method} calibration"
     return f"""# {spec.name}: {spec.question}
 {synthetic}
 A {_words(best.kind)}, selected by {measure} on time-ordered folds ({best.validation:.3f}), {task.method},
-with {best.calibrator.method} calibration.
+{calibrated}.
 
 ## Metrics
 

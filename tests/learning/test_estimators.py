@@ -1,5 +1,7 @@
 """Every candidate of every model: fitted, searched, saved, loaded, and the same each time."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,11 @@ from qc_assets.errors import QcError
 from qc_assets.learning import estimators
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.dataset import Dataset
+from qc_assets.learning.estimators import fit_classifier
 from qc_assets.learning.fast_forest import FlatForest
 from qc_assets.learning.spec import Candidate, ModelSpec
 from qc_assets.learning.task import dataset_of, task_of
+from tests import ROOT
 from tests.learning.test_models import SMALL, rows
 
 TABULAR = [(spec, candidate) for spec in SPECS if spec.task != "category" for candidate in spec.candidates]
@@ -128,3 +132,38 @@ def test_a_flat_forest_answers_as_scikit_learn_does_to_the_last_digit(
     asked[rng.random(asked.shape) < 0.3] = np.nan
     theirs = forest.predict_proba(asked)[:, 1] if kind == "classifier" else forest.predict(asked)
     assert np.array_equal(FlatForest(forest).score(asked), theirs)
+
+
+def test_a_file_is_read_without_the_rest_of_scikit_learn_and_trusts_nothing_by_itself(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    y = (x[:, 0] > 0).astype(float)
+    fitted = fit_classifier("logistic", {"C": 1.0}, x, y, np.ones(80), seed=0, threads=1)
+    fitted.save(tmp_path)
+    (tmp_path / "foreign.py").write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from sklearn.naive_bayes import GaussianNB\n"
+        "from qc_assets.learning.estimators import load_estimator\n"
+        "from qc_assets.learning.safe_skops import skops_io\n"
+        "estimator = load_estimator(Path(sys.argv[1]))\n"
+        "assert 'torch' not in sys.modules, 'skops walked through scikit-learn'\n"
+        "file = Path(sys.argv[1]) / 'other.skops'\n"
+        "skops_io().dump(GaussianNB().fit([[0.0], [1.0]], [0, 1]), file)\n"
+        "print(*skops_io().get_untrusted_types(file=file))\n"
+        "print(*estimator.score(np.zeros((1, 3))))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, tmp_path / "foreign.py", tmp_path], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    untrusted, score = done.stdout.splitlines()
+    assert "sklearn.naive_bayes.GaussianNB" in untrusted, "which skops would trust by itself"
+    assert float(score) == fitted.score(np.zeros((1, 3)))[0]
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_how_many_threads_boost_changes_no_answer(kind: str) -> None:
+    x = np.random.default_rng(0).normal(size=(400, 5))
+    y = (x[:, 0] + x[:, 1] > 0).astype(float)
+    chosen, two = (fit_classifier(kind, {}, x, y, np.ones(400), seed=0, threads=n).score(x) for n in (None, 2))
+    assert np.array_equal(chosen, two)

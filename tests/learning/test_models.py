@@ -202,7 +202,9 @@ def test_a_promotion_needs_a_sure_gain_or_a_champion_that_has_aged(trained: trai
     )
     same = decision(trained, of_same_age)
     assert not same.promote
-    assert same.reason.startswith("no sure gain over the champion, whose data are as new (90 days older count as aged): ")
+    assert same.reason.startswith(
+        "no sure gain over the champion, whose data are as new (90 days older count as aged): "
+    )
     boundary = trained.split.as_of["calibration"] - np.timedelta64(91, "D")
     aged = replace(of_same_age, fitted={"as_of": {"calibration": str(boundary)}})
     assert decision(trained, aged).reason.startswith("no regression against the champion, whose data are 91 days older")

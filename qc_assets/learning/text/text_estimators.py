@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qc_assets.learning.safe_skops import load_skops
+from qc_assets.learning.safe_skops import load_skops, skops_io
 from qc_assets.learning.spec import Parameters
 from qc_assets.learning.text.embeddings import cached_encoder, trusted_encoder
 
@@ -97,9 +97,7 @@ class LinearTextEstimator:
         return sparse.hstack(views, format="csr")
 
     def save(self, folder: Path) -> None:
-        import skops.io
-
-        skops.io.dump(self.parts, folder / self.file)
+        skops_io().dump(self.parts, folder / self.file)
         (folder / self.meta).write_text(json.dumps({"classes": self.classes, "encoder": self.encoder}))
 
     @classmethod
