@@ -66,11 +66,13 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
     version, bundle = who.version.version, who.version.bundle
     challenger = who.challenger if who.challenger and who.challenger.bundle.is_synthetic == made_up else None
     names = {"model": pl.lit(spec.name), "version": pl.lit(version)}
-    repositories = store.query("SELECT repo_id, name AS repo FROM raw.repositories")
-    rows = model_rows(store, spec, is_synthetic=made_up, giver_share=settings.feedback_giver_share)
+    with store.at_one_time() as now:
+        repositories = now.query("SELECT repo_id, name AS repo FROM raw.repositories")
+        rows = model_rows(now, spec, is_synthetic=made_up, giver_share=settings.feedback_giver_share)
+        first, last = _tested_on(now, spec, version)
+        _, later = _tested_on(now, spec, challenger.version) if challenger is not None else (None, None)
     rows = rows.join(repositories, on="repo_id", how="left")
     bounding = bounding_bundle(registry, spec, is_synthetic=made_up)
-    first, last = _tested_on(store, spec, version)
     if first is None or last is None:
         untested = f"nothing says what version {version} was tested on: train it anew"
         return Examined(spec.name, version, False, "; ".join([*who.troubles, untested]), empty, empty, empty, who=who)
@@ -79,7 +81,6 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
     holds, sentence = measures.verdict(spec, live, **sampling)
     holds, sentence = holds and not who.champions_trouble, "; ".join([*who.troubles, sentence])
     pairs = pl.DataFrame()
-    _, later = _tested_on(store, spec, challenger.version) if challenger is not None else (None, None)
     if challenger is not None and later is not None:
         since = max(last, later) + timedelta(microseconds=1)
         ours, theirs = (_live(spec, either, rows, since, last, bounding) for either in (bundle, challenger.bundle))

@@ -40,8 +40,8 @@ def sync_mirror(store: Warehouse, registry: "Registry", model: str) -> list[str]
     Returns:
         What was changed, in words; nothing is written if nothing differs.
     """
-    held = {int(row["version"]): row for row in _rows(store, "model_versions", model)}
-    promotions = _rows(store, "promotions", model)
+    versions, promotions = _rows_of(store, ("model_versions", "promotions"), model)
+    held = {int(row["version"]): row for row in versions}
     standing = registry.standing(model)
     if not standing.versions and not held:
         return []
@@ -110,11 +110,16 @@ def what_differs(store: Warehouse, registry: "Registry", model: str) -> str | No
 
 
 def _rows(store: Warehouse, table: str, model: str) -> list[dict[str, Any]]:
-    """What a table of `ml` has of a model; nothing if there is no warehouse yet."""
+    return _rows_of(store, (table,), model)[0]
+
+
+def _rows_of(store: Warehouse, tables: Sequence[str], model: str) -> list[list[dict[str, Any]]]:
+    """What tables of `ml` have of a model, at one time; nothing if there is no warehouse yet."""
     try:
-        return store.sql_file(f"ml/{table}", {"model": model}, section="of_model").to_dicts()
+        with store.at_one_time() as now:
+            return [now.sql_file(f"ml/{table}", {"model": model}, section="of_model").to_dicts() for table in tables]
     except WarehouseMissingError:
-        return []
+        return [[] for _ in tables]
 
 
 def _decisions_of_rows(promotions: Sequence[dict[str, Any]], held: dict[int, dict[str, Any]]) -> list[RecordedDecision]:

@@ -35,6 +35,8 @@ def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection
 def connect_locked(path: Path, staging: Path, config: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     """Open a file read-only, so that no statement reaches other files than those staged, nor changes that again.
 
+    Our functions are not defined yet: that takes as long as opening the file, and few statements need them.
+
     Args:
         path: the file.
         staging: the folder whose files may be read and written.
@@ -50,7 +52,6 @@ def connect_locked(path: Path, staging: Path, config: Mapping[str, str]) -> duck
             _quieten(connection)
             connection.execute(f"SET allowed_directories = ['{place}']; SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
-    define_macros(connection)
     return with_short_names(connection)
 
 

@@ -51,6 +51,17 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("".join(settings) + sql_sections("macros")[""])
 
 
+@cache
+def _our_functions() -> re.Pattern[str]:
+    names = re.findall(r"^CREATE OR REPLACE TEMP MACRO (\w+)", sql_sections("macros")[""], re.MULTILINE)
+    return re.compile(rf"\b({'|'.join([*names, 'getvariable'])})\b", re.IGNORECASE)
+
+
+def needs_functions(sql: str) -> bool:
+    """Whether a statement may need what `define_macros` defines."""
+    return _our_functions().search(sql) is not None
+
+
 def define_facts_of_changes(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a connection that has those of `macros.sql` the functions of `changes.sql`.
 

@@ -5,6 +5,7 @@ Parquet, opens the warehouse, merges in one transaction and closes it; readers o
 with jittered backoff while somebody else has the file.
 """
 
+import copy
 import hashlib
 import re
 import shutil
@@ -12,7 +13,7 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ import polars as pl
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.places import plain_folder
 from qc_assets.settings import Settings
+from qc_assets.store import schema
 from qc_assets.store.connections import connect_locked, prepared, when_free, with_short_names
 from qc_assets.store.copies import copy_before_migration
 from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
 from qc_assets.store.readable import frame_of, reading_statement
-from qc_assets.store.schema import columns, define_facts_of_changes, make_views, sql_sections
+from qc_assets.store.schema import columns, make_views, sql_sections
 from qc_assets.store.staging import process_folder
 
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
@@ -45,6 +47,8 @@ class Warehouse:
         threads: DuckDB's threads; None means all cores.
         forges: the forge of each source, for migrating a file of before ids held it.
     """
+
+    _held: duckdb.DuckDBPyConnection | None = None  # of `at_one_time`
 
     def __init__(
         self,
@@ -89,23 +93,28 @@ class Warehouse:
     def scratch(self) -> duckdb.DuckDBPyConnection:
         """An in-memory connection with the project's limits and all its functions; it locks nothing."""
         connection = prepared(duckdb.connect(":memory:", config=self._config()))
-        define_facts_of_changes(connection)
+        schema.define_facts_of_changes(connection)
         return connection
 
     @contextmanager
-    def read(self, *, unsafe: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def read(self, *, unsafe: bool = False, with_functions: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open read-only, hand out the connection, close.
 
         Args:
             unsafe: other files than the warehouse and what is staged may be read and written, and settings changed.
+            with_functions: ours are defined.
 
         Raises:
             WarehouseMissingError: if nothing has been loaded yet.
             WarehouseBusyError: if a writer kept the file for longer than `lock_timeout_s`.
         """
+        if self._held is not None and unsafe:
+            raise ValueError("a reading that others share is locked to the warehouse")
         self._refuse_if_missing()
-        with self.opened_as_it_is(unsafe=unsafe) as connection:
+        with nullcontext(self._held) if self._held else self.opened_as_it_is(unsafe=unsafe) as connection:
             refuse_unready(schema_version(connection), self.path)
+            if with_functions and not unsafe:
+                schema.define_macros(connection)
             yield connection
 
     @contextmanager
@@ -114,8 +123,10 @@ class Warehouse:
 
         They share a connection, which is for one thread, and writers wait: be brief, and write to nothing but this.
         """
-        with self.read() as connection:
-            yield _OpenWarehouse(self, connection)
+        with self.read(with_functions=False) as connection:
+            now = copy.copy(self)
+            now._held = connection
+            yield now
 
     @contextmanager
     def overlay(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -155,10 +166,10 @@ class Warehouse:
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._open(read_only=False)
-        copy = None
+        before = None
         try:
             if not is_up_to_date(connection) and changes(connection, self.path):
-                copy = copy_before_migration(connection, self.path)
+                before = copy_before_migration(connection, self.path)
             connection.begin()
             try:
                 bring_up_to_date(connection, self.path, self.forges)
@@ -167,8 +178,8 @@ class Warehouse:
             except BaseException:
                 with suppress(duckdb.Error):  # the transaction may be gone already; the first error matters
                     connection.rollback()
-                if copy:
-                    copy.unlink()  # the file itself is as it was
+                if before:
+                    before.unlink()  # the file itself is as it was
                 raise
         finally:
             connection.close()
@@ -206,7 +217,7 @@ class Warehouse:
             duckdb.PermissionException: if it names a file.
         """
         statement = reading_statement(sql)
-        with self.read() as connection:
+        with self.read(with_functions=schema.needs_functions(sql)) as connection:
             return frame_of(connection, statement, parameters)
 
     def sql_file(self, name: str, parameters: object = None, *, section: str = "rows") -> pl.DataFrame:
@@ -229,7 +240,7 @@ class Warehouse:
             staged = folder / "rows.parquet"
             with self.read() as connection:
                 if name.startswith("features/"):
-                    define_facts_of_changes(connection)
+                    schema.define_facts_of_changes(connection)
                 query = f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO $staged_file"
                 connection.execute(query, {**(parameters or {}), "staged_file": str(staged)})
             return self._replace_rows(name, staged)
@@ -259,9 +270,9 @@ class Warehouse:
         digest = hashlib.sha256()
         with self.read() as connection:
             for table in sorted(tables):
-                schema, name = table.split(".")
+                part, name = table.split(".")
                 row = connection.execute(
-                    f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0) FROM {_quoted(schema)}.{_quoted(name)} AS t"
+                    f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0) FROM {_quoted(part)}.{_quoted(name)} AS t"
                 ).fetchone()
                 digest.update(f"{table}:{row}\n".encode())
         return digest.hexdigest()
@@ -288,20 +299,6 @@ class Warehouse:
 
     def _when_free(self, act: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return when_free(self.path, self.lock_timeout_s, act, *arguments, **options)
-
-
-class _OpenWarehouse(Warehouse):
-    """A warehouse that is read by a connection which is open already."""
-
-    def __init__(self, warehouse: Warehouse, connection: duckdb.DuckDBPyConnection) -> None:
-        vars(self).update(vars(warehouse))
-        self._connection = connection
-
-    @contextmanager
-    def read(self, *, unsafe: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-        if unsafe:
-            raise ValueError("a connection that is open is locked to the warehouse")
-        yield self._connection
 
 
 def _quoted(identifier: str) -> str:
