@@ -1,7 +1,7 @@
 """Where everything stands, as the command line tells it."""
 
 from qc_assets.cli import console
-from qc_assets.cli.run_summary import Summary
+from qc_assets.cli.run_summary import SYNTHETIC, Summary
 from qc_assets.cli.runs import open_instance
 from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.models.specs import SPECS
@@ -68,7 +68,6 @@ def status(settings: Settings, warehouse: Warehouse) -> Summary:
         ),
         console.table("Last runs", runs),
         # The reasons are long: `qc sql "FROM ml.model_versions"` or --json has them.
-        console.table(
-            "Models", sections["versions"], ["model", "version", "status", "candidate", "is_synthetic", "test_rows"]
-        ),
+        console.table("Models", sections["versions"], ["model", "version", "status", "candidate", "test_rows"]),
+        *([console.marked(SYNTHETIC)] if any(row["is_synthetic"] for row in sections["versions"]) else []),
     ]

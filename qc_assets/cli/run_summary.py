@@ -13,6 +13,7 @@ from qc_assets.learning.task import task_of
 from qc_assets.models.specs import SPECS
 from qc_assets.store.warehouse import Warehouse
 
+SYNTHETIC = "[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"
 Summary = tuple[dict[str, Any], list[Table | Text | str]]
 
 
@@ -63,13 +64,12 @@ def after_run(
         *(_all_metrics(spec, rows) for spec in shown if (rows := on_test_window[spec.name])),
         console.table("Time of each step", [{"step": name, "seconds": s} for name, s in result.seconds.items()]),
     ]
-    warning = "[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"
     return document, [
         *(details if with_details else []),
         _verdicts(shown, newest, on_test_window),
         f"{sum(check['passed'] for check in checks)} of {len(checks)} checks passed",
         *(console.marked("[red]check failed[/red] {}: {}", *check) for check in failed.items()),
-        *([console.marked(warning)] if synthetic else []),
+        *([console.marked(SYNTHETIC)] if synthetic else []),
     ]
 
 
