@@ -6,6 +6,7 @@ import re
 import subprocess
 from typing import Any
 
+from qc_assets.store.warehouse import Warehouse
 from tests.conftest import ReadmeDemo
 
 
@@ -21,9 +22,10 @@ def test_a_fresh_clone_runs_the_readmes_main_command(readme_demo: ReadmeDemo, ma
     assert f"{len(result.checks) - len(failed)} of {len(result.checks)} checks passed" in readme_demo.output
     assert "Synthetic data" in readme_demo.output
     rows = result.metadata["raw_pull_requests"]["rows of all days"]
-    assert re.search(rf"all pull requests +│ +{rows:,} │", readme_demo.output)
-    assert "p0 version 1 is champion" in readme_demo.output
-    assert "close_in_7_days version 1 is champion" in readme_demo.output
+    funnel = Warehouse.from_settings(settings).query("FROM reports.funnel ORDER BY position")
+    assert funnel["pull_requests"][0] == rows
+    for model in ("p0", "close_in_7_days"):
+        assert re.search(rf"│ {model} +│ version 1, champion", readme_demo.output), readme_demo.output[-3000:]
     answer = subprocess.run(
         [readme_demo.clone / ".venv/bin/qc", "status", "--json"], cwd=settings.home, capture_output=True, check=True,
         env=os.environ | {"QC_HOME": str(settings.home), "QC_WAREHOUSE": str(settings.warehouse)},

@@ -17,6 +17,7 @@ from qc_assets.learning.task import task_of
 from qc_assets.models.specs import SPECS
 from qc_assets.monitoring import champion_charts, svg_charts
 from qc_assets.monitoring.svg_charts import Mark, shown_number
+from qc_assets.source_traits import all_traits
 from qc_assets.store.readable import rows_of
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -62,10 +63,11 @@ def state_report(store: Warehouse) -> str:
         tables, missing = {}, [str(error)]
     models = [_model(spec, tables) for spec in SPECS]
     repositories = tables.get("repositories", [])
+    synthetic = {name for name, traits in all_traits().items() if traits.synthetic}
     return pages.render(
         "report.html",
         is_synthetic=any(row["is_synthetic"] for row in tables.get("versions", []))
-        or any(row["source"] == "demo" for row in tables.get("sources", [])),
+        or any(row["source"] in synthetic for row in tables.get("sources", [])),
         missing=list(dict.fromkeys(missing)),
         summary=_summary(tables, models),
         sources=tables.get("sources", []),
@@ -182,7 +184,7 @@ def _model(spec: ModelSpec, tables: Mapping[str, Rows]) -> dict[str, Any]:
         "champion": champion,
         "newest": newest if newest is not champion else None,
         "versions": versions,
-        "is_duration": spec.task == "duration",
+        "is_duration": task_of(spec).groups_as == "number",
         "metrics": metrics,
         "worse": [row["label"] for row in metrics if row["is_sure"] and not row["is_better"]],
         "baseline": task_of(spec).trivial_name,

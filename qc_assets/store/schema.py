@@ -52,21 +52,22 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 @cache
-def _our_functions() -> re.Pattern[str]:
-    names = re.findall(r"^CREATE OR REPLACE TEMP MACRO (\w+)", sql_sections("macros")[""], re.MULTILINE)
+def _functions_of(file: str) -> re.Pattern[str]:
+    names = re.findall(r"^CREATE OR REPLACE TEMP MACRO (\w+)", sql_sections(file)[""], re.MULTILINE)
     return re.compile(rf"\b({'|'.join([*names, 'getvariable'])})\b", re.IGNORECASE)
 
 
-def needs_functions(sql: str) -> bool:
-    """Whether a statement may need what `define_macros` defines."""
-    return _our_functions().search(sql) is not None
+def define_what_is_named(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Give a connection those of our functions that a statement may name: to define them takes a while."""
+    names_facts = _functions_of("changes").search(sql) is not None
+    if names_facts or _functions_of("macros").search(sql):
+        define_macros(connection)
+    if names_facts:
+        define_facts_of_changes(connection)
 
 
 def define_facts_of_changes(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection that has those of `macros.sql` the functions of `changes.sql`.
-
-    Few queries need them, and to define them takes as long as opening the file.
-    """
+    """Give a connection that has those of `macros.sql` the functions of `changes.sql`."""
     connection.execute(sql_sections("changes")[""])
 
 

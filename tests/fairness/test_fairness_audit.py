@@ -160,7 +160,7 @@ def test_one_report_that_cannot_be_made_stops_neither_the_run_nor_the_others(
 ) -> None:
     from qc_assets.fairness import audit as auditing
 
-    def fails(found: Any, attribute: str, settings: Settings) -> Any:
+    def fails(found: Any, attribute: str, settings: Settings, **_: Any) -> Any:
         if attribute == "repo":
             raise FairnessError("3 of 9 rows of group a/a have no finite y_pred")
         return audit_groups(found, attribute, settings, with_mitigations=False)

@@ -53,7 +53,7 @@ def test_texts_that_help_are_taken_and_those_that_do_not_are_left(helped: traini
     assert with_texts > plain + 0.05
     assert set(helped.texts.names) <= set(helped.importance)
     told: list[str] = []
-    useless = training.train(SPEC, dataset_of(SPEC, frame(telling=False)), OPTIONS, told.append)
+    useless = training.train(SPEC, dataset_of(SPEC, frame(telling=False)), OPTIONS, lambda what, *_: told.append(what))
     assert useless.texts is None and useless.best.kind == "lightgbm"
     assert useless.skipped["with texts"].endswith("not taken")
     assert any("texts change log loss by" in sentence for sentence in told)

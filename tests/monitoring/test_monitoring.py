@@ -269,7 +269,7 @@ def test_a_red_check_starts_a_retraining_if_there_is_something_new_to_learn(watc
         # It was retrained, and is red still: doing it again, day after day, would help nobody.
         instance.report_runless_asset_event(dg.AssetMaterialization(tables.key("models.p0")))
         instance.report_runless_asset_event(
-            dg.AssetMaterialization(tables.key("raw.pull_requests"), partition="2024-01-01")
+            dg.AssetMaterialization(tables.key("raw.pull_requests"), partition="2024-12-31")
         )
         instance.report_runless_asset_event(check)
         answer = tick(instance)
