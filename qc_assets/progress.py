@@ -16,6 +16,10 @@ class Milestone(str):
     """What is being done, and the log of a run should have it, however soon after another sentence."""
 
 
+def unheard(what: str, done: float, total: float) -> None:
+    """A `Reporter` that tells nobody."""
+
+
 _listeners: list[Reporter] = []
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -153,6 +153,26 @@ def _number(value: Decimal) -> int | float | str:
     return float(value) if math.isfinite(float(value)) and Decimal(repr(float(value))) == value else str(value)
 
 
+def is_log() -> bool:
+    """Whether nobody looks at stderr while something goes on: it is no terminal, or programs read what comes."""
+    return mode.as_json or not err.is_terminal
+
+
+@contextmanager
+def lines_of(title: str) -> Iterator[Callable[[str], None]]:
+    """Write a line to stderr for each wait and failure that is reported meanwhile, and one a minute.
+
+    Yields:
+        What writes a line of one's own.
+    """
+
+    def line(what: str) -> None:
+        err.print(f"{now_utc():%H:%M:%S} UTC {title}: {what}", markup=False, highlight=False)
+
+    with progress.listen(progress.told(line, every_s=60)):
+        yield line
+
+
 @contextmanager
 def bar(title: str) -> Iterator[Reporter]:
     """A progress bar on stderr for whatever reports to `qc_assets.progress`.
@@ -162,12 +182,8 @@ def bar(title: str) -> Iterator[Reporter]:
     Yields:
         What reports to it.
     """
-    if mode.as_json or not err.is_terminal:
-
-        def line(what: str) -> None:
-            err.print(f"{now_utc():%H:%M:%S} UTC {title}: {what}", markup=False, highlight=False)
-
-        with progress.listen(progress.told(line, every_s=60)):
+    if is_log():
+        with lines_of(title):
             yield progress.report
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())

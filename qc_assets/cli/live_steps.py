@@ -17,7 +17,6 @@ from rich.text import Text
 
 from qc_assets import progress
 from qc_assets.cli import console
-from qc_assets.clock import now_utc
 from qc_assets.files import keep_private
 
 if TYPE_CHECKING:
@@ -117,12 +116,8 @@ def shown_live(title: str, kept_in: Path) -> Iterator[Hearer]:
     Yields:
         What is to be called with each event of the run.
     """
-    if console.mode.as_json or not console.err.is_terminal:
-
-        def line(what: str) -> None:
-            console.err.print(f"{now_utc():%H:%M:%S} UTC {title}: {what}", markup=False, highlight=False)
-
-        with progress.listen(progress.told(line, every_s=60)):
+    if console.is_log():
+        with console.lines_of(title) as line:
             yield Steps(title, say=line).hear
         return
     steps = Steps(title)

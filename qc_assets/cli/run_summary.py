@@ -14,6 +14,7 @@ from qc_assets.models.specs import SPECS
 from qc_assets.store.warehouse import Warehouse
 
 SYNTHETIC = "[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"
+_NUMBERS = ("value", "lower", "upper", "baseline")
 Summary = tuple[dict[str, Any], list[Table | Text | str]]
 
 
@@ -107,8 +108,7 @@ def against_baseline(spec: ModelSpec, evaluations: Sequence[Mapping[str, Any]]) 
         return "nothing was trained"
     if loss["value"] is None or loss["baseline"] is None:
         return f"cannot be judged: {loss['reason']}"
-    is_better = loss["value"] < loss["baseline"]
-    is_sure = loss["upper"] is not None and (loss["upper"] < loss["baseline"] or loss["lower"] > loss["baseline"])
+    is_better, is_sure = task.metrics[task.loss].beside(*(loss[name] for name in _NUMBERS))
     word = ("better" if is_better else "worse") if is_sure else f"{'better' if is_better else 'worse'}, not surely"
     interval = "" if loss["upper"] is None else f" ({loss['lower']:.3g} to {loss['upper']:.3g})"
     label = task.metrics[task.loss].label
@@ -118,9 +118,7 @@ def against_baseline(spec: ModelSpec, evaluations: Sequence[Mapping[str, Any]]) 
         for name, metric in task.metrics.items()
         if name != task.loss
         and (row := by_metric.get(name)) is not None
-        and row["value"] is not None
-        and row["baseline"] is not None
-        and metric.is_worse(row["value"], row["baseline"])
+        and metric.beside(*(row[number] for number in _NUMBERS))[0] is False
     ]
     return f"{sentence}; worse than it in {', '.join(worse)}" if worse else sentence
 

@@ -124,7 +124,6 @@ def run_job(
     Raises:
         RunFailedError: naming the step that failed and why.
     """
-
     from qc_assets.assets import tables
     from qc_assets.assets.jobs import keys_without
     from qc_assets.assets.run_owners import claim_run, end_dead_runs

@@ -15,7 +15,7 @@ from qc_assets.fairness.slicer import OVERLAPPING, DataSlicer
 from qc_assets.fairness.subject import AFTERWARDS, Subject
 from qc_assets.learning.dataset import matrix
 from qc_assets.learning.task import task_of
-from qc_assets.progress import Reporter
+from qc_assets.progress import Reporter, unheard
 from qc_assets.store.inserts import put
 from qc_assets.store.warehouse import Warehouse
 
@@ -78,7 +78,7 @@ def audit_groups(
     settings: "Settings",
     *,
     with_mitigations: bool = True,
-    progress: Reporter = lambda what, done, total: None,
+    progress: Reporter = unheard,
 ) -> Audit:
     """Compare the groups of an attribute on a version's test window.
 

@@ -15,7 +15,7 @@ from qc_assets.fairness.subject import Subject
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.terms import Known
 from qc_assets.learning.weights import inverse_frequency
-from qc_assets.progress import Reporter
+from qc_assets.progress import Reporter, unheard
 
 # A constraint for each of hundreds of groups has no solution: the small ones are one.
 _MOST_GROUPS = 20
@@ -134,7 +134,7 @@ def try_mitigations(
     *,
     min_support: int = 30,
     seed: int = 0,
-    progress: Reporter = lambda what, done, total: None,
+    progress: Reporter = unheard,
 ) -> pl.DataFrame:
     """Accuracy and gap of a model on its test window without and with each mitigation.
 

@@ -20,7 +20,7 @@ from qc_assets.learning.task.combined import HeadsEstimator, measured_heads
 from qc_assets.learning.task.terms import Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer, has_enough_texts
 from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows
-from qc_assets.progress import Milestone, Reporter
+from qc_assets.progress import Milestone, Reporter, unheard
 
 WINDOWS = ("test", "last_30_days")
 _IMPORTANCE_ROWS = 2_000
@@ -36,7 +36,7 @@ def train(
     spec: ModelSpec,
     data: Dataset,
     options: Options,
-    progress: Reporter = lambda what, done, total: None,
+    progress: Reporter = unheard,
     listener: TrainingListener = TrainingListener(),
 ) -> Trained:
     """Train every candidate of a spec and choose one by its validation score, never by the test window.

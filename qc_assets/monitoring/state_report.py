@@ -213,12 +213,7 @@ def _metrics(spec: ModelSpec, rows: Rows, version: Mapping[str, Any] | None) -> 
         row = known.get(name)
         if row is None:
             continue
-        is_better = None
-        if row["value"] is not None and row["baseline"] is not None and row["value"] != row["baseline"]:
-            is_better = (row["value"] > row["baseline"]) == metrics[name].higher_is_better
-        is_sure = (
-            is_better is not None and row["lower"] is not None and not row["lower"] <= row["baseline"] <= row["upper"]
-        )
+        is_better, is_sure = metrics[name].beside(row["value"], row["lower"], row["upper"], row["baseline"])
         words = {"label": metrics[name].label, "decides": name in spec.margins}
         shown.append(row | words | {"is_better": is_better, "is_sure": is_sure})
     return shown

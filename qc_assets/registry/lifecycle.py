@@ -26,7 +26,7 @@ from qc_assets.learning.trained import Options, Trained
 from qc_assets.learning.training import train
 from qc_assets.learning.training_figures import training_figures
 from qc_assets.learning.version_comparison import VersionComparison
-from qc_assets.progress import Milestone, Reporter
+from qc_assets.progress import Milestone, Reporter, unheard
 from qc_assets.registry.bundle_store import is_out_of_reach
 from qc_assets.registry.card import model_card
 from qc_assets.registry.comparison_page import COMPARISON, comparison_page
@@ -89,7 +89,7 @@ def train_and_register(
     origin: dict[str, str],
     run_name: str | None = None,
     numbered_after: int = 0,
-    progress: Reporter = lambda what, done, total: None,
+    progress: Reporter = unheard,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> TrainingOutcome:
     """Take a spec from rows to a registered, judged version.

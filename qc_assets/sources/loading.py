@@ -11,7 +11,7 @@ import duckdb
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseMissingError
 from qc_assets.forges import forge_id, qualified
-from qc_assets.progress import Reporter
+from qc_assets.progress import Reporter, unheard
 from qc_assets.sources.checkpoint import days_done
 from qc_assets.sources.held_days import HeldDays, held_days
 from qc_assets.sources.row_contract import check_rows
@@ -58,7 +58,7 @@ def load(
     repos: Sequence[str] = (),
     tables: Sequence[str] = RAW_TABLES,
     refresh: bool = False,
-    progress: Reporter = lambda what, done, total: None,
+    progress: Reporter = unheard,
 ) -> LoadReport:
     """Bring `days` of a source into the raw tables.
 

@@ -54,13 +54,13 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
 @cache
 def _functions_of(file: str) -> re.Pattern[str]:
     names = re.findall(r"^CREATE OR REPLACE TEMP MACRO (\w+)", sql_sections(file)[""], re.MULTILINE)
-    return re.compile(rf"\b({'|'.join([*names, 'getvariable'])})\b", re.IGNORECASE)
+    return re.compile(rf"\b({'|'.join(names)})\b", re.IGNORECASE)
 
 
 def define_what_is_named(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Give a connection those of our functions that a statement may name: to define them takes a while."""
     names_facts = _functions_of("changes").search(sql) is not None
-    if names_facts or _functions_of("macros").search(sql):
+    if names_facts or _functions_of("macros").search(sql) or "getvariable" in sql.lower():
         define_macros(connection)
     if names_facts:
         define_facts_of_changes(connection)

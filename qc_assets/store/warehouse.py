@@ -112,7 +112,8 @@ class Warehouse:
             raise ValueError("a reading that others share is locked to the warehouse")
         self._refuse_if_missing()
         with nullcontext(self._held) if self._held else self.opened_as_it_is(unsafe=unsafe) as connection:
-            refuse_unready(schema_version(connection), self.path)
+            if connection is not self._held:
+                refuse_unready(schema_version(connection), self.path)
             if with_functions and not unsafe:
                 schema.define_macros(connection)
             yield connection
@@ -268,7 +269,7 @@ class Warehouse:
         It does not depend on the order of rows, nor on when or in how many steps they were loaded.
         """
         digest = hashlib.sha256()
-        with self.read() as connection:
+        with self.read(with_functions=False) as connection:
             for table in sorted(tables):
                 part, name = table.split(".")
                 row = connection.execute(

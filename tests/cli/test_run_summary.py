@@ -9,6 +9,7 @@ from qc_assets.cli.run_summary import _all_metrics, after_run, against_baseline
 from qc_assets.cli.runs import JobResult
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.monitoring.state_report import _metrics
 from qc_assets.settings import load_settings
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
@@ -63,3 +64,7 @@ def test_a_share_that_has_an_aim_is_worse_when_it_is_farther_from_it() -> None:
     farther = _evaluation("coverage", 0.95, 0.9, 0.99, 0.81)
     assert "worse" not in against_baseline(RESOLUTION_TIME, [error, nearer])
     assert "worse than it in share within the 80 % interval 0.95" in against_baseline(RESOLUTION_TIME, [error, farther])
+    for row in (nearer, farther):
+        (told,) = _metrics(RESOLUTION_TIME, [row | {"version": 1}], {"version": 1})
+        assert told["is_better"] is (row is nearer), "the report says what the terminal says"
+        assert told["is_sure"] is (row is farther), "the baseline of the other lies within its interval"

@@ -48,11 +48,21 @@ class Metric:
         """1 if more is better, else -1."""
         return 1 if self.higher_is_better else -1
 
-    def is_worse(self, value: float, other: float) -> bool:
-        """Whether a value of this metric is worse than another."""
-        if self.aim is not None:
-            return abs(value - self.aim) > abs(other - self.aim)
-        return (value - other) * self.sign < 0
+    def beside(
+        self, value: float | None, lower: float | None, upper: float | None, baseline: float | None
+    ) -> tuple[bool | None, bool]:
+        """A value with its interval beside that of a prediction that knows nothing.
+
+        Returns:
+            Whether it is better, None where there is nothing to compare or both are as good; and whether that is sure,
+            as the baseline lies outside of the interval.
+        """
+        if value is None or baseline is None:
+            return None, False
+        gain = (value - baseline) * self.sign if self.aim is None else abs(baseline - self.aim) - abs(value - self.aim)
+        if gain == 0:
+            return None, False
+        return gain > 0, lower is not None and upper is not None and not lower <= baseline <= upper
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from qc_assets.clock import now_utc
 from qc_assets.errors import SourceError, WarehouseMissingError
 from qc_assets.forges import qualified
-from qc_assets.progress import Reporter
+from qc_assets.progress import Reporter, unheard
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.access import GitHubAccess
@@ -36,7 +36,7 @@ class Choice:
 
 
 def discover(
-    warehouse: Warehouse, source: GitHubAccess, settings: Settings, progress: Reporter = lambda what, done, total: None
+    warehouse: Warehouse, source: GitHubAccess, settings: Settings, progress: Reporter = unheard
 ) -> dict[str, int]:
     """Choose repositories and store them in `raw.repositories` with the reason.
 

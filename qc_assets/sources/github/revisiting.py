@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from qc_assets.progress import Reporter
+from qc_assets.progress import Reporter, unheard
 from qc_assets.settings import Settings
 from qc_assets.sources.github import raw_rows
 from qc_assets.sources.github.access import GitHubAccess
@@ -23,7 +23,7 @@ _CHUNK = 200  # items that are fetched and committed as one
 
 
 def revisit(
-    warehouse: Warehouse, source: GitHubAccess, settings: Settings, progress: Reporter = lambda what, done, total: None
+    warehouse: Warehouse, source: GitHubAccess, settings: Settings, progress: Reporter = unheard
 ) -> dict[str, int]:
     """Read again the pull requests that are due, with all that hangs on them.
 
