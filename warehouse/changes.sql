@@ -98,10 +98,17 @@ ASOF LEFT JOIN verdicts ON asked.reviewer_id = verdicts.author_id AND asked.t > 
 GROUP BY asked.repo_id, asked.number;
 
 -- Issues that a description says it closes, by GitHub's keywords; at most 100.
-CREATE OR REPLACE TEMP MACRO closing_references(body) AS list_distinct(regexp_extract_all(
-    body, '\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?[ \t]+(?:#|GH-)(\d{1,9})\b', 1, 'i'
-)[:100]);
--- The first opened of those issues that were there by then. `texts` have opened_body.
+CREATE OR REPLACE TEMP MACRO closing_references(body) AS CASE
+    WHEN body IS NULL THEN NULL
+    WHEN NOT (
+        contains(body, '#') OR contains(body, 'GH-') OR contains(body, 'gh-') OR contains(body, 'Gh-')
+        OR contains(body, 'gH-')
+    ) THEN []
+    ELSE list_distinct(regexp_extract_all(
+        body, '\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?[ \t]+(?:#|GH-)(\d{1,9})\b', 1, 'i'
+    )[:100])
+END;
+-- The first opened of those issues that were there by then. `texts` have their closing_references.
 CREATE OR REPLACE TEMP MACRO linked_issues(issue_table, texts, items) AS TABLE
 SELECT
     links.repo_id,
@@ -111,10 +118,10 @@ SELECT
 FROM (
     SELECT
         items.repo_id, items.number, items.author_id, items.created_at AS t,
-        unnest(closing_references(texts.opened_body))::BIGINT AS issue
+        unnest(texts.closing_references)::BIGINT AS issue
     FROM query_table(texts) AS texts
     INNER JOIN query_table(items) AS items ON texts.repo_id = items.repo_id AND texts.number = items.number
-    WHERE contains(texts.opened_body, '#') OR contains(texts.opened_body, 'GH-')
+    WHERE len(texts.closing_references) > 0
 ) AS links
 INNER JOIN query_table(issue_table) AS issues
     ON links.repo_id = issues.repo_id AND links.issue = issues.number AND issues.created_at < links.t
@@ -125,19 +132,24 @@ CREATE OR REPLACE TEMP MACRO ticked_share(text) AS
     (occurrences(text, '- [x] ') + occurrences(text, '- [X] ')) / nullif(checklist_items(text), 0);
 
 -- Headings of a description, as they are compared; at most 50.
-CREATE OR REPLACE TEMP MACRO headings_of(body) AS list_distinct(list_transform(
-    regexp_extract_all(body, '(?m)^ {0,3}#{1,6}[ \t]+([^\r\n]{1,200})', 1)[:50], lambda x: lower(trim(x, ' #:*_'))
-));
+CREATE OR REPLACE TEMP MACRO headings_of(body) AS CASE
+    WHEN body IS NULL THEN NULL
+    WHEN NOT contains(body, '#') THEN []
+    ELSE list_distinct(list_transform(
+        regexp_extract_all(body, '(?m)^ {0,3}#{1,6}[ \t]+([^\r\n]{1,200})', 1)[:50], lambda x: lower(trim(x, ' #:*_'))
+    ))
+END;
 -- How much of the repository's form a description keeps. A form is the headings that half of the descriptions had that
--- were opened in the six months before this one's, at least five of them: no file tells what it was then.
+-- were opened in the six months before this one's, at least five of them: no file tells what it was then. `texts` have
+-- their headings.
 CREATE OR REPLACE TEMP MACRO forms_kept(texts, items) AS TABLE
 WITH bodies AS (
     SELECT
         items.repo_id, items.number, date_trunc('month', items.created_at) AS opened_in,
-        headings_of(texts.opened_body) AS headings
+        texts.headings
     FROM query_table(texts) AS texts
     INNER JOIN query_table(items) AS items ON texts.repo_id = items.repo_id AND texts.number = items.number
-    WHERE texts.opened_body IS NOT NULL
+    WHERE texts.headings IS NOT NULL
 ),
 counts AS (
     SELECT repo_id, opened_in, heading, count(*) AS bodies

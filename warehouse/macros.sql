@@ -273,8 +273,20 @@ items AS (
         coalesce(delivered.facts ->> 'head_ref', raw.head_ref) AS head_ref,
         raw.opened_via_app,
         raw.opened_coauthors,
-        coalesce(delivered.facts ->> 'body', raw.opened_body) AS body,
-        (delivered.facts -> 'assignees')::VARCHAR[] AS assignees
+        (delivered.facts -> 'assignees')::VARCHAR[] AS assignees,
+        -- What a text says is read where the text is: it is too long to carry along.
+        coalesce(delivered.facts ->> 'body', raw.opened_body) IS NOT NULL AS has_body,
+        CASE
+            WHEN regexp_matches(coalesce(delivered.facts ->> 'body', raw.opened_body), marks['body'])
+                THEN regexp_extract_all(own_words(coalesce(delivered.facts ->> 'body', raw.opened_body)), marks['body'])
+        END AS body_marks,
+        CASE
+            WHEN contains(coalesce(delivered.facts ->> 'body', raw.opened_body), ' @')
+                THEN regexp_extract(
+                    coalesce(delivered.facts ->> 'body', raw.opened_body),
+                    '(?mi)(?:^requested by:? |started by )@([a-z0-9][a-z0-9-]{0,38})\b', 1
+                )
+        END AS body_sender
     FROM query_table(raw_table) AS raw
     LEFT JOIN deliveries AS delivered ON raw.repo_id = delivered.repo_id AND raw.number = delivered.number
     WHERE raw.created_at IS NOT NULL
@@ -298,9 +310,9 @@ marked AS (
     FROM items
     WHERE regexp_matches(array_to_string(opened_coauthors, chr(10)), marks['coauthor'])
     UNION ALL
-    SELECT repo_id, number, 'body', regexp_extract_all(own_words(body), marks['body'])
+    SELECT repo_id, number, 'body', body_marks
     FROM items
-    WHERE regexp_matches(body, marks['body'])
+    WHERE body_marks IS NOT NULL
 ),
 shown AS (SELECT DISTINCT repo_id, number, seen_in, unnest(texts) AS mark FROM marked),
 ruled AS (
@@ -325,7 +337,7 @@ SELECT
         WHEN decided.rule.origin = 'assisted' AND items.is_program THEN 'agent'
         WHEN decided.rule IS NOT NULL THEN decided.rule.origin
         WHEN items.is_program THEN 'automation'
-        WHEN items.author_id IS NULL OR (items.body IS NULL AND items.head_ref IS NULL) THEN 'unknown'
+        WHEN items.author_id IS NULL OR (NOT items.has_body AND items.head_ref IS NULL) THEN 'unknown'
         ELSE 'person'
     END AS origin,
     CASE WHEN origin IN ('agent', 'assisted') THEN decided.rule.agent END AS origin_agent,
@@ -336,21 +348,18 @@ SELECT
         WHEN origin = 'person' THEN 'no mark in ' || concat_ws(
             ', ', 'account', CASE WHEN items.head_ref IS NOT NULL THEN 'branch' END,
             CASE WHEN items.opened_coauthors IS NOT NULL THEN 'commits' END,
-            CASE WHEN items.body IS NOT NULL THEN 'text' END
+            CASE WHEN items.has_body THEN 'text' END
         )
     END AS origin_evidence,
-    CASE WHEN origin = 'unknown' THEN 'person' ELSE origin END AS hand,
+    (CASE WHEN origin = 'unknown' THEN 'person' ELSE origin END)
+        ::ENUM ('person', 'assisted', 'agent', 'automation') AS hand,
     CASE
         WHEN origin NOT IN ('agent', 'assisted') THEN NULL
         WHEN NOT items.is_program AND decided.rule.matched_against IS DISTINCT FROM 'account' THEN items.author_login
         ELSE coalesce(
             -- An agent assigns who asked for it along with itself.
             list_filter(items.assignees, lambda login: login <> items.author_login)[1],
-            nullif(
-                regexp_extract(
-                    items.body, '(?mi)(?:^requested by:? |started by )@([a-z0-9][a-z0-9-]{0,38})\b', 1
-                ), ''
-            )
+            nullif(items.body_sender, '')
         )
     END AS origin_sender
 FROM items

@@ -270,10 +270,11 @@ texts AS (
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '://') END AS link_count,
         CASE WHEN opened_body IS NOT NULL THEN checklist_items(opened_body) END AS checklist_items,
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks,
-        CASE WHEN opened_body IS NOT NULL THEN ticked_share(opened_body) END AS checklist_ticked_share
+        CASE WHEN opened_body IS NOT NULL THEN ticked_share(opened_body) END AS checklist_ticked_share,
+        headings_of(opened_body) AS headings
     FROM raw.issues
 ),
-forms AS (FROM forms_kept('raw.issues', 'issues')),
+forms AS (FROM forms_kept('texts', 'issues')),
 kinds AS (
     SELECT
         issues.repo_id,

@@ -268,7 +268,6 @@ WITH deliveries AS (
     )
     GROUP BY repo_id, number
 ),
-opened_texts AS (FROM opened_texts('raw.pull_requests', 'ml.deliveries')),
 origins AS (
     FROM origins(
         'raw.pull_requests', 'ml.deliveries', 'ops.machine_accounts', $origin_rules, $origin_marks
@@ -317,14 +316,18 @@ observed_openings AS (
 ),
 -- Where most sizes are known, an unknown one is the trace of what was pushed later, so it counts neither as small nor
 -- as large. Where most are unknown, being known would tell as much, and size decides nothing.
-pull_requests AS (
+deciding_sizes AS (
     SELECT
-        * EXCLUDE (opened),
-        unnest(opened),
-        2 * count(opened.additions) FILTER (is_opening_observed) OVER here
-            >= count(*) FILTER (is_opening_observed) OVER here AS size_decides
+        repo_id,
+        2 * count(opened.additions) FILTER (is_opening_observed) >= count(*) FILTER (is_opening_observed)
+            AS size_decides
     FROM observed_openings
-    WINDOW here AS (PARTITION BY repo_id)
+    GROUP BY repo_id
+),
+pull_requests AS (
+    SELECT observed_openings.* EXCLUDE (opened), unnest(opened), deciding_sizes.size_decides
+    FROM observed_openings
+    INNER JOIN deciding_sizes ON observed_openings.repo_id = deciding_sizes.repo_id
 ),
 landed AS (FROM landings('raw.pull_requests', 'raw.issue_comments', 'raw.label_events')),
 -- A verdict counts if another person gave it while the pull request was open.
@@ -481,7 +484,7 @@ author_arrivals AS (
             author_id,
             CASE
                 WHEN is_machine('ops.machine_accounts', author_is_bot, author_id) THEN 'automation' ELSE 'person'
-            END,
+            END::ENUM ('person', 'assisted', 'agent', 'automation'),
             repo_id,
             created_at
         FROM raw.issues
@@ -700,14 +703,16 @@ texts AS (
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '://') END AS link_count,
         CASE WHEN opened_body IS NOT NULL THEN checklist_items(opened_body) END AS checklist_items,
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks,
-        len(closing_references(opened_body)) AS closes_issues,
+        closing_references(opened_body) AS closing_references,
+        len(closing_references) AS closes_issues,
+        headings_of(opened_body) AS headings,
         CASE WHEN opened_body IS NOT NULL THEN ticked_share(opened_body) END AS checklist_ticked_share
-    FROM opened_texts
+    FROM opened_texts('raw.pull_requests', 'ml.deliveries')
 ),
 file_facts AS (FROM file_facts('raw.files', 'outcomes')),
 asked_facts AS (FROM asked_facts('raw.review_requests', 'raw.reviews', 'outcomes')),
-linked AS (FROM linked_issues('raw.issues', 'opened_texts', 'outcomes')),
-forms AS (FROM forms_kept('opened_texts', 'outcomes')),
+linked AS (FROM linked_issues('raw.issues', 'texts', 'outcomes')),
+forms AS (FROM forms_kept('texts', 'outcomes')),
 bases AS (
     SELECT
         repo_id,
