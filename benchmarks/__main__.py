@@ -3,7 +3,7 @@
 `python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `facts`, `responses` and
 `uncertainty` are folders.
 `python -m benchmarks soak [DAYS]` takes as long as a life does, `heavy_day [HOURS]` much disk: both are run when they
-are named only.
+are named only. With QC_BENCH_SMALL=1 those that make their own data make little of it, to see that they run.
 """
 
 import sys
@@ -16,6 +16,7 @@ from benchmarks import (
     fairness,
     features,
     github,
+    growth,
     heavy_day,
     history,
     load,
@@ -38,6 +39,7 @@ BENCHMARKS = {
     "features": features.main,
     "pipeline": pipeline.main,
     "github": github.main,
+    "growth": growth.main,
     "heavy_day": heavy_day.main,
     "history": history.main,
     "merge": merge.main,

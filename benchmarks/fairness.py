@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import isolated, verdict
+from benchmarks.sizes import sized
 
-ROWS, REPOS = 100_000, 200
+ROWS, REPOS = sized((100_000, 200), (1_000, 5))
 
 
 def report() -> tuple[str, float]:
@@ -35,7 +36,8 @@ def report() -> tuple[str, float]:
     opened = start + (np.sort(rng.uniform(0, 700, n)) * 86_400e6).astype("timedelta64[us]")
     chance = 1 / (1 + np.exp(0.8 * (lines - 4) - 0.2 * np.log1p(merged) - 0.3 * np.sin(repo)))
     numbers = {name: rng.normal(size=n) for name in SPEC.features}
-    frame = pl.DataFrame(numbers).with_columns(
+    levels = {name: rng.choice(list(known), n) for name, known in SPEC.categories.items()}
+    frame = pl.DataFrame(numbers | levels).with_columns(
         repo_id=repo,
         number=np.arange(n),
         opened_at=opened,
@@ -43,7 +45,6 @@ def report() -> tuple[str, float]:
         observed_until=pl.lit(start + np.timedelta64(800, "D")),
         log_lines=lines,
         author_prior_merged=merged,
-        author_association=pl.lit("NONE"),
         passed=rng.random(n) < chance,
         repo=pl.Series(repo).cast(pl.String),
     )
@@ -68,15 +69,17 @@ def planted() -> str:
     from qc_assets.sources.demo.knobs import Bias
     from tests.fairness.test_fairness_planted import LOG_ODDS, SEEDS, flagged, world
 
-    fair = [world(seed, None) for seed in range(SEEDS)]
-    harsh = [world(seed, Bias("newcomers", LOG_ODDS)) for seed in range(SEEDS)]
+    seeds = range(sized(SEEDS, 1))
+
+    fair = [world(seed, None) for seed in seeds]
+    harsh = [world(seed, Bias("newcomers", LOG_ODDS)) for seed in seeds]
     new, rate = pl.col("is_newcomer"), pl.col("passed").mean()
     before, after = (np.mean([demo.filter(new).select(rate).item() for demo in worlds]) for worlds in (fair, harsh))
     alarms = sum(bool(flagged(demo, "repo") | flagged(demo, "newcomer")) for demo in fair)
     flags = sum("newcomer" in flagged(demo, "newcomer") for demo in harsh)
     return (
         f"planted {LOG_ODDS} on the log-odds of newcomers ({100 * (after - before):+.0f} points of passing): "
-        f"flagged in {flags} of {SEEDS} worlds; any flag in {alarms} of {SEEDS} fair ones"
+        f"flagged in {flags} of {len(seeds)} worlds; any flag in {alarms} of {len(seeds)} fair ones"
     )
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from benchmarks.measure import isolated, verdict
+from benchmarks.sizes import sized
 
-SIZES = (100_000, 1_000_000, 3_000_000)
+SIZES = sized((100_000, 1_000_000, 3_000_000), (300, 600, 900))
 
 
 def build(state: str, n_prs: int) -> int:
@@ -24,24 +25,27 @@ def build(state: str, n_prs: int) -> int:
     newest = {"pull_requests": ["repo_id", "number"], "reviews": ["review_id"], "issues": ["repo_id", "number"]}
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit="12GiB")
     with warehouse.write() as connection:
-        connection.execute("DROP TABLE raw.pull_requests; DROP TABLE raw.reviews; DROP TABLE raw.label_events")
         for table in ("pull_requests", "reviews", "label_events"):
             keys = newest.get(table)
             frame = tables[table].unique(keys, keep="last", maintain_order=True) if keys else tables[table]
             connection.register("rows", frame.to_arrow())
-            connection.execute(f"CREATE TABLE raw.{table} AS FROM rows")
+            # The declared columns without keys, which cost more to build than all else.
+            connection.execute(f"CREATE TEMP TABLE declared AS FROM raw.{table} LIMIT 0; DROP TABLE raw.{table}")
+            connection.execute(f"CREATE TABLE raw.{table} AS FROM declared; DROP TABLE declared")
+            connection.execute(f"INSERT INTO raw.{table} BY NAME FROM rows")
             connection.unregister("rows")
     return n_prs
 
 
 def ours(state: str, memory_limit: str) -> int:
     from qc_assets.settings import load_settings
-    from qc_assets.store.schema import sql_sections
+    from qc_assets.store.schema import define_what_is_named, sql_sections
     from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit=memory_limit)
     query = sql_sections("features/pull_requests")["rows"].rstrip(";")
-    with warehouse.read() as connection:
+    with warehouse.read(with_functions=False) as connection:
+        define_what_is_named(connection, query)
         parameters = load_settings().feature_parameters("pull_requests")
         (count,) = connection.execute(f"COPY ({query}) TO '{state}/ours.parquet'", parameters).fetchone()
     return count
@@ -117,9 +121,9 @@ def main() -> None:
             state.mkdir()
             isolated(build, str(state), size)
             # Linear in time while memory grows with the rows; under a fixed limit it spills, which is slower.
-            count, seconds[size], mib = isolated(ours, str(state), "3GiB" if size <= 1_000_000 else "9GiB")
+            count, seconds[size], mib = isolated(ours, str(state), "3GiB" if size <= SIZES[1] else "9GiB")
             print(f"all features of {count:,} pull requests: {seconds[size]:.2f} s, peak {mib:.0f} MiB", flush=True)
-            if size == 1_000_000:
+            if size == SIZES[1]:
                 print(verdict(seconds[size] / 10, 1.0, "seconds / 10 s"))
                 print(verdict(mib / 4096, 1.0, "peak memory / 4 GiB"))
                 rivals(str(state))

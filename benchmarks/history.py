@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.measure import verdict
+from benchmarks.sizes import sized
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli.runs import open_instance, run_job
 from qc_assets.settings import Settings, load_settings
@@ -35,7 +36,7 @@ def _world(items: int, days: int) -> World:
     return world
 
 
-def long_history(items: int = 5000, years: int = 14) -> float:
+def long_history(items: int = sized(5000, 40), years: int = sized(14, 1)) -> float:
     """Load a history both ways; returns how many times as long it takes with Dagster."""
     last = date(FIRST.year + years, 1, 1) - timedelta(days=1)
     days = days_between(FIRST, last)

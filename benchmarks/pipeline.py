@@ -4,8 +4,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import isolated, verdict
+from benchmarks.sizes import sized
 
-N_PRS = 200_000
+N_PRS = sized(200_000, 1_000)
 
 
 def load_demo(state: str, n_prs: int) -> int:

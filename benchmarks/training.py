@@ -9,8 +9,9 @@ from pathlib import Path
 
 from benchmarks.measure import isolated, verdict
 from benchmarks.pipeline import load_demo
+from benchmarks.sizes import sized
 
-N_PRS = 100_000
+N_PRS = sized(100_000, 1_500)
 
 
 def features(state: str) -> None:

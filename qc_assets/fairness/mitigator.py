@@ -9,6 +9,7 @@ import polars as pl
 
 from qc_assets.errors import FairnessError
 from qc_assets.learning.calibration import ProbabilityCalibrator
+from qc_assets.learning.estimators import boosting_threads
 from qc_assets.learning.weights import inverse_frequency
 
 # Fairlearn's constraints by what people call them.
@@ -211,8 +212,9 @@ class BiasMitigator:
             import lightgbm
 
             estimator = lightgbm.LGBMClassifier(
-                n_estimators=60, num_leaves=7, learning_rate=0.08, random_state=seed, verbosity=-1, deterministic=True
-            )
+                n_estimators=60, num_leaves=7, learning_rate=0.08, random_state=seed, verbosity=-1, deterministic=True,
+                n_jobs=boosting_threads(None, np.asarray(x)),
+            )  # fmt: skip
         moment = getattr(fairlearn.reductions, CONSTRAINTS[constraint])()
         mixture = fairlearn.reductions.ExponentiatedGradient(estimator, moment, max_iter=iterations, eps=0.02)
         with warnings.catch_warnings():

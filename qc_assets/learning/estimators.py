@@ -141,12 +141,12 @@ def fit_classifier(
     if kind == "lightgbm":
         import lightgbm
 
-        classifier = lightgbm.LGBMClassifier(**_lightgbm(seed, _boosting_threads(threads, x)), **parameters)
+        classifier = lightgbm.LGBMClassifier(**_lightgbm(seed, boosting_threads(threads, x)), **parameters)
         return LightGBMEstimator(classifier.fit(x, y, sample_weight=weights).booster_)
     if kind == "xgboost":
         import xgboost
 
-        boosted = xgboost.XGBClassifier(**_xgboost(seed, _boosting_threads(threads, x)), **parameters)
+        boosted = xgboost.XGBClassifier(**_xgboost(seed, boosting_threads(threads, x)), **parameters)
         return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
     if kind == "logistic":
         from sklearn.linear_model import LogisticRegression
@@ -208,7 +208,7 @@ def fit_regressor(
         import lightgbm
 
         median = {"objective": "quantile", "alpha": 0.5}
-        regressor = lightgbm.LGBMRegressor(**median | _lightgbm(seed, _boosting_threads(threads, x)) | parameters)
+        regressor = lightgbm.LGBMRegressor(**median | _lightgbm(seed, boosting_threads(threads, x)) | parameters)
         return LightGBMEstimator(regressor.fit(x, y, sample_weight=weights).booster_)
     if kind == "xgboost":
         import xgboost
@@ -216,7 +216,7 @@ def fit_regressor(
         boosted = xgboost.XGBRegressor(
             objective="reg:quantileerror",
             quantile_alpha=0.5,
-            **_xgboost(seed, _boosting_threads(threads, x)),
+            **_xgboost(seed, boosting_threads(threads, x)),
             **parameters,
         )
         return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
@@ -228,7 +228,8 @@ def _tree_sample(rows: int) -> dict[str, Any]:
     return {"max_samples": 40_000} if rows > 40_000 else {}
 
 
-def _boosting_threads(threads: int | None, x: np.ndarray) -> int | None:
+def boosting_threads(threads: int | None, x: np.ndarray) -> int | None:
+    """Threads for boosting on `x`, (rows, features), of which `threads` are allowed; None means all cores."""
     return threads or (1 if x.size <= _FEW_NUMBERS else None)
 
 

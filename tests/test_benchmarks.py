@@ -1,0 +1,42 @@
+"""The benchmarks run: what prints a figure of the README dies as quietly as anything else when a table changes."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.growth import exponent, one_more_day
+from tests import ROOT
+from tests.conftest import SHARED
+
+# Those that make their own data, and take seconds when it is little.
+SELF_MADE = ("features", "fairness", "pipeline", "history")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*SELF_MADE, "archive"])
+def test_it_ends_with_a_ratio(name: str, tmp_path: Path) -> None:
+    if name == "archive" and not (SHARED / "gharchive").is_dir():
+        pytest.skip("needs a real hour of ../shared")
+    environment = os.environ | {"QC_BENCH_SMALL": "1", "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "benchmarks", name]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert re.search(r"^ratio \d", ended.stdout, re.MULTILINE), ended.stdout
+
+
+def test_linear_is_one_and_a_cost_of_nothing_is_less() -> None:
+    assert exponent((100, 1000), (2, 20)) == pytest.approx(1)
+    assert exponent((100, 1000), (2 + 5, 20 + 5)) < 0.6
+    assert exponent((10, 40), (1, 16)) == pytest.approx(2)
+
+
+def test_one_more_day_is_timed_step_by_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    costs = one_more_day(tmp_path, months=(1, 2), a_day=2)
+    assert list(costs) == [1, 2]
+    assert all(set(cost) == {"loading", "coverage", "features", "snapshot"} for cost in costs.values())
+    assert all(seconds >= 0 for cost in costs.values() for seconds in cost.values())
+    assert capsys.readouterr().out.count("after ") == 2
