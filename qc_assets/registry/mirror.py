@@ -45,10 +45,11 @@ def sync_mirror(store: Warehouse, registry: "Registry", model: str) -> list[str]
     standing = registry.standing(model)
     if not standing.versions and not held:
         return []
-    if not standing.decisions and standing.versions:
-        for decision in _decisions_of_rows(promotions, held):
+    if not standing.decisions and standing.versions and (older := _decisions_of_rows(promotions, held)):
+        for decision in older:
             registry.note_decision(model, decision)
-    standing = registry.settle(model)
+        standing = registry.standing(model)
+    standing = registry.settle(model, standing)
     new = {
         version: run_id
         for version, run_id in standing.versions.items()

@@ -84,9 +84,14 @@ class Registry(BundleStore):
         champion = None if number is None else VersionReference(number, versions[number])
         return Standing(model, champion, decisions, versions)
 
-    def settle(self, model: str) -> Standing:
-        """The standing, after a champion that nobody here decided on was taken for a decision like any other."""
-        standing = self.standing(model)
+    def settle(self, model: str, standing: Standing | None = None) -> Standing:
+        """The standing, after a champion that nobody here decided on was taken for a decision like any other.
+
+        Args:
+            model: its name.
+            standing: of the model, if it was asked for just now.
+        """
+        standing = standing or self.standing(model)
         champion, decided = standing.champion, standing.decided
         if champion is None or champion == decided:
             return standing
