@@ -30,6 +30,10 @@ class WarehouseMissingError(QcError):
     """The warehouse file has not been created yet."""
 
 
+class WarehouseAwayError(QcError):
+    """A server that holds the warehouse does not answer, or no longer does."""
+
+
 class SourceError(QcError):
     """A source of activity could not be read at all."""
 

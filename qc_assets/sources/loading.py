@@ -18,6 +18,7 @@ from qc_assets.sources.row_contract import check_rows
 from qc_assets.sources.source import Batch, SelfDescribing, Source, Stamped
 from qc_assets.store import dead_letters
 from qc_assets.store.forge_records import register
+from qc_assets.store.keyless import upsert
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import RAW_TABLES, sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -172,7 +173,7 @@ def _commit(
             return {}
         rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
         connection.execute(
-            sql_sections("ops/ingest_log")["record"],
+            sql_sections("ops/ingest_log")["entries"],
             {
                 "source": source.name,
                 "repos": [qualified(forge, name) for name in names or ["*"]],
@@ -194,6 +195,7 @@ def _commit(
                 "error": batch.error,
             },
         )
+        upsert(connection, "ops.ingest_log", "entries")
         if isinstance(source, Stamped):
             _record_input(connection, source, batch, names, number)
     return rows

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,17 @@ def connect_locked(path: Path, staging: Path, config: Mapping[str, str]) -> duck
         connection = duckdb.connect(str(path), read_only=True, config=options)
         (is_locked,) = connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0]
         if not is_locked:
-            place = str(staging.absolute()).replace("'", "''")
-            connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false")
-            _quieten(connection)
-            connection.execute(f"SET allowed_directories = ['{place}']; SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
+            lock_to(connection, [staging.absolute()])
     return with_short_names(connection)
+
+
+def lock_to(connection: duckdb.DuckDBPyConnection, folders: Sequence[object]) -> None:
+    """Let no statement of a database reach other files than its own and those of these folders, nor change that."""
+    places = ", ".join("'{}'".format(str(folder).replace("'", "''")) for folder in folders)
+    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false")
+    _quieten(connection)
+    connection.execute(f"SET allowed_directories = [{places}]; SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def with_short_names(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
