@@ -57,14 +57,16 @@ class KeylessConnection:
 
     def upsert(self, table: str, rows: str) -> None:
         """Insert the rows of a relation by column name; those whose key is there replace what stands there."""
-        keys = declared(table).keys
+        on = ", ".join(map(_quoted, declared(table).keys))
         refuse_broken(self.plain, table, rows)
-        on = ", ".join(map(_quoted, keys))
         self.plain.execute(
             f"MERGE INTO {table} USING {rows} USING ({on}) "
             "WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
         )
-        _refuse_twice(self.plain, table, f"{table} SEMI JOIN {rows} USING ({on})")
+        key, *others = keys_of(declared(table))
+        _refuse_twice(self.plain, table, key, f"{table} SEMI JOIN {rows} USING ({on})")
+        for names in others:
+            _refuse_twice(self.plain, table, names, table)
 
 
 def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: str) -> None:
@@ -114,16 +116,22 @@ def refuse_broken(connection: duckdb.DuckDBPyConnection, table: str, rows: str =
         BrokenRuleError: naming the table, the rule and an example.
     """
     shape = declared(table)
-    if shape.keys:
-        _refuse_twice(connection, table, rows or table)
-    names = {column[0] for column in connection.execute(f"FROM {rows} LIMIT 0").description or []} if rows else None
-    checks = [rule for rule in checks_of(shape) if names is None or columns_of_check(shape, rule) <= names]
+    for names in keys_of(shape):
+        _refuse_twice(connection, table, names, rows or table)
+    present = {column[0] for column in connection.execute(f"FROM {rows or table} LIMIT 0").description or []}
+    checks = [rule for rule in checks_of(shape) if columns_of_check(shape, rule) <= present]
     if checks:
         counts = ", ".join(f"count(*) FILTER (NOT {rule})" for rule in checks)
         broken = connection.execute(f"SELECT {counts} FROM {rows or table}").fetchall()[0]
         for rule, count in zip(checks, broken, strict=True):
             if count:
                 raise BrokenRuleError(f"{table}: {count} rows break the rule {rule}; nothing of this was written")
+
+
+def keys_of(shape: TableShape) -> list[str]:
+    """The columns that a table has a row for each of, with commas between them: those of its keys, the first first."""
+    constraints = sorted(text for text in shape.constraints if text.startswith(("PRIMARY KEY(", "UNIQUE(")))
+    return [text.partition("(")[2].removesuffix(")") for text in constraints]
 
 
 def checks_of(shape: TableShape) -> list[str]:
@@ -136,17 +144,15 @@ def columns_of_check(shape: TableShape, rule: str) -> set[str]:
     return {name for name, _, _ in shape.columns if re.search(rf"\b{re.escape(name)}\b", rule)}
 
 
-def _refuse_twice(connection: duckdb.DuckDBPyConnection, table: str, rows: str) -> None:
-    keys = declared(table).keys
-    names = ", ".join(map(_quoted, keys))
+def _refuse_twice(connection: duckdb.DuckDBPyConnection, table: str, names: str, rows: str) -> None:
     twice = connection.execute(
-        f"SELECT {names}, count(*) FROM {rows} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
+        f"SELECT {names}, count(*) FROM {rows} WHERE ({names}) IS NOT NULL GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
     ).fetchone()
     if twice:
-        example = ", ".join(f"{key} {value}" for key, value in zip(keys, twice[:-1], strict=True))
+        values = ", ".join(str(value)[:80] for value in twice[:-1])
         raise BrokenRuleError(
-            f"{table} has one row for each ({', '.join(keys)}), and would have {twice[-1]} for {example}; nothing of "
-            "this was written. If it was there before, `qc warehouse copy` into a new place says where it came in"
+            f"{table} has one row for each ({names}), and would have {twice[-1]} for ({values}); nothing of this was "
+            "written"
         )
 
 

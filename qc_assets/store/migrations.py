@@ -19,7 +19,7 @@ import duckdb
 
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseMissingError
-from qc_assets.lake_place import WarehousePlace
+from qc_assets.lake_place import LakePlace, WarehousePlace
 from qc_assets.places import sql_root
 from qc_assets.store.keyless import is_keyless, statement_without_keys, upsert
 from qc_assets.store.schema import (
@@ -146,7 +146,7 @@ def bring_up_to_date(
             raise QcError(f"{path} was left as it was: migration {migration.name} failed: {error}") from error
     if version is not None:
         present = shapes_of(connection)
-        for table, declared in _shapes_on(connection).items():
+        for table, declared in _shapes_at(path).items():
             if table in present and not present[table].holds_rows_as(declared):
                 _redeclare(connection, path, table, present[table], declared)
     _create(connection)
@@ -172,7 +172,7 @@ def changes(connection: duckdb.DuckDBPyConnection, path: WarehousePlace) -> list
     present = shapes_of(connection)
     tables = [
         table
-        for table, declared in _shapes_on(connection).items()
+        for table, declared in _shapes_at(path).items()
         if table not in present or not present[table].holds_rows_as(declared)
     ]
     names = [migration.name for migration in pending(version)]
@@ -189,10 +189,10 @@ def declared_shapes() -> dict[str, TableShape]:
     return {table: shapes[table] for table in sorted(shapes, key=lambda table: (table.startswith("observed."), table))}
 
 
-def _shapes_on(connection: duckdb.DuckDBPyConnection) -> dict[str, TableShape]:
-    """The shape of every table that a new warehouse has on this connection's engine."""
+def _shapes_at(path: WarehousePlace) -> dict[str, TableShape]:
+    """The shape of every table that a new warehouse has at such a place."""
     shapes = declared_shapes()
-    return {table: shape.without_keys() for table, shape in shapes.items()} if is_keyless(connection) else shapes
+    return {table: shape.without_keys() for table, shape in shapes.items()} if isinstance(path, LakePlace) else shapes
 
 
 @cache

@@ -100,9 +100,10 @@ class TableShape:
         return (names, self.rules, self.constraints) == (others, other.rules, other.constraints)
 
     def without_keys(self) -> "TableShape":
-        """The shape that it has on an engine without keys and checks."""
+        """The shape that it has in a lake, which has neither keys nor checks, and defaults as text."""
         kept = tuple(text for text in self.constraints if text == "NOT NULL")
-        return replace(self, keys=(), constraints=kept)
+        rules = tuple((free, default and f"'{default.strip(chr(39))}'") for free, default in self.rules)
+        return replace(self, keys=(), constraints=kept, rules=rules)
 
 
 def shapes_of(connection: duckdb.DuckDBPyConnection) -> dict[str, TableShape]:
