@@ -17,6 +17,7 @@ from qc_assets.sources.held_days import HeldDays, held_days
 from qc_assets.sources.row_contract import check_rows
 from qc_assets.sources.source import Batch, SelfDescribing, Source, Stamped
 from qc_assets.store import dead_letters
+from qc_assets.store.connections import again_when_away
 from qc_assets.store.forge_records import register
 from qc_assets.store.keyless import upsert
 from qc_assets.store.merge import Scope, merge, set_reread
@@ -132,6 +133,7 @@ def _logged(warehouse: Warehouse, section: str, parameters: Mapping[str, Any]) -
         return []
 
 
+@again_when_away  # what a batch holds is staged still, and to commit it twice is to commit it once
 def _commit(
     warehouse: Warehouse,
     source: Source,

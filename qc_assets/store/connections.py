@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
-from qc_assets.errors import WarehouseBusyError
+from qc_assets.errors import WarehouseAwayError, WarehouseBusyError
 from qc_assets.store.schema import define_macros
 
 # The second and third: another thread of this process has the file open in the other mode, or is closing it.
@@ -22,6 +31,14 @@ _BUSY = (
 )
 # Connections of one process to one file share its settings, so the first sets them, and only then comes the next.
 _opening = threading.Lock()
+
+again_when_away = retry(
+    retry=retry_if_exception_type(WarehouseAwayError),
+    stop=stop_after_attempt(4),
+    wait=wait_random_exponential(multiplier=0.5, max=10),
+    reraise=True,
+)
+"""Does something again whose server has ended the connection, which is whole or undone."""
 
 
 def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -43,6 +43,17 @@ class Means:
         return config | ({"threads": str(self.threads)} if self.threads else {})
 
 
+class Opening(Protocol):
+    """What a warehouse is opened by, as it stands in settings and in Dagster's resource."""
+
+    warehouse: str
+    staging: str
+    lock_timeout_s: float
+    memory_limit: str
+    threads: int | None
+    forges: dict[str, str]
+
+
 class Engine(Protocol):
     """A kind of warehouse at one place."""
 
@@ -61,6 +72,9 @@ class Engine(Protocol):
 
     def open_locked(self) -> duckdb.DuckDBPyConnection:
         """A connection that reads the warehouse as it is now, and what is staged, and nothing else."""
+
+    def close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Close a connection of `open` or `open_locked`."""
 
     def attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Let a connection read the warehouse by a name."""
@@ -98,6 +112,9 @@ class FileEngine:
         connection = self._when_free(connect_locked, self.place, self.means.staging, self.means.config())
         assert isinstance(connection, duckdb.DuckDBPyConnection)
         return connection
+
+    def close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.close()
 
     def attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         path = str(self.place).replace("'", "''")

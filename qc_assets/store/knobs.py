@@ -35,3 +35,8 @@ class StoreKnobs(BaseModel):
     )
     threads: int | None = Field(None, ge=1, description="DuckDB threads; default: all cores.")
     lock_timeout_s: float = Field(300.0, gt=0, description="Seconds to wait for another process's lock.")
+    lake_keep_days: float = Field(
+        7.0,
+        ge=1 / 24,
+        description="Of a lake: days for which its earlier snapshots, and the files that only they need, are kept.",
+    )

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from qc_assets.errors import WarehouseAwayError, WarehouseBusyError
+from qc_assets.errors import QcError, WarehouseAwayError, WarehouseBusyError
 from qc_assets.files import changed_when
 from qc_assets.lake_place import LakePlace
 from qc_assets.locks import acquire_lock
@@ -33,6 +33,7 @@ _AWAY = re.compile(
     r"Could not connect to server|curl|IO Error: .*HTTP",
     re.IGNORECASE,
 )
+_REFUSED = re.compile(r"HTTP (?:code )?40[13]\b|AccessDenied|SignatureDoesNotMatch")
 _NO_LAKE = re.compile(r"Existing DuckLake at .* does not exist")
 _RECONNECT_S = 20.0
 # Any number: one lock in each database, since a database has one lake.
@@ -76,6 +77,12 @@ class LakeEngine:
         connection = self._connected(read_only=True, locked=True)
         connection.begin()  # all that it is asked is answered from one snapshot
         return with_short_names(connection)
+
+    def close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        # A transaction that is left open is rolled back by a destructor, which ends the process if the server is gone.
+        with suppress(duckdb.Error):
+            connection.rollback()
+        connection.close()
 
     def attach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         with self.explained():
@@ -138,8 +145,15 @@ class LakeEngine:
         try:
             yield
         except duckdb.Error as error:
-            self.forget()  # whatever it is, the next one starts afresh
-            if _AWAY.search(str(error)):
+            text = str(error)
+            if _REFUSED.search(text):
+                self.forget()
+                raise QcError(
+                    f"the bucket of {self.place} refuses these keys: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
+                    "and AWS_REGION, and what they may do there (docs/lake.md); nothing was written"
+                ) from error
+            if _AWAY.search(text):
+                self.forget()
                 raise self._away(error) from error
             raise
 

@@ -1,5 +1,6 @@
 """Queries that only read, and their results in forms that hold every type of DuckDB."""
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -66,6 +67,24 @@ def refuse_machinery(connection: duckdb.DuckDBPyConnection, statement: str) -> N
         raise NotReadingError(
             f"{named[1] or named[2]} is not for reading the warehouse; `qc sql --unsafe` runs anything"
         )
+
+
+def identity_of(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], database: str = "") -> str:
+    """Identity of the contents of tables: see `Warehouse.snapshot`.
+
+    Args:
+        connection: on the warehouse.
+        tables: each ``schema.table``.
+        database: the name that it is attached by, if it is not the connection's own.
+    """
+    digest = hashlib.sha256()
+    for table in sorted(tables):
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*", table):
+            raise QcError(f"{table!r} is not a table name")
+        place = ".".join(f'"{part}"' for part in (database, *table.split(".")) if part)
+        row = connection.execute(f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0) FROM {place} AS t").fetchone()
+        digest.update(f"{table}:{row}\n".encode())
+    return digest.hexdigest()
 
 
 def frame_of(connection: duckdb.DuckDBPyConnection, sql: str, parameters: object = None) -> pl.DataFrame:

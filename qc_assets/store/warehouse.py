@@ -6,14 +6,12 @@ with jittered backoff while somebody else has it.
 """
 
 import copy
-import hashlib
-import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import duckdb
 import polars as pl
@@ -23,8 +21,8 @@ from qc_assets.lake_place import LakePlace, WarehousePlace, parsed_place
 from qc_assets.places import plain_folder
 from qc_assets.settings import Settings
 from qc_assets.store import schema
-from qc_assets.store.connections import prepared, with_short_names
-from qc_assets.store.engine import Engine, FileEngine, Means
+from qc_assets.store.connections import again_when_away, prepared, with_short_names
+from qc_assets.store.engine import Engine, FileEngine, Means, Opening
 from qc_assets.store.keyless import KeylessConnection
 from qc_assets.store.lake import LakeEngine
 from qc_assets.store.migrations import (
@@ -36,22 +34,9 @@ from qc_assets.store.migrations import (
     refuse_unready,
     schema_version,
 )  # fmt: skip
-from qc_assets.store.readable import frame_of, reading_statement, refuse_machinery
+from qc_assets.store.readable import frame_of, identity_of, reading_statement, refuse_machinery
 from qc_assets.store.schema import columns, sql_sections
 from qc_assets.store.staging import process_folder
-
-_IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
-
-
-class Opening(Protocol):
-    """What a warehouse is opened by, as it stands in settings and in Dagster's resource."""
-
-    warehouse: str
-    staging: str
-    lock_timeout_s: float
-    memory_limit: str
-    threads: int | None
-    forges: dict[str, str]
 
 
 class Warehouse:
@@ -215,7 +200,7 @@ class Warehouse:
                     before.unlink()  # the file itself is as it was
                 raise
         finally:
-            connection.close()
+            self.engine.close(connection)
 
     def migrate(self) -> list[str]:
         """Do what is pending, if anything is; returns what it was."""
@@ -229,6 +214,7 @@ class Warehouse:
                 pass  # the first writer migrates
         return names
 
+    @again_when_away
     def pending_changes(self) -> list[str]:
         """Migrations and tables that the next writer will change, since an older version made the file.
 
@@ -239,6 +225,7 @@ class Warehouse:
         with self.opened_as_it_is() as connection:
             return changes(connection, self.place)
 
+    @again_when_away
     def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
         """Answer one SELECT, which sees the warehouse and nothing else.
 
@@ -301,15 +288,8 @@ class Warehouse:
 
         It does not depend on the order of rows, nor on when or in how many steps they were loaded.
         """
-        digest = hashlib.sha256()
         with self.read(with_functions=False) as connection:
-            for table in sorted(tables):
-                part, name = table.split(".")
-                row = connection.execute(
-                    f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0) FROM {_quoted(part)}.{_quoted(name)} AS t"
-                ).fetchone()
-                digest.update(f"{table}:{row}\n".encode())
-        return digest.hexdigest()
+            return identity_of(connection, tables)
 
     def _refuse_if_missing(self) -> None:
         if not self.engine.exists():
@@ -322,11 +302,7 @@ class Warehouse:
         """Open read-only whatever version made it; nobody writes a file meanwhile. `unsafe` as in `read`."""
         with self.engine.explained():
             opened = with_short_names(self.engine.open(read_only=True)) if unsafe else self.engine.open_locked()
-            with closing(opened) as connection:
-                yield connection
-
-
-def _quoted(identifier: str) -> str:
-    if not _IDENTIFIER.match(identifier):
-        raise QcError(f"{identifier!r} is not a table name")
-    return f'"{identifier}"'
+            try:
+                yield opened
+            finally:
+                self.engine.close(opened)

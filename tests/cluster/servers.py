@@ -52,6 +52,11 @@ class PostgresServer:
         ends = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'"
         return int(self.ask("postgres", ends))
 
+    def restart(self) -> None:
+        """Start it again on its port."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder.parent} -c fsync=off"
+        self.control("-o", options, "-l", str(self.folder.parent / "log"), "start")
+
     def control(self, *arguments: str) -> None:
         """Run `pg_ctl`."""
         _as_postgres([self.binaries / "pg_ctl", "-D", self.folder, "-w", *arguments])
@@ -74,8 +79,7 @@ def postgres_server(folder: Path) -> Iterator[PostgresServer]:
                 parent.chmod(parent.stat().st_mode | 0o011)
     server = PostgresServer(initdb.parent, folder / "data", free_port())
     _as_postgres([initdb, "-D", server.folder, "-A", "trust", "-U", server.user, "--no-sync"])
-    options = f"-p {server.port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
-    server.control("-o", options, "-l", str(folder / "log"), "start")
+    server.restart()
     try:
         yield server
     finally:
@@ -99,7 +103,12 @@ def bucket_server(folder: Path) -> Iterator[str]:
     command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-volume.max=50"]
     command += [f"-{name}={port}" for name, port in ports.items()]
     command += [f"-{name}.grpc={free_port()}" for name in ("master.port", "volume.port", "filer.port", "s3.port")]
-    command += [f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=64"]
+    command += [
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        f"-s3.config={folder / 's3.json'}",
+        "-master.volumeSizeLimitMB=64",
+    ]
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
