@@ -10,7 +10,7 @@ from qc_assets.store.schema import TableShape, declared, declared_names
 
 # What a statement writes to; a name that is no declared table's is a temporary one's.
 _TARGET = re.compile(
-    r"\b(?:INSERT\s+INTO|MERGE\s+INTO|UPDATE|COPY|TABLE(?:\s+IF\s+NOT\s+EXISTS)?)\s+\"?(\w+)\"?\.\"?(\w+)",
+    r"\b(?:INSERT\s+INTO|MERGE\s+INTO|UPDATE|COPY|(?<!DROP\s)TABLE(?:\s+IF\s+NOT\s+EXISTS)?)\s+\"?(\w+)\"?\.\"?(\w+)",
     re.IGNORECASE,
 )
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)

@@ -5,7 +5,6 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import free_port
 
 KEYS = {"AWS_ACCESS_KEY_ID": "qc-key", "AWS_SECRET_ACCESS_KEY": "qc-secret-of-the-bucket", "AWS_REGION": "us-east-1"}
 
@@ -118,12 +119,6 @@ def bucket_server(folder: Path) -> Iterator[str]:
         finally:
             process.kill()  # asked to end, it waits for its parts for minutes
             process.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _make_bucket(endpoint: str, process: subprocess.Popen, log: Path) -> None:

@@ -17,6 +17,9 @@ from qc_assets.store.warehouse import Warehouse
 
 pytest.importorskip("duckdb_extension_ducklake", reason="pip install 'qc-assets[lake]'")
 
+SEEN = "'demo' AS source, TIMESTAMP '2024-01-01' AS observed_at, DATE '2024-01-01' AS partition_date"
+EVENT = f"'bug' AS label, 'labeled' AS action, TIMESTAMP '2024-01-01' AS created_at, {SEEN}"
+
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
@@ -109,6 +112,33 @@ def test_a_row_that_breaks_a_check_is_refused_and_nothing_of_its_transaction_sta
     assert lake.query("FROM ops.ingest_log").is_empty()
 
 
+def test_a_lake_of_an_older_version_is_migrated_with_its_rows(tmp_path: Path) -> None:
+    store = Warehouse(LakePlace.parse(f"ducklake:{tmp_path}/old.ducklake"), staging=tmp_path / "staging")
+    with store.write() as connection:
+        put(connection, "ops.forges", forge(5))
+        connection.execute(f"INSERT INTO raw.users BY NAME SELECT 1 AS user_id, 'ann' AS login, {SEEN}")
+    with store.write() as connection:  # as an older version would have made it
+        connection.execute("ALTER TABLE raw.users DROP COLUMN login")
+        connection.execute("DROP TABLE ml.gates")
+        connection.execute("UPDATE ops.schema_version SET declarations = 'of before'")
+    assert store.pending_changes() == ["ml.gates", "raw.users"]
+    assert store.migrate() == ["ml.gates", "raw.users"]
+    assert store.pending_changes() == []
+    assert store.query("SELECT user_id, login FROM raw.users").rows() == [(1, None)]
+    assert store.query("FROM ml.gates").is_empty()
+    assert store.query("SELECT forge FROM ops.forges")["forge"].to_list() == ["one.example"]
+
+
+def test_all_queries_of_one_reading_see_one_instant_and_no_writer_waits_for_it(lake: Warehouse) -> None:
+    count = "SELECT count(*) AS n FROM raw.label_events"
+    with lake.at_one_time() as now:
+        before = now.query(count)["n"].item()
+        with lake.write() as connection:
+            connection.execute(f"INSERT INTO raw.label_events BY NAME SELECT 1 AS repo_id, 1 AS number, {EVENT}")
+        assert now.query(count)["n"].item() == before
+    assert lake.query(count)["n"].item() == before + 1
+
+
 @pytest.mark.parametrize(
     ("statement", "tables"),
     [
@@ -118,7 +148,7 @@ def test_a_row_that_breaks_a_check_is_refused_and_nothing_of_its_transaction_sta
         ("update ml.feedback SET set_aside = true FROM raw.users", {"ml.feedback"}),
         ("MERGE INTO ops.ingest_log USING x USING (a) WHEN MATCHED THEN UPDATE SET b = 1", {"ops.ingest_log"}),
         ("CREATE TABLE raw.users AS FROM x; COPY raw.issues FROM 'x'", {"raw.users", "raw.issues"}),
-        ("DELETE FROM raw.users; INSERT INTO touched FROM raw.users", set()),
+        ("DROP TABLE raw.users; DELETE FROM raw.users; INSERT INTO touched FROM raw.users", set()),
         ("INSERT INTO observed.users FROM raw.users", set()),  # it has no key
     ],
 )
