@@ -18,7 +18,7 @@ from qc_assets.store.schema import RAW_TABLES
 from qc_assets.store.warehouse import Warehouse
 from tests.cluster.servers import postgres_server
 
-DAYS = 24
+DAYS = 12
 MOST = 4.0
 
 

@@ -57,6 +57,8 @@ class KeylessConnection:
 
     def upsert(self, table: str, rows: str) -> None:
         """Insert the rows of a relation by column name; those whose key is there replace what stands there."""
+        if not self.plain.execute(f"SELECT 1 FROM {rows} LIMIT 1").fetchone():
+            return
         on = ", ".join(map(_quoted, declared(table).keys))
         refuse_broken(self.plain, table, rows)
         self.plain.execute(

@@ -83,9 +83,10 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
         run("clear", window)
         if files:
             run("append")
-    _fold(connection, run, table, sum(path.stat().st_size for path in files))
-    if not scope.adds:
-        run("vanish")
+    if connection.execute("SELECT 1 FROM touched LIMIT 1").fetchone():
+        _fold(connection, run, table, sum(path.stat().st_size for path in files))
+        if not scope.adds:
+            run("vanish")
     row = connection.execute("SELECT count(*) FROM staged").fetchone() if files else (0,)
     return int(row[0]) if row else 0
 

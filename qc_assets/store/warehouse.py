@@ -186,11 +186,13 @@ class Warehouse:
         try:
             if self.is_lake:
                 connection = cast(duckdb.DuckDBPyConnection, KeylessConnection(connection))
-            if not is_up_to_date(connection) and changes(connection, self.place):
+            is_old = not is_up_to_date(connection)
+            if is_old and changes(connection, self.place):
                 before = self.engine.copy_of_before(connection)
             connection.begin()
             try:
-                bring_up_to_date(connection, self.place, self.forges)
+                if is_old:
+                    bring_up_to_date(connection, self.place, self.forges)
                 yield connection
                 connection.commit()
             except BaseException:
