@@ -54,7 +54,7 @@ class Opening(Protocol):
     forges: dict[str, str]
 
 
-class Engine(Protocol):
+class StoreEngine(Protocol):
     """A kind of warehouse at one place."""
 
     @property

@@ -22,7 +22,7 @@ from qc_assets.places import plain_folder
 from qc_assets.settings import Settings
 from qc_assets.store import schema
 from qc_assets.store.connections import again_when_away, prepared, with_short_names
-from qc_assets.store.engine import Engine, FileEngine, Means, Opening
+from qc_assets.store.engine import FileEngine, Means, Opening, StoreEngine
 from qc_assets.store.keyless import KeylessConnection
 from qc_assets.store.lake import LakeEngine
 from qc_assets.store.migrations import (
@@ -66,7 +66,7 @@ class Warehouse:
         beside = path.parent / ".staging" if isinstance(path, Path) else None
         self.staging_root = plain_folder(staging or beside or Path(".staging"))
         self.means = means = Means(self.staging_root, lock_timeout_s, memory_limit, threads)
-        self.engine: Engine = LakeEngine(path, means) if isinstance(path, LakePlace) else FileEngine(path, means)
+        self.engine: StoreEngine = LakeEngine(path, means) if isinstance(path, LakePlace) else FileEngine(path, means)
         self.forges = forges or {}
 
     @property
