@@ -5,10 +5,12 @@ import re
 # Bounded, so that a text without blanks costs no more than its length.
 _IN_URL = re.compile(r"(?<=//)[^\s'\"]{0,500}@|(?<=sig=|key=)[^&\s'\"]+|(?<=token=)[^&\s'\"]+|(?<=secret=)[^&\s'\"]+")
 
+_PASSWORD = re.compile(r"(password\s{0,9}=\s{0,9})(?:'[^']{0,500}'?|[^&\s'\"?]+)", re.IGNORECASE)
+
 
 def masked_urls(text: str) -> str:
-    """A text in which URLs show no user, no password, and no key among their parameters."""
-    return _IN_URL.sub(lambda hit: "***@" if hit[0].endswith("@") else "***", text)
+    """A text in which URLs and connection strings show no user, no password, and no key among their parameters."""
+    return _PASSWORD.sub(r"\1***", _IN_URL.sub(lambda hit: "***@" if hit[0].endswith("@") else "***", text))
 
 
 class QcError(Exception):
@@ -28,6 +30,10 @@ class WarehouseBusyError(QcError):
 
 class WarehouseMissingError(QcError):
     """The warehouse file has not been created yet."""
+
+
+class WarehouseAwayError(QcError):
+    """A server that holds the warehouse does not answer, or no longer does."""
 
 
 class SourceError(QcError):

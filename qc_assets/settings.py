@@ -211,4 +211,5 @@ def _shown(item: Any) -> Any:
         for part in item["loc"]
         for word in ("token", "private_key", "api_key", "secret", "signing_key")
     )
-    return "***" if secret else item["input"]
+    shown = item["input"]
+    return "***" if secret else masked_urls(shown) if isinstance(shown, str) else shown

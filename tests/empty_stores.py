@@ -16,11 +16,12 @@ import pytest
 from filelock import FileLock
 
 from qc_assets.registry import local_store
+from qc_assets.store.engine import FileEngine
 from qc_assets.store.migrations import bring_up_to_date
 from qc_assets.store.warehouse import Warehouse
 
 make_mlflow_store = local_store._make
-_open_warehouse = Warehouse._open
+_open_file = FileEngine.open
 
 
 def copy_first_of_each(patch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -38,16 +39,16 @@ def copy_first_of_each(patch: pytest.MonkeyPatch, folder: Path) -> None:
             connection.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", [location])
         draft.replace(database)
 
-    def open_or_copy(self: Warehouse, *, read_only: bool) -> Any:
-        if not read_only and self.path.parent.is_dir() and not self.path.exists():
-            copy = Path(shutil.copy(_empty_warehouse(folder), f"{self.path}.{uuid.uuid4()}"))
+    def open_or_copy(self: FileEngine, *, read_only: bool) -> Any:
+        if not read_only and self.place.parent.is_dir() and not self.place.exists():
+            copy = Path(shutil.copy(_empty_warehouse(folder), f"{self.place}.{uuid.uuid4()}"))
             with suppress(FileExistsError):  # another thread was quicker
-                os.link(copy, self.path)
+                os.link(copy, self.place)
             copy.unlink()
-        return _open_warehouse(self, read_only=read_only)
+        return _open_file(self, read_only=read_only)
 
     patch.setattr(local_store, "_make", copy_store)
-    patch.setattr(Warehouse, "_open", open_or_copy)
+    patch.setattr(FileEngine, "open", open_or_copy)
 
 
 def _empty_mlflow_store(folder: Path, artifact_root: Path) -> Path:
@@ -64,7 +65,9 @@ def _empty_warehouse(folder: Path) -> Path:
     with FileLock(f"{empty}.lock"):
         if not empty.exists():
             draft = empty.with_name("draft_of_empty.duckdb")
-            with closing(_open_warehouse(Warehouse(draft, staging=folder), read_only=False)) as connection:
+            with closing(
+                _open_file(FileEngine(draft, Warehouse(draft, staging=folder).means), read_only=False)
+            ) as connection:
                 bring_up_to_date(connection, draft)
             draft.rename(empty)
     return empty

@@ -136,9 +136,6 @@ FROM (
 ) AS gone
 WHERE {folded_key};
 
--- name: upsert
-INSERT OR REPLACE INTO raw.{table} BY NAME SELECT * FROM folded;
-
 -- name: vanish
 DELETE FROM raw.{table} AS old
 WHERE EXISTS (SELECT 1 FROM touched WHERE {same_key})

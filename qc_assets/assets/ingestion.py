@@ -12,6 +12,7 @@ from qc_assets import progress
 from qc_assets.assets import tables
 from qc_assets.assets.partitions import NOT_WHOLE, ROWS_OF_PARTITION, daily_partitions, in_ranges
 from qc_assets.assets.resources import WarehouseResource
+from qc_assets.assets.rule_checks import KEYS_ARE_UNIQUE, examine_rules, rule_checks
 from qc_assets.forges import qualified
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import reads_made_up
@@ -62,6 +63,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 asset=_CHECKED,
                 description="No part of any day that was ever loaded is known to be missing. Only warns.",
             ),
+            *rule_checks(settings),
         ],
         partitions_def=daily_partitions(settings),
         backfill_policy=dg.BackfillPolicy.multi_run(settings.max_partitions_per_run),
@@ -106,7 +108,12 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         log = store.sql_file("ops/ingest_log", about | {"days": days}, section="days")
         every_day = store.sql_file("ops/ingest_log", about | {"days": None}, section="days")
         for check in context.selected_asset_check_keys:
-            yield _few_bad_lines(every_day, settings) if check.name == "few_bad_lines" else _no_known_gaps(every_day)
+            if check.name == KEYS_ARE_UNIQUE:
+                yield examine_rules(store, check.asset_key)
+            else:
+                yield (
+                    _few_bad_lines(every_day, settings) if check.name == "few_bad_lines" else _no_known_gaps(every_day)
+                )
         nothing = _nothing_came(log, days)
         if len(nothing) == len(days):
             reasons = "; ".join(filter(None, log["error"].to_list())) or "ops.ingest_log has nothing of these days"

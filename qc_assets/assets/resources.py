@@ -14,33 +14,29 @@ if TYPE_CHECKING:
 
 
 class WarehouseResource(dg.ConfigurableResource):
-    """The DuckDB warehouse."""
+    """The warehouse."""
 
-    path: str = Field(description="The DuckDB file.")
+    warehouse: str = Field(description="The DuckDB file, or the lake.")
     staging: str = Field(description="Folder for staged files.")
     lock_timeout_s: float = Field(300.0, description="Seconds to wait for another process's lock.")
     memory_limit: str = Field("2GiB", description="Memory that one connection may use.")
     threads: int | None = Field(None, description="Threads of one connection; all cores if not given.")
+    forges: dict[str, str] = Field({}, description="Whose activity each source reads.")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "WarehouseResource":
         return cls(
-            path=str(settings.warehouse),
+            warehouse=str(settings.warehouse),
             staging=str(settings.staging),
             lock_timeout_s=settings.lock_timeout_s,
             memory_limit=settings.memory_limit,
             threads=settings.threads,
+            forges=settings.forges,
         )
 
     def open(self) -> Warehouse:
         """The warehouse; nothing is locked until it is read or written."""
-        return Warehouse(
-            Path(self.path),
-            staging=Path(self.staging),
-            lock_timeout_s=self.lock_timeout_s,
-            memory_limit=self.memory_limit,
-            threads=self.threads,
-        )
+        return Warehouse.from_settings(self)
 
 
 class RegistryResource(dg.ConfigurableResource):

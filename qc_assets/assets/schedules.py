@@ -5,6 +5,7 @@ from datetime import UTC, timedelta
 import dagster as dg
 
 from qc_assets.assets.partitions import daily_partitions
+from qc_assets.lake_place import LakePlace
 from qc_assets.settings import Settings
 
 
@@ -20,6 +21,15 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             description="Predicts what is open and checks the champions, at 06:00 UTC.",
         ),
     ]
+    if isinstance(settings.warehouse, LakePlace):
+        tidying = dg.ScheduleDefinition(
+            name="nightly_tidying",
+            job_name="tidying",
+            cron_schedule="30 1 * * *",
+            execution_timezone="UTC",
+            description="Merges the lake's small files and forgets old snapshots, at 01:30 UTC.",
+        )
+        every_source.append(tidying)
     if not settings.traits.states:
         return every_source
     revisits = dg.ScheduleDefinition(

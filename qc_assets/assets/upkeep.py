@@ -1,4 +1,6 @@
-"""What only a source of states needs: choosing repositories, and reading again what may have changed silently."""
+"""What some sources and warehouses need: choosing repositories, reading again what may have changed, tidying a lake."""
+
+from datetime import timedelta
 
 import dagster as dg
 
@@ -6,15 +8,39 @@ from qc_assets import progress
 from qc_assets.assets import tables
 from qc_assets.assets.ingestion import POOL
 from qc_assets.assets.resources import WarehouseResource
+from qc_assets.lake_place import LakePlace
 from qc_assets.settings import Settings
 
 GROUP = "upkeep"
 
 
 def upkeep_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Discovery and revisits; none for a source of events, which tells of every change itself."""
-    if not settings.traits.states:
+    """Discovery and revisits for a source of states, which does not tell of every change itself; a lake's tidying."""
+    return [*(_states_assets(settings) if settings.traits.states else []), *_lake_assets(settings)]
+
+
+def _lake_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    if not isinstance(settings.warehouse, LakePlace):
         return []
+
+    @dg.asset(
+        key=tables.key("ops.lake"),
+        group_name=tables.group_name(GROUP),
+        owners=tables.OWNERS,
+        kinds={"duckdb", "parquet"},
+        pool=POOL,
+        description="Merges the lake's small files, forgets its snapshots that are older than "
+        f"{settings.lake_keep_days:g} days (QC_LAKE_KEEP_DAYS), and removes files that nothing refers to.",
+    )
+    def lake(warehouse: WarehouseResource) -> dg.MaterializeResult:
+        from qc_assets.store.lake_upkeep import tidy_lake
+
+        return dg.MaterializeResult(metadata=dict(tidy_lake(warehouse.open(), timedelta(days=settings.lake_keep_days))))
+
+    return [lake]
+
+
+def _states_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         key=tables.key("ops.discovery"),

@@ -54,8 +54,9 @@ def _parts(settings: Settings) -> list[_Part]:
         _Part("registry", settings.mlflow_database, "mlflow/mlflow.db"),
         _Part("models", settings.artifact_root, "mlflow/artifacts"),
     ]
+    file = settings.warehouse if isinstance(settings.warehouse, Path) else None  # a lake is its servers' to back up
     return [
-        _Part("warehouse", settings.warehouse, "warehouse/qc.duckdb"),
+        *([_Part("warehouse", file, "warehouse/qc.duckdb")] if file else []),
         *([] if settings.mlflow_tracking_uri else registry),
         _Part("keys", keys_file(settings.journal), "serving/keys.json"),
         _Part("links", links_file(settings.journal), "serving/links.key"),
@@ -160,8 +161,9 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
 def _refuse_if_written(settings: Settings) -> None:
     """Raise WarehouseBusyError if somebody writes; that the warehouse cannot be read is a reason to restore it."""
     try:
-        if settings.warehouse.exists():
-            with Warehouse.from_settings(settings).opened_as_it_is():
+        store = Warehouse.from_settings(settings)
+        if store.engine.exists():
+            with store.opened_as_it_is():
                 return
     except WarehouseBusyError:
         raise

@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from qc_assets.cli import console
+from qc_assets.lake_place import LakePlace
 from qc_assets.settings import load_settings
+
+_ABOUT_LAKES = (
+    "the warehouse is not in it: {} is its servers' to back up, or copied to a file by `qc warehouse copy --to FILE`"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -19,13 +24,15 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
     """Copy warehouse, models and the API's journal into a folder, and check the copy; all may run meanwhile."""
     from qc_assets.cli.backup import make_backup
 
-    manifest = make_backup(load_settings(), folder)
+    settings = load_settings()
+    manifest = make_backup(settings, folder)
     rows = [{"table": name, "rows": count} for name, count in manifest["rows"].items() if count]
     champions = ", ".join(f"{model} version {version}" for model, version in manifest["champions"].items()) or "none"
     console.emit(
         manifest | {"folder": str(folder)},
         console.table("In the copy", rows),
         f"{', '.join(manifest['parts'])} copied to {folder} and checked; champions: {champions}",
+        *([_ABOUT_LAKES.format(settings.warehouse)] if isinstance(settings.warehouse, LakePlace) else []),
     )
 
 

@@ -14,6 +14,7 @@ from qc_assets.cli.finding import Finding
 from qc_assets.cli.runs import dagster_home
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError, SettingsError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.lake_place import LakePlace
 from qc_assets.models.specs import SPECS
 from qc_assets.places import settings_file
 from qc_assets.settings import Settings, load_settings
@@ -69,7 +70,9 @@ def _source(settings: Settings) -> Finding:
 
 
 def _disk(settings: Settings) -> list[Finding]:
-    places = {"disk": settings.home, "disk of the warehouse": settings.warehouse.parent}
+    places = {"disk": settings.home}
+    if isinstance(settings.warehouse, Path):
+        places["disk of the warehouse"] = settings.warehouse.parent
     return [_room(what, place) for what, place in places.items()]
 
 
@@ -90,7 +93,7 @@ def _room(what: str, place: Path) -> Finding:
 def _warehouse(settings: Settings) -> list[Finding]:
     """Whether the warehouse can be opened, and what a migration would do to it."""
     try:
-        store = Warehouse(settings.warehouse, staging=settings.staging, lock_timeout_s=2)
+        store = Warehouse.from_settings(settings, lock_timeout_s=2)
         changes = store.pending_changes()
     except WarehouseMissingError:
         return [Finding("warehouse", True, f"{settings.warehouse} is not there yet; `qc demo` makes it")]
@@ -100,12 +103,15 @@ def _warehouse(settings: Settings) -> list[Finding]:
         return [Finding("warehouse", False, str(error), "see the message")]
     except (duckdb.Error, OSError) as error:
         mend = "`qc restore FOLDER` brings a backup back; without one move the file away, and load and train anew"
+        if isinstance(settings.warehouse, LakePlace):
+            mend = "look at QC_WAREHOUSE: docs/lake.md says what a lake needs"
         return [Finding("warehouse", False, f"{settings.warehouse}: {explained(error)}", mend)]
     schema = Finding("schema", True, "of this version")
     if changes:
         mend = "run `qc migrate`, or let the next run do it; a copy is put beside the file first"
         schema = Finding("schema", False, f"made by an older version; pending: {', '.join(changes)}", mend)
-    return [Finding("warehouse", True, f"{settings.warehouse}, not locked"), schema]
+    reached = "can be read" if store.is_lake else "not locked"
+    return [Finding("warehouse", True, f"{settings.warehouse}, {reached}"), schema]
 
 
 def _home(settings: Settings) -> Finding:
@@ -125,8 +131,7 @@ def examine_models(settings: Settings) -> list[Finding]:
     if not settings.mlflow_tracking_uri and not settings.mlflow_database.is_file():
         return [Finding("models", True, f"{settings.mlflow_database} is not there yet; `qc train` makes it")]
     try:
-        store, registry = Warehouse.from_settings(settings), Registry.from_settings(settings)
-        store.lock_timeout_s = 2
+        store, registry = Warehouse.from_settings(settings, lock_timeout_s=2), Registry.from_settings(settings)
         differences = [differs for spec in SPECS if (differs := what_differs(store, registry, spec.name))]
     except Exception as error:  # noqa: BLE001  # whatever MLflow, its database or its server says is the finding
         trouble = str(error).splitlines()[0]

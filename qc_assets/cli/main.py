@@ -24,6 +24,7 @@ from qc_assets.cli import (
     model_commands,
     report_command,
     sql_command,
+    warehouse_commands,
 )
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError
@@ -245,6 +246,7 @@ model_commands.register(app)
 critiques.register(app)
 backup_commands.register(app)
 key_commands.register(app)
+warehouse_commands.register(app)
 
 
 def _days(first: date, last: date) -> list[date]:

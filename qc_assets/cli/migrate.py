@@ -45,12 +45,13 @@ def migrate_all(settings: Settings) -> list[Step]:
 
 
 def _migrate_warehouse(store: Warehouse) -> Step:
-    if not store.path.exists():
-        return Step("warehouse", f"{store.path} is not there yet")
+    if not store.engine.exists():
+        return Step("warehouse", f"{store.place} is not there yet")
     changes = store.migrate()
     if not changes:
         return Step("warehouse", _UNCHANGED)
-    return Step("warehouse", ", ".join(changes), str(copies_of(store.path)[-1]))
+    copy = "" if store.is_lake else str(copies_of(store.path)[-1])
+    return Step("warehouse", ", ".join(changes), copy)
 
 
 def _migrate_mlflow(settings: Settings) -> list[Step]:

@@ -5,7 +5,6 @@ from functools import lru_cache
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from qc_assets.files import changed_when
 from qc_assets.monitoring.state_report import REPORT_POLICY, state_report
 from qc_assets.serving.service import Serving
 from qc_assets.store.warehouse import Warehouse
@@ -17,7 +16,7 @@ router = APIRouter(include_in_schema=False)
 def show_state(request: Request) -> HTMLResponse:
     """What `qc report` writes, as of the warehouse's last change."""
     serving: Serving = request.app.state.serving
-    page = _page(serving.store, changed_when([serving.store.path]))
+    page = _page(serving.store, serving.store.engine.stamp())
     return HTMLResponse(page, headers={"content-security-policy": REPORT_POLICY})
 
 

@@ -14,7 +14,6 @@ import duckdb
 
 from qc_assets.clock import now_utc
 from qc_assets.features.contract import contract_of
-from qc_assets.files import changed_when
 from qc_assets.learning.text.embeddings import configure_embeddings
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.champions import SPECS, Champion, Champions
@@ -46,9 +45,9 @@ class Serving:
     def __init__(self, settings: Settings, as_of: datetime | None = None, journal: Path | None = None) -> None:
         self.settings = settings
         self.as_of = as_of
-        self.store = Warehouse.from_settings(settings)
         # A server must be able to stop meanwhile; it tries again soon.
-        self.store.lock_timeout_s = min(self.store.lock_timeout_s, _PATIENCE_S)
+        patience_s = min(settings.lock_timeout_s, _PATIENCE_S)
+        self.store = Warehouse.from_settings(settings, lock_timeout_s=patience_s)
         configure_embeddings(settings.encoder, settings.embeddings_cache)
         self.champions = Champions(Registry.from_settings(settings))
         self.knowledge: Knowledge | None = None
@@ -119,7 +118,7 @@ class Serving:
         """Read the warehouse anew if its file has changed; what cannot be read leaves what there was."""
         with self._refreshing:
             try:
-                stamp = changed_when([self.store.path])
+                stamp = self.store.engine.stamp()
                 if stamp and stamp == self._seen:
                     self.why_no_knowledge = ""
                     return False
@@ -139,10 +138,10 @@ class Serving:
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, duckdb.CatalogException) and not self.store.pending_changes():
-            return f"{self.store.path} has no features yet: run `qc train`"
+            return f"{self.store.place} has no features yet: run `qc train`"
         if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
             log.warning("%s", error)
-            return f"{self.store.path} does not fit this version of qc-assets: run `qc migrate`, then `qc train`"
+            return f"{self.store.place} does not fit this version of qc-assets: run `qc migrate`, then `qc train`"
         return str(error)
 
     @contextmanager

@@ -68,7 +68,7 @@ class Webhook:
         self.serving = serving
         self.notes = notes
         self._connection = serving.store.scratch()
-        bring_up_to_date(self._connection, serving.store.path)
+        bring_up_to_date(self._connection, serving.store.place)
         self._one_at_a_time = threading.Lock()
         # Also of a server that is running, whose journal only it may write.
         journal = serving.settings.journal

@@ -17,7 +17,9 @@ from qc_assets.sources.held_days import HeldDays, held_days
 from qc_assets.sources.row_contract import check_rows
 from qc_assets.sources.source import Batch, SelfDescribing, Source, Stamped
 from qc_assets.store import dead_letters
+from qc_assets.store.connections import again_when_away
 from qc_assets.store.forge_records import register
+from qc_assets.store.keyless import upsert
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import RAW_TABLES, sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -131,6 +133,7 @@ def _logged(warehouse: Warehouse, section: str, parameters: Mapping[str, Any]) -
         return []
 
 
+@again_when_away  # what a batch holds is staged still, and to commit it twice is to commit it once
 def _commit(
     warehouse: Warehouse,
     source: Source,
@@ -172,7 +175,7 @@ def _commit(
             return {}
         rows = {table: merge(connection, table, batch.tables.get(table, ()), scope) for table in tables}
         connection.execute(
-            sql_sections("ops/ingest_log")["record"],
+            sql_sections("ops/ingest_log")["entries"],
             {
                 "source": source.name,
                 "repos": [qualified(forge, name) for name in names or ["*"]],
@@ -194,6 +197,7 @@ def _commit(
                 "error": batch.error,
             },
         )
+        upsert(connection, "ops.ingest_log", "entries")
         if isinstance(source, Stamped):
             _record_input(connection, source, batch, names, number)
     return rows

@@ -2,15 +2,24 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
-from qc_assets.errors import WarehouseBusyError
+from qc_assets.errors import WarehouseAwayError, WarehouseBusyError
 from qc_assets.store.schema import define_macros
 
 # The second and third: another thread of this process has the file open in the other mode, or is closing it.
@@ -22,6 +31,14 @@ _BUSY = (
 )
 # Connections of one process to one file share its settings, so the first sets them, and only then comes the next.
 _opening = threading.Lock()
+
+again_when_away = retry(
+    retry=retry_if_exception_type(WarehouseAwayError),
+    stop=stop_after_attempt(4),
+    wait=wait_random_exponential(multiplier=0.5, max=10),
+    reraise=True,
+)
+"""Does something again whose server has ended the connection, which is whole or undone."""
 
 
 def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
@@ -47,12 +64,17 @@ def connect_locked(path: Path, staging: Path, config: Mapping[str, str]) -> duck
         connection = duckdb.connect(str(path), read_only=True, config=options)
         (is_locked,) = connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0]
         if not is_locked:
-            place = str(staging.absolute()).replace("'", "''")
-            connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false")
-            _quieten(connection)
-            connection.execute(f"SET allowed_directories = ['{place}']; SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
+            lock_to(connection, [staging.absolute()])
     return with_short_names(connection)
+
+
+def lock_to(connection: duckdb.DuckDBPyConnection, folders: Sequence[object]) -> None:
+    """Let no statement of a database reach other files than its own and those of these folders, nor change that."""
+    places = ", ".join("'{}'".format(str(folder).replace("'", "''")) for folder in folders)
+    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET preserve_insertion_order = false")
+    _quieten(connection)
+    connection.execute(f"SET allowed_directories = [{places}]; SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
 def with_short_names(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

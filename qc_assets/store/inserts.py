@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import duckdb
 import polars as pl
 
+from qc_assets.store.keyless import upsert
+
 
 def put(
     connection: duckdb.DuckDBPyConnection,
@@ -22,5 +24,5 @@ def put(
     """
     rows = frame.with_columns(**{name: pl.lit(value) for name, value in (constants or {}).items()})
     connection.register("rows_to_add", rows.to_arrow())
-    connection.execute(f"INSERT OR REPLACE INTO {table} BY NAME FROM rows_to_add")
+    upsert(connection, table, "rows_to_add")
     connection.unregister("rows_to_add")

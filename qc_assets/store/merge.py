@@ -11,6 +11,7 @@ import duckdb
 from qc_assets.clock import now_utc
 from qc_assets.store import dead_letters
 from qc_assets.store.dead_letters import DeadLetter
+from qc_assets.store.keyless import upsert
 from qc_assets.store.schema import columns, declared, id_columns, shown_by, sql_sections
 
 # Observations are folded in slices, so that the strings of one slice fit in memory.
@@ -82,9 +83,10 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
         run("clear", window)
         if files:
             run("append")
-    _fold(run, table, sum(path.stat().st_size for path in files))
-    if not scope.adds:
-        run("vanish")
+    if connection.execute("SELECT 1 FROM touched LIMIT 1").fetchone():
+        _fold(connection, run, table, sum(path.stat().st_size for path in files))
+        if not scope.adds:
+            run("vanish")
     row = connection.execute("SELECT count(*) FROM staged").fetchone() if files else (0,)
     return int(row[0]) if row else 0
 
@@ -121,14 +123,14 @@ def _runner(connection: duckdb.DuckDBPyConnection, table: str) -> _Run:
 
 def fold_touched(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     """Compute the rows of a raw table anew whose keys are in the temporary table `touched`."""
-    _fold(_runner(connection, table), table, 0)
+    _fold(connection, _runner(connection, table), table, 0)
 
 
 def _has_opening(table: str) -> bool:
     return any(column == "opened_title" for column, _, _ in columns(f"raw.{table}"))
 
 
-def _fold(run: "_Run", table: str, size: int) -> None:
+def _fold(connection: duckdb.DuckDBPyConnection, run: "_Run", table: str, size: int) -> None:
     parts, names = shown_by(table), {column for column, _, _ in columns(f"raw.{table}")}
     slices = 1 + size // _BYTES_PER_SLICE
     for bucket in range(slices):
@@ -139,7 +141,7 @@ def _fold(run: "_Run", table: str, size: int) -> None:
             run("surest_sizes")
         if parts:
             run("mark_vanished", {"parts": list(parts)})
-        run("upsert")
+        upsert(connection, f"raw.{table}", "folded")
 
 
 def set_reread(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], forge: int = 0) -> None:

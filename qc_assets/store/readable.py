@@ -1,6 +1,8 @@
 """Queries that only read, and their results in forms that hold every type of DuckDB."""
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,6 +21,12 @@ _NESTED = ("list", "array", "struct", "map")
 _IN_POLARS = {*_PLAIN, *_MOMENTS, "enum", "blob"} - {"uhugeint"}
 _DAYS = (date(1, 1, 1).toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal() - date(1970, 1, 1).toordinal())
 _UNITS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+# As DuckDB writes a query's parts down; in a text, quotes would have a backslash before them.
+_MACHINERY = re.compile(
+    r'"function_name":"((?:ducklake|postgres|sqlite|mysql)_\w+|query|query_table)"|'
+    r'"(?:catalog|schema|database)(?:_name)?":"(__ducklake\w*)"',
+    re.IGNORECASE,
+)
 
 
 class NotReadingError(QcError):
@@ -41,6 +49,42 @@ def reading_statement(sql: str) -> str:
             f"and this is {names} (of a PIVOT, name the values: ON column IN (…)); `qc sql --unsafe` runs anything"
         )
     return statements[0].query
+
+
+def refuse_machinery(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
+    """Refuse a query of a lake that names what is behind it: the catalogue's database, or functions that change it.
+
+    They are table functions, which a SELECT may call, and some change files even where nothing can be written.
+
+    Raises:
+        NotReadingError: naming it.
+    """
+    quoted = statement.replace("'", "''")  # not bound: DuckDB would import pandas for that
+    tree = connection.execute(f"SELECT json_serialize_sql('{quoted}')").fetchall()[0][0]
+    if '"error":true' in tree[:20]:
+        tree = " ".join(f'"function_name":"{word}","schema_name":"{word}"' for word in re.findall(r"\w+", statement))
+    if named := _MACHINERY.search(tree):
+        raise NotReadingError(
+            f"{named[1] or named[2]} is not for reading the warehouse; `qc sql --unsafe` runs anything"
+        )
+
+
+def identity_of(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], database: str = "") -> str:
+    """Identity of the contents of tables: see `Warehouse.snapshot`.
+
+    Args:
+        connection: on the warehouse.
+        tables: each ``schema.table``.
+        database: the name that it is attached by, if it is not the connection's own.
+    """
+    digest = hashlib.sha256()
+    for table in sorted(tables):
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*", table):
+            raise QcError(f"{table!r} is not a table name")
+        place = ".".join(f'"{part}"' for part in (database, *table.split(".")) if part)
+        row = connection.execute(f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0) FROM {place} AS t").fetchone()
+        digest.update(f"{table}:{row}\n".encode())
+    return digest.hexdigest()
 
 
 def frame_of(connection: duckdb.DuckDBPyConnection, sql: str, parameters: object = None) -> pl.DataFrame:

@@ -99,6 +99,12 @@ class TableShape:
         names, others = ([column[:2] for column in shape.columns] for shape in (self, other))
         return (names, self.rules, self.constraints) == (others, other.rules, other.constraints)
 
+    def without_keys(self) -> "TableShape":
+        """The shape that it has in a lake, which has neither keys nor checks, and defaults as text."""
+        kept = tuple(text for text in self.constraints if text == "NOT NULL")
+        rules = tuple((free, default and f"'{default.strip(chr(39))}'") for free, default in self.rules)
+        return replace(self, keys=(), constraints=kept, rules=rules)
+
 
 def shapes_of(connection: duckdb.DuckDBPyConnection) -> dict[str, TableShape]:
     """The shape of every table and view of a database, by ``schema.table``.
@@ -110,8 +116,8 @@ def shapes_of(connection: duckdb.DuckDBPyConnection) -> dict[str, TableShape]:
     )
     columns: dict[str, list[tuple[Any, ...]]] = {}
     for table, _, *column in connection.execute(
-        f"SELECT {_PLACE}, column_index, column_name, data_type, coalesce(comment, ''), is_nullable, column_default "
-        f"FROM duckdb_columns() {_OURS} ORDER BY ALL"
+        f"SELECT {_PLACE}, column_index, column_name, data_type, coalesce(comment, ''), is_nullable, "
+        f"nullif(column_default, 'NULL') FROM duckdb_columns() {_OURS} ORDER BY ALL"
     ).fetchall():
         columns.setdefault(table, []).append(tuple(column))
     constraints: dict[str, list[tuple[Any, ...]]] = {}
@@ -142,6 +148,12 @@ def declared(table: str) -> TableShape:
         return _declared_tables()[table]
     except KeyError:
         raise QcError(f"no SQL file of {sql_root()} declares {table}") from None
+
+
+@cache
+def declared_names() -> frozenset[str]:
+    """Every ``schema.table`` that an SQL file declares."""
+    return frozenset(_declared_tables())
 
 
 @cache
@@ -240,16 +252,3 @@ def view_statements() -> dict[str, str]:
     files = sorted((sql_root() / "analysis").glob("*.sql"), key=lambda path: (path.stem != "repositories", path.stem))
     sections = {f"analysis.{path.stem}": sql_sections(f"analysis/{path.stem}") for path in files}
     return {name: parts["view"] for name, parts in sections.items() if "view" in parts}
-
-
-def make_views(connection: duckdb.DuckDBPyConnection, table: str = "") -> None:
-    """Make the views that read a table, or all of them.
-
-    A view whose tables are not there yet, or are those of an older version, is left out until they are computed.
-    """
-    for name, statement in view_statements().items():
-        if re.search(rf"\b{table}\b", statement):
-            try:
-                connection.execute(statement)
-            except (duckdb.CatalogException, duckdb.BinderException):
-                connection.execute(f"DROP VIEW IF EXISTS {name}")

@@ -1,46 +1,49 @@
-"""The DuckDB warehouse: opened for moments, written in one short transaction at a time, never held open.
+"""The warehouse: opened for moments, written in one short transaction at a time, never held open.
 
-DuckDB lets one process write a file at a time and refuses readers meanwhile. So a step computes into staged
+One process writes at a time; of a DuckDB file, readers are refused meanwhile. So a step computes into staged
 Parquet, opens the warehouse, merges in one transaction and closes it; readers open, answer and close. Both wait
-with jittered backoff while somebody else has the file.
+with jittered backoff while somebody else has it.
 """
 
 import copy
-import hashlib
-import re
 import shutil
-import threading
 import uuid
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import duckdb
 import polars as pl
 
-from qc_assets.errors import QcError, WarehouseBusyError, WarehouseMissingError
+from qc_assets.errors import QcError, WarehouseMissingError
+from qc_assets.lake_place import LakePlace, WarehousePlace, parsed_place
 from qc_assets.places import plain_folder
 from qc_assets.settings import Settings
 from qc_assets.store import schema
-from qc_assets.store.connections import connect_locked, prepared, when_free, with_short_names
-from qc_assets.store.copies import copy_before_migration
-from qc_assets.store.migrations import bring_up_to_date, changes, is_up_to_date, refuse_unready, schema_version
-from qc_assets.store.readable import frame_of, reading_statement
-from qc_assets.store.schema import columns, make_views, sql_sections
+from qc_assets.store.connections import again_when_away, prepared, with_short_names
+from qc_assets.store.engine import FileEngine, Means, Opening, StoreEngine
+from qc_assets.store.keyless import KeylessConnection
+from qc_assets.store.lake import LakeEngine
+from qc_assets.store.migrations import (
+    bring_up_to_date,
+    changes,
+    empty_table,
+    is_up_to_date,
+    make_views,
+    refuse_unready,
+    schema_version,
+)  # fmt: skip
+from qc_assets.store.readable import frame_of, identity_of, reading_statement, refuse_machinery
+from qc_assets.store.schema import columns, sql_sections
 from qc_assets.store.staging import process_folder
-
-_IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
-
-_turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 class Warehouse:
-    """One warehouse file and how to open it.
+    """One warehouse and how to open it.
 
     Args:
-        path: the DuckDB file; created by the first write.
+        path: the DuckDB file, or the lake; created by the first write.
         staging: folder for staged Parquet and for what DuckDB spills.
         lock_timeout_s: seconds to wait while another process has the file.
         memory_limit: DuckDB's memory limit for one connection, such as ``2GiB``.
@@ -52,7 +55,7 @@ class Warehouse:
 
     def __init__(
         self,
-        path: Path,
+        path: WarehousePlace,
         *,
         staging: Path | None = None,
         lock_timeout_s: float = 300.0,
@@ -60,21 +63,40 @@ class Warehouse:
         threads: int | None = None,
         forges: Mapping[str, str] | None = None,
     ) -> None:
-        self.path = Path(path)
-        if "?" in str(self.path.resolve()):  # its log would lie where the path ends before the mark
-            raise QcError(f"{path}: DuckDB cannot write where a path has a question mark; set QC_WAREHOUSE elsewhere")
-        self.staging_root = plain_folder(staging or self.path.parent / ".staging")
-        self.lock_timeout_s = lock_timeout_s
-        self.memory_limit = memory_limit
-        self.threads = threads
+        beside = path.parent / ".staging" if isinstance(path, Path) else None
+        self.staging_root = plain_folder(staging or beside or Path(".staging"))
+        self.means = means = Means(self.staging_root, lock_timeout_s, memory_limit, threads)
+        self.engine: StoreEngine = LakeEngine(path, means) if isinstance(path, LakePlace) else FileEngine(path, means)
         self.forges = forges or {}
 
+    @property
+    def path(self) -> Path:
+        """The file.
+
+        Raises:
+            QcError: if it is a lake, which is none.
+        """
+        if isinstance(self.engine.place, LakePlace):
+            raise QcError(f"{self.engine.place} is no file; what was asked for is done with one (docs/lake.md)")
+        return self.engine.place
+
+    @property
+    def place(self) -> WarehousePlace:
+        """Where it lies."""
+        return self.engine.place
+
+    @property
+    def is_lake(self) -> bool:
+        """Whether it is a lake, whose files want upkeep."""
+        return isinstance(self.engine.place, LakePlace)
+
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Warehouse":
+    def from_settings(cls, settings: "Settings | Opening", *, lock_timeout_s: float | None = None) -> "Warehouse":
+        """The warehouse that settings name; `lock_timeout_s` for who waits less."""
         return cls(
-            settings.warehouse,
-            staging=settings.staging,
-            lock_timeout_s=settings.lock_timeout_s,
+            parsed_place(settings.warehouse),
+            staging=Path(settings.staging),
+            lock_timeout_s=settings.lock_timeout_s if lock_timeout_s is None else lock_timeout_s,
             memory_limit=settings.memory_limit,
             threads=settings.threads,
             forges=settings.forges,
@@ -92,7 +114,7 @@ class Warehouse:
 
     def scratch(self) -> duckdb.DuckDBPyConnection:
         """An in-memory connection with the project's limits and all its functions; it locks nothing."""
-        connection = prepared(duckdb.connect(":memory:", config=self._config()))
+        connection = prepared(duckdb.connect(":memory:", config=self.means.config()))
         schema.define_facts_of_changes(connection)
         return connection
 
@@ -113,7 +135,7 @@ class Warehouse:
         self._refuse_if_missing()
         with nullcontext(self._held) if self._held else self.opened_as_it_is(unsafe=unsafe) as connection:
             if connection is not self._held:
-                refuse_unready(schema_version(connection), self.path)
+                refuse_unready(schema_version(connection), self.place)
             if with_functions and not unsafe:
                 schema.define_macros(connection)
             yield connection
@@ -140,10 +162,10 @@ class Warehouse:
         self._refuse_if_missing()
         connection = self.scratch()
         try:
-            path = str(self.path).replace("'", "''")
-            self._when_free(connection.execute, f"ATTACH '{path}' AS warehouse (READ_ONLY)")
-            refuse_unready(schema_version(connection, "warehouse"), self.path)
-            yield connection
+            self.engine.attach(connection, "warehouse")
+            refuse_unready(schema_version(connection, "warehouse"), self.place)
+            with self.engine.explained():
+                yield connection
         finally:
             connection.close()
 
@@ -153,27 +175,24 @@ class Warehouse:
 
         A file of an older version is migrated first, in the same transaction; a copy of it is put beside it.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # DuckDB lets threads of one process write side by side, and then fails the slower one's commit.
-        turn = _turns[str(self.path)]
-        if not turn.acquire(timeout=self.lock_timeout_s):
-            raise WarehouseBusyError(f"another thread has been writing {self.path} for {self.lock_timeout_s:.0f} s")
-        try:
-            with self._transaction() as connection:
-                yield connection
-        finally:
-            turn.release()
+        with self.engine.turn() as refuse_if_lost, self.engine.explained(), self._transaction() as connection:
+            yield connection
+            refuse_if_lost()
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self._open(read_only=False)
+        connection = self.engine.open(read_only=False)
         before = None
         try:
-            if not is_up_to_date(connection) and changes(connection, self.path):
-                before = copy_before_migration(connection, self.path)
+            if self.is_lake:
+                connection = cast(duckdb.DuckDBPyConnection, KeylessConnection(connection))
+            is_old = not is_up_to_date(connection)
+            if is_old and changes(connection, self.place):
+                before = self.engine.copy_of_before(connection)
             connection.begin()
             try:
-                bring_up_to_date(connection, self.path, self.forges)
+                if is_old:
+                    bring_up_to_date(connection, self.place, self.forges)
                 yield connection
                 connection.commit()
             except BaseException:
@@ -183,11 +202,11 @@ class Warehouse:
                     before.unlink()  # the file itself is as it was
                 raise
         finally:
-            connection.close()
+            self.engine.close(connection)
 
     def migrate(self) -> list[str]:
         """Do what is pending, if anything is; returns what it was."""
-        if not self.path.exists():
+        if not self.engine.exists():
             return []
         names = self.pending_changes()
         with self.opened_as_it_is() as connection:
@@ -197,6 +216,7 @@ class Warehouse:
                 pass  # the first writer migrates
         return names
 
+    @again_when_away
     def pending_changes(self) -> list[str]:
         """Migrations and tables that the next writer will change, since an older version made the file.
 
@@ -205,8 +225,9 @@ class Warehouse:
         """
         self._refuse_if_missing()
         with self.opened_as_it_is() as connection:
-            return changes(connection, self.path)
+            return changes(connection, self.place)
 
+    @again_when_away
     def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
         """Answer one SELECT, which sees the warehouse and nothing else.
 
@@ -219,6 +240,8 @@ class Warehouse:
         """
         statement = reading_statement(sql)
         with self.read(with_functions=False) as connection:
+            if self.is_lake:
+                refuse_machinery(connection, statement)
             schema.define_what_is_named(connection, sql)
             return frame_of(connection, statement, parameters)
 
@@ -257,8 +280,7 @@ class Warehouse:
     def _replace_rows(self, name: str, staged: Path) -> int:
         table = name.replace("/", ".")
         with self.write() as connection:
-            connection.execute(f"DROP TABLE IF EXISTS {table}")
-            connection.execute(sql_sections(name)["table"])
+            empty_table(connection, table)
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet($file)", {"file": str(staged)})
             make_views(connection, table)
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
@@ -268,41 +290,21 @@ class Warehouse:
 
         It does not depend on the order of rows, nor on when or in how many steps they were loaded.
         """
-        digest = hashlib.sha256()
         with self.read(with_functions=False) as connection:
-            for table in sorted(tables):
-                part, name = table.split(".")
-                row = connection.execute(
-                    f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0) FROM {_quoted(part)}.{_quoted(name)} AS t"
-                ).fetchone()
-                digest.update(f"{table}:{row}\n".encode())
-        return digest.hexdigest()
-
-    def _config(self) -> dict[str, str]:
-        spill = process_folder(self.staging_root) / "spill"
-        config = {"memory_limit": self.memory_limit, "temp_directory": str(spill)}
-        return config | ({"threads": str(self.threads)} if self.threads else {})
+            return identity_of(connection, tables)
 
     def _refuse_if_missing(self) -> None:
-        if not self.path.exists():
+        if not self.engine.exists():
             raise WarehouseMissingError(
-                f"no warehouse at {self.path}: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
+                f"no warehouse at {self.place}: run `qc demo` or `qc backfill`, or set QC_WAREHOUSE"
             )
 
-    def opened_as_it_is(self, *, unsafe: bool = False) -> "closing[duckdb.DuckDBPyConnection]":
-        """Open read-only whatever version made the file; while it is open, nobody writes. `unsafe` as in `read`."""
-        if unsafe:
-            return closing(with_short_names(self._open(read_only=True)))
-        return closing(self._when_free(connect_locked, self.path, self.staging_root, self._config()))
-
-    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        return prepared(self._when_free(duckdb.connect, str(self.path), read_only=read_only, config=self._config()))
-
-    def _when_free(self, act: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        return when_free(self.path, self.lock_timeout_s, act, *arguments, **options)
-
-
-def _quoted(identifier: str) -> str:
-    if not _IDENTIFIER.match(identifier):
-        raise QcError(f"{identifier!r} is not a table name")
-    return f'"{identifier}"'
+    @contextmanager
+    def opened_as_it_is(self, *, unsafe: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open read-only whatever version made it; nobody writes a file meanwhile. `unsafe` as in `read`."""
+        with self.engine.explained():
+            opened = with_short_names(self.engine.open(read_only=True)) if unsafe else self.engine.open_locked()
+            try:
+                yield opened
+            finally:
+                self.engine.close(opened)

@@ -47,13 +47,14 @@ def partitions(definition: dg.PartitionsDefinition | None) -> str:
 
 
 def snapshot() -> str:
-    """The graph of the demo, and what the graph of GitHub has beside or instead."""
-    demo, github = (
-        list(graph_lines(build_definitions(load_settings(source=source, _env_file=None))))
-        for source in ("demo", "github")
+    """The graph of the demo, and what the graphs of GitHub and of a lake have beside or instead."""
+    demo, github, lake = (
+        list(graph_lines(build_definitions(load_settings(_env_file=None, **settings))))
+        for settings in ({"source": "demo"}, {"source": "github"}, {"warehouse": "ducklake:/a/lake.ducklake"})
     )
-    others = [line for line in github if line not in demo]
-    return "\n".join([*demo, "", "With QC_SOURCE=github also, or instead:", *others]) + "\n"
+    others, in_lake = ([line for line in graph if line not in demo] for graph in (github, lake))
+    lines = [*demo, "", "With QC_SOURCE=github also, or instead:", *others]
+    return "\n".join([*lines, "", "With a lake also, or instead:", *in_lake]) + "\n"
 
 
 # The query of a step that is not the `rows` of its own file.

@@ -88,10 +88,10 @@ WHERE log.source = $source AND log.repo_id = named.repo_id AND log.repo <> named
         WHERE other.source = $source AND other.repo = named.repo AND other.partition_date = log.partition_date
     );
 
--- name: record
--- Tables loaded earlier with the same settings still hold; the cost of a batch is shared between its rows, so that
--- sums hold.
-INSERT OR REPLACE INTO ops.ingest_log BY NAME
+-- name: entries
+-- What is recorded of a load. Tables loaded earlier with the same settings still hold; the cost of a batch is shared
+-- between its rows, so that sums hold.
+CREATE OR REPLACE TEMP TABLE entries AS
 WITH entries AS (
     SELECT
         repos.repo, repos.repo_id, days.day,
@@ -134,26 +134,30 @@ WHERE log.source = $source AND log.repo = read_for.repo AND list_contains($days:
 
 -- name: record_failure
 -- A day that was loaded before keeps its entry: the failure took nothing away.
-INSERT INTO ops.ingest_log BY NAME
-SELECT
-    $source AS source,
-    repo,
-    NULL AS repo_id,
-    day AS partition_date,
-    $fingerprint AS fingerprint,
-    'failed' AS status,
-    []::VARCHAR[] AS tables,
-    0 AS requests,
-    0 AS points,
-    0 AS lines,
-    0 AS bad_lines,
-    0 AS rows,
-    $started::TIMESTAMP AS started_at,
-    $finished::TIMESTAMP AS finished_at,
-    $error AS error
-FROM (SELECT unnest($repos::VARCHAR[]) AS repo, unnest($days::DATE[]) AS day) AS entries
-ON CONFLICT DO UPDATE SET error = excluded.error, started_at = excluded.started_at, finished_at = excluded.finished_at
-WHERE ingest_log.status = 'failed';
+MERGE INTO ops.ingest_log
+USING (
+    SELECT
+        $source AS source,
+        repo,
+        NULL::BIGINT AS repo_id,
+        day AS partition_date,
+        $fingerprint AS fingerprint,
+        'failed' AS status,
+        []::VARCHAR[] AS tables,
+        0::BIGINT AS requests,
+        0::BIGINT AS points,
+        0::BIGINT AS lines,
+        0::BIGINT AS bad_lines,
+        0::BIGINT AS rows,
+        $started::TIMESTAMP AS started_at,
+        $finished::TIMESTAMP AS finished_at,
+        $error AS error
+    FROM (SELECT unnest($repos::VARCHAR[]) AS repo, unnest($days::DATE[]) AS day)
+) AS failure
+USING (source, repo, partition_date)
+WHEN MATCHED AND ingest_log.status = 'failed' THEN UPDATE SET
+    error = failure.error, started_at = failure.started_at, finished_at = failure.finished_at
+WHEN NOT MATCHED THEN INSERT BY NAME;
 
 -- name: days_of_another_world
 SELECT DISTINCT partition_date FROM ops.ingest_log WHERE source = $source AND fingerprint <> $fingerprint;

@@ -60,7 +60,7 @@ class FilesSource:
         if folder is None or not folder.is_dir():
             raise SourceError(f"QC_FILES_DIR={folder or ''} is no folder: name the one with the data sets")
         sets = data_sets_in(folder, forge=settings.files_forge, extracted_at=settings.files_extracted_at)
-        store = Warehouse(settings.warehouse, staging=settings.staging, memory_limit=settings.memory_limit)
+        store = Warehouse.from_settings(settings)
         return cls(store, sets, forge_of_folder(settings), settings.home / "files", Bounds.from_settings(settings))
 
     def is_made_up(self) -> bool:

@@ -15,6 +15,7 @@ from qc_assets.sources.github.access import GitHubAccess
 from qc_assets.sources.github.client import Client, odd_answers
 from qc_assets.sources.github.plan import counts
 from qc_assets.sources.github.query import Part
+from qc_assets.store.keyless import upsert
 from qc_assets.store.merge import Scope, merge, set_reread
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -89,7 +90,7 @@ def discover(
             scope = Scope("discovery", (now.date(),), adds=True, forge=number)
             merge(connection, "repositories", list(files.values()), scope)
             connection.execute(
-                sql_sections("ops/ingest_log")["record"],
+                sql_sections("ops/ingest_log")["entries"],
                 {
                     "source": "discovery",
                     "repos": [qualified(source.traits.forge, "*")],
@@ -108,6 +109,7 @@ def discover(
                     "error": None,
                 },
             )
+            upsert(connection, "ops.ingest_log", "entries")
     return {"candidates": len(choices), "chosen": len(chosen), "dropped": len(dropped)}
 
 

@@ -1,0 +1,83 @@
+"""Loads of 1, 2 and 4 writers at once into a DuckDB file and into a lake (PostgreSQL of its own, Parquet in a folder).
+
+The rival of each is the one writer of the file. Writers fetch side by side and commit one after the other, on both.
+"""
+
+import multiprocessing
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import verdict
+from qc_assets.settings import Settings, load_settings
+from qc_assets.sources.loading import load
+from qc_assets.sources.registry import open_source
+from qc_assets.store.schema import RAW_TABLES
+from qc_assets.store.warehouse import Warehouse
+from tests.cluster.servers import postgres_server
+
+DAYS = 12
+MOST = 4.0
+
+
+def _settings(place: str, home: str) -> Settings:
+    return load_settings(warehouse=place, home=Path(home), threads=1, demo_prs=1000, demo_days=60, _env_file=None)
+
+
+def _write(place: str, home: str, days: list[int], ready: Any, seconds: Any) -> None:
+    settings = _settings(place, home)
+    store, source = Warehouse.from_settings(settings), open_source(settings)
+    store.query("SELECT count(*) FROM raw.users")  # imports and connections are start-up
+    ready.wait()
+    for day in days:
+        load(store, source, [settings.first_date + timedelta(days=day)])
+    seconds.put(time.process_time())
+
+
+def loads(place: str, folder: Path, writers: int) -> tuple[float, float]:
+    """Seconds, and seconds of CPU of all writers, for the days."""
+    with Warehouse.from_settings(_settings(place, str(folder / "home"))).write():
+        pass
+    spawn = multiprocessing.get_context("spawn")
+    ready, seconds = spawn.Barrier(writers + 1), spawn.Queue()
+    shares = [list(range(n, DAYS, writers)) for n in range(writers)]
+    processes = [
+        spawn.Process(target=_write, args=(place, str(folder / f"home{n}"), share, ready, seconds))
+        for n, share in enumerate(shares)
+    ]
+    for process in processes:
+        process.start()
+    ready.wait()
+    begun = time.perf_counter()
+    cpu = sum(seconds.get() for _ in processes)
+    took = time.perf_counter() - begun
+    for process in processes:
+        process.join()
+    return took, cpu
+
+
+def main() -> None:
+    tables = [f"{schema}.{table}" for schema in ("raw", "observed") for table in RAW_TABLES]
+    took: dict[tuple[str, int], float] = {}
+    identities = set()
+    with tempfile.TemporaryDirectory() as name, postgres_server(Path(name) / "postgres") as postgres:
+        for writers in (1, 2, 4):
+            for kind in ("file", "lake"):
+                folder = Path(name) / f"{kind}{writers}"
+                folder.mkdir()
+                place = str(folder / "qc.duckdb")
+                if kind == "lake":
+                    place = f"ducklake:postgres:{postgres.create(f'lake{writers}')}?data={folder / 'files'}"
+                seconds, cpu = loads(place, folder, writers)
+                took[kind, writers] = seconds
+                identities.add(Warehouse.from_settings(_settings(place, str(folder / "home"))).snapshot(tables))
+                per_file = seconds / took["file", 1]
+                print(
+                    f"{kind}, {writers} writers: {DAYS} loads in {seconds:.1f} s, {DAYS / seconds:.2f} a second, "
+                    f"{cpu / DAYS:.2f} s of CPU each; {per_file:.2f} times the file's one writer",
+                    flush=True,
+                )
+    print(f"{len(identities)} snapshot identity of all six (1 is right)")
+    print(verdict(took["lake", 1] / took["file", 1], MOST, "one writer, lake / file"))
