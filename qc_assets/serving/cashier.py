@@ -48,14 +48,14 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
     for wish in ("allow_uncertain", "allow_outdated", "replaces"):
         if getattr(order, wish):
             require("settle", wish)
-    with serving.paying:  # a task is looked up and paid for by one request at a time
-        knowledge, path = serving.ready(), serving.journal.path
+    with serving.journal.paying():  # a task is looked up and paid for by one request at a time
+        knowledge, entries = serving.ready(), serving.journal.place
         names = names_of(knowledge, order.facts)
-        earlier = order.payout_id and ledger.payout_of(path, order.payout_id)
+        earlier = order.payout_id and ledger.payout_of(entries, order.payout_id)
         if earlier and earlier["document"]["refused"] is None:
             return _the_same(order, names, earlier["document"])
         place = knowledge.place(*repository_and_number(order.facts.task_id))
-        standing = ledger.paid_for(path, names, *place)
+        standing = ledger.paid_for(entries, names, *place)
         replaced = _replaced(order, names[0], standing and standing["document"])
         known = known_task(serving, order.facts)
         if known.earlier is not None and replaced is None:
@@ -123,7 +123,8 @@ def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: dic
     details = details_of(serving, predictions, 0)
     audit["reasons"] = [reason.model_dump() for reason in details.reasons]
     audit["differences"] = [difference.model_dump() for difference in details.differences]
-    serving.journal.write("payout", audit | {"refused": None}, written_at=instant(), key=answer["id"])
+    if serving.journal.write("payout", audit | {"refused": None}, written_at=instant(), key=answer["id"]) is not None:
+        raise ConflictError(f"payout_id {answer['id']!r} was used just now: ask again, and see for what")
     return PayoutAnswer(**{name: answer[name] for name in _FIELDS if name in answer})
 
 

@@ -60,10 +60,14 @@ class Serving:
         self._seen: tuple[int, ...] = ()
         self._needs: Mapping[str, frozenset[str]] = {}
         self._refreshing, self._encoding = threading.Lock(), threading.Lock()
-        self.paying = threading.Lock()
         # A server that is being replaced may still be answering what it was asked.
         writer = f"qc serve on port {settings.api_port}"
-        self.journal = Journal(journal or settings.journal, writer=writer, lock_timeout_s=_TAKEOVER_S)
+        self.journal = Journal(
+            journal or settings.journal_place,
+            counters=settings.journal_file.with_name("accepted"),
+            writer=writer,
+            lock_timeout_s=_TAKEOVER_S,
+        )
         if self.journal.lost:
             log.warning("%d predictions were lost when the last server was killed", self.journal.lost)
 

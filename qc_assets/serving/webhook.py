@@ -71,8 +71,9 @@ class Webhook:
         bring_up_to_date(self._connection, serving.store.path)
         self._one_at_a_time = threading.Lock()
         # Also of a server that is running, whose journal only it may write.
-        journal = serving.settings.journal
-        entries = journal_reader.latest(journal, ["delivery"], _MOST_REMEMBERED) if journal.exists() else []
+        journal = serving.settings.journal_place
+        is_there = journal_reader.exists(journal)
+        entries = journal_reader.latest(journal, ["delivery"], _MOST_REMEMBERED) if is_there else []
         serving.delivered.remember(entry["document"] for entry in reversed(entries))
 
     def close(self) -> None:
