@@ -1,7 +1,6 @@
 """PostgreSQL and Redis without containers, for `make cluster` and the tests: on loopback, in a folder of their own."""
 
 import getpass
-import glob
 import os
 import secrets
 import shutil
@@ -30,7 +29,7 @@ def program(name: str, package: str) -> str:
     Raises:
         MissingServerError: naming the package that brings it.
     """
-    beside = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)
+    beside = sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), reverse=True)
     path = next(iter(beside), None) or shutil.which(name)
     if path is None:
         raise MissingServerError(f"{name} is missing: apt-get install -y --no-install-recommends {package}")
@@ -68,7 +67,7 @@ class PostgresServer:
             arguments = ["-D", str(data), "-U", "qc", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8"]
             self._run(initdb, *arguments, "--no-sync", "--locale=C.UTF-8")
             settings = [f"unix_socket_directories = '{folder}'", "listen_addresses = '127.0.0.1'"]
-            settings += [] if is_durable else ["fsync = off", "synchronous_commit = off"]
+            settings += [] if is_durable else ["fsync = off"]
             with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
                 file.write("\n".join(settings) + "\n")
         self.password = secret.read_text(encoding="utf-8")

@@ -164,7 +164,12 @@ class Settings(
     @property
     def journal_place(self) -> Path | SharedDatabase:
         """Where the journal is."""
-        return shared_database(self.journal) if self.journal else self.journal_file
+        return self.shared or self.journal_file
+
+    @property
+    def shared(self) -> SharedDatabase | None:
+        """The database that all machines share; None if this one is alone."""
+        return shared_database(self.journal) if self.journal else None
 
     @property
     def artifact_root(self) -> Path:

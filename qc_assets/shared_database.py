@@ -7,7 +7,7 @@ import itertools
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,15 +17,15 @@ from pydantic import SecretStr
 from qc_assets.errors import QcError, masked_urls
 
 if TYPE_CHECKING:
-    from psycopg_pool import ConnectionPool
+    from sqlalchemy import Engine
 
 # Of one process: requests that write wait for one another anyway.
 _MOST_CONNECTIONS = 8
-_LOCK_PATIENCE_S, _CONNECTION_PATIENCE_S = 10.0, 3.0
+_LOCK_PATIENCE_S = 10.0
 # A process that froze, or whose machine was lost, lets go of its locks after this.
 _LONGEST_PAUSE_S = 60
 # Whoever shares the database with us has other locks.
-_LOCKS = 0x9C0A55E7
+_LOCKS = 0x1C0A55E7
 
 
 class SharedDatabaseError(QcError):
@@ -52,7 +52,7 @@ class SharedDatabase:
         self.name = masked_urls(self._url).partition("?")[0]
         self._made: set[str] = set()
         self._opening = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
+        self._pool: Engine | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -71,18 +71,21 @@ class SharedDatabase:
             AlreadyWrittenError: if a key is there already.
             SharedDatabaseError: for all else that the database refuses, and if it cannot be reached.
         """
-        with self._explained(), self._connections().connection() as connection:
+        with self._explained(), closing(self._engine().raw_connection()) as lent:
+            connection = lent.driver_connection
             if schema and schema not in self._made:
                 with connection.transaction():
-                    connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCKS - 2**32])
+                    connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCKS])
                     connection.execute(schema)
                 self._made.add(schema)
-            yield SharedConnection(connection)
+            with connection.transaction():
+                yield SharedConnection(connection)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         import psycopg
-        from psycopg_pool import PoolTimeout
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
         try:
             yield
@@ -95,45 +98,35 @@ class SharedDatabase:
             raise SharedDatabaseError(
                 f"{self.name} is busy: another transaction keeps what this one waits for (over {self._patience_s:g} s)"
             ) from error
-        except PoolTimeout as error:
-            raise SharedDatabaseError(f"{self.name} cannot be reached: {self._why_not() or error}") from error
-        except psycopg.Error as error:
-            reason = masked_urls(str(error)).strip().partition("\n")[0]
-            raise SharedDatabaseError(f"{self.name}: {reason or type(error).__name__}") from error
+        except NoConnectionFree as error:
+            raise SharedDatabaseError(f"{self.name} is busy: all connections of this process are in use") from error
+        except (psycopg.Error, DBAPIError) as error:
+            cause = getattr(error, "orig", error)
+            reason = masked_urls(str(cause)).strip().partition("\n")[0]
+            raise SharedDatabaseError(f"{self.name}: {reason or type(cause).__name__}") from None
 
-    def _why_not(self) -> str:
-        """What a connection of our own is told; the pool only knows that it got none."""
-        import psycopg
-
-        try:
-            psycopg.connect(self._url, connect_timeout=3).close()
-        except psycopg.Error as error:
-            return masked_urls(str(error)).strip().partition("\n")[0]
-        return ""
-
-    def _connections(self) -> "ConnectionPool[Any]":
+    def _engine(self) -> "Engine":
+        """SQLAlchemy's pool: a connection is tried before it is lent, and opened anew if it was lost."""
         with self._opening:
             if self._pool is None:
                 import psycopg
-                from psycopg_pool import ConnectionPool
+                from sqlalchemy import create_engine
 
-                def configure(connection: "psycopg.Connection[Any]") -> None:
-                    connection.autocommit = True
+                def connect() -> Any:
+                    connection = psycopg.connect(
+                        self._url, connect_timeout=5, keepalives_idle=10, application_name="qc-assets"
+                    )
                     connection.execute(
                         f"SET search_path TO qc_assets; SET lock_timeout = '{self._patience_s:g}s'; "
                         f"SET idle_in_transaction_session_timeout = '{_LONGEST_PAUSE_S}s'"
                     )
-                    connection.autocommit = False
+                    connection.commit()
+                    return connection
 
-                self._pool = ConnectionPool(
-                    self._url, min_size=0, max_size=_MOST_CONNECTIONS, max_idle=60, open=True,
-                    kwargs={"connect_timeout": 5, "keepalives_idle": 10, "application_name": "qc-assets"},
-                    timeout=_CONNECTION_PATIENCE_S, reconnect_timeout=_CONNECTION_PATIENCE_S, configure=configure,
-                    check=ConnectionPool.check_connection, name="shared database",
+                self._pool = create_engine(
+                    "postgresql+psycopg://", creator=connect, pool_pre_ping=True, pool_size=_MOST_CONNECTIONS,
+                    max_overflow=0, pool_timeout=self._patience_s,
                 )  # fmt: skip
-                import atexit
-
-                atexit.register(self._pool.close)
             return self._pool
 
 
@@ -159,7 +152,7 @@ class SharedConnection:
 
     def hold(self, lock: int) -> None:
         """Wait for a lock of this project, which the end of the transaction releases; one holds it at a time."""
-        self.execute("SELECT pg_advisory_xact_lock(?, ?)", [_LOCKS - 2**32, lock])
+        self.execute("SELECT pg_advisory_xact_lock(?, ?)", [_LOCKS, lock])
 
 
 @cache
@@ -170,7 +163,7 @@ def shared_database(url: SecretStr) -> SharedDatabase:
         SharedDatabaseError: if the driver is not installed.
     """
     try:
-        import psycopg_pool  # noqa: F401
+        import psycopg  # noqa: F401
     except ImportError as error:
         raise SharedDatabaseError("QC_JOURNAL needs psycopg: pip install 'qc-assets[cluster]'") from error
     return SharedDatabase(url)
@@ -190,8 +183,7 @@ def postgres_url(url: SecretStr) -> SecretStr:
         good = False
     if not good:
         raise ValueError(
-            "write postgresql://user:password@host:5432/database, with %40 for an @ in the password; "
-            "without the setting a file under QC_HOME is the journal"
+            "write postgresql://host:5432/database, with user:password@ before the host, and %40 for an @ in it"
         )
     return url
 

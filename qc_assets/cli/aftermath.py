@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qc_assets.cli.finding import Finding
-from qc_assets.cli.runs import open_instance
+from qc_assets.cli.runs import open_instance, own_dagster_yaml
 from qc_assets.errors import QcError
 from qc_assets.locks import holder_of, is_locked
 from qc_assets.serving import journal_reader
@@ -50,7 +50,7 @@ def _runs(settings: Settings) -> Iterator[Finding]:
 
     from qc_assets.assets.run_owners import dead_runs
 
-    if not (settings.home / "dagster" / "history").is_dir():
+    if not (settings.home / "dagster" / "history").is_dir() and own_dagster_yaml(settings) is None:
         yield Finding("runs", True, "none yet")
         return
     try:

@@ -48,12 +48,13 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
     for wish in ("allow_uncertain", "allow_outdated", "replaces"):
         if getattr(order, wish):
             require("settle", wish)
-    with serving.journal.paying():  # a task is looked up and paid for by one request at a time
-        knowledge, entries = serving.ready(), serving.journal.place
-        names = names_of(knowledge, order.facts)
-        earlier = order.payout_id and ledger.payout_of(entries, order.payout_id)
-        if earlier and earlier["document"]["refused"] is None:
-            return _the_same(order, names, earlier["document"])
+    knowledge, entries = serving.ready(), serving.journal.place
+    names = names_of(knowledge, order.facts)
+    if (made := _made_before(serving, order, names)) is not None:  # and stays as it is
+        return made
+    with serving.journal.paying():  # a task is looked up and paid for by one request at a time, of all servers
+        if (made := _made_before(serving, order, names)) is not None:
+            return made
         place = knowledge.place(*repository_and_number(order.facts.task_id))
         standing = ledger.paid_for(entries, names, *place)
         replaced = _replaced(order, names[0], standing and standing["document"])
@@ -61,6 +62,13 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
         if known.earlier is not None and replaced is None:
             raise ConflictError(_PAID_FOR.format(task=names[0], identity=known.earlier))
         return _pay(serving, order, known, replaced)
+
+
+def _made_before(serving: Serving, order: PayoutRequest, names: tuple[str, ...]) -> PayoutAnswer | None:
+    earlier = order.payout_id and ledger.payout_of(serving.journal.place, order.payout_id)
+    if earlier and earlier["document"]["refused"] is None:
+        return _the_same(order, names, earlier["document"])
+    return None
 
 
 def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: dict[str, Any] | None) -> PayoutAnswer:

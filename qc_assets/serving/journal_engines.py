@@ -180,7 +180,7 @@ class SharedEngine:
     def paying(self) -> Iterator[None]:
         """What one request at a time may hold, of all servers': whoever waits too long is refused.
 
-        It is a convenience: were it lost with its connection, the keys of the table would still refuse a second payment.
+        Were it lost with its connection, the keys of the table would still refuse a second payment.
         """
         with self._paying, self._database.transaction() as connection:
             connection.hold(_PAYING)

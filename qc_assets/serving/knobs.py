@@ -57,7 +57,8 @@ class ServingKnobs(BaseModel):
     journal: Annotated[SecretStr, AfterValidator(postgres_url)] | None = Field(
         None,
         description="PostgreSQL that all machines share (postgresql://user:password@host:5432/database): the API's "
-        "journal, so that a task is paid for once whichever server is asked. Default: a file under QC_HOME.",
+        "journal, so that a task is paid for once whichever server is asked, and what GitHub's tokens and the "
+        "language model have left. Default: files under QC_HOME.",
     )
     api_rate: str = Field(
         "1000/second",
