@@ -220,6 +220,6 @@ def _shown(item: Any) -> Any:
     secret = any(
         word in str(part).lower()
         for part in item["loc"]
-        for word in ("token", "private_key", "api_key", "secret", "signing_key", "journal")
+        for word in ("token", "private_key", "api_key", "secret", "signing_key", "journal", "broker")
     )
     return "***" if secret else item["input"]

@@ -115,6 +115,14 @@ def open_instance(settings: Settings) -> "dg.DagsterInstance":
             raise QcError(f"what {own} says cannot be used: {error}. Start its database, or mend the file") from error
 
 
+def days_as_tags(days: Sequence[date]) -> dict[str, str]:
+    """How Dagster is told which consecutive partitions a run is about; empty for none."""
+    if not days:
+        return {}
+    ends = {"start": min(days), "end": max(days)}
+    return {f"dagster/asset_partition_range_{name}": day.isoformat() for name, day in ends.items()}
+
+
 def run_job(
     settings: Settings,
     job: str,
@@ -144,12 +152,6 @@ def run_job(
     from qc_assets.assets.run_owners import claim_run, end_dead_runs
     from qc_assets.definitions import build_definitions
 
-    tags = {}
-    if days:
-        tags = {
-            "dagster/asset_partition_range_start": min(days).isoformat(),
-            "dagster/asset_partition_range_end": max(days).isoformat(),
-        }
     definition = build_definitions(settings).resolve_job_def(job)
     run_id = str(uuid.uuid4())
     with open_instance(settings) as instance, claim_run(instance, run_id):
@@ -159,7 +161,7 @@ def run_job(
         result = definition.execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags=tags,
+            tags=days_as_tags(days),
             raise_on_error=False,
             run_config=_run_config(ops),
             asset_selection=[tables.key(name) for name in selection] or keys_without(definition, without),
