@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -72,7 +72,7 @@ class SharedDatabase:
             SharedDatabaseError: for all else that the database refuses, and if it cannot be reached.
         """
         with self._explained(), closing(self._engine().raw_connection()) as lent:
-            connection = lent.driver_connection
+            connection = cast(Any, lent.driver_connection)
             if schema and schema not in self._made:
                 with connection.transaction():
                     connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCKS])

@@ -81,7 +81,10 @@ def submit_runs(
     workspace = workspace_file(settings)
     with (
         open_instance(settings) as instance,
-        WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)])) as process,
+        # What a code server says of its start is no part of our answer.
+        WorkspaceProcessContext(
+            instance, WorkspaceFileTarget([str(workspace)]), code_server_log_level="WARNING"
+        ) as process,
     ):
         context = process.create_request_context()
         having = [
