@@ -75,6 +75,7 @@ class Webhook:
         is_there = journal_reader.exists(journal)
         entries = journal_reader.latest(journal, ["delivery"], _MOST_REMEMBERED) if is_there else []
         serving.delivered.remember(entry["document"] for entry in reversed(entries))
+        serving.delivered_up_to = entries[0]["number"] if entries else 0
 
     def close(self) -> None:
         """Close the scratch database."""

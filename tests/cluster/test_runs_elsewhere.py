@@ -17,17 +17,15 @@ import yaml
 from deploy.local_servers import MissingServerError, PostgresServer, RedisServer, free_port
 from qc_assets.assets import run_owners
 from qc_assets.assets.executors import executor_of
+from qc_assets.assets.partitions import NOT_WHOLE
 from qc_assets.cli.runs import open_instance
 from qc_assets.errors import QcError, SettingsError
 from qc_assets.places import dagster_config
 from qc_assets.settings import Settings
+from tests import ROOT
 from tests.conftest import copy_of
 
-STORAGE = {
-    "storage": {"postgres": {"postgres_url": {"env": "TEST_DAGSTER_URL"}}},
-    "telemetry": {"enabled": False},
-    "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "QueuedRunCoordinator"},
-}
+STORAGE = (ROOT / "deploy" / "dagster.yaml").read_text(encoding="utf-8")
 
 
 def test_an_executor_is_chosen_by_a_setting(make_settings: Callable[..., Settings]) -> None:
@@ -62,17 +60,46 @@ def test_runs_of_another_machine_are_not_ended_here(
 ) -> None:
     """The lock of a run is a file of the machine that executes it."""
     pytest.importorskip("dagster_postgres", reason="the extra `cluster` is not installed")
-    monkeypatch.setenv("TEST_DAGSTER_URL", shared_url.replace("postgresql://", "postgresql+psycopg2://"))
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", shared_url.replace("postgresql://", "postgresql+psycopg2://"))
     monkeypatch.setattr(run_owners, "_START_S", -1.0)
     settings = make_settings()
     with open_instance(settings) as ours:
         run = ours.create_run_for_job(waits, status=dg.DagsterRunStatus.STARTED)
         assert [record.dagster_run.run_id for record in run_owners.dead_runs(ours)] == [run.run_id]
     (settings.home / "dagster" / "dagster.yaml").unlink()
-    (settings.home / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(STORAGE), encoding="utf-8")
+    (settings.home / "dagster" / "dagster.yaml").write_text(STORAGE, encoding="utf-8")
     with open_instance(settings) as shared:
         shared.create_run_for_job(waits, status=dg.DagsterRunStatus.STARTED)
         assert run_owners.dead_runs(shared) == [] and run_owners.end_dead_runs(shared) == []
+
+
+def test_many_days_are_stored_at_once_and_missing_ones_are_not(
+    make_settings: Callable[..., Settings], shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dagster_postgres", reason="the extra `cluster` is not installed")
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", shared_url.replace("postgresql://", "postgresql+psycopg2://"))
+    settings = make_settings()
+    (settings.home / "dagster").mkdir(parents=True)
+    (settings.home / "dagster" / "dagster.yaml").write_text(STORAGE, encoding="utf-8")
+    days = [f"2024-01-{day:02}" for day in range(1, 31)]
+    gap = {NOT_WHOLE: dg.MetadataValue.json([days[3]])}
+
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(days), backfill_policy=dg.BackfillPolicy.single_run())
+    def raw(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        context.log.info("loaded")
+        return dg.MaterializeResult(metadata=gap)
+
+    with open_instance(settings) as instance:
+        tags = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]}
+        for _ in range(2):
+            result = dg.materialize([raw], instance=instance, tags=tags, run_config=None)
+            assert result.success
+        made = instance.get_materialized_partitions(dg.AssetKey("raw"))
+        assert made == set(days) - {days[3]}
+        latest = instance.get_latest_materialization_event(dg.AssetKey("raw"))
+        assert latest is not None and latest.run_id == result.run_id
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None and run.remote_job_origin is not None
 
 
 class Machine:
@@ -83,7 +110,7 @@ class Machine:
         home = settings.home / "dagster"
         home.mkdir(exist_ok=True)
         (home / "dagster.yaml").unlink(missing_ok=True)
-        (home / "dagster.yaml").write_text(yaml.safe_dump(STORAGE), encoding="utf-8")
+        (home / "dagster.yaml").write_text(STORAGE, encoding="utf-8")
         self.environment = os.environ | {
             "QC_HOME": str(settings.home),
             "QC_WAREHOUSE": str(settings.warehouse),
@@ -92,7 +119,7 @@ class Machine:
             "QC_SOURCE": "demo",
             "QC_MAX_PARTITIONS_PER_RUN": "2",
             "DAGSTER_HOME": str(home),
-            "TEST_DAGSTER_URL": database,
+            "DAGSTER_POSTGRES_URL": database,
             **variables,
         }
 
@@ -124,7 +151,7 @@ class Machine:
         return dict(json.loads(done.stdout))
 
     def outcome(self, runs: list[str], monkeypatch: pytest.MonkeyPatch, patience_s: float = 300) -> list[str]:
-        monkeypatch.setenv("TEST_DAGSTER_URL", self.environment["TEST_DAGSTER_URL"])
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", self.environment["DAGSTER_POSTGRES_URL"])
         deadline = time.monotonic() + patience_s
         with open_instance(self.settings) as instance:
             while time.monotonic() < deadline:

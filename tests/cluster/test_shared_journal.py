@@ -23,6 +23,7 @@ from qc_assets.serving.importing import bring_in
 from qc_assets.serving.journal import Journal
 from qc_assets.serving.journal_reader import broken_links, count_lost, entries_after
 from qc_assets.serving.payout_audit import audit_payouts
+from qc_assets.serving.service import Serving
 from qc_assets.settings import Settings
 from qc_assets.shared_database import AlreadyWrittenError, SharedConnection, SharedDatabase, SharedDatabaseError
 from qc_assets.store.warehouse import Warehouse
@@ -193,6 +194,20 @@ def test_no_password_is_shown(
     shown = [repr(settings), str(settings.journal_place), repr(settings.journal_place), finding.detail, caplog.text]
     for text in (*shown, str(refused.value), str(nobody.value), str(bad.value)):
         assert secret not in text and "wrong-secret" not in text
+
+
+def test_what_github_told_one_server_the_others_hear(small_home: Settings, shared_url: str, tmp_path: Path) -> None:
+    settings = copy_of(small_home, tmp_path).model_copy(update={"journal": SecretStr(shared_url)})
+    facts = {"updated_at": "2026-01-02T00:00:00", "draft": False, "closed_at": None}
+    delivery = {"features": {"commits": 3}, "repo_id": 7, "number": 1, "facts": facts, "author_id": 5}
+    delivery |= {"author_login": "Amy", "opened_at": NOW}
+    with closing(Serving(settings)) as serving, closing(Journal(serving.journal.place, counters=tmp_path)) as other:
+        serving.refresh_champions()
+        assert serving.delivered.of(7, 1) is None
+        other.write("delivery", delivery, written_at=NOW, key="content")
+        serving.refresh_champions()
+        heard = serving.delivered.of(7, 1)
+        assert heard is not None and heard.author == "amy" and heard.features == {"commits": 3}
 
 
 @pytest.mark.slow
