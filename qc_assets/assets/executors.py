@@ -108,15 +108,15 @@ def _claimed(definition: dg.ExecutorDefinition, config: Mapping[str, Any]) -> dg
     @dg.executor(name=definition.name, requirements=definition._requirements_fn)
     def build(context: dg.InitExecutorContext) -> dg.Executor:
         create: Any = definition.executor_creation_fn
-        made: dg.Executor = create(context._replace(executor_config=_with_defaults(definition, config)))
-        execute = made.execute
+        executor: dg.Executor = create(context._replace(executor_config=_with_defaults(definition, config)))
+        execute = executor.execute
 
         def claim_and_execute(plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
             claim_run(plan_context.instance, plan_context.run_id)
             yield from execute(plan_context, execution_plan)
 
-        made.execute = claim_and_execute  # type: ignore[method-assign]
-        return made
+        executor.execute = claim_and_execute  # type: ignore[method-assign]
+        return executor
 
     return build
 

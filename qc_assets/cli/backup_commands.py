@@ -19,13 +19,16 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
     """Copy warehouse, models and the API's journal into a folder, and check the copy; all may run meanwhile."""
     from qc_assets.cli.backup import make_backup
 
-    manifest = make_backup(load_settings(), folder)
+    settings = load_settings()
+    manifest = make_backup(settings, folder)
+    elsewhere = [f"not in it: the journal in {settings.shared}, which pg_dump copies"] if settings.shared else []
     rows = [{"table": name, "rows": count} for name, count in manifest["rows"].items() if count]
     champions = ", ".join(f"{model} version {version}" for model, version in manifest["champions"].items()) or "none"
     console.emit(
         manifest | {"folder": str(folder)},
         console.table("In the copy", rows),
         f"{', '.join(manifest['parts'])} copied to {folder} and checked; champions: {champions}",
+        *elsewhere,
     )
 
 

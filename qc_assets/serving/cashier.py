@@ -50,11 +50,11 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
             require("settle", wish)
     knowledge, entries = serving.ready(), serving.journal.place
     names = names_of(knowledge, order.facts)
-    if (made := _made_before(serving, order, names)) is not None:  # and stays as it is
-        return made
+    if (earlier := _made_before(serving, order, names)) is not None:  # and stays as it is
+        return earlier
     with serving.journal.paying():  # a task is looked up and paid for by one request at a time, of all servers
-        if (made := _made_before(serving, order, names)) is not None:
-            return made
+        if (earlier := _made_before(serving, order, names)) is not None:
+            return earlier
         place = knowledge.place(*repository_and_number(order.facts.task_id))
         standing = ledger.paid_for(entries, names, *place)
         replaced = _replaced(order, names[0], standing and standing["document"])

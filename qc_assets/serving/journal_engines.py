@@ -44,7 +44,7 @@ _SCRIPTS = (_SCHEMA, _SESSIONS, _TASKS)
 
 
 @dataclass
-class Batch:
+class JournalBatch:
     """A transaction that appends to a journal.
 
     Attributes:
@@ -110,12 +110,12 @@ class FileEngine:
         yield self.connection
 
     @contextmanager
-    def writing(self, waiting: Sequence[Row], following: int) -> Iterator[Batch]:
+    def writing(self, waiting: Sequence[Row], following: int) -> Iterator[JournalBatch]:
         """A transaction that appends; `following` is the number after what waits."""
         self.connection.execute("BEGIN")
         try:
             number = waiting[0][0] if waiting else following
-            yield Batch(self.connection, number - 1, number)
+            yield JournalBatch(self.connection, number - 1, number)
             self.connection.execute("COMMIT")
         except BaseException:
             if self.connection.in_transaction:
@@ -162,7 +162,7 @@ class SharedEngine:
             yield connection
 
     @contextmanager
-    def writing(self, waiting: Sequence[Row], following: int) -> Iterator[Batch]:
+    def writing(self, waiting: Sequence[Row], following: int) -> Iterator[JournalBatch]:
         """A transaction that appends, the only one of all servers'."""
         with self._database.transaction() as connection:
             connection.hold(_NUMBERING)
@@ -174,7 +174,7 @@ class SharedEngine:
                 connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", entry)
             # By the clock, so that numbers of before do not come again then.
             number = max((last or 0) + 1, time.time_ns() // 1000)
-            yield Batch(connection, written, number, self._session)
+            yield JournalBatch(connection, written, number, self._session)
 
     @contextmanager
     def paying(self) -> Iterator[None]:
