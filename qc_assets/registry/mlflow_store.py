@@ -72,6 +72,7 @@ class MlflowStore:
         import mlflow
 
         client = self.client()
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's runs would be announced
         mlflow.set_tracking_uri(self.tracking_uri)
         return client
 

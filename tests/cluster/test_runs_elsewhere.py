@@ -150,8 +150,7 @@ class Machine:
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))
 
-    def outcome(self, runs: list[str], monkeypatch: pytest.MonkeyPatch, patience_s: float = 300) -> list[str]:
-        monkeypatch.setenv("DAGSTER_POSTGRES_URL", self.environment["DAGSTER_POSTGRES_URL"])
+    def outcome(self, runs: list[str], patience_s: float = 300) -> list[str]:
         deadline = time.monotonic() + patience_s
         with open_instance(self.settings) as instance:
             while time.monotonic() < deadline:
@@ -163,11 +162,14 @@ class Machine:
 
 
 @pytest.fixture
-def machine(small_home: Settings, postgres: PostgresServer, tmp_path: Path) -> Callable[..., Machine]:
+def machine(
+    small_home: Settings, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Machine]:
     pytest.importorskip("dagster_postgres", reason="the extra `cluster` is not installed")
 
     def make(**variables: str) -> Machine:
         database = postgres.url(f"dagster_{time.monotonic_ns()}", "postgresql+psycopg2")
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", database)
         return Machine(copy_of(small_home, tmp_path), database, **variables)
 
     return make
@@ -175,7 +177,7 @@ def machine(small_home: Settings, postgres: PostgresServer, tmp_path: Path) -> C
 
 @pytest.mark.slow
 def test_submitted_runs_are_executed_by_the_daemon(
-    machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
+    machine: Callable[..., Machine],
 ) -> None:
     here = machine()
     submitted = here.qc("backfill", "--submit", "--refresh", "--from", "2024-01-10", "--to", "2024-01-12")
@@ -188,14 +190,12 @@ def test_submitted_runs_are_executed_by_the_daemon(
         assert queued is not None and queued.job_name == "training_p0" and queued.status.value == "QUEUED"
         instance.run_coordinator.cancel_run(queued.run_id)
     with here.daemon() as log:
-        states = here.outcome(submitted["runs"], monkeypatch)
+        states = here.outcome(submitted["runs"])
     assert states == ["SUCCESS", "SUCCESS"], log.read_text(encoding="utf-8")[-5_000:]
 
 
 @pytest.mark.slow
-def test_a_run_is_executed_by_celery_workers(
-    machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_run_is_executed_by_celery_workers(machine: Callable[..., Machine], tmp_path: Path) -> None:
     pytest.importorskip("dagster_celery", reason="the extra `cluster` is not installed")
     try:
         redis = RedisServer(tmp_path / "redis", free_port())
@@ -209,14 +209,26 @@ def test_a_run_is_executed_by_celery_workers(
         logs = [
             running.enter_context(
                 here.process(
-                    "-m", "dagster_celery.cli", "worker", "start", "-n", name, "-y", str(worker), "--", "-c", "1"
+                    "-m",
+                    "dagster_celery.cli",
+                    "worker",
+                    "start",
+                    "-A",
+                    "dagster_celery.app",
+                    "-n",
+                    name,
+                    "-y",
+                    str(worker),
+                    "--",
+                    "-c",
+                    "1",
                 )
             )
             for name in ("one", "two")
         ]
         submitted = here.qc("backfill", "--submit", "--refresh", "--from", "2024-01-10", "--to", "2024-01-11")
         log = running.enter_context(here.daemon())
-        states = here.outcome(submitted["runs"], monkeypatch)
+        states = here.outcome(submitted["runs"])
         told = logs[0].read_text(encoding="utf-8")
         assert states == ["SUCCESS"], log.read_text(encoding="utf-8")[-3_000:] + told[-3_000:]
         assert "Task execute_plan" in told and "succeeded" in told
