@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo check test browser lint up bench screens lock locked sbom audit help clean
+.PHONY: demo check test browser lint up cluster bench screens lock locked sbom audit help clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed ## the main job on the embedded demo source
@@ -36,12 +36,15 @@ up: $(VENV)/.installed ## Dagster, MLflow and the API side by side; Ctrl-C stops
 	$(BIN)/qc init
 	$(BIN)/qc up
 
+cluster: $(VENV)/.installed-cluster ## docs/deployment.md on this machine: PostgreSQL, MLflow, Dagster, two API servers
+	$(BIN)/python -m deploy.cluster
+
 bench: $(VENV)/.installed-test ## every benchmark, each a ratio
 	$(BIN)/python -m benchmarks
 
 # The same versions as constraints.txt, for every platform, with the sums of their files.
 LOCKED := uv pip compile --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
-	--constraint constraints.txt --extra test --extra s3 pyproject.toml
+	--constraint constraints.txt --extra test --extra s3 --extra cluster pyproject.toml
 
 screens: $(VENV)/.installed-test ## the pictures of docs/tour.md, of what `make demo` made
 	$(BIN)/python -m tests.screens
@@ -76,6 +79,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-cluster: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[cluster]'
 	touch $@
 
 help:

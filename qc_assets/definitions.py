@@ -8,7 +8,7 @@ from qc_assets.assets.code_links import linked_to_code
 from qc_assets.assets.comment_labels import label_assets
 from qc_assets.assets.critique_batches import BRANCHES, critique_assets
 from qc_assets.assets.critique_outputs import critique_report_assets
-from qc_assets.assets.executors import side_by_side
+from qc_assets.assets.executors import executor_of
 from qc_assets.assets.feature_tables import feature_assets
 from qc_assets.assets.freshness import with_freshness
 from qc_assets.assets.ingestion import ingest_assets
@@ -50,7 +50,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "warehouse": WarehouseResource.from_settings(settings),
             "registry": RegistryResource.from_settings(settings),
         },
-        executor=side_by_side(*BRANCHES),
+        executor=executor_of(settings, *BRANCHES),
     )
 
 

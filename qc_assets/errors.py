@@ -3,7 +3,10 @@
 import re
 
 # Bounded, so that a text without blanks costs no more than its length.
-_IN_URL = re.compile(r"(?<=//)[^\s'\"]{0,500}@|(?<=sig=|key=)[^&\s'\"]+|(?<=token=)[^&\s'\"]+|(?<=secret=)[^&\s'\"]+")
+_IN_URL = re.compile(
+    r"(?<=//)[^\s'\"]{0,500}@"
+    r"|((?<=sig=|key=)|(?<=token=)|(?<=secret=)|(?<=password=))[^&\s'\"]+"
+)
 
 _PASSWORD = re.compile(r"(password\s{0,9}=\s{0,9})(?:'[^']{0,500}'?|[^&\s'\"?]+)", re.IGNORECASE)
 

@@ -22,6 +22,7 @@ from qc_assets.origin_rules import origin_rules
 from qc_assets.places import settings_files
 from qc_assets.registry.knobs import RegistryKnobs
 from qc_assets.serving.knobs import ServingKnobs
+from qc_assets.shared_database import SharedDatabase, shared_database
 from qc_assets.source_traits import SourceTraits, all_traits, traits_of
 from qc_assets.sources.demo.knobs import DemoKnobs
 from qc_assets.sources.files.knobs import FilesKnobs
@@ -156,9 +157,19 @@ class Settings(
         return self.signing_key.get_secret_value().encode() if self.signing_key else None
 
     @property
-    def journal(self) -> Path:
-        """What `qc serve` writes down."""
+    def journal_file(self) -> Path:
+        """What `qc serve` writes down, unless QC_JOURNAL names a database; keys and links lie beside it."""
         return self.home / "serving" / "journal.db"
+
+    @property
+    def journal_place(self) -> Path | SharedDatabase:
+        """Where the journal is."""
+        return self.shared or self.journal_file
+
+    @property
+    def shared(self) -> SharedDatabase | None:
+        """The database that all machines share; None if this one is alone."""
+        return shared_database(self.journal) if self.journal else None
 
     @property
     def artifact_root(self) -> Path:
@@ -209,7 +220,7 @@ def _shown(item: Any) -> Any:
     secret = any(
         word in str(part).lower()
         for part in item["loc"]
-        for word in ("token", "private_key", "api_key", "secret", "signing_key")
+        for word in ("token", "private_key", "api_key", "secret", "signing_key", "journal", "broker")
     )
     shown = item["input"]
     return "***" if secret else masked_urls(shown) if isinstance(shown, str) else shown

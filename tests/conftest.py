@@ -29,6 +29,8 @@ from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
 from tests import ROOT, empty_stores
 
+pytest_plugins = ["tests.cluster.postgres"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep temporary files in memory where there is room: SQLite and DuckDB wait for the disk at every commit.

@@ -88,7 +88,7 @@ def published(folder: Path) -> Any:
 def import_journal(folder: Path) -> None:
     """Bring what the server wrote down into the warehouse."""
     settings = settings_of(folder)
-    bring_in(Warehouse.from_settings(settings), settings.journal, keep_days=10_000)
+    bring_in(Warehouse.from_settings(settings), settings.journal_file, keep_days=10_000)
 
 
 def imported(folder: Path) -> Any:

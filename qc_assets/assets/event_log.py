@@ -15,7 +15,7 @@ from dagster import AssetKey, StringSource
 from dagster._core.events import ASSET_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy import text
@@ -26,28 +26,16 @@ _EVENTS_PER_BATCH = 2000
 _VARIABLES = 500  # of one SQL statement
 
 
-class BatchedEventLog(SqliteEventLogStorage):
-    """Dagster's SQLite event log, in the place where Dagster itself would put it.
+class AssetEventBatches(SqlEventLogStorage):
+    """What an SQL event log of Dagster's does with events of assets: many in one transaction, none of what is missing.
 
-    Args:
-        base_dir: folder of the databases.
-        inst_data: what Dagster rebuilds the storage from in other processes.
+    Whoever has it says where rows go, see `_insert`.
     """
 
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         # Dagster collects events only if the environment says so, and asks it at each event.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENTS_PER_BATCH))
-        super().__init__(base_dir, inst_data)
-
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """``home`` is DAGSTER_HOME."""
-        return {"home": StringSource}
-
-    @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "BatchedEventLog":
-        """The storage of a Dagster home."""
-        return cls(str(Path(config_value["home"]) / "history" / "runs"), inst_data)
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
 
     @property
     def supports_partition_subset_in_asset_materialization_planned_events(self) -> bool:
@@ -80,20 +68,20 @@ class BatchedEventLog(SqliteEventLogStorage):
             return
         events = whole
         rows = list(self._rows(events))
-        insert = SqlEventLogStorageTable.insert()
-        with self.run_connection(events[0].run_id) as connection:
-            connection.execute(insert, rows)
         indexed = [(event, row | by) for event, row in zip(events, rows, strict=True) for by in _partitions(event)]
-        with self.index_transaction() as connection:
-            connection.execute(insert, [row for _, row in indexed])
-            # Nobody else writes during a transaction, so the ids of its rows follow each other.
-            newest = connection.execute(text("SELECT last_insert_rowid()")).scalar_one()
-            ids = list(range(newest - len(indexed) + 1, newest + 1))
-            self._store_asset_event_tags(connection, [event for event, _ in indexed], ids)
-            # An asset's own row says what came last.
-            last = {(row["asset_key"], row["dagster_event_type"]): place for place, (_, row) in enumerate(indexed)}
-            for place in last.values():
-                self._store_asset_event(connection, indexed[place][0], ids[place])
+        self._insert(rows, indexed)
+
+    def _insert(self, rows: Sequence[dict[str, Any]], indexed: Sequence[tuple[EventLogEntry, dict[str, Any]]]) -> None:
+        """Write rows of events into the log of their run, and a row for each of their partitions into the index."""
+        raise NotImplementedError
+
+    def _index(self, connection: Any, indexed: Sequence[tuple[EventLogEntry, dict[str, Any]]], ids: list[int]) -> None:
+        """Write what belongs to rows of the index that have these ids."""
+        self._store_asset_event_tags(connection, [event for event, _ in indexed], ids)
+        # An asset's own row says what came last.
+        last = {(row["asset_key"], row["dagster_event_type"]): place for place, (_, row) in enumerate(indexed)}
+        for place in last.values():
+            self._store_asset_event(connection, indexed[place][0], ids[place])
 
     def _forget(self, events: Sequence[EventLogEntry]) -> None:
         """What these events would materialize is not materialized any more."""
@@ -145,6 +133,30 @@ class BatchedEventLog(SqliteEventLogStorage):
                 row = self._event_to_row(event)
             model = event
             yield row
+
+
+class BatchedEventLog(AssetEventBatches, SqliteEventLogStorage):
+    """Dagster's SQLite event log, in the place where Dagster itself would put it."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """``home`` is DAGSTER_HOME."""
+        return {"home": StringSource}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "BatchedEventLog":
+        """The storage of a Dagster home."""
+        return cls(str(Path(config_value["home"]) / "history" / "runs"), inst_data)
+
+    def _insert(self, rows: Sequence[dict[str, Any]], indexed: Sequence[tuple[EventLogEntry, dict[str, Any]]]) -> None:
+        insert = SqlEventLogStorageTable.insert()
+        with self.run_connection(rows[0]["run_id"]) as connection:
+            connection.execute(insert, rows)
+        with self.index_transaction() as connection:
+            connection.execute(insert, [row for _, row in indexed])
+            # Nobody else writes during a transaction, so the ids of its rows follow each other.
+            newest = connection.execute(text("SELECT last_insert_rowid()")).scalar_one()
+            self._index(connection, indexed, list(range(newest - len(indexed) + 1, newest + 1)))
 
 
 def _packed_like(model: EventLogEntry, event: EventLogEntry, packed: str) -> str | None:

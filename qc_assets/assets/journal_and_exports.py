@@ -72,10 +72,11 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         store = warehouse.open()
         new = bring_in(
             store,
-            settings.journal,
+            settings.journal_place,
             keep_days=settings.journal_days,
             forge=settings.forge,
             feedback_per_day=settings.feedback_per_day,
+            beside=settings.journal_file,
         )
         givers = store.sql_file("ml/feedback", section="givers")
         aside = givers.filter((givers["over_daily_limit"] > 0) | (givers["distrusted"] > 0))

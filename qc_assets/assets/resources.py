@@ -72,7 +72,8 @@ class RegistryResource(dg.ConfigurableResource):
 
         configure_embeddings(self.encoder, Path(self.embeddings_cache))
         # Not a field of this resource: Dagster shows those.
-        return Registry(self.tracking_uri, Path(self.artifact_root), load_settings().signing_secret)
+        settings = load_settings()
+        return Registry(self.tracking_uri, Path(self.artifact_root), settings.signing_secret, settings.mlflow_artifacts)
 
     def run_url(self, experiment: str, run: str) -> str:
         return f"{self.url.rstrip('/')}/#/experiments/{experiment}/runs/{run}"

@@ -36,7 +36,13 @@ def claim_run(instance: dg.DagsterInstance, run_id: str) -> FileLock:
 
 
 def dead_runs(instance: dg.DagsterInstance) -> list[RunRecord]:
-    """Runs that Dagster takes for running, though no process executes them."""
+    """Runs that Dagster takes for running, though no process executes them.
+
+    None where somebody else's launcher starts runs: whether a process on another machine lives cannot be told here, and
+    Dagster's own run monitoring asks that launcher.
+    """
+    if not isinstance(instance.run_launcher, WatchedRunLauncher):
+        return []
     records = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED))
     return [record for record in records if _is_dead(instance, record)]
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qc_assets.cli.finding import Finding
-from qc_assets.cli.runs import open_instance
+from qc_assets.cli.runs import open_instance, own_dagster_yaml
 from qc_assets.errors import QcError
 from qc_assets.locks import holder_of, is_locked
 from qc_assets.serving import journal_reader
 from qc_assets.settings import Settings
+from qc_assets.shared_database import SharedDatabaseError
 from qc_assets.sqlite_files import existing_sqlite
 
 _DAEMON_S = 300.0
@@ -49,7 +50,7 @@ def _runs(settings: Settings) -> Iterator[Finding]:
 
     from qc_assets.assets.run_owners import dead_runs
 
-    if not (settings.home / "dagster" / "history").is_dir():
+    if not (settings.home / "dagster" / "history").is_dir() and own_dagster_yaml(settings) is None:
         yield Finding("runs", True, "none yet")
         return
     try:
@@ -70,16 +71,21 @@ def _runs(settings: Settings) -> Iterator[Finding]:
 
 
 def _journal(settings: Settings) -> Iterator[Finding]:
-    path = settings.journal
+    path, place = settings.journal_file, settings.journal_place
     lock = path.with_name(f"{path.name}.lock")
     if is_locked(lock):
         yield Finding("server", True, f"{holder_of(lock)} serves this home; a second one would be refused")
-    if not path.exists():
+    if not journal_reader.exists(place):
         return
-    if trouble := _trouble(path):
+    if place == path and (trouble := _trouble(path)):
         yield Finding("journal", False, f"{path}: {trouble}", "start `qc serve`: it sets the file aside and goes on")
         return
-    doubts, lost = journal_reader.doubts(path), journal_reader.count_lost(path)
-    detail = "; ".join([f"{lost} predictions were lost by kills", *doubts])
+    try:
+        doubts, lost = journal_reader.doubts(place), journal_reader.count_lost(place)
+    except SharedDatabaseError as error:
+        yield Finding("journal", False, str(error), "start the database, or mend QC_JOURNAL")
+        return
+    where = "" if place == path else f"{place}: "
+    detail = where + "; ".join([f"{lost} predictions were lost by kills", *doubts])
     mend = 'compare payouts with `qc sql "FROM ml.payouts"`; see docs/troubleshooting.md' if doubts else ""
     yield Finding("journal", not doubts, detail, mend)

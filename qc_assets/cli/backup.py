@@ -58,10 +58,10 @@ def _parts(settings: Settings) -> list[_Part]:
     return [
         *([_Part("warehouse", file, "warehouse/qc.duckdb")] if file else []),
         *([] if settings.mlflow_tracking_uri else registry),
-        _Part("keys", keys_file(settings.journal), "serving/keys.json"),
-        _Part("links", links_file(settings.journal), "serving/links.key"),
-        _Part("notes", outbox_file(settings.journal), "serving/notes.db"),
-        _Part("journal", settings.journal, "serving/journal.db"),
+        _Part("keys", keys_file(settings.journal_file), "serving/keys.json"),
+        _Part("links", links_file(settings.journal_file), "serving/links.key"),
+        _Part("notes", outbox_file(settings.journal_file), "serving/notes.db"),
+        _Part("journal", settings.journal_file, "serving/journal.db"),
     ]
 
 
@@ -127,7 +127,7 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
         WarehouseBusyError: if somebody writes to the warehouse that is there.
     """
     manifest = read_manifest(folder)
-    lock = settings.journal.with_name(f"{settings.journal.name}.lock")
+    lock = settings.journal_file.with_name(f"{settings.journal_file.name}.lock")
     if is_locked(lock):
         raise BackupError(f"{holder_of(lock)} uses {settings.home}: stop it first")
     parts = [part for part in _parts(settings) if (folder / part.place).exists()]

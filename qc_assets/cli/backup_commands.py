@@ -26,6 +26,7 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
 
     settings = load_settings()
     manifest = make_backup(settings, folder)
+    elsewhere = [f"not in it: the journal in {settings.shared}, which pg_dump copies"] if settings.shared else []
     rows = [{"table": name, "rows": count} for name, count in manifest["rows"].items() if count]
     champions = ", ".join(f"{model} version {version}" for model, version in manifest["champions"].items()) or "none"
     console.emit(
@@ -33,6 +34,7 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
         console.table("In the copy", rows),
         f"{', '.join(manifest['parts'])} copied to {folder} and checked; champions: {champions}",
         *([_ABOUT_LAKES.format(settings.warehouse)] if isinstance(settings.warehouse, LakePlace) else []),
+        *elsewhere,
     )
 
 

@@ -28,14 +28,14 @@ def make(
 ) -> None:
     """Make a key and show it once; a running server takes it at once."""
     chosen = [right.strip() for right in rights.split(",") if right.strip()]
-    key = key_ring.make_key(key_ring.keys_file(load_settings().journal), name, chosen)
+    key = key_ring.make_key(key_ring.keys_file(load_settings().journal_file), name, chosen)
     console.emit({"name": name, "rights": chosen, "key": key}, escape(f"{key}\nKeep it: it is shown this once."))
 
 
 @keys.command("list")
 def list_keys() -> None:
     """The keys that were made, without what opens anything."""
-    known_keys = key_ring.read_keys(key_ring.keys_file(load_settings().journal)).values()
+    known_keys = key_ring.read_keys(key_ring.keys_file(load_settings().journal_file)).values()
     rows = [
         {name: value for name, value in asdict(key).items() if name != "digest"} | {"rights": ", ".join(key.rights)}
         for key in known_keys
@@ -62,7 +62,7 @@ def revoke(
     """Let a key open nothing any more; a running server refuses it at once. Its name is not used again."""
     if since is not None and not distrust:
         raise QcError("--since says from when on its feedback is distrusted: add --distrust")
-    key_ring.revoke_key(key_ring.keys_file(load_settings().journal), name)
+    key_ring.revoke_key(key_ring.keys_file(load_settings().journal_file), name)
     if distrust:
         _distrust(name, since)
     console.emit({"name": name, "distrusted": distrust}, escape(f"{name} opens nothing any more"))
@@ -78,7 +78,7 @@ def distrust(name: _Name, since: _Since = None) -> None:
 @keys.command()
 def trust(name: _Name) -> None:
     """Let all feedback of a key count again; what is revoked stays revoked."""
-    key_ring.trust_key(key_ring.keys_file(load_settings().journal), name)
+    key_ring.trust_key(key_ring.keys_file(load_settings().journal_file), name)
     console.emit({"name": name, "distrusted": False}, escape(f"{name} is trusted again, from {_NEXT_RUN} on"))
 
 
@@ -86,7 +86,7 @@ _NEXT_RUN = "the next run of `features`, `training` or `main`"
 
 
 def _distrust(name: str, since: datetime | None) -> None:
-    key_ring.distrust_key(key_ring.keys_file(load_settings().journal), name, since)
+    key_ring.distrust_key(key_ring.keys_file(load_settings().journal_file), name, since)
     console.err.print(
         escape(f"its feedback counts no more from {_NEXT_RUN} on; what was trained before stays as it is")
     )

@@ -26,6 +26,7 @@ from qc_assets.cli import (
     sql_command,
     warehouse_commands,
 )
+from qc_assets.cli.submitting import Submit, submit_backfill
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError
 from qc_assets.settings import load_settings
@@ -93,6 +94,7 @@ def backfill(
     source: Annotated[str | None, typer.Option(help="Instead of QC_SOURCE.")] = None,
     repos: Annotated[str | None, typer.Option(help="owner/name, comma-separated; instead of QC_REPOS.")] = None,
     refresh: Annotated[bool, typer.Option(help="Fetch again what the checkpoint says is done.")] = False,
+    submit: Submit = False,
 ) -> None:
     """Load days of activity into the raw tables. Days that are done are skipped; run it again to go on."""
     from qc_assets.assets.ingestion import NOTHING_CAME, ROWS_OF_ALL_DAYS, TOO_MANY_BAD_LINES
@@ -110,6 +112,8 @@ def backfill(
     if days[0] < settings.first_date:  # whoever names a day wants it, whatever the partitions begin with
         settings = settings.model_copy(update={"start_date": days[0]})
     config = {"raw_tables": {"config": {"refresh": refresh, "skip_done": True}}}
+    if submit:
+        return submit_backfill(settings, days, config, is_named=bool(source or repos))
     with shown_live(f"backfill {days[0]} to {days[-1]}", settings.logs) as hear:
         # One run, however many days: what is loaded is committed batch by batch, and kept by the checkpoint.
         result = run_job(settings, "ingest", days=days, ops=config, hear=hear)

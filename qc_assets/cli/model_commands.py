@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from qc_assets.cli import console
+from qc_assets.cli.submitting import Submit, submit_to_queue
 from qc_assets.errors import QcError
 from qc_assets.models.specs import SPECS
 from qc_assets.registry.tracking_server import refuse_if_away
@@ -37,9 +38,8 @@ def train(
         str | None, typer.Option("--candidates", help="Only these, comma-separated, such as linear,lightgbm.")
     ] = None,
     run_name: Annotated[str | None, typer.Option("--run-name", help="Name of the MLflow run.")] = None,
-    details: Annotated[
-        bool, typer.Option("--details", help="Also print all metrics and the time of each step.")
-    ] = False,
+    details: Annotated[bool, typer.Option("--details", help="Also print all metrics and times of steps.")] = False,
+    submit: Submit = False,
 ) -> None:
     """Compute features on all that has been loaded, train, judge against the champion, and report."""
     from qc_assets.assets import tables
@@ -57,15 +57,14 @@ def train(
     chosen = [_known(model)] if model else names
     kinds = _candidates(chosen, candidates)
     settings = load_settings()
+    options = training_config(quick=quick, n_trials=trials, candidates=kinds, run_name=run_name)
+    config = {name: value for name, value in options.items() if name.removeprefix("train_") in chosen}
+    job = training_job(model) if model else "training"
+    if submit:
+        return submit_to_queue(settings, job, [[]], config)
     refuse_if_away(settings.tracking_uri)  # now, and not after the features
-    options = {"n_trials": trials, "candidates": kinds, "run_name": run_name}
-    config = {
-        name: value
-        for name, value in training_config(quick=quick, **options).items()
-        if name.removeprefix("train_") in chosen
-    }
     with shown_live(f"training {' and '.join(chosen)}", settings.logs) as hear:
-        result = run_job(settings, training_job(model) if model else "training", ops=config, hear=hear)
+        result = run_job(settings, job, ops=config, hear=hear)
     document, shown = run_summary.after_run(Warehouse.from_settings(settings), result, chosen, with_details=details)
     console.emit(document, *shown)
     pages = {name: result.metadata[tables.key(f"models.{name}").to_user_string()] for name in chosen}
@@ -232,7 +231,7 @@ def _audit_payouts() -> None:
 
     settings = load_settings()
     registry = RegistryResource.from_settings(settings).open()
-    audit = audit_payouts(Warehouse.from_settings(settings), registry, settings.journal)
+    audit = audit_payouts(Warehouse.from_settings(settings), registry, settings.journal_place)
     rows = list(audit.differences)
     shown = [console.table("Payouts that would differ on today's facts", rows)] if rows else []
     troubles = [console.marked("[red]wrong[/red]: {}", trouble) for trouble in audit.troubles]

@@ -46,17 +46,27 @@ class JobResult:
 
 
 def dagster_home(settings: Settings) -> Path:
-    """QC_HOME/dagster, with our dagster.yaml linked into it."""
+    """QC_HOME/dagster, with our dagster.yaml linked into it; one that somebody wrote there is theirs, and stays."""
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)  # Dagster makes its databases by the umask
     link, target = home / "dagster.yaml", dagster_config("dagster.yaml")
-    if not link.is_symlink() or link.readlink() != target:
+    if own_dagster_yaml(settings) is None and (not link.is_symlink() or link.readlink() != target):
         with suppress(FileNotFoundError):
             link.unlink()
         with suppress(FileExistsError):  # another process was quicker
             link.symlink_to(target)
     return home
+
+
+def own_dagster_yaml(settings: Settings) -> Path | None:
+    """The dagster.yaml that somebody put into QC_HOME/dagster; None if ours is linked there, or none is yet."""
+    path, ours = settings.home / "dagster" / "dagster.yaml", dagster_config("dagster.yaml")
+    if not path.exists():
+        return None  # not there, or a link of ours into a checkout that was moved
+    first_lines = [file.read_text(encoding="utf-8").partition("\n")[0] for file in (path, ours)]
+    is_ours = path.is_symlink() and first_lines[0] == first_lines[1]  # also one of another checkout's
+    return None if is_ours else path
 
 
 def write_env_file(settings: Settings, path: Path | None = None) -> Path:
@@ -98,6 +108,19 @@ def open_instance(settings: Settings) -> "dg.DagsterInstance":
             if isinstance(cause, sqlite3.DatabaseError) and not is_broken(cause):
                 mend = advice_about(str(cause)) or mend
             raise QcError(f"Dagster's databases in {home} cannot be opened: {cause} – {mend}") from error
+        except Exception as error:
+            own = own_dagster_yaml(settings)
+            if own is None:
+                raise
+            raise QcError(f"what {own} says cannot be used: {error}. Start its database, or mend the file") from error
+
+
+def days_as_tags(days: Sequence[date]) -> dict[str, str]:
+    """How Dagster is told which consecutive partitions a run is about; empty for none."""
+    if not days:
+        return {}
+    ends = {"start": min(days), "end": max(days)}
+    return {f"dagster/asset_partition_range_{name}": day.isoformat() for name, day in ends.items()}
 
 
 def run_job(
@@ -129,12 +152,6 @@ def run_job(
     from qc_assets.assets.run_owners import claim_run, end_dead_runs
     from qc_assets.definitions import build_definitions
 
-    tags = {}
-    if days:
-        tags = {
-            "dagster/asset_partition_range_start": min(days).isoformat(),
-            "dagster/asset_partition_range_end": max(days).isoformat(),
-        }
     definition = build_definitions(settings).resolve_job_def(job)
     run_id = str(uuid.uuid4())
     with open_instance(settings) as instance, claim_run(instance, run_id):
@@ -144,7 +161,7 @@ def run_job(
         result = definition.execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags=tags,
+            tags=days_as_tags(days),
             raise_on_error=False,
             run_config=_run_config(ops),
             asset_selection=[tables.key(name) for name in selection] or keys_without(definition, without),

@@ -70,7 +70,7 @@ class Services:
         commands = {
             "mlflow": [
                 python, "-m", "mlflow", "server", "--workers", "1", "--static-prefix", "/mlflow",
-                "--artifacts-destination", s.artifact_root.as_uri(),
+                "--artifacts-destination", s.mlflow_artifacts or s.artifact_root.as_uri(),
                 "--uvicorn-opts", f"--uds {shlex.quote(str(sockets / 'mlflow.sock'))}",
             ],
             "dagster": [python, "-m", "qc_assets.cli.dagster_ui", str(sockets / "dagster.sock"), workspace],

@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from qc_assets.critique.masks import masked
 from qc_assets.critique.threads import Thread
 from qc_assets.errors import masked_urls
+from qc_assets.shared_database import SharedDatabase
 from qc_assets.sqlite_files import open_sqlite
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (hash TEXT PRIMARY KEY, answer TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS spent (id INTEGER PRIMARY KEY CHECK (id = 1), total REAL NOT NULL);
 INSERT OR IGNORE INTO spent VALUES (1, 0.0);
+"""
+_SHARED = """
+CREATE SCHEMA IF NOT EXISTS qc_assets;
+SET LOCAL search_path TO qc_assets;
+CREATE TABLE IF NOT EXISTS spent (id INTEGER PRIMARY KEY CHECK (id = 1), total DOUBLE PRECISION NOT NULL);
+INSERT INTO spent VALUES (1, 0.0) ON CONFLICT (id) DO NOTHING;
 """
 
 
@@ -103,6 +110,7 @@ class LanguageModel:
         price_in, price_out: for a million tokens.
         ceiling: what everything in `cache` may cost, this run included; nothing is begun that could exceed it,
             however many processes ask at a time.
+        shared: where all machines count what they spend, instead of `cache`.
         deadline_s: for each discussion in all, further tries included.
     """
 
@@ -116,6 +124,7 @@ class LanguageModel:
     price_out: float = 0.0
     ceiling: float = 1.0
     deadline_s: float = 300.0
+    shared: SharedDatabase | None = None
     spent: LanguageModelUsage = field(default_factory=LanguageModelUsage)
     _refused: SummaryAttempt | None = None
 
@@ -151,8 +160,8 @@ class LanguageModel:
                 return self._refused
             text = thread.transcript()
             max_cost = self._price(len(text + _INSTRUCTIONS) / _CHARACTERS_A_TOKEN, _ANSWER_TOKENS)
-            with store:
-                promised = store.execute(
+            with self._spending(store) as spent:
+                promised = spent.execute(
                     "UPDATE spent SET total = total + ?1 WHERE total + ?1 <= ?2", [max_cost, self.ceiling]
                 )
             if not promised.rowcount:
@@ -161,13 +170,16 @@ class LanguageModel:
                 )
             answer, cost = await self._ask(client, text, max_cost)
             self.spent.cost += cost
-            with store:
-                store.execute("UPDATE spent SET total = total + ?", [cost - max_cost])
+            with self._spending(store) as spent:
+                spent.execute("UPDATE spent SET total = total + ?", [cost - max_cost])
             if answer.summary is not None:
                 with store:
                     row = [key, answer.summary.model_dump_json()]
                     store.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", row)
             return answer
+
+    def _spending(self, store: sqlite3.Connection) -> AbstractContextManager[Any]:
+        return self.shared.transaction(_SHARED) if self.shared else store
 
     async def _ask(self, client: "AsyncOpenAI", text: str, max_cost: float) -> tuple[SummaryAttempt, float]:
         from openai import APIConnectionError, APIStatusError, OpenAIError

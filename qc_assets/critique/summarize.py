@@ -32,6 +32,7 @@ def method(settings: Settings) -> Method:
         price_in=settings.llm_price_in or 0.0,
         price_out=settings.llm_price_out or 0.0,
         ceiling=settings.llm_ceiling,
+        shared=settings.shared,
     )
 
 

@@ -7,6 +7,11 @@ class RegistryKnobs(BaseModel):
     """Models."""
 
     mlflow_tracking_uri: str | None = Field(None, description="Default: SQLite under QC_HOME.")
+    mlflow_artifacts: str | None = Field(
+        None,
+        description="Folder or s3://bucket/prefix of the files of new runs and models, where QC_MLFLOW_TRACKING_URI is "
+        "a database, or a server that does not keep them itself; all machines must reach it.",
+    )
     export_url: str | None = Field(
         None, description="Folder or s3://bucket/prefix that champions are exported to; default: QC_HOME/export."
     )

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+from qc_assets.errors import QcError, masked_urls
 from qc_assets.files import changed_when
 from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.registry.local_store import make_store
@@ -34,11 +36,15 @@ class MlflowStore:
     Args:
         tracking_uri: MLflow's tracking URI; a SQLite file is created with its folder.
         artifact_root: folder of the artifacts of new experiments; ignored by a tracking server.
+        artifacts: folder or URL of the artifacts of new experiments instead; needed by a database that is no file.
         signing_key: signs bundles; with it, only what it signed is loaded.
     """
 
-    def __init__(self, tracking_uri: str, artifact_root: Path, signing_key: bytes | None = None) -> None:
+    def __init__(
+        self, tracking_uri: str, artifact_root: Path, signing_key: bytes | None = None, artifacts: str | None = None
+    ) -> None:
         self.tracking_uri = tracking_uri
+        self.artifacts = artifacts
         self.signing_key = signing_key
         self.artifact_root = artifact_root
         is_sqlite = tracking_uri.startswith("sqlite:///")
@@ -47,7 +53,7 @@ class MlflowStore:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        return cls(settings.tracking_uri, settings.artifact_root, settings.signing_secret)
+        return cls(settings.tracking_uri, settings.artifact_root, settings.signing_secret, settings.mlflow_artifacts)
 
     def client(self) -> Any:
         """MLflow's client of this store; a SQLite store that was moved finds its artifacts first."""
@@ -66,6 +72,7 @@ class MlflowStore:
         import mlflow
 
         client = self.client()
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's runs would be announced
         mlflow.set_tracking_uri(self.tracking_uri)
         return client
 
@@ -130,15 +137,38 @@ class MlflowStore:
                 if experiment.tags.get(tag) != value:
                     client.set_experiment_tag(experiment.experiment_id, tag, value)
             return experiment.experiment_id
-        local = self.tracking_uri.startswith("sqlite:")
-        location = (self.artifact_root / name).as_uri() if local else None
         try:
-            return client.create_experiment(name, location, _KIND | dict(about))
+            return client.create_experiment(name, self._location(client, name), _KIND | dict(about))
         except MlflowException:
             experiment = client.get_experiment_by_name(name)  # another process may have been quicker
             if experiment is None:
                 raise
             return experiment.experiment_id
+
+    def _location(self, client: Any, name: str) -> str | None:
+        """Where a new experiment has its files; None where a server says so.
+
+        Raises:
+            QcError: if MLflow would take a folder of whatever machine and process comes first.
+        """
+        if self.artifacts:
+            is_url = "://" in self.artifacts
+            return (
+                f"{self.artifacts.rstrip('/')}/{name}" if is_url else (Path(self.artifacts).absolute() / name).as_uri()
+            )
+        if self.tracking_uri.startswith("sqlite:"):
+            return (self.artifact_root / name).as_uri()
+        theirs = ""
+        if self.tracking_uri.startswith("http"):
+            default = client.get_experiment_by_name("Default")
+            theirs = default.artifact_location if default else "mlflow-artifacts:/"
+            if urlsplit(theirs).scheme not in ("", "file"):
+                return None
+        where = f"the server puts files into its own {theirs}" if theirs else "a database keeps no files"
+        raise QcError(
+            f"QC_MLFLOW_TRACKING_URI={masked_urls(self.tracking_uri)}: {where}. Name a place that all machines "
+            "reach in QC_MLFLOW_ARTIFACTS, such as s3://bucket/models"
+        )
 
 
 @contextmanager

@@ -9,14 +9,35 @@ import sqlite3
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
+from qc_assets.clock import now_utc
 from qc_assets.files import keep_private
+from qc_assets.locks import acquire_lock
 
 _PAIR = struct.Struct("<qq")
 _NUMBER = struct.Struct("<q")  # before there were sessions
 
 
-class AcceptedCounter:
+class _MappedNumbers:
+    """A file with the first number to come and the last that was accepted, which survives `kill -9`."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        keep_private(path)
+        path.write_bytes(_PAIR.pack(first, first - 1))
+        with path.open("r+b") as file:
+            self._mapped = mmap.mmap(file.fileno(), _PAIR.size)
+
+    def accept(self, last: int) -> None:
+        """Entries up to this number have been accepted."""
+        self._mapped[_NUMBER.size :] = _NUMBER.pack(last)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._mapped.close()
+
+
+class AcceptedCounter(_MappedNumbers):
     """The counter of one journal while a process writes it.
 
     Args:
@@ -45,18 +66,55 @@ class AcceptedCounter:
         if self.doubt:
             journal.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [self.doubt])
         journal.execute("INSERT INTO sessions VALUES (?, datetime('now'))", [self.first])
-        keep_private(path)
-        path.write_bytes(_PAIR.pack(self.first, self.first - 1))
-        with path.open("r+b") as file:
-            self._mapped = mmap.mmap(file.fileno(), _PAIR.size)
+        super().__init__(path, self.first)
 
-    def accept(self, last: int) -> None:
-        """Entries up to this number have been accepted."""
-        self._mapped[_NUMBER.size :] = _NUMBER.pack(last)
+
+class SessionCounter(_MappedNumbers):
+    """The counter of one server of a shared journal, and what those of this machine that are dead had not written.
+
+    Args:
+        folder: of the counters of this machine's servers, by session.
+        session: of this server.
+        journal: a transaction of the journal, which has its sessions and losses.
+        most_lost: entries that a kill can lose at most.
+
+    Attributes:
+        lost: entries that servers before had accepted and not written.
+        doubt: why what was lost is not known; empty if it is.
+    """
+
+    def __init__(self, folder: Path, session: str, journal: Any, *, most_lost: int) -> None:
+        self.lost, self.doubt = 0, ""
+        folder.mkdir(parents=True, exist_ok=True)
+        at = now_utc().isoformat()
+        for path in sorted(folder.glob("*.accepted")):
+            lock = acquire_lock(path.with_suffix(".lock"))
+            if lock is None:
+                continue  # its server lives
+            row = journal.execute("SELECT written FROM sessions WHERE session = ?", [path.stem]).fetchone()
+            lost, doubt = _loss(_read(path), row[0] if row else -1, [1], most_lost)
+            if lost:
+                journal.execute("INSERT INTO losses VALUES (?, ?, 0)", [at, lost])
+                # Counted again if this transaction fails, and once if it does not.
+                journal.execute("UPDATE sessions SET written = written + ? WHERE session = ?", [lost, path.stem])
+            else:
+                path.unlink()
+            if doubt:
+                journal.execute("INSERT INTO doubts VALUES (?, ?)", [at, doubt])
+            self.lost, self.doubt = self.lost + lost, doubt or self.doubt
+            lock.release()
+            if not lost:
+                path.with_suffix(".lock").unlink(missing_ok=True)
+        journal.execute("INSERT INTO sessions VALUES (?, ?, 0)", [session, at])
+        lock = acquire_lock(folder / f"{session}.lock")
+        assert lock is not None, "a session has a name that no other has"
+        self._lock = lock
+        super().__init__(folder / f"{session}.accepted", 1)
 
     def close(self) -> None:
-        """Let the file go."""
-        self._mapped.close()
+        """Let the file go; whoever comes next looks at it."""
+        super().close()
+        self._lock.release()
 
 
 def _read(path: Path) -> bytes:

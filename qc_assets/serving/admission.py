@@ -56,7 +56,7 @@ class Admission:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._keys = KeyRing(keys_file(settings.journal), settings.api_key)
+        self._keys = KeyRing(keys_file(settings.journal_file), settings.api_key)
         self._rate, self._guess_rate = parse(settings.api_rate), parse(settings.api_guesses)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._settings = settings

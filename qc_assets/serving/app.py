@@ -42,6 +42,7 @@ from qc_assets.serving.prometheus import Metrics
 from qc_assets.serving.service import Serving
 from qc_assets.serving.webhook import Webhook
 from qc_assets.settings import Settings
+from qc_assets.shared_database import AlreadyWrittenError, SharedDatabaseError
 from qc_assets.sources.github.posting import PostingError
 
 # After a reading that failed, such as of a busy warehouse.
@@ -54,6 +55,8 @@ _STATUS: dict[type[Exception], int] = {
     WarehouseBusyError: 503,
     WarehouseMissingError: 503,
     sqlite3.Error: 503,
+    AlreadyWrittenError: 409,
+    SharedDatabaseError: 503,
     ForbiddenError: 403,
     NotShownError: 409,
     PostingError: 503,

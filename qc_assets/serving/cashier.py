@@ -48,19 +48,27 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
     for wish in ("allow_uncertain", "allow_outdated", "replaces"):
         if getattr(order, wish):
             require("settle", wish)
-    with serving.paying:  # a task is looked up and paid for by one request at a time
-        knowledge, path = serving.ready(), serving.journal.path
-        names = names_of(knowledge, order.facts)
-        earlier = order.payout_id and ledger.payout_of(path, order.payout_id)
-        if earlier and earlier["document"]["refused"] is None:
-            return _the_same(order, names, earlier["document"])
+    knowledge, entries = serving.ready(), serving.journal.place
+    names = names_of(knowledge, order.facts)
+    if (earlier := _made_before(serving, order, names)) is not None:  # and stays as it is
+        return earlier
+    with serving.journal.paying():  # a task is looked up and paid for by one request at a time, of all servers
+        if (earlier := _made_before(serving, order, names)) is not None:
+            return earlier
         place = knowledge.place(*repository_and_number(order.facts.task_id))
-        standing = ledger.paid_for(path, names, *place)
+        standing = ledger.paid_for(entries, names, *place)
         replaced = _replaced(order, names[0], standing and standing["document"])
         known = known_task(serving, order.facts)
         if known.earlier is not None and replaced is None:
             raise ConflictError(_PAID_FOR.format(task=names[0], identity=known.earlier))
         return _pay(serving, order, known, replaced)
+
+
+def _made_before(serving: Serving, order: PayoutRequest, names: tuple[str, ...]) -> PayoutAnswer | None:
+    earlier = order.payout_id and ledger.payout_of(serving.journal.place, order.payout_id)
+    if earlier and earlier["document"]["refused"] is None:
+        return _the_same(order, names, earlier["document"])
+    return None
 
 
 def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: dict[str, Any] | None) -> PayoutAnswer:
@@ -123,7 +131,8 @@ def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: dic
     details = details_of(serving, predictions, 0)
     audit["reasons"] = [reason.model_dump() for reason in details.reasons]
     audit["differences"] = [difference.model_dump() for difference in details.differences]
-    serving.journal.write("payout", audit | {"refused": None}, written_at=instant(), key=answer["id"])
+    if serving.journal.write("payout", audit | {"refused": None}, written_at=instant(), key=answer["id"]) is not None:
+        raise ConflictError(f"payout_id {answer['id']!r} was used just now: ask again, and see for what")
     return PayoutAnswer(**{name: answer[name] for name in _FIELDS if name in answer})
 
 

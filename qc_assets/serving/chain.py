@@ -6,12 +6,15 @@ ml.appeals) does not change with it, and `qc audit payouts` compares.
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 KINDS = ("payout", "appeal", "settlement")
-_ENTRIES = f"SELECT number, kind, key, written_at, document FROM entries WHERE kind IN {KINDS} ORDER BY number"
+_CHOSEN = "SELECT number, kind, key, written_at, CAST(document AS TEXT) FROM entries WHERE"
+_ENTRIES = f"{_CHOSEN} kind IN {KINDS} ORDER BY number"
+# By the index of kinds, whatever came after the last.
+_LAST = " UNION ALL ".join(f"SELECT max(number) AS last FROM entries WHERE kind = '{kind}'" for kind in KINDS)
+_HEAD = f"{_CHOSEN} number = (SELECT max(last) FROM ({_LAST}) AS of_each)"
 
 
 def seal(
@@ -21,15 +24,15 @@ def seal(
     return {**document, "previous": previous, "hash": _hash(number, kind, key, written_at, {**document}, previous)}
 
 
-def head_of(connection: sqlite3.Connection) -> str:
+def head_of(connection: Any) -> str:
     """The hash that the next entry holds: of the last one, or of all that were written before there was a chain."""
-    last = connection.execute(_ENTRIES + " DESC LIMIT 1").fetchone()
+    last = connection.execute(_HEAD).fetchone()
     if last is None:
         return ""
     return json.loads(last[4]).get("hash") or _hash_of_unsealed(connection.execute(_ENTRIES))
 
 
-def unsound_links(connection: sqlite3.Connection) -> list[str]:
+def unsound_links(connection: Any) -> list[str]:
     """Where the chain of a journal does not hold, in words; none if it does."""
     troubles: list[str] = []
     unsealed: list[tuple[Any, ...]] = []

@@ -67,7 +67,7 @@ class FeedbackLinks:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """The links of a home."""
-        return cls(links_file(settings.journal), settings.public_url or "")
+        return cls(links_file(settings.journal_file), settings.public_url or "")
 
     @cached_property
     def _secret(self) -> bytes:

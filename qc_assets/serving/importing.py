@@ -14,6 +14,7 @@ from qc_assets.clock import now_utc
 from qc_assets.forges import GITHUB, forge_id, number_of
 from qc_assets.serving import journal_reader
 from qc_assets.serving.feedback_standing import FEEDBACK_PER_DAY, judge_feedback
+from qc_assets.serving.journal_reader import Place
 from qc_assets.serving.keys import keys_file, read_keys
 from qc_assets.serving.schemas import repository_and_number
 from qc_assets.store.forge_records import number_in
@@ -60,12 +61,13 @@ class Imported:
 
 def bring_in(
     store: Warehouse,
-    journal: Path,
+    journal: Place,
     *,
     keep_days: int,
     forge: str = GITHUB,
     now: datetime | None = None,
     feedback_per_day: int = FEEDBACK_PER_DAY,
+    beside: Path | None = None,
 ) -> Imported:
     """Bring what is new in the journal into the tables of `_ROWS`.
 
@@ -78,10 +80,13 @@ def bring_in(
         forge: whose ids entries have that were written before ids held their forge.
         now: UTC; default: now.
         feedback_per_day: labels that one key may give in a day; see `set_aside` in warehouse/ml/feedback.sql.
+        beside: the file beside which the keys lie; default: the journal's own.
     """
-    if not journal.exists():
+    if not journal_reader.exists(journal):
         return Imported()
     now = now or now_utc()
+    beside = beside or (journal if isinstance(journal, Path) else None)
+    keys = read_keys(keys_file(beside)) if beside else {}
     name, lost = journal_reader.identity(journal), journal_reader.count_lost(journal)
     counts = dict.fromkeys(_ROWS, 0)
     while True:
@@ -101,7 +106,7 @@ def bring_in(
                     put(connection, table, pl.DataFrame(rows, infer_schema_length=None))
                 counts[kind] += len(rows)
             connection.execute(sql_sections("ml/outcomes")["identify"])
-            judge_feedback(connection, feedback_per_day, read_keys(keys_file(journal)))
+            judge_feedback(connection, feedback_per_day, keys)
             up_to = entries[-1]["number"] if entries else up_to
             _remember(connection, name, up_to, lost, now)
         if len(entries) < _CHUNK:

@@ -1,4 +1,4 @@
-"""What the server said, written down before anybody asks: a SQLite journal that survives kill -9.
+"""What the server said, written down before anybody asks: a journal that survives kill -9.
 
 Predictions are queued and written by one thread, a batch every 50 ms; feedback and payouts are written before they
 are answered. What a crash loses is known by the number of entries that were accepted, see `acceptance`.
@@ -6,46 +6,27 @@ are answered. What a crash loses is known by the number of entries that were acc
 
 import json
 import logging
+import re
 import sqlite3
 import threading
-import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_json
 
 from qc_assets.errors import QcError
-from qc_assets.locks import acquire_alone
 from qc_assets.serving import chain
-from qc_assets.serving.acceptance import AcceptedCounter
 from qc_assets.serving.callers import received
-from qc_assets.serving.journal_reader import HAS_TASK, TASK_NAME
-from qc_assets.sqlite_files import is_broken, open_sqlite, set_aside
+from qc_assets.serving.journal_engines import FileEngine, Row, SharedEngine
+from qc_assets.shared_database import SharedDatabase, SharedDatabaseError
 
 log = logging.getLogger(__name__)
 _FLUSH_S = 0.05
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    number INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    key TEXT,
-    written_at TEXT NOT NULL,
-    document TEXT NOT NULL
-);
-CREATE UNIQUE INDEX IF NOT EXISTS one_entry_a_key ON entries (kind, key) WHERE key IS NOT NULL;
-CREATE INDEX IF NOT EXISTS entries_by_kind ON entries (kind, number);
-CREATE TABLE IF NOT EXISTS losses (found_at TEXT NOT NULL, entries INTEGER NOT NULL, up_to INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS identity (journal TEXT PRIMARY KEY);
-"""
-_SESSIONS = """
-CREATE TABLE IF NOT EXISTS sessions (first INTEGER PRIMARY KEY, opened_at TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS doubts (noted_at TEXT NOT NULL, doubt TEXT NOT NULL);
-"""
-_TASKS = f"CREATE INDEX IF NOT EXISTS entries_of_task ON entries ({TASK_NAME}) WHERE {HAS_TASK};"
-_SCRIPTS = (_SCHEMA, _SESSIONS, _TASKS)
-_Row = tuple[int, str, str | None, str, str]
+# PostgreSQL keeps every character but this one.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class JournalFullError(QcError):
@@ -53,13 +34,14 @@ class JournalFullError(QcError):
 
 
 class Journal:
-    """One journal file; one process writes it, any may read. A broken file is set aside, and a new one begun.
+    """One journal: a file that one process writes, or a PostgreSQL that many servers write; anybody may read.
 
     Args:
-        path: the SQLite file; `<path>.accepted` beside it counts what was accepted.
-        most_waiting: entries that may wait for the disk; more are refused, never dropped.
+        place: the SQLite file, or the database.
+        counters: folder of what this machine's servers accepted, of a database; a file has its own beside it.
+        most_waiting: entries that may wait to be written; more are refused, never dropped.
         writer: who writes it, for whoever comes second.
-        lock_timeout_s: how long to wait for another process that writes it.
+        lock_timeout_s: how long to wait for another process that writes the file.
 
     Attributes:
         identity: the journal's own name; a new file has another.
@@ -69,30 +51,27 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, *, most_waiting: int = 50_000, writer: str = "another journal", lock_timeout_s: float = 0.0
+        self,
+        place: Path | SharedDatabase,
+        *,
+        counters: Path | None = None,
+        most_waiting: int = 50_000,
+        writer: str = "another journal",
+        lock_timeout_s: float = 0.0,
     ) -> None:
-        self.path = path
+        self.place = place
         self.most_waiting = most_waiting
         self.trouble = ""
-        self._alone = acquire_alone(path.with_name(f"{path.name}.lock"), writer, timeout_s=lock_timeout_s)
-        try:
-            self._connection, moved = _open_or_set_aside(path)
-            self._connection.execute(
-                "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)",
-                [uuid.uuid4().hex],
-            )
-            (self.identity,) = self._connection.execute("SELECT journal FROM identity").fetchone()
-            if moved:
-                self._connection.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [moved])
-            counter = path.with_name(f"{path.name}.accepted")
-            self._accepted = AcceptedCounter(counter, self._connection, most_lost=most_waiting)
-            self._head = chain.head_of(self._connection)
-        except BaseException:
-            self._alone.release()
-            raise
-        self.lost, self.doubt = self._accepted.lost, moved or self._accepted.doubt
-        self._next = self._accepted.first
-        self._waiting: deque[_Row] = deque()
+        self._engine: FileEngine | SharedEngine
+        if isinstance(place, SharedDatabase):
+            if counters is None:
+                raise ValueError("a shared journal needs a folder for what this machine's servers accepted")
+            self._engine = SharedEngine(place, counters, most_waiting=most_waiting)
+        else:
+            self._engine = FileEngine(place, most_waiting=most_waiting, writer=writer, lock_timeout_s=lock_timeout_s)
+        self.identity, self.lost, self.doubt = self._engine.identity, self._engine.lost, self._engine.doubt
+        self._next = self._engine.first
+        self._waiting: deque[Row] = deque()
         self._lock, self._disk = threading.Lock(), threading.Lock()
         self._wake, self._closed = threading.Event(), False
         self._thread = threading.Thread(target=self._write_batches, name="journal", daemon=True)
@@ -103,10 +82,14 @@ class Journal:
         """Entries that were accepted and are not on the disk yet."""
         return len(self._waiting)
 
+    def paying(self) -> AbstractContextManager[Any]:
+        """A turn in which a task is looked up and paid for: by one request at a time, of all servers'."""
+        return self._engine.paying()
+
     def count_after(self, number: int) -> int:
         """Entries with a larger number that are on the disk."""
-        with self._disk:
-            return self._connection.execute("SELECT count(*) FROM entries WHERE number > ?", [number]).fetchone()[0]
+        with self._disk, self._engine.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM entries WHERE number > ?", [number]).fetchone()[0])
 
     def record(self, kind: str, documents: Sequence[Mapping[str, Any]], *, written_at: str) -> None:
         """Accept entries, all or none; they are written within 50 ms.
@@ -115,18 +98,18 @@ class Journal:
             JournalFullError: if too many wait, or the journal is closed.
         """
         caller = received()
-        texts = [_text({**document, **caller}) for document in documents]
+        texts = [self._text({**document, **caller}) for document in documents]
         with self._lock:
             self._refuse_if_closed()
             if len(self._waiting) + len(texts) > self.most_waiting:
                 raise JournalFullError(
-                    f"{len(self._waiting)} predictions wait for {self.path}, at most {self.most_waiting} may: "
+                    f"{len(self._waiting)} predictions wait for {self.place}, at most {self.most_waiting} may: "
                     "is the disk full or slow?"
                 )
             for text in texts:
                 self._waiting.append((self._next, kind, None, written_at, text))
                 self._next += 1
-            self._accepted.accept(self._next - 1)
+            self._engine.accept(self._next - 1)
 
     def write(
         self, kind: str, document: Mapping[str, Any], *, written_at: str, key: str | None = None
@@ -137,38 +120,43 @@ class Journal:
             None; or the document of the entry of the same kind and key that is there already, and stays as it is.
 
         Raises:
-            sqlite3.Error: if it cannot be written; then it is not there.
+            sqlite3.Error, SharedDatabaseError: if it cannot be written; then it is not there.
             JournalFullError: if the journal is closed.
         """
-        with self._lock, self._disk:
+        text = self._text({**document, **received()})
+        # What is accepted meanwhile would take the number of an entry of a file; nothing waits for a database.
+        with self._lock if self._engine.numbers_what_waits else nullcontext(), self._disk:
             self._refuse_if_closed()
-            if key is not None and (earlier := self._find(kind, key)) is not None:
-                return earlier
-            text, head = _text({**document, **received()}), self._head
-            if kind in chain.KINDS:
-                place = {"number": self._next, "kind": kind, "key": key, "written_at": written_at}
-                sealed = chain.seal(json.loads(text), head, **place)  # type: ignore[arg-type]
-                text, head = _text(sealed), sealed["hash"]
-            # In the order of numbers: what is lost is counted from the last number on the disk.
-            self._put([*self._waiting, (self._next, kind, key, written_at, text)])
-            self._head = head
-            self._waiting.clear()
-            self._accepted.accept(self._next)
-            self._next += 1
+            waiting = self._what_waits()
+            with self._engine.writing(waiting, self._next) as batch:
+                if key is not None and (earlier := _find(batch.connection, kind, key)) is not None:
+                    return earlier
+                # In the order in which they came: what is lost is counted from the last that is written.
+                batch.put(waiting)
+                if kind in chain.KINDS:
+                    head = chain.head_of(batch.connection)
+                    place = {"number": batch.number, "kind": kind, "key": key, "written_at": written_at}
+                    text = self._text(chain.seal(json.loads(text), head, **place))  # type: ignore[arg-type]
+                batch.append(kind, key, written_at, text)
+            for _ in waiting:
+                self._waiting.popleft()
+            if self._engine.numbers_what_waits:
+                self._engine.accept(self._next)
+                self._next += 1
         return None
 
     def find(self, kind: str, key: str) -> dict[str, Any] | None:
         """The document of the entry with a key, or None."""
-        with self._disk:
-            return self._find(kind, key)
+        with self._disk, self._engine.reading() as connection:
+            return _find(connection, kind, key)
 
     def flush(self) -> None:
         """Write all that waits, in one transaction."""
         with self._disk:
-            batch = [self._waiting[index] for index in range(len(self._waiting))]
-            if batch:
-                self._put(batch)
-                for _ in batch:
+            if waiting := self._what_waits():
+                with self._engine.writing(waiting, waiting[-1][0] + 1) as batch:
+                    batch.put(waiting)
+                for _ in waiting:
                     self._waiting.popleft()
 
     def close(self) -> None:
@@ -179,30 +167,22 @@ class Journal:
             self._closed = True
         self._wake.set()
         self._thread.join()
-        self.flush()
-        self._connection.close()
-        self._accepted.close()
-        self._alone.release()
+        try:
+            self.flush()
+        finally:
+            self._engine.close()
 
-    def _find(self, kind: str, key: str) -> dict[str, Any] | None:
-        entry = self._connection.execute(
-            "SELECT document FROM entries WHERE kind = ? AND key = ?", [kind, key]
-        ).fetchone()
-        return json.loads(entry[0]) if entry else None
+    def _what_waits(self) -> list[Row]:
+        return [self._waiting[index] for index in range(len(self._waiting))]
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise JournalFullError(f"the journal {self.path} is closed")
+            raise JournalFullError(f"the journal {self.place} is closed")
 
-    def _put(self, rows: Sequence[_Row]) -> None:
-        self._connection.execute("BEGIN")
-        try:
-            self._connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+    def _text(self, document: Mapping[str, Any]) -> str:
+        # A fifth of the time of the standard library's, and a batch has ten thousand.
+        text = to_json(document).decode()
+        return text if isinstance(self.place, Path) or "\\u0000" not in text else _NUL.sub(r"\1\\ufffd", text)
 
     def _write_batches(self) -> None:
         while not self._closed:
@@ -210,30 +190,13 @@ class Journal:
             try:
                 self.flush()
                 self.trouble = ""
-            except sqlite3.Error as error:  # nothing is dropped: what waits is tried again
+            except (sqlite3.Error, SharedDatabaseError) as error:  # nothing is dropped: what waits is tried again
                 if not self.trouble:
-                    log.error("the journal %s cannot be written: %s", self.path, error)
+                    log.error("the journal %s cannot be written: %s", self.place, error)
                 self.trouble = str(error)
 
 
-def _open_or_set_aside(path: Path) -> tuple[sqlite3.Connection, str]:
-    """The journal's connection, and where the file of before is, if it was broken."""
-    # Durable: a payout must survive a power cut, too.
-    options: dict[str, Any] = {"is_durable": True, "timeout_s": 30, "check_same_thread": False, "isolation_level": None}
-    try:
-        return open_sqlite(path, _SCRIPTS, **options), ""
-    except sqlite3.DatabaseError as error:
-        if not is_broken(error):
-            raise
-        doubt = (
-            f"the journal was broken ({error}) and is {set_aside(path)} now: what was not in the warehouse yet is "
-            "lost unless it is recovered, and a payout_id of before could be paid again"
-        )
-        log.error(doubt)
-        path.with_name(f"{path.name}.accepted").unlink(missing_ok=True)
-        return open_sqlite(path, _SCRIPTS, **options), doubt
-
-
-def _text(document: Mapping[str, Any]) -> str:
-    # A fifth of the time of the standard library's, and a batch has ten thousand.
-    return to_json(document).decode()
+def _find(connection: Any, kind: str, key: str) -> dict[str, Any] | None:
+    query = "SELECT CAST(document AS TEXT) FROM entries WHERE kind = ? AND key = ?"
+    entry = connection.execute(query, [kind, key]).fetchone()
+    return json.loads(entry[0]) if entry else None

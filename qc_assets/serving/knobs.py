@@ -4,9 +4,10 @@ from decimal import Decimal
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validator
 
 from qc_assets.knob_types import Names, RepositoryNames
+from qc_assets.shared_database import postgres_url
 
 
 class ServingKnobs(BaseModel):
@@ -53,6 +54,12 @@ class ServingKnobs(BaseModel):
     )
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     api_max_bytes: int = Field(8_000_000, ge=1_000, description="Longest body of a request.")
+    journal: Annotated[SecretStr, AfterValidator(postgres_url)] | None = Field(
+        None,
+        description="PostgreSQL that all machines share (postgresql://user:password@host:5432/database): the API's "
+        "journal, so that a task is paid for once whichever server is asked, and what GitHub's tokens and the "
+        "language model have left. Default: files under QC_HOME.",
+    )
     api_rate: str = Field(
         "1000/second",
         pattern=r"^[1-9]\d*/(second|minute|hour)$",

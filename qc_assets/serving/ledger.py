@@ -1,54 +1,56 @@
 """What the journal has of payouts: by their identity, by their task, with what corrected and who contested them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from qc_assets.serving import journal_reader
+from qc_assets.serving.journal_reader import Place
 
 Entry = dict[str, Any]
 
 
-def payout_of(path: Path, identity: str) -> Entry | None:
+def payout_of(place: Place, identity: str) -> Entry | None:
     """The payment with an identity, or the last refusal; older entries go by their payout_id or number."""
     condition = (
         "kind = 'payout' AND (key = ?1 OR json_extract(document, '$.id') = ?1 OR "
         "json_extract(document, '$.payout_id') = ?1 OR CAST(number AS TEXT) = ?1) "
         "ORDER BY json_extract(document, '$.refused') IS NULL DESC, number DESC LIMIT 1"
     )
-    entries = journal_reader.entries_where(path, condition, [identity])
+    entries = journal_reader.entries_where(place, condition, [identity])
     return _identified(entries[0]) if entries else None
 
 
-def paid_for(path: Path, task_ids: Sequence[str], repo_id: int, number: int) -> Entry | None:
+def paid_for(place: Place, task_ids: Sequence[str], repo_id: int, number: int) -> Entry | None:
     """The payment for a task that stands: the last, as each later one corrects the one before."""
-    entries = journal_reader.of_task(path, "payout", task_ids)
+    entries = journal_reader.of_task(place, "payout", task_ids)
     if repo_id:
-        place = "kind = 'payout' AND json_extract(document, '$.repo_id') = ? AND json_extract(document, '$.number') = ?"
-        entries += journal_reader.entries_where(path, place, [repo_id, number])
+        same = "kind = 'payout' AND " + " AND ".join(
+            f"CAST(json_extract(document, '$.{name}') AS BIGINT) = ?" for name in ("repo_id", "number")
+        )
+        entries += journal_reader.entries_where(place, same, [repo_id, number])
     paid = [entry for entry in entries if entry["document"]["refused"] is None]
     return _identified(max(paid, key=lambda entry: entry["number"])) if paid else None
 
 
-def latest_payouts(path: Path, *, before: int, limit: int) -> list[Entry]:
+def latest_payouts(place: Place, *, before: int, limit: int) -> list[Entry]:
     """Payouts and refusals with a smaller number, newest first."""
     condition = "kind = 'payout' AND number < ? ORDER BY number DESC LIMIT ?"
-    return [_identified(entry) for entry in journal_reader.entries_where(path, condition, [before, limit])]
+    return [_identified(entry) for entry in journal_reader.entries_where(place, condition, [before, limit])]
 
 
-def contested(path: Path, identity: str) -> list[Entry]:
+def contested(place: Place, identity: str) -> list[Entry]:
     """Appeals against a payout and how they were settled, oldest first."""
     condition = "kind IN ('appeal', 'settlement') AND json_extract(document, '$.payout') = ? ORDER BY number"
-    return journal_reader.entries_where(path, condition, [identity])
+    return journal_reader.entries_where(place, condition, [identity])
 
 
-def corrections_of(path: Path, identity: str) -> list[Entry]:
+def corrections_of(place: Place, identity: str) -> list[Entry]:
     """Payments that replace one, oldest first."""
     condition = (
         "kind = 'payout' AND json_extract(document, '$.replaces') = ? "
         "AND json_extract(document, '$.refused') IS NULL ORDER BY number"
     )
-    return [_identified(entry) for entry in journal_reader.entries_where(path, condition, [identity])]
+    return [_identified(entry) for entry in journal_reader.entries_where(place, condition, [identity])]
 
 
 def payout_identity(entry: Entry) -> str:

@@ -40,7 +40,7 @@ class Notes:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.outbox = Outbox(outbox_file(settings.journal))
+        self.outbox = Outbox(outbox_file(settings.journal_file))
         self.links = FeedbackLinks.from_settings(settings)
         self._clock = clock or SystemClock()
         self._lock = FileLock(self.outbox.path.with_name("notes.lock"))

@@ -169,13 +169,13 @@ def _where(location: tuple[int | str, ...]) -> str:
 def _recent(serving: Serving) -> pl.DataFrame:
     serving.journal.flush()
     outcomes: dict[str, tuple[str, bool]] = {}
-    for entry in journal_reader.latest(serving.journal.path, ["outcome"], 2_000):
+    for entry in journal_reader.latest(serving.journal.place, ["outcome"], 2_000):
         outcome = entry["document"]
         earlier = outcomes.get(outcome["task_id"])
         if earlier is None or outcome["decided_at"] < earlier[0]:
             outcomes[outcome["task_id"]] = (outcome["decided_at"], outcome["passed"])
     rows: list[dict[str, Any]] = []
-    for entry in journal_reader.latest(serving.journal.path, ["prediction"], 10 * _RECENT):
+    for entry in journal_reader.latest(serving.journal.place, ["prediction"], 10 * _RECENT):
         document = entry["document"]
         if document["model"] == "p0" and len(rows) < _RECENT:
             passed = _outcome(serving, document["task_id"], outcomes)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qc_assets.serving import journal_reader
 from qc_assets.serving.champions import SPECS
+from qc_assets.serving.journal_reader import Place
 from qc_assets.serving.ledger import payout_identity
 from qc_assets.serving.payouts import payout
 from qc_assets.serving.rows import Row, feature_frame
@@ -40,7 +40,7 @@ class PayoutAudit:
     differences: tuple[dict[str, Any], ...]
 
 
-def audit_payouts(store: Warehouse, registry: "Registry", journal: Path) -> PayoutAudit:
+def audit_payouts(store: Warehouse, registry: "Registry", journal: Place) -> PayoutAudit:
     """Prove every payout of a journal, which a server may be writing.
 
     Raises:
@@ -82,7 +82,7 @@ def audit_payouts(store: Warehouse, registry: "Registry", journal: Path) -> Payo
     return PayoutAudit(len(entries), len(paid), tuple(troubles), tuple(differences))
 
 
-def _compare_with_warehouse(store: Warehouse, journal: Path, entries: list[dict[str, Any]]) -> list[str]:
+def _compare_with_warehouse(store: Warehouse, journal: Place, entries: list[dict[str, Any]]) -> list[str]:
     """Entries that are in one and not, or otherwise, in the other, as far as the journal has been imported."""
     name = journal_reader.identity(journal)
     up_to = store.query("SELECT max(up_to) AS up_to FROM ops.journal_imports WHERE journal = ?", [name])["up_to"][0]

@@ -64,9 +64,9 @@ def _serving(request: Request) -> Serving:
 
 
 def _view(serving: Serving, document: dict[str, Any]) -> PayoutView:
-    path, own = serving.journal.path, document["id"]
-    corrections = ledger.corrections_of(path, own) if document["refused"] is None else []
-    contests = ledger.contested(path, own)
+    entries, own = serving.journal.place, document["id"]
+    corrections = ledger.corrections_of(entries, own) if document["refused"] is None else []
+    contests = ledger.contested(entries, own)
     return PayoutView(
         **{name: value for name, value in document.items() if name in PayoutView.model_fields},
         replaced_by=corrections[-1]["document"]["id"] if corrections else None,
@@ -90,7 +90,7 @@ def list_payouts(
 ) -> PayoutList:
     """What was paid and refused, newest first."""
     serving = _serving(request)
-    entries = ledger.latest_payouts(serving.journal.path, before=before, limit=limit)
+    entries = ledger.latest_payouts(serving.journal.place, before=before, limit=limit)
     shown = [_view(serving, entry["document"] | {"asked_at": entry["written_at"]}) for entry in entries]
     return PayoutList(payouts=shown, next_before=entries[-1]["number"] if len(entries) == limit else None)
 

@@ -59,7 +59,7 @@ def refuse_open_door(settings: Settings) -> None:
     Raises:
         QcError: if the address can be reached from elsewhere and there is no key.
     """
-    has_keys = settings.api_key is not None or bool(read_keys(keys_file(settings.journal)))
+    has_keys = settings.api_key is not None or bool(read_keys(keys_file(settings.journal_file)))
     if not has_keys and not is_loopback(settings.host):
         raise QcError(
             f"QC_HOST={settings.host} can be reached by other machines: set QC_API_KEY, make keys with `qc keys make`, "

@@ -16,6 +16,7 @@ from qc_assets.clock import now_utc
 from qc_assets.features.contract import contract_of
 from qc_assets.learning.text.embeddings import configure_embeddings
 from qc_assets.registry.model_registry import Registry
+from qc_assets.serving import journal_reader
 from qc_assets.serving.champions import SPECS, Champion, Champions
 from qc_assets.serving.deliveries import DeliveredItems
 from qc_assets.serving.facts import Facts, TextFacts
@@ -25,12 +26,14 @@ from qc_assets.serving.knowledge import Knowledge, NotReadyError
 from qc_assets.serving.predictions import Predictions, ask_champion, instant, journal_documents
 from qc_assets.serving.rows import Row, item_row, text_row
 from qc_assets.settings import Settings
+from qc_assets.shared_database import SharedDatabase
 from qc_assets.store.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 _ITEMS = tuple(spec for spec in SPECS.values() if contract_of(spec.table.removeprefix("features.")).history)
 _PATIENCE_S = 10.0
 _TAKEOVER_S = 5.0
+_MOST_AT_ONCE = 5_000
 
 
 class Serving:
@@ -52,6 +55,7 @@ class Serving:
         self.champions = Champions(Registry.from_settings(settings))
         self.knowledge: Knowledge | None = None
         self.delivered = DeliveredItems()
+        self.delivered_up_to = 0
         self.why_no_knowledge = "it is being read"
         self.info: Mapping[str, Any] = {}
         self.calibration: str | None = None
@@ -59,10 +63,14 @@ class Serving:
         self._seen: tuple[int, ...] = ()
         self._needs: Mapping[str, frozenset[str]] = {}
         self._refreshing, self._encoding = threading.Lock(), threading.Lock()
-        self.paying = threading.Lock()
         # A server that is being replaced may still be answering what it was asked.
         writer = f"qc serve on port {settings.api_port}"
-        self.journal = Journal(journal or settings.journal, writer=writer, lock_timeout_s=_TAKEOVER_S)
+        self.journal = Journal(
+            journal or settings.journal_place,
+            counters=settings.journal_file.with_name("accepted"),
+            writer=writer,
+            lock_timeout_s=_TAKEOVER_S,
+        )
         if self.journal.lost:
             log.warning("%d predictions were lost when the last server was killed", self.journal.lost)
 
@@ -83,7 +91,15 @@ class Serving:
         if self.knowledge is not None and self._wanted() != self._needs:
             self._seen = ()
             self.refresh_knowledge()
+        if isinstance(self.journal.place, SharedDatabase):
+            self._hear_of_deliveries(self.journal.place)
         return changed
+
+    def _hear_of_deliveries(self, journal: SharedDatabase) -> None:
+        """Take note of what GitHub told the other servers."""
+        while entries := journal_reader.entries_after(journal, self.delivered_up_to, ["delivery"], _MOST_AT_ONCE):
+            self.delivered.remember(entry["document"] for entry in entries)
+            self.delivered_up_to = entries[-1]["number"]
 
     def _wanted(self) -> dict[str, frozenset[str]]:
         """Columns of the feature tables that the champions ask for, by table."""

@@ -124,7 +124,7 @@ def _all_names(knowledge: Knowledge, repo_id: int, number: int) -> tuple[str, ..
 def _delivery(serving: Serving, names: tuple[str, ...]) -> dict[str, Any] | None:
     """The last signed delivery that showed the opening of a task; only deliveries have a key."""
     serving.journal.flush()
-    entries = journal_reader.of_task(serving.journal.path, "prediction", names)
+    entries = journal_reader.of_task(serving.journal.place, "prediction", names)
     shown = [entry["document"] for entry in entries if entry["document"]["request"].get("event")]
     return shown[-1] if shown else None
 
@@ -182,7 +182,7 @@ def _verdict(serving: Serving, names: tuple[str, ...], place: tuple[int, int], k
         return f"it {'passed' if known['passed'] else 'failed'}, as the warehouse knows"
     if known is not None and known["ended_at"] is not None:
         return f"it was closed on {known['ended_at']:%Y-%m-%d}, as the warehouse knows"
-    outcomes = journal_reader.outcomes_of(serving.journal.path, names, *place)
+    outcomes = journal_reader.outcomes_of(serving.journal.place, names, *place)
     if outcomes:
         first = min((entry["document"] for entry in outcomes), key=lambda outcome: outcome["decided_at"])
         return f"it {'passed' if first['passed'] else 'failed'} on {first['decided_at'][:10]}, as a delivery said"

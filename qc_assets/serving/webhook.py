@@ -71,9 +71,11 @@ class Webhook:
         bring_up_to_date(self._connection, serving.store.place)
         self._one_at_a_time = threading.Lock()
         # Also of a server that is running, whose journal only it may write.
-        journal = serving.settings.journal
-        entries = journal_reader.latest(journal, ["delivery"], _MOST_REMEMBERED) if journal.exists() else []
+        journal = serving.settings.journal_place
+        is_there = journal_reader.exists(journal)
+        entries = journal_reader.latest(journal, ["delivery"], _MOST_REMEMBERED) if is_there else []
         serving.delivered.remember(entry["document"] for entry in reversed(entries))
+        serving.delivered_up_to = entries[0]["number"] if entries else 0
 
     def close(self) -> None:
         """Close the scratch database."""

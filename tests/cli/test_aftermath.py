@@ -45,12 +45,12 @@ def test_every_state_is_named(make_settings: Callable[..., Settings], monkeypatc
     for path in caches:
         path.parent.mkdir()
         path.write_bytes(b"no database at all" * 1000)
-    with closing(Journal(settings.journal, writer="qc serve on port 8000")) as journal:
+    with closing(Journal(settings.journal_file, writer="qc serve on port 8000")) as journal:
         journal.write("payout", {}, written_at="2026-01-01T00:00:00")
         served = {found.what: found.detail for found in examine_aftermath(settings)}
         assert served["server"].startswith("qc serve on port 8000 (process ")
-    settings.journal.with_name("journal.db.accepted").unlink()
-    with closing(Journal(settings.journal)):
+    settings.journal_file.with_name("journal.db.accepted").unlink()
+    with closing(Journal(settings.journal_file)):
         pass
     answers = wrong(settings)
     assert f"{run.run_id[:8]} of dies" in answers["runs"][0] and "`qc up`" in answers["runs"][1]
@@ -59,7 +59,7 @@ def test_every_state_is_named(make_settings: Callable[..., Settings], monkeypatc
     assert "counter is missing" in answers["journal"][0] and "ml.payouts" in answers["journal"][1]
     assert "move the file away" in answers["answers of GitHub"][1]
     assert "QC_LLM_CEILING" in answers["answers of language models"][1]
-    settings.journal.write_bytes(b"no database at all" * 1000)
+    settings.journal_file.write_bytes(b"no database at all" * 1000)
     assert "sets the file aside" in wrong(settings)["journal"][1]
     away = settings.model_copy(update={"mlflow_tracking_uri": "http://127.0.0.1:9"})
     assert [finding.ok for finding in examine_models(away)] == [False]

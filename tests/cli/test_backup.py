@@ -47,8 +47,8 @@ def entries_of(path: Path) -> int:
 
 
 def test_what_was_backed_up_while_a_server_wrote_comes_back(settings: Settings, tmp_path: Path) -> None:
-    journal = Journal(settings.journal)
-    before = entries_of(settings.journal)
+    journal = Journal(settings.journal_file)
+    before = entries_of(settings.journal_file)
     journal.record("prediction", [{"a": 1}] * 5, written_at="2026-01-01T00:00:00")
     time.sleep(0.5)
     rows = rows_of(settings)

@@ -56,7 +56,7 @@ with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
     headers = {"X-GitHub-Event": "pull_request", "X-Hub-Signature-256": sign("a long secret", body, method="sha256")}
     answer = client.post("/webhook/github", content=body, headers=headers)
     assert answer.json()["status"] == "predicted", answer.text
-entries = journal_reader.latest(settings.journal, ["prediction"], 4)
+entries = journal_reader.latest(settings.journal_file, ["prediction"], 4)
 print(json.dumps({
     "column": [column.type, column.description], "row": row["author_prior_failed"], "now": outcomes,
     "served": [entry["document"]["features"]["author_prior_failed"] for entry in reversed(entries)],

@@ -81,7 +81,7 @@ def test_several_keys_in_one_request_are_no_guesses(make_settings: Make) -> None
 
 def test_budgets_are_per_key_and_health_has_its_own(make_settings: Make) -> None:
     settings = make_settings(api_key="s3cret-key", api_rate="5/hour")
-    other = make_key(keys_file(settings.journal), "other", ["predict"])
+    other = make_key(keys_file(settings.journal_file), "other", ["predict"])
     admission = Admission(settings)
     statuses = [ask(admission, peer=f"10.0.0.{n}", x_api_key="s3cret-key") for n in range(7)]
     assert statuses[5:] == [429, 429] and 429 not in statuses[:5], "whatever the address"
@@ -92,7 +92,7 @@ def test_budgets_are_per_key_and_health_has_its_own(make_settings: Make) -> None
 
 def test_a_key_may_do_what_it_was_made_for(make_settings: Make) -> None:
     settings = make_settings()
-    path = keys_file(settings.journal)
+    path = keys_file(settings.journal_file)
     keys = {right: make_key(path, right, [right]) for right in ("predict", "feedback", "payout", "settle", "admin")}
     admission = Admission(settings)
     for method, url, allowed in (
@@ -111,7 +111,7 @@ def test_a_key_may_do_what_it_was_made_for(make_settings: Make) -> None:
 
 def test_keys_are_stored_as_hashes_and_revoked_at_once(make_settings: Make, tmp_path: Path) -> None:
     settings = make_settings()
-    path = keys_file(settings.journal)
+    path = keys_file(settings.journal_file)
     admission = Admission(settings)
     assert ask(admission).key is None
     key = make_key(path, "ci", ["predict", "payout"])
@@ -153,13 +153,13 @@ def test_a_page_of_another_site_changes_nothing(make_settings: Make, headers: di
 
 def test_no_get_writes_anything_down(api: TestClient, serving_settings: Settings) -> None:
     api.app.state.serving.journal.flush()  # type: ignore[attr-defined]
-    (before,) = journal_reader.latest(serving_settings.journal, ["prediction", "payout", "feedback", "outcome"], 1) or [
-        {"number": 0}
-    ]
+    (before,) = journal_reader.latest(
+        serving_settings.journal_file, ["prediction", "payout", "feedback", "outcome"], 1
+    ) or [{"number": 0}]
     asked = {"worker_id": "csrf-was-here", "task_id": "acme/atlas#7", "lines_changed": "1", "files_changed": "1"}
     for path in api.get("/openapi.json").json()["paths"]:
         for query in (asked | {"title_length": "1", "value": "1"}, {}):
             api.get(path.replace("{identity}", "x"), params=query)
     api.app.state.serving.journal.flush()  # type: ignore[attr-defined]
-    entries = journal_reader.entries_where(serving_settings.journal, "number > ?", [before["number"]])
+    entries = journal_reader.entries_where(serving_settings.journal_file, "number > ?", [before["number"]])
     assert entries == []

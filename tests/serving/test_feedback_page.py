@@ -31,7 +31,7 @@ def settings(small_home: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def keys(settings: Settings) -> dict[str, str]:
     rights = {"amy": ["feedback"], "bob": ["feedback"], "ci": ["predict"]}
-    return {name: make_key(keys_file(settings.journal), name, chosen) for name, chosen in rights.items()}
+    return {name: make_key(keys_file(settings.journal_file), name, chosen) for name, chosen in rights.items()}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def hidden(page: str) -> dict[str, str]:
 
 
 def entries(client: TestClient) -> list[dict[str, Any]]:
-    journal = client.app.state.serving.settings.journal  # type: ignore[attr-defined]
+    journal = client.app.state.serving.settings.journal_file  # type: ignore[attr-defined]
     return [entry["document"] for entry in journal_reader.latest(journal, ["feedback"], 100)]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from qc_assets.serving.importing import Imported, bring_in
 from qc_assets.serving.journal import Journal
-from qc_assets.serving.journal_reader import count_lost, entries_after
+from qc_assets.serving.journal_reader import Place, count_lost, entries_after
 from qc_assets.serving.payouts import payout
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
@@ -43,8 +43,8 @@ def given_feedback(identity: str, label: str, at: str, **changes: Any) -> dict[s
     return said | {"label": label, "reason": None, "given_by": "amy", "given_at": at} | changes
 
 
-def fill(path: Path, at: str = "2026-02-28T12:00:00") -> None:
-    journal = Journal(path)
+def fill(path: Place, opened: Callable[..., Journal] | None = None, at: str = "2026-02-28T12:00:00") -> None:
+    journal = opened() if opened else Journal(path)
     journal.record("prediction", [prediction(n) for n in range(1, 4)], written_at=at)
     journal.write("payout", paid(), written_at=at)
     ends = {"p0_lower": "0.200000", "p0_upper": "0.310000", "d1_lower": "50.00", "d1_upper": "77.50"}

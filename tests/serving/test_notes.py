@@ -311,7 +311,7 @@ def test_a_server_and_a_command_at_the_same_time_leave_one_comment(
         delivered = list(pool.map(show, range(4)))
     assert all(note.is_shown for note in delivered), [note.trouble for note in delivered]
     assert len(bodies(pull_request[1])) == 1 and sum(line.startswith("POST") for line in written(fake)) == 1
-    last = Outbox(outbox_file(settings.journal)).of(f"{REPO}#9007")
+    last = Outbox(outbox_file(settings.journal_file)).of(f"{REPO}#9007")
     assert last is not None and bodies(pull_request[1]) == [f"{MARK}\n{last.text}"]
 
 
@@ -351,7 +351,7 @@ def test_a_model_of_made_up_data_speaks_to_nobody_real(settings: Settings, tmp_p
 
 
 def test_the_api_says_and_queues_what_a_key_may(settings: Settings, pull_request: tuple[World, Node]) -> None:
-    keys = keys_file(settings.journal)
+    keys = keys_file(settings.journal_file)
     reads, posts = ({"X-API-Key": make_key(keys, right, [right])} for right in ("predict", "post"))
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         asked = {"task_id": f"{REPO}#9007"}

@@ -20,7 +20,7 @@ def pay(api: TestClient, task: dict[str, Any], claims: dict[str, Any] | None = N
 
 
 def newest(settings: Settings) -> dict[str, Any]:
-    return journal_reader.latest(settings.journal, ["payout"], 1)[0]["document"]
+    return journal_reader.latest(settings.journal_file, ["payout"], 1)[0]["document"]
 
 
 def test_what_is_claimed_against_the_facts_is_refused_with_both_values(
@@ -67,7 +67,7 @@ def test_a_task_is_paid_for_once_whatever_the_identity(
     with ThreadPoolExecutor(10) as pool:
         statuses = list(pool.map(ask, range(30)))
     assert statuses.count(200) == 1 and statuses.count(409) == 29
-    paid = journal_reader.of_task(serving_settings.journal, "payout", [name.lower() for name in names])
+    paid = journal_reader.of_task(serving_settings.journal_file, "payout", [name.lower() for name in names])
     assert sum(entry["document"]["refused"] is None for entry in paid) == 1
 
 
@@ -154,7 +154,7 @@ def test_a_payout_can_be_looked_up_contested_settled_and_corrected(
     assert listed["payouts"][0]["id"] == "c-1"
     assert api.get("/payouts", params={"limit": 1, "before": listed["next_before"]}).json()["payouts"]
     assert api.get("/payouts/none").status_code == 404
-    assert journal_reader.broken_links(serving_settings.journal) == []
+    assert journal_reader.broken_links(serving_settings.journal_file) == []
 
 
 def test_only_who_may_settle_pays_what_is_uncertain_or_corrects(api: TestClient, task: dict[str, Any]) -> None:

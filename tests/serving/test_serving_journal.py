@@ -78,7 +78,7 @@ def test_a_full_journal_refuses_instead_of_dropping(tmp_path: Path) -> None:
 def test_a_disk_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db")
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    journal._connection.execute("PRAGMA busy_timeout = 10")
+    journal._engine.connection.execute("PRAGMA busy_timeout = 10")
     other.execute("BEGIN IMMEDIATE")
     journal.record("prediction", numbered(1, 2), written_at=NOW)
     with pytest.raises(sqlite3.OperationalError, match="locked"):

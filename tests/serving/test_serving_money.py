@@ -46,10 +46,10 @@ def test_nonsense_is_not_paid(api: TestClient, field: str, value: str) -> None:
 def test_the_same_payout_is_made_once(api: TestClient, serving_settings: Settings, task: dict[str, Any]) -> None:
     asked = {"value": "250", "payout_id": "invoice-7"}
     first = pay(api, task, **asked)
-    before = journal_reader.latest(serving_settings.journal, ["payout"], 1)[0]["number"]
+    before = journal_reader.latest(serving_settings.journal_file, ["payout"], 1)[0]["number"]
     again = pay(api, task, **asked)
     assert first.status_code == again.status_code == 200 and first.json() == again.json()
-    assert journal_reader.latest(serving_settings.journal, ["payout"], 1)[0]["number"] == before
+    assert journal_reader.latest(serving_settings.journal_file, ["payout"], 1)[0]["number"] == before
     other = pay(api, task, value="251", payout_id="invoice-7")
     assert other.status_code == 409 and "give each payout an id of its own" in other.json()["detail"]
 
@@ -89,7 +89,9 @@ def test_feedback_is_written_down_once(api: TestClient, serving_settings: Settin
     assert api.post("/feedback", json=feedback()).json() == {"feedback_id": "f-1", "status": "known"}
     conflict = api.post("/feedback", json=feedback(label="failed"))
     assert conflict.status_code == 409 and "another label" in conflict.json()["detail"]
-    (entry,) = [one for one in journal_reader.latest(serving_settings.journal, ["feedback"], 50) if one["key"] == "f-1"]
+    (entry,) = [
+        one for one in journal_reader.latest(serving_settings.journal_file, ["feedback"], 50) if one["key"] == "f-1"
+    ]
     assert entry["document"]["given_at"] == "2026-01-31T10:00:00" and entry["document"]["given_by"] == "amy"
     assert entry["document"]["number"] == 3 and entry["document"]["repo_id"] < 0
 

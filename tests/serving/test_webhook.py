@@ -80,7 +80,7 @@ def test_an_opening_is_measured_as_in_training(hooked: TestClient) -> None:
     assert answer["status"] == "predicted" and 0 < answer["prediction"]["p0"] < 1
     settings = hooked.app.state.serving.settings  # type: ignore[attr-defined]
     hooked.app.state.serving.journal.flush()  # type: ignore[attr-defined]
-    (entry,) = journal_reader.latest(settings.journal, ["prediction"], 1)
+    (entry,) = journal_reader.latest(settings.journal_file, ["prediction"], 1)
     same = ("log_lines", "files_changed", "commits", "additions_share", "title_length", "body_length", "link_count",
             "checklist_items", "code_blocks", "is_bug_fix", "is_feature", "is_documentation", "is_refactor", "hour",
             "weekday", "author_association", "origin")  # fmt: skip
@@ -95,7 +95,7 @@ def test_an_opening_is_measured_as_in_training(hooked: TestClient) -> None:
     assert {name: seen[name] for name in same} == {name: features[name] for name in same}
     assert seen["author_prior_prs"] > features["author_prior_prs"], "the history is that of the end of the data"
     assert deliver(hooked, "pull_request", payload, delivery="d-1").json() == answer
-    assert journal_reader.latest(settings.journal, ["prediction"], 1)[0]["number"] == entry["number"]
+    assert journal_reader.latest(settings.journal_file, ["prediction"], 1)[0]["number"] == entry["number"]
 
 
 def test_bots_drafts_and_other_events_are_ignored_with_a_reason(hooked: TestClient) -> None:
@@ -122,7 +122,7 @@ def test_an_agents_opening_is_asked_about_with_a_history_of_its_own(hooked: Test
         answer = deliver(hooked, "pull_request", payload | {"pull_request": request}).json()
         assert answer["status"] == "predicted"
         serving.journal.flush()
-        (entry,) = journal_reader.latest(serving.settings.journal, ["prediction"], 1)
+        (entry,) = journal_reader.latest(serving.settings.journal_file, ["prediction"], 1)
         seen = entry["document"]["features"]
         assert seen["origin"] == origin
         history = serving.ready().history(
@@ -165,7 +165,7 @@ def test_the_first_decisive_event_is_the_outcome(hooked: TestClient) -> None:
         "status": "recorded", "why": None, "prediction": None,
     }  # fmt: skip
     assert [review(4, "changes_requested"), review(4, "changes_requested")] == ["recorded", "known"]
-    outcomes = [one["document"] for one in journal_reader.latest(settings.journal, ["outcome"], 10)]
+    outcomes = [one["document"] for one in journal_reader.latest(settings.journal_file, ["outcome"], 10)]
     assert [(one["passed"], one["decided_at"]) for one in outcomes] == [
         (False, "2025-01-02T00:00:00"), (True, "2025-01-05T00:00:00"),
     ]  # fmt: skip
@@ -184,14 +184,14 @@ def test_a_closed_issue_is_written_down_with_its_reason_and_who_closed_it(hooked
         "sender": {"login": "renovate", "id": 5, "type": "User"},
     }
     assert [deliver(hooked, "issues", payload).json()["status"] for _ in range(2)] == ["recorded", "known"]
-    (entry,) = journal_reader.latest(settings.journal, ["closing"], 9)
+    (entry,) = journal_reader.latest(settings.journal_file, ["closing"], 9)
     expected = {"repo_id": 42, "number": 7, "closed_at": "2025-01-05T00:00:00", "state_reason": "not_planned",
                 "closed_by_id": 5, "closed_by_login": "renovate", "closed_by_is_bot": True}  # fmt: skip
     from_where = {"received_key": "QC_WEBHOOK_SECRET", "received_from": "testclient"}
     assert entry["document"] == expected | {"task_id": "nobody/loaded-it#7"} | from_where
     again = payload | {"issue": issue | {"closed_at": "2025-02-05T00:00:00Z", "state_reason": "of_late"}}
     assert deliver(hooked, "issues", again).json()["status"] == "recorded"
-    assert journal_reader.latest(settings.journal, ["closing"], 1)[0]["document"]["state_reason"] is None
+    assert journal_reader.latest(settings.journal_file, ["closing"], 1)[0]["document"]["state_reason"] is None
     for changed, why in (({"action": "labeled"}, "labeled"), ({"repository": {"full_name": "a/b"}}, "by its id")):
         assert why in deliver(hooked, "issues", payload | changed).json()["why"]
 
@@ -237,7 +237,7 @@ def written(client: TestClient, kind: str = "prediction") -> list[dict[str, Any]
     """What the journal has of a kind, newest first."""
     serving = client.app.state.serving  # type: ignore[attr-defined]
     serving.journal.flush()
-    return [entry["document"] for entry in journal_reader.latest(serving.settings.journal, [kind], 1_000)]
+    return [entry["document"] for entry in journal_reader.latest(serving.settings.journal_file, [kind], 1_000)]
 
 
 def test_a_form_is_taken_and_any_signature_but_a_right_sha256_is_refused(hooked: TestClient) -> None:
@@ -342,7 +342,7 @@ def test_what_deliveries_show_is_known_at_once_and_a_fact_of_the_opening_for_tra
     shown = pull_request | {"number": known["number"], "additions": 777, "deletions": 0, "title": "docs: shown"}
     shown |= {"body": "", "labels": [{"name": "documentation"}], "author_association": "OWNER"}
     deliver(hooked, "pull_request", payload | {"pull_request": shown})
-    bring_in(store, serving.settings.journal, keep_days=30)
+    bring_in(store, serving.settings.journal_file, keep_days=30)
     fact = store.query("FROM ml.deliveries WHERE number = 64001 AND action = 'synchronize'").row(0, named=True)
     assert fact["repo_id"] == repo_id and json.loads(fact["facts"])["additions"] == 50
     query = sql_sections("features/pull_requests")["rows"].rstrip(";")

@@ -73,7 +73,7 @@ class GitHubAccess:
             SourceError: if there is no token.
         """
         clock = clock or SystemClock()
-        state = State(settings.home / "github" / "state.db")
+        state = State(settings.home / "github" / "state.db", settings.shared)
         pool = Pool(identities(settings, settings.home / "github"), state, clock, lambda sentence, seconds: None)
         client = Client(
             pool,

@@ -8,13 +8,14 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from qc_assets.errors import SourceError
+from qc_assets.shared_database import SharedDatabase
 from qc_assets.sqlite_files import sqlite_transaction
 
 _SCHEMA = """
@@ -27,11 +28,14 @@ CREATE TABLE IF NOT EXISTS page_sizes (
     repo TEXT NOT NULL, operation TEXT NOT NULL, size INTEGER NOT NULL, clean INTEGER NOT NULL,
     PRIMARY KEY (repo, operation)
 );
+CREATE TABLE IF NOT EXISTS opened_files (item TEXT PRIMARY KEY, document BLOB NOT NULL);
+"""
+_BUDGETS = """
 CREATE TABLE IF NOT EXISTS budgets (
     identity TEXT PRIMARY KEY, remaining INTEGER, quota INTEGER, reset_at TEXT, blocked_until TEXT, strikes INTEGER
 );
-CREATE TABLE IF NOT EXISTS opened_files (item TEXT PRIMARY KEY, document BLOB NOT NULL);
 """
+_SHARED = f"CREATE SCHEMA IF NOT EXISTS qc_assets; SET LOCAL search_path TO qc_assets; {_BUDGETS}"
 
 
 @dataclass(frozen=True)
@@ -57,23 +61,28 @@ class State:
 
     Args:
         path: the SQLite file; created with its folder.
+        shared: where budgets are kept instead, for all machines that have the same tokens.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shared: SharedDatabase | None = None) -> None:
         self.path = path
+        self._shared = shared
         with self._open():
             pass  # says at once if the file cannot be written
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            with sqlite_transaction(self.path, [_SCHEMA], is_durable=False, is_cache=True) as connection:
+            with sqlite_transaction(self.path, [_SCHEMA + _BUDGETS], is_durable=False, is_cache=True) as connection:
                 yield connection
         except sqlite3.OperationalError as error:
             raise SourceError(
                 f"{self.path} cannot be written ({error}): free some space or mend its permissions, "
                 "then run the same command again; it goes on where it stopped"
             ) from error
+
+    def _budgets(self) -> AbstractContextManager[Any]:
+        return self._shared.transaction(_SHARED) if self._shared else self._open()
 
     def plan(self, key: str) -> Any:
         """The plan under `key`, or None."""
@@ -133,7 +142,7 @@ class State:
 
     def budget(self, identity: str) -> Budget:
         """What is known of an identity's limits."""
-        with self._open() as connection:
+        with self._budgets() as connection:
             row = connection.execute(
                 "SELECT remaining, quota, reset_at, blocked_until, strikes FROM budgets WHERE identity = ?", [identity]
             ).fetchone()
@@ -144,9 +153,11 @@ class State:
 
     def save_budget(self, identity: str, budget: Budget) -> None:
         times = [time.isoformat() if time else None for time in (budget.reset_at, budget.blocked_until)]
-        with self._open() as connection:
+        names = ("remaining", "quota", "reset_at", "blocked_until", "strikes")
+        newer = ", ".join(f"{name} = excluded.{name}" for name in names)
+        with self._budgets() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO budgets VALUES (?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO budgets VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (identity) DO UPDATE SET {newer}",
                 [identity, budget.remaining, budget.quota, *times, budget.strikes],
             )
 
