@@ -1,5 +1,7 @@
 """What an engine without keys lets in: no more than one that has them."""
 
+import os
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -11,6 +13,7 @@ from qc_assets.lake_place import LakePlace, parsed_place
 from qc_assets.settings import load_settings
 from qc_assets.store.inserts import put
 from qc_assets.store.keyless import BrokenRuleError, tables_written_by
+from qc_assets.store.lake_upkeep import tidy_lake
 from qc_assets.store.migrations import declared_shapes
 from qc_assets.store.schema import shapes_of
 from qc_assets.store.warehouse import Warehouse
@@ -127,6 +130,23 @@ def test_a_lake_of_an_older_version_is_migrated_with_its_rows(tmp_path: Path) ->
     assert store.query("SELECT user_id, login FROM raw.users").rows() == [(1, None)]
     assert store.query("FROM ml.gates").is_empty()
     assert store.query("SELECT forge FROM ops.forges")["forge"].to_list() == ["one.example"]
+
+
+def test_tidying_removes_what_nothing_refers_to_and_no_row(lake: Warehouse, tmp_path: Path) -> None:
+    with lake.write() as connection:
+        put(connection, "ops.forges", forge(11, "tidy.example"))
+    before = lake.snapshot(["ops.forges"])
+    assert isinstance(lake.place, LakePlace)
+    stray = Path(lake.place.data) / "ops" / "of_a_killed_writer.parquet"
+    stray.write_bytes(b"half")
+    os.utime(stray, (0, 0))
+    assert tidy_lake(lake, timedelta(hours=1))["stray files removed"] == 1
+    assert not stray.exists()
+    assert lake.snapshot(["ops.forges"]) == before
+    with pytest.raises(QcError, match="keep an hour"):
+        tidy_lake(lake, timedelta(minutes=1))
+    with pytest.raises(QcError, match="is a file"):
+        tidy_lake(Warehouse(tmp_path / "qc.duckdb"), timedelta(days=1))
 
 
 def test_all_queries_of_one_reading_see_one_instant_and_no_writer_waits_for_it(lake: Warehouse) -> None:
