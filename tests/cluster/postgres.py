@@ -52,4 +52,4 @@ def shared_url(postgres: PostgresServer) -> str:
 @pytest.fixture
 def shared(shared_url: str) -> SharedDatabase:
     """An empty database."""
-    return SharedDatabase(SecretStr(shared_url), patience_s=2)
+    return SharedDatabase(SecretStr(shared_url), patience_s=60)
