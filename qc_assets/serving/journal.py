@@ -20,7 +20,7 @@ from pydantic_core import to_json
 from qc_assets.errors import QcError
 from qc_assets.serving import chain
 from qc_assets.serving.callers import received
-from qc_assets.serving.journal_engines import FileEngine, Row, SharedEngine
+from qc_assets.serving.journal_engines import JournalFile, Row, JournalServer
 from qc_assets.shared_database import SharedDatabase, SharedDatabaseError
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,13 @@ class Journal:
         self.place = place
         self.most_waiting = most_waiting
         self.trouble = ""
-        self._engine: FileEngine | SharedEngine
+        self._engine: JournalFile | JournalServer
         if isinstance(place, SharedDatabase):
             if counters is None:
                 raise ValueError("a shared journal needs a folder for what this machine's servers accepted")
-            self._engine = SharedEngine(place, counters, most_waiting=most_waiting)
+            self._engine = JournalServer(place, counters, most_waiting=most_waiting)
         else:
-            self._engine = FileEngine(place, most_waiting=most_waiting, writer=writer, lock_timeout_s=lock_timeout_s)
+            self._engine = JournalFile(place, most_waiting=most_waiting, writer=writer, lock_timeout_s=lock_timeout_s)
         self.identity, self.lost, self.doubt = self._engine.identity, self._engine.lost, self._engine.doubt
         self._next = self._engine.first
         self._waiting: deque[Row] = deque()

@@ -76,7 +76,7 @@ class JournalBatch:
         self.number += 1
 
 
-class FileEngine:
+class JournalFile:
     """A journal's file; one process writes it. A broken file is set aside, and a new one begun.
 
     Args:
@@ -133,7 +133,7 @@ class FileEngine:
         self._alone.release()
 
 
-class SharedEngine:
+class JournalServer:
     """A journal in PostgreSQL. Servers take turns for as long as a transaction takes; a lost connection is opened anew.
 
     Args:
