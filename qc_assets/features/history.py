@@ -66,7 +66,9 @@ class History:
             hand = PERSON if PERSON in hands or not hands else min(hands, key=ORIGINS.index)
             told = {"origin": hand} if hand not in (PERSON, "assisted") and "origin" in self.contract.columns else {}
         row = self._rows.get((repo_id, author_id), {}).get(hand)
-        return (dict(row) if row is not None else self._stranger(repo_id, author_id, hand)) | told
+        row = dict(row) if row is not None else self._stranger(repo_id, author_id, hand)
+        row.update(told)
+        return row
 
     def _stranger(self, repo_id: int, author_id: int, hand: str) -> dict[str, Any]:
         """A hand that has not been in this repository: its own history elsewhere, and the repository's."""

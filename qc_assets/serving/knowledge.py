@@ -1,6 +1,8 @@
 """What the warehouse knows, in memory, so that an answer does not wait for it."""
 
 import logging
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,7 +48,7 @@ class Tasks:
     """
 
     rows: pl.DataFrame
-    _numbers: np.ndarray
+    _numbers: "array[int]"
     _slices: Mapping[int, tuple[int, int]]
 
     @classmethod
@@ -55,12 +57,12 @@ class Tasks:
         ids, starts = np.unique(repos, return_index=True)
         ends = [*starts[1:].tolist(), len(repos)][: len(ids)]  # none of no rows
         slices = dict(zip(ids.tolist(), zip(starts.tolist(), ends, strict=True), strict=True))
-        return cls(rows, rows["number"].to_numpy(), slices)
+        return cls(rows, array("q", rows["number"].to_numpy().tobytes()), slices)
 
     def row(self, repo_id: int, number: int) -> dict[str, Any] | None:
         """The row of an item, or None."""
         start, end = self._slices.get(repo_id, (0, 0))
-        place = start + int(np.searchsorted(self._numbers[start:end], number))
+        place = bisect_left(self._numbers, number, start, end)
         is_there = place < end and self._numbers[place] == number
         return self.rows.row(place, named=True) if is_there else None
 
