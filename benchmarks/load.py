@@ -61,10 +61,11 @@ def _server(command: list[str], port: int, settings: Settings) -> Iterator[tuple
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{url}/health").status_code == 200:
-                    break
+                if "server" not in httpx.get(f"{url}/health").raise_for_status().json().get("troubles", {}):
+                    break  # ours says there that it is starting
             except httpx.HTTPError:
-                time.sleep(0.2)
+                pass
+            time.sleep(0.2)
         yield url, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
