@@ -4,73 +4,40 @@
 `uncertainty` are folders.
 `python -m benchmarks soak [DAYS]` takes as long as a life does, `heavy_day [HOURS]` much disk: both are run when they
 are named only. With QC_BENCH_SMALL=1 those that make their own data make little of it, to see that they run.
+What was measured is kept in `benchmarks/results.json`; `python -m benchmarks compare OLD [NEW]` says what got worse
+beyond the noise, each a file like that or a commit that has one.
 """
 
+import importlib
 import sys
 
-from benchmarks import (
-    archive,
-    critique,
-    embeddings,
-    facts,
-    fairness,
-    features,
-    github,
-    growth,
-    heavy_day,
-    history,
-    lake,
-    load,
-    merge,
-    origins,
-    pipeline,
-    real,
-    responses,
-    serving,
-    soak,
-    startup,
-    texts,
-    training,
-    uncertainty,
-)
+from benchmarks import results
 
-BENCHMARKS = {
-    "startup": startup.main,
-    "archive": archive.main,
-    "features": features.main,
-    "pipeline": pipeline.main,
-    "github": github.main,
-    "growth": growth.main,
-    "heavy_day": heavy_day.main,
-    "history": history.main,
-    "lake": lake.main,
-    "merge": merge.main,
-    "training": training.main,
-    "embeddings": embeddings.main,
-    "facts": facts.main,
-    "fairness": fairness.main,
-    "load": load.main,
-    "critique": critique.main,
-    "origins": origins.main,
-    "real": real.main,
-    "responses": responses.main,
-    "serving": serving.main,
-    "soak": soak.main,
-    "texts": texts.main,
-    "uncertainty": uncertainty.main,
-}
+BENCHMARKS = (
+    *("startup", "archive", "features", "pipeline", "github", "growth", "heavy_day", "history", "lake"),
+    *("merge", "training", "embeddings", "facts", "fairness", "load", "critique", "origins", "real", "responses"),
+    *("serving", "soak", "texts", "uncertainty"),
+)
+_ON_DEMAND = ("soak", "heavy_day")
+_WITH_FOLDERS = ("facts", "heavy_day", "real", "responses", "soak", "uncertainty")
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or [name for name in BENCHMARKS if name not in ("soak", "heavy_day")]
-    if chosen[0] in ("facts", "heavy_day", "real", "responses", "soak", "uncertainty"):
+    if sys.argv[1:2] == ["compare"]:
+        if len(sys.argv) not in (3, 4):
+            sys.exit("python -m benchmarks compare OLD [NEW]")
+        sys.exit(results.print_changes(*sys.argv[2:]))
+    chosen = sys.argv[1:] or [name for name in BENCHMARKS if name not in _ON_DEMAND]
+    if chosen[0] in _WITH_FOLDERS:
         chosen = chosen[:1]
     unknown = [name for name in chosen if name not in BENCHMARKS]
     if unknown:
         sys.exit(f"no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
     for name in chosen:
         print(f"\n== {name}", flush=True)
-        BENCHMARKS[name]()
+        importlib.import_module(f"benchmarks.{name}").main()
+        results.keep(name)
 
 
-main()
+if __name__ == "__main__":  # a process that a benchmark spawns imports this again
+    main()

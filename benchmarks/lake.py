@@ -4,6 +4,7 @@ The rival of each is the one writer of the file. Writers fetch side by side and 
 """
 
 import multiprocessing
+import os
 import tempfile
 import time
 from datetime import timedelta
@@ -16,7 +17,8 @@ from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.schema import RAW_TABLES
 from qc_assets.store.warehouse import Warehouse
-from tests.cluster.servers import postgres_server
+from tests.cluster.lakes import new_database
+from tests.cluster.postgres import running_postgres
 
 DAYS = 12
 MOST = 4.0
@@ -62,14 +64,15 @@ def main() -> None:
     tables = [f"{schema}.{table}" for schema in ("raw", "observed") for table in RAW_TABLES]
     took: dict[tuple[str, int], float] = {}
     identities = set()
-    with tempfile.TemporaryDirectory() as name, postgres_server(Path(name) / "postgres") as postgres:
+    with tempfile.TemporaryDirectory() as name, running_postgres() as postgres:
+        os.environ["PGPASSWORD"] = postgres.password
         for writers in (1, 2, 4):
             for kind in ("file", "lake"):
                 folder = Path(name) / f"{kind}{writers}"
                 folder.mkdir()
                 place = str(folder / "qc.duckdb")
                 if kind == "lake":
-                    place = f"ducklake:postgres:{postgres.create(f'lake{writers}')}?data={folder / 'files'}"
+                    place = f"ducklake:postgres:{new_database(postgres, f'lake{writers}')}?data={folder / 'files'}"
                 seconds, cpu = loads(place, folder, writers)
                 took[kind, writers] = seconds
                 identities.add(Warehouse.from_settings(_settings(place, str(folder / "home"))).snapshot(tables))

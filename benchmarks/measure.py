@@ -1,12 +1,14 @@
-"""Running something in a process of its own: seconds and peak memory."""
+"""Running something in a process of its own, or in turn with a rival; and what came of it in a line."""
 
 import importlib
 import multiprocessing
 import queue
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from benchmarks.results import record
 
 
 def _run(work: Callable[..., Any], arguments: tuple[Any, ...], answers: Any) -> None:
@@ -45,6 +47,39 @@ def isolated(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, flo
     return answer
 
 
-def verdict(ratio: float, limit: float, what: str) -> str:
-    """One line: the ratio and whether it keeps the limit."""
-    return f"ratio {ratio:.2f} ({what}); aim: at most {limit:g} -> {'met' if ratio <= limit else 'MISSED'}"
+def in_turn(times: int, *works: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each work, `times` over, one after the other: whatever else the machine does hits all of them."""
+    rounds = []
+    for _ in range(times):
+        taken = []
+        for work in works:
+            started = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - started)
+        rounds.append(taken)
+    return rounds
+
+
+def verdict(
+    ratio: float | None,
+    limit: float,
+    what: str,
+    *,
+    at_least: bool = False,
+    unit: str = "s",
+    samples: Sequence[Sequence[float] | float] = (),
+) -> str:
+    """One line: the ratio and whether it keeps the limit; `results.record` has it, too.
+
+    Args:
+        ratio: None is the median of the samples.
+        limit: at most, or at least, so much.
+        what: ours / the rival.
+        at_least: whether more is better.
+        unit: of the samples.
+        samples: pairs (ours, the rival's), or ratios.
+    """
+    figure = record(what, ratio, limit, more_is_better=at_least, unit=unit, samples=samples)
+    of = f", median of {len(samples)}" if samples else ""
+    aim = f"aim: at {'least' if at_least else 'most'} {limit:g}"
+    return f"ratio {figure.ratio:.2f} ({what}{of}); {aim} -> {'met' if figure.met else 'MISSED'}"

@@ -110,7 +110,9 @@ class Contract:
 
     def names(self, *owners: Owner) -> tuple[str, ...]:
         """Columns that belong to one of `owners`."""
-        return tuple(name for name, column in self.columns.items() if column.owner in owners)
+        if owners not in self._named:
+            self._named[owners] = tuple(name for name, column in self.columns.items() if column.owner in owners)
+        return self._named[owners]
 
     @property
     def history(self) -> tuple[str, ...]:
@@ -133,6 +135,11 @@ class Contract:
             value = formula(row)
             if value is not None:
                 row[name] = value
+
+    @cached_property
+    def _named(self) -> dict[tuple[Owner, ...], tuple[str, ...]]:
+        """What `names` has answered: it is asked for every item."""
+        return {}
 
     @cached_property
     def _formulas(self) -> Mapping[Owner, list[tuple[str, Formula]]]:

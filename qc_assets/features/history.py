@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from qc_assets.features.contract import Contract, Owner, contract_of
 from qc_assets.origin_rules import ORIGINS
@@ -15,6 +16,7 @@ from qc_assets.store.schema import sql_sections
 UNKNOWN = -(2**62)
 _FIRST_NUMBER = -(2**40)
 PERSON = ORIGINS[0]
+_KEY = ("repo_id", "author_id", "origin")
 
 
 @dataclass(frozen=True)
@@ -28,29 +30,23 @@ class History:
     """
 
     contract: Contract
-    _rows: Mapping[tuple[int, int], Mapping[str, dict[str, Any]]]
+    _names: tuple[str, ...]
+    _rows: Mapping[tuple[int, int], Mapping[str, tuple[Any, ...]]]
 
     @classmethod
     def read(cls, connection: duckdb.DuckDBPyConnection, table: str, parameters: Mapping[str, object]) -> "History":
-        """Ask for every author and repository.
+        """Ask for every author and repository; see `history_rows`."""
+        return cls.of_rows(table, history_rows(connection, table, parameters))
 
-        Args:
-            connection: prepared by `imagine`.
-            table: ``pull_requests`` or ``issues``.
-            parameters: of the table's feature SQL.
-        """
-        query = sql_sections(f"features/{table}")["rows"].rstrip(";")
-        contract = contract_of(table)
-        names = ["repo_id", "author_id", *contract.history, *contract.last_shown]
-        names += ["origin"] if "origin" in contract.columns else []
-        frame = connection.execute(
-            f"SELECT {', '.join(names)} FROM ({query}) WHERE number < {_FIRST_NUMBER}", dict(parameters)
-        ).pl()
-        rows: dict[tuple[int, int], dict[str, dict[str, Any]]] = {}
-        for row in frame.iter_rows(named=True):
-            hands = rows.setdefault((row.pop("repo_id"), row.pop("author_id")), {})
-            hands[row.pop("origin", PERSON)] = row
-        return cls(contract, rows)
+    @classmethod
+    def of_rows(cls, table: str, frame: pl.DataFrame) -> "History":
+        """From what `history_rows` said of a table."""
+        rows: dict[tuple[int, int], dict[str, tuple[Any, ...]]] = {}
+        names = [name for name in frame.columns if name not in _KEY]
+        keys = frame.select(pl.col(name) if name in frame.columns else pl.lit(PERSON).alias(name) for name in _KEY)
+        for (repo_id, author_id, hand), row in zip(keys.iter_rows(), frame.select(names).iter_rows(), strict=True):
+            rows.setdefault((repo_id, author_id), {})[hand] = row
+        return cls(contract_of(table), tuple(names), rows)
 
     def of(self, repo_id: int, author_id: int, hand: str | None = None) -> dict[str, Any]:
         """Features of an opening; who or what is UNKNOWN has no history yet.
@@ -65,17 +61,39 @@ class History:
             hands = self._rows.get((UNKNOWN, author_id), {})
             hand = PERSON if PERSON in hands or not hands else min(hands, key=ORIGINS.index)
             told = {"origin": hand} if hand not in (PERSON, "assisted") and "origin" in self.contract.columns else {}
-        row = self._rows.get((repo_id, author_id), {}).get(hand)
-        return (dict(row) if row is not None else self._stranger(repo_id, author_id, hand)) | told
+        known = self._rows.get((repo_id, author_id), {}).get(hand)
+        row = self._stranger(repo_id, author_id, hand) if known is None else self._by_name(known)
+        row.update(told)
+        return row
+
+    def _by_name(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        return dict(zip(self._names, row, strict=True))
 
     def _stranger(self, repo_id: int, author_id: int, hand: str) -> dict[str, Any]:
         """A hand that has not been in this repository: its own history elsewhere, and the repository's."""
         nowhere = self._rows[UNKNOWN, UNKNOWN][PERSON]
-        author = self._rows.get((UNKNOWN, author_id), {}).get(hand, nowhere)
-        repo = self._rows.get((repo_id, UNKNOWN), {}).get(PERSON, nowhere)
-        row = author | {name: repo[name] for name in self.contract.names(Owner.REPOSITORY)}
+        row = self._by_name(self._rows.get((UNKNOWN, author_id), {}).get(hand, nowhere))
+        repo = self._by_name(self._rows.get((repo_id, UNKNOWN), {}).get(PERSON, nowhere))
+        row.update({name: repo[name] for name in self.contract.names(Owner.REPOSITORY)})
         self.contract.complete(row, Owner.AUTHOR_IN_REPOSITORY)
         return row
+
+
+def history_rows(connection: duckdb.DuckDBPyConnection, table: str, parameters: Mapping[str, object]) -> pl.DataFrame:
+    """What every author and repository have behind them: a row a repository, author and hand.
+
+    Args:
+        connection: prepared by `imagine`.
+        table: ``pull_requests`` or ``issues``.
+        parameters: of the table's feature SQL.
+    """
+    query = sql_sections(f"features/{table}")["rows"].rstrip(";")
+    contract = contract_of(table)
+    names = ["repo_id", "author_id", *contract.history, *contract.last_shown]
+    names += ["origin"] if "origin" in contract.columns else []
+    return connection.execute(
+        f"SELECT {', '.join(names)} FROM ({query}) WHERE number < {_FIRST_NUMBER}", dict(parameters)
+    ).pl()
 
 
 def imagine(connection: duckdb.DuckDBPyConnection, as_of: datetime, rules: Mapping[str, object]) -> None:

@@ -1,7 +1,7 @@
 """A trained model as a folder of safe files: an estimator, a calibrator, and what they expect."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.files import digest_of
-from qc_assets.learning.dataset import matrix
+from qc_assets.learning.dataset import matrix, matrix_of
 from qc_assets.learning.manifest import Expected, ManifestError, verify_manifest, write_manifest
 from qc_assets.learning.remaining import Remaining, RemainingTimes
 from qc_assets.learning.spec import ModelSpec
@@ -98,6 +98,10 @@ class Bundle:
         known = "repo_id" in frame.columns
         repositories = frame["repo_id"].cast(pl.Int64).fill_null(0).to_numpy() if known else None
         return self._answers(self.matrix(frame), repositories)
+
+    def predict_rows(self, rows: Sequence[Mapping[str, Any]], repositories: np.ndarray) -> np.ndarray:
+        """As `predict`, for rows by name whose features are numbers and levels, of these repositories, (rows,)."""
+        return self._answers(matrix_of(rows, self.features, self.categories), repositories)
 
     def how_much_longer(self, frame: pl.DataFrame, waited: np.ndarray) -> list[Remaining | None]:
         """What items still take that have waited already, see `remaining`.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,6 +35,20 @@ def matrix(frame: pl.DataFrame, features: Sequence[str], categories: Mapping[str
     ]
     numbers = frame.select(column.cast(pl.Float64).alias(name) for column, name in zip(columns, features, strict=True))
     return numbers.fill_null(np.nan).to_numpy()
+
+
+def matrix_of(
+    rows: Sequence[Mapping[str, Any]], features: Sequence[str], categories: Mapping[str, Sequence[str]]
+) -> np.ndarray:
+    """As `matrix`, of rows by name whose features are numbers and levels: a frame of one row costs milliseconds."""
+    x = np.empty((len(rows), len(features)))
+    for column, name in enumerate(features):
+        values = [row.get(name) for row in rows]
+        if name in categories:
+            ranks: Mapping[Any, float] = {level: float(rank) for rank, level in enumerate(categories[name])}
+            values = [ranks.get(value) for value in values]
+        x[:, column] = values  # None becomes NaN
+    return x
 
 
 @dataclass(frozen=True)

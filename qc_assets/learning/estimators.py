@@ -12,7 +12,7 @@ from qc_assets.learning.fast_line import FlatLine
 from qc_assets.learning.safe_skops import load_skops, skops_io
 from qc_assets.learning.spec import Parameters
 
-# Up to so many rows a forest or a line is walked as flat arrays, and trees by one thread.
+# Up to so many rows LightGBM walks a forest, and boosted trees take one thread.
 _FEW = 200
 # Up to so many numbers boosting takes one thread. Every tree has many short parts that run side by side, and between
 # them threads wait for each other: of 2,000 rows of 38 features two threads take the time of one where nothing else
@@ -62,14 +62,18 @@ class SklearnEstimator:
             self.model.n_jobs = 1
 
     @cached_property
-    def _flat(self) -> FlatForest | FlatLine | None:
-        if FlatLine.fits(self.model):
-            return FlatLine(self.model)
+    def _line(self) -> FlatLine | None:
+        return FlatLine(self.model) if FlatLine.fits(self.model) else None
+
+    @cached_property
+    def _forest(self) -> FlatForest | None:
         return FlatForest(self.model) if hasattr(self.model, "estimators_") else None
 
     def score(self, x: np.ndarray) -> np.ndarray:
-        if len(x) <= _FEW and self._flat is not None:
-            return self._flat.score(x)
+        if self._line is not None:
+            return self._line.score(x)
+        if len(x) <= _FEW and self._forest is not None:
+            return self._forest.score(x)
         if hasattr(self.model, "predict_proba"):
             return np.asarray(self.model.predict_proba(x)[:, 1])
         return np.asarray(self.model.predict(x))

@@ -85,10 +85,11 @@ def with_bounds(table: pl.DataFrame, bounds: VennAbers | None) -> pl.DataFrame:
     """Answers (see `Task.table`) with the ends of their intervals as lower and upper, where there are any."""
     if bounds is None:
         return table
-    lower, upper = bounds(table["prediction"].to_numpy())
     # Without an expression, whose engine takes longer than all else that a request needs.
-    ends = {"lower": pl.Series("lower", lower), "upper": pl.Series("upper", upper)}
-    return pl.DataFrame([ends.get(column.name, column) for column in table.get_columns()])
+    bounded = table.clone()
+    for name, ends in zip(("lower", "upper"), bounds(table["prediction"].to_numpy()), strict=True):
+        bounded.replace_column(table.get_column_index(name), pl.Series(name, ends))
+    return bounded
 
 
 def _with_one_more(mass: np.ndarray, ones: np.ndarray) -> np.ndarray:

@@ -48,6 +48,27 @@ class Refused(Exception):
         self.headers = headers
 
 
+class _Counts(MemoryStorage):
+    """The library's counts without its timer: a thread that it starts for nearly every request.
+
+    Only the event loop asks. What has expired is forgotten when its key is asked for, and whenever twice as many keys
+    are there as were left the last time.
+    """
+
+    _sweep_at = 1_000
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        count = self.get(key) + amount
+        self.storage[key] = count
+        if count == amount:
+            self.expirations[key] = time.time() + expiry
+            if len(self.expirations) > self._sweep_at:
+                for each in list(self.expirations):
+                    self.get(each)
+                self._sweep_at = max(1_000, 2 * len(self.expirations))
+        return count
+
+
 class Admission:
     """Lets requests in, or says why not.
 
@@ -58,7 +79,7 @@ class Admission:
     def __init__(self, settings: Settings) -> None:
         self._keys = KeyRing(keys_file(settings.journal_file), settings.api_key)
         self._rate, self._guess_rate = parse(settings.api_rate), parse(settings.api_guesses)
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._limiter = FixedWindowRateLimiter(_Counts())
         self._settings = settings
         self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
 

@@ -47,6 +47,8 @@ from qc_assets.sources.github.posting import PostingError
 
 # After a reading that failed, such as of a busy warehouse.
 _SOON_S = 15.0
+# What may be over in a moment.
+_SOON_BETTER, _RETRY_S = (NotReadyError, JournalFullError, WarehouseBusyError), 5
 log = logging.getLogger(__name__)
 _STATUS: dict[type[Exception], int] = {
     NoChampionError: 503,
@@ -67,32 +69,48 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 
-def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, as_of: datetime | None = None, sockets: Path | None = None, *, starts_at_once: bool = False
+) -> FastAPI:
     """The application; champions and what the warehouse knows are loaded when it starts, and again when they change.
 
     Args:
         settings: everything.
         as_of: instant whose history is looked up; default: the end of what has been observed.
         sockets: folder of the sockets of the UIs of Dagster and MLflow, which are shown under /dagster and /mlflow.
+        starts_at_once: take requests before all is loaded; those that need it wait, see `RequestGuard`.
     """
     serving = Serving(settings, as_of)
     metrics = Metrics(serving)
+
+    has_loaded = asyncio.Event()
+
+    async def load() -> None:
+        try:
+            await run_in_threadpool(serving.refresh_champions)
+            await run_in_threadpool(serving.refresh_knowledge)
+        finally:  # what could not be loaded is tried again, and meanwhile says so
+            serving.is_starting = False
+            has_loaded.set()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         notes = Notes(settings)
         app.state.webhook = Webhook(serving, notes)
         app.state.checker = Checker(serving, app.state.webhook, notes)
-        await run_in_threadpool(serving.refresh_champions)
-        await run_in_threadpool(serving.refresh_knowledge)
+        serving.is_starting = starts_at_once
+        starting = asyncio.create_task(load())
+        if not starts_at_once:
+            await starting
         notes.start()
 
         def until_next_reading() -> float:
             return min(_SOON_S, settings.history_refresh_s) if serving.why_no_knowledge else settings.history_refresh_s
 
         tasks = [
-            asyncio.create_task(_every(lambda: settings.champion_refresh_s, serving.refresh_champions)),
-            asyncio.create_task(_every(until_next_reading, serving.refresh_knowledge)),
+            starting,
+            asyncio.create_task(_every(lambda: settings.champion_refresh_s, serving.refresh_champions, has_loaded)),
+            asyncio.create_task(_every(until_next_reading, serving.refresh_knowledge, has_loaded)),
         ]
         yield
         for task in tasks:
@@ -112,7 +130,7 @@ def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path 
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],
     )
     app.state.serving, app.state.metrics = serving, metrics
-    app.add_middleware(RequestGuard, settings=settings, metrics=metrics, sockets=sockets)
+    app.add_middleware(RequestGuard, settings=settings, metrics=metrics, sockets=sockets, has_loaded=has_loaded)
     if settings.api_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -133,7 +151,8 @@ def create_app(settings: Settings, as_of: datetime | None = None, sockets: Path 
     return app
 
 
-async def _every(seconds: Callable[[], float], refresh: Callable[[], object]) -> None:
+async def _every(seconds: Callable[[], float], refresh: Callable[[], object], has_loaded: asyncio.Event) -> None:
+    await has_loaded.wait()  # what is known is read once champions have said what they want
     while True:
         await asyncio.sleep(seconds())
         try:
@@ -145,7 +164,8 @@ async def _every(seconds: Callable[[], float], refresh: Callable[[], object]) ->
 def _explain_errors(app: FastAPI) -> None:
     async def expected(request: Request, error: Exception) -> JSONResponse:
         status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
-        return JSONResponse({"detail": str(error), **getattr(error, "more", {})}, status_code=status)
+        headers = {"Retry-After": str(_RETRY_S)} if isinstance(error, _SOON_BETTER) else {}
+        return JSONResponse({"detail": str(error), **getattr(error, "more", {})}, status_code=status, headers=headers)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         # Without the input: it may hold what JSON cannot say, such as NaN, and what a log should not.

@@ -5,9 +5,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from qc_assets.errors import QcError
+from qc_assets.features.model_rows import feature_types
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models import specs
 from qc_assets.monitoring.sound_versions import load_and_try
@@ -41,6 +45,12 @@ class Champion:
     bundle: "Bundle"
     registered_at: datetime
     run_id: str
+
+    @cached_property
+    def knows_numbers_only(self) -> bool:
+        """Whether it is asked about numbers and levels, and no texts."""
+        types = feature_types(SPECS[self.model], self.bundle)
+        return all(kind == pl.Float64 or name in self.bundle.categories for name, kind in types.items())
 
 
 def load_champion(registry: "Registry", model: str, reference: "VersionReference") -> Champion:

@@ -17,7 +17,7 @@ _SUBMISSION = {"submission_hour": "hour", "submission_day": "weekday"}
 _PYTHON: Mapping[str, Any] = {"INTEGER": int, "BIGINT": int, "DOUBLE": float, "BOOLEAN": bool, "VARCHAR": Text}
 _MOST = 10**9
 _WAITED = "waited_hours"
-_NO_FEATURES = ("worker_id", "worker_account_id", "task_id", _WAITED)
+_NO_FEATURES = frozenset({"worker_id", "worker_account_id", "task_id", _WAITED})
 
 
 class Facts(Strict):
@@ -45,10 +45,11 @@ class Facts(Strict):
 
     def given(self) -> dict[str, Any]:
         """Features that the request says, by their names."""
+        values = self.__dict__
         return {
-            self.renamed.get(name, name): value
+            self.renamed.get(name, name): values[name]
             for name in self.model_fields_set
-            if name not in _NO_FEATURES and (value := getattr(self, name)) is not None
+            if name not in _NO_FEATURES and values[name] is not None
         }
 
     def assumed(self) -> dict[str, Any]:

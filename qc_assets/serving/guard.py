@@ -1,5 +1,6 @@
 """What stands before the application: who is let in, the size of requests; counting and logging of answers."""
 
+import asyncio
 import json
 import time
 import uuid
@@ -22,6 +23,8 @@ Send = Callable[[Message], Awaitable[None]]
 # Bodies that are not whole yet, all together, of those who have a key (or need none) and of those who have none; a
 # small one is always taken, as connections are counted.
 _MOST_UNFINISHED, _SMALL = 64_000_000, 65_536
+# What a server that starts can say already, and how long the rest waits for it.
+_AT_ONCE, _PATIENCE_S = (HEALTH, "/metrics"), 20.0
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -38,13 +41,22 @@ class RequestGuard:
         settings: keys, limits.
         metrics: where to count.
         sockets: folder of the sockets of the other UIs; None shows none.
+        has_loaded: what requests wait for, some time, that need models or histories.
     """
 
-    def __init__(self, app: Any, settings: Settings, metrics: Metrics, sockets: Path | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        metrics: Metrics,
+        sockets: Path | None = None,
+        has_loaded: asyncio.Event | None = None,
+    ) -> None:
         self._app = app
         self._forward = Forwarder(sockets) if sockets else None
         self._unfinished = {True: 0, False: 0}
         self._metrics = metrics
+        self._has_loaded = has_loaded
         self._most = settings.api_max_bytes
         self._admission = Admission(settings)
 
@@ -71,7 +83,10 @@ class RequestGuard:
             if ui:
                 await self._show(ui, scope, receive, noting)
             else:
-                await self._app(scope, _replay(await self._body(scope, receive)), noting)
+                body = await self._body(scope, receive)
+                if self._has_loaded and not self._has_loaded.is_set() and scope["path"] not in _AT_ONCE:
+                    await self._wait_for_start(self._has_loaded)
+                await self._app(scope, _replay(body), noting)
         except Refused as refused:
             await _answer(noting, refused)
         except Exception:  # the log has it, the client has not
@@ -93,6 +108,14 @@ class RequestGuard:
                 milliseconds=round(seconds * 1000, 2),
                 request_id=request_id,
             )
+
+    async def _wait_for_start(self, has_loaded: asyncio.Event) -> None:
+        try:
+            await asyncio.wait_for(has_loaded.wait(), _PATIENCE_S)
+        except TimeoutError:
+            raise Refused(
+                503, "the server is starting: champions and histories are still being read", **{"Retry-After": "5"}
+            ) from None
 
     async def _show(self, ui: OtherUi, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == ui.prefix:

@@ -20,7 +20,7 @@ from pydantic_core import to_json
 from qc_assets.errors import QcError
 from qc_assets.serving import chain
 from qc_assets.serving.callers import received
-from qc_assets.serving.journal_engines import JournalFile, Row, JournalServer
+from qc_assets.serving.journal_engines import JournalFile, JournalServer, Row
 from qc_assets.shared_database import SharedDatabase, SharedDatabaseError
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,8 @@
 """What the warehouse knows, in memory, so that an answer does not wait for it."""
 
 import logging
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +16,7 @@ import polars as pl
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.features.contract import contract_of
-from qc_assets.features.history import PERSON, UNKNOWN, History, imagine
+from qc_assets.features.history import PERSON, UNKNOWN, History, history_rows, imagine
 from qc_assets.forges import forge_id, forge_number
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.origin_rules import ORIGINS
@@ -46,7 +48,7 @@ class Tasks:
     """
 
     rows: pl.DataFrame
-    _numbers: np.ndarray
+    _numbers: "array[int]"
     _slices: Mapping[int, tuple[int, int]]
 
     @classmethod
@@ -55,14 +57,97 @@ class Tasks:
         ids, starts = np.unique(repos, return_index=True)
         ends = [*starts[1:].tolist(), len(repos)][: len(ids)]  # none of no rows
         slices = dict(zip(ids.tolist(), zip(starts.tolist(), ends, strict=True), strict=True))
-        return cls(rows, rows["number"].to_numpy(), slices)
+        return cls(rows, array("q", rows["number"].to_numpy().tobytes()), slices)
 
     def row(self, repo_id: int, number: int) -> dict[str, Any] | None:
         """The row of an item, or None."""
         start, end = self._slices.get(repo_id, (0, 0))
-        place = start + int(np.searchsorted(self._numbers[start:end], number))
+        place = bisect_left(self._numbers, number, start, end)
         is_there = place < end and self._numbers[place] == number
         return self.rows.row(place, named=True) if is_there else None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the warehouse said when it was asked for everything.
+
+    Attributes:
+        about: of `Knowledge`: as_of (as a text), is_synthetic, forge, unknown, troubles and numbers.
+        names: forge, name, id and kind, ``repo`` or ``author``.
+        tasks, histories: rows of items and of `history_rows`, by table.
+    """
+
+    about: Mapping[str, Any]
+    names: pl.DataFrame
+    tasks: Mapping[str, pl.DataFrame]
+    histories: Mapping[str, pl.DataFrame]
+
+    @classmethod
+    def of(
+        cls,
+        store: Warehouse,
+        settings: Settings,
+        specs: Sequence[ModelSpec],
+        as_of: datetime | None = None,
+        needs: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> "Reading":
+        """Ask the warehouse; a table that cannot be read leaves the others.
+
+        Args:
+            store: the warehouse.
+            settings: parameters of the feature SQL.
+            specs: models of pull requests or issues whose features are wanted, as far as the warehouse has them.
+            as_of: default: the end of what has been observed, at most now.
+            needs: further columns, by table: what champions want, such as texts, which take most of the memory.
+
+        Raises:
+            WarehouseMissingError, WarehouseBusyError: see `Warehouse.read`.
+            duckdb.Error: if no table can be read.
+        """
+        sections = sql_sections("features/openings")
+        tables: dict[str, list[str]] = {spec.table.removeprefix("features."): [] for spec in specs}
+        for spec in specs:
+            columns = tables[spec.table.removeprefix("features.")]
+            columns += [*spec.features, *needs.get(spec.table.removeprefix("features."), ())]
+            # A label may be the model's own instead of its table's.
+            columns += [
+                name for name in contract_of(spec.table.removeprefix("features.")).columns if name == spec.target
+            ]
+        tasks: dict[str, pl.DataFrame] = {}
+        unknown: dict[str, list[str]] = {}
+        histories: dict[str, pl.DataFrame] = {}
+        errors: dict[str, duckdb.Error] = {}
+        with store.read() as connection:
+            names = connection.execute(sections["names"]).pl()
+            about: dict[str, Any] = {"forge": assumed_forge(connection, settings)}
+            about["numbers"] = dict(connection.execute("SELECT forge, forge_number FROM ops.forges").fetchall())
+            about["is_synthetic"] = settings.is_synthetic or is_made_up(connection, settings.forge)
+            now = now_utc()
+            until = connection.execute(sections["end_of_data"]).fetchone()
+            as_of = as_of or (min(now, until[0]) if until and until[0] else now)
+            for table, columns in tables.items():
+                query = sections[f"tasks_of_{table}"].rstrip(";")
+                try:
+                    present = connection.sql(query).columns
+                    selected = [name for name in dict.fromkeys((*_MORE, *columns)) if name in present]
+                    tasks[table] = connection.execute(f"SELECT {', '.join(selected)} FROM ({query}) ORDER BY ALL").pl()
+                except duckdb.Error as error:
+                    errors[table] = error
+                    continue
+                unknown[table] = [name for name in needs.get(table, ()) if name not in present]
+        with store.overlay() as connection:
+            imagine(connection, as_of, settings.origin_parameters)
+            for table in list(tasks):
+                try:
+                    histories[table] = history_rows(connection, table, settings.feature_parameters(table))
+                except duckdb.Error as error:
+                    errors[table] = error
+                    del tasks[table]
+        if errors and not tasks:
+            raise next(iter(errors.values()))
+        about |= {"as_of": as_of.isoformat(), "unknown": unknown}
+        about["troubles"] = {table: _in_words(table, error) for table, error in errors.items()}
+        return cls(about, names, tasks, histories)
 
 
 @dataclass(frozen=True)
@@ -100,65 +185,23 @@ class Knowledge:
         as_of: datetime | None = None,
         needs: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> "Knowledge":
-        """Ask the warehouse for everything; a table that cannot be read leaves the others.
+        """Ask the warehouse for everything, see `Reading.of`."""
+        return cls.of(Reading.of(store, settings, specs, as_of, needs))
 
-        Args:
-            store: the warehouse.
-            settings: parameters of the feature SQL.
-            specs: models of pull requests or issues whose features are wanted, as far as the warehouse has them.
-            as_of: default: the end of what has been observed, at most now.
-            needs: further columns, by table: what champions want, such as texts, which take most of the memory.
-
-        Raises:
-            WarehouseMissingError, WarehouseBusyError: see `Warehouse.read`.
-            duckdb.Error: if no table can be read.
-        """
-        sections = sql_sections("features/openings")
-        tables: dict[str, list[str]] = {spec.table.removeprefix("features."): [] for spec in specs}
-        for spec in specs:
-            columns = tables[spec.table.removeprefix("features.")]
-            columns += [*spec.features, *needs.get(spec.table.removeprefix("features."), ())]
-            # A label may be the model's own instead of its table's.
-            columns += [
-                name for name in contract_of(spec.table.removeprefix("features.")).columns if name == spec.target
-            ]
-        tasks: dict[str, Tasks] = {}
-        unknown: dict[str, list[str]] = {}
-        histories: dict[str, History] = {}
-        errors: dict[str, duckdb.Error] = {}
-        with store.read() as connection:
-            names = connection.execute(sections["names"]).fetchall()
-            forge = assumed_forge(connection, settings)
-            numbers = dict(connection.execute("SELECT forge, forge_number FROM ops.forges").fetchall())
-            is_synthetic = settings.is_synthetic or is_made_up(connection, settings.forge)
-            now = now_utc()
-            until = connection.execute(sections["end_of_data"]).fetchone()
-            as_of = as_of or (min(now, until[0]) if until and until[0] else now)
-            for table, columns in tables.items():
-                query = sections[f"tasks_of_{table}"].rstrip(";")
-                try:
-                    present = connection.sql(query).columns
-                    selected = [name for name in dict.fromkeys((*_MORE, *columns)) if name in present]
-                    rows = connection.execute(f"SELECT {', '.join(selected)} FROM ({query}) ORDER BY ALL").pl()
-                except duckdb.Error as error:
-                    errors[table] = error
-                    continue
-                tasks[table] = Tasks.of(rows)
-                unknown[table] = [name for name in needs.get(table, ()) if name not in present]
-        with store.overlay() as connection:
-            imagine(connection, as_of, settings.origin_parameters)
-            for table in list(tasks):
-                try:
-                    histories[table] = History.read(connection, table, settings.feature_parameters(table))
-                except duckdb.Error as error:
-                    errors[table] = error
-                    del tasks[table]
-        if errors and not tasks:
-            raise next(iter(errors.values()))
-        troubles = {table: _in_words(table, error) for table, error in errors.items()}
-        repos = {(host, name): identity for host, name, identity, kind in names if kind == "repo"}
-        authors = {(host, name): identity for host, name, identity, kind in names if kind == "author"}
-        return cls(as_of, is_synthetic, forge, repos, authors, histories, tasks, unknown, troubles, numbers)
+    @classmethod
+    def of(cls, reading: "Reading") -> "Knowledge":
+        """From what was read."""
+        ids: dict[str, dict[tuple[str, str], int]] = {"repo": {}, "author": {}}
+        for host, name, identity, kind in reading.names.iter_rows():
+            ids[kind][host, name] = identity
+        return cls(
+            repos=ids["repo"],
+            authors=ids["author"],
+            histories={table: History.of_rows(table, rows) for table, rows in reading.histories.items()},
+            tasks={table: Tasks.of(rows) for table, rows in reading.tasks.items()},
+            as_of=datetime.fromisoformat(reading.about["as_of"]),
+            **{name: value for name, value in reading.about.items() if name != "as_of"},
+        )
 
     def _refuse_unread(self, table: str) -> None:
         if table in self.troubles:

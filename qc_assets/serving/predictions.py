@@ -44,15 +44,22 @@ def ask_champion(champion: Champion, rows: Sequence[Row], bounding: Champion | N
     """What a champion says of rows, and does not contradict the champion of its spec's `bound`."""
     spec = SPECS[champion.model]
     bundle = champion.bundle
-    answers = bundle.predict(feature_frame(rows, spec, bundle))
+    answers = _answers(champion, rows)
     raised = [""] * len(rows)
     if spec.bound is not None and bounding is not None:
-        probability = bounding.bundle.predict(feature_frame(rows, SPECS[bounding.model], bounding.bundle))
+        probability = _answers(bounding, rows)
         own, answers = answers, agreed(answers, bundle.context, probability, spec.bound)
         by = f"{bounding.model} version {bounding.version} says {{:.3f}} for the end of {spec.bound.hours:.0f} hours"
         raised = [by.format(p) if ends.any() else "" for p, ends in zip(probability, answers != own, strict=True)]
     table = task_of(spec).worded(spec, bundle.table(answers))
     return Predictions(champion, rows, answers, table, raised)
+
+
+def _answers(champion: Champion, rows: Sequence[Row]) -> np.ndarray:
+    if not champion.knows_numbers_only:
+        return champion.bundle.predict(feature_frame(rows, SPECS[champion.model], champion.bundle))
+    repositories = np.array([row.repo_id for row in rows], np.int64)
+    return champion.bundle.predict_rows([row.features for row in rows], repositories)
 
 
 def journal_documents(predictions: Predictions, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

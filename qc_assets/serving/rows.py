@@ -53,6 +53,7 @@ def item_row(facts: Facts, knowledge: Knowledge, now: datetime, delivered: Deliv
     author_id = facts.worker_account_id or None
     if author_id is not None and number_of(author_id) == 0:
         author_id = knowledge.account(repo, author_id)
+    given = facts.given()
     known = knowledge.task(facts.table, repo, number, facts.worker_id, author_id)
     place = knowledge.place(repo, number)
     opened_at = None if known is None else known["opened_at"]
@@ -62,7 +63,7 @@ def item_row(facts: Facts, knowledge: Knowledge, now: datetime, delivered: Deliv
         item = delivered.of(*place) if delivered and facts.table == "pull_requests" else None
         told = {"author_id": item.author_id, "author": item.author} if item else {}
         is_delivered = item is not None and knowledge.is_author(repo, told, facts.worker_id, author_id)
-        stated = {**(item.features if item and is_delivered else {}), **facts.given()}
+        stated = {**item.features, **given} if item and is_delivered else given
         features = knowledge.history(
             facts.table, repo, facts.worker_id, author_id=author_id, origin=stated.get("origin")
         )
@@ -70,8 +71,9 @@ def item_row(facts: Facts, knowledge: Knowledge, now: datetime, delivered: Deliv
             features |= item.features
             opened_at = item.opened_at
         else:
-            features |= {"hour": now.hour, "weekday": now.weekday()} | facts.assumed()
-    features |= facts.given()
+            features["hour"], features["weekday"] = now.hour, now.weekday()
+            features.update(facts.assumed())
+    features.update(given)
     contract_of(facts.table).complete(features, Owner.ITEM)
     return Row(features, *place, opened_at, knowledge.as_of, "login" if author_id is None else "id")
 

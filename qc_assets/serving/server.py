@@ -40,7 +40,7 @@ def run_server(settings: Settings, sockets: Path | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     uvicorn.run(
-        create_app(settings, sockets=sockets),
+        create_app(settings, sockets=sockets, starts_at_once=True),
         host=settings.host,
         port=settings.api_port,
         access_log=False,  # the gate logs requests, without what may be secret in them

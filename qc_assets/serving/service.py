@@ -22,7 +22,8 @@ from qc_assets.serving.deliveries import DeliveredItems
 from qc_assets.serving.facts import Facts, TextFacts
 from qc_assets.serving.info import calibration, model_info
 from qc_assets.serving.journal import Journal
-from qc_assets.serving.knowledge import Knowledge, NotReadyError
+from qc_assets.serving.kept_knowledge import keep_reading, kept_reading, key_of_knowledge
+from qc_assets.serving.knowledge import Knowledge, NotReadyError, Reading
 from qc_assets.serving.predictions import Predictions, ask_champion, instant, journal_documents
 from qc_assets.serving.rows import Row, item_row, text_row
 from qc_assets.settings import Settings
@@ -57,6 +58,7 @@ class Serving:
         self.delivered = DeliveredItems()
         self.delivered_up_to = 0
         self.why_no_knowledge = "it is being read"
+        self.is_starting = False
         self.info: Mapping[str, Any] = {}
         self.calibration: str | None = None
         self.imported_up_to = 0
@@ -112,7 +114,9 @@ class Serving:
         return needs
 
     def troubles(self) -> dict[str, str]:
-        """What is wrong, by what is concerned: a model, the warehouse, a table of it, or the journal."""
+        """What is wrong, by what is concerned: a model, the warehouse, a table of it, the journal, or the server."""
+        if self.is_starting:
+            return {"server": "it is starting: champions and histories are being read"}
         troubles = dict(self.champions.troubles)
         serving = {champion.model for champion in self.champions.all()}
         troubles |= {m: f"no champion: run `qc train {m}`" for m in SPECS if m not in serving and m not in troubles}
@@ -139,7 +143,7 @@ class Serving:
                     self.why_no_knowledge = ""
                     return False
                 needs = self._wanted()
-                self.knowledge = Knowledge.read(self.store, self.settings, _ITEMS, self.as_of, needs)
+                self.knowledge = self._known(needs, stamp)
                 self._needs = needs
                 self.imported_up_to = self._imported()
                 self._seen, self.why_no_knowledge = stamp, ""
@@ -151,6 +155,18 @@ class Serving:
         # What is known are millions of objects that stay: the garbage collector would look at them again and again.
         gc.freeze()
         return True
+
+    def _known(self, needs: Mapping[str, frozenset[str]], stamp: tuple[int, ...]) -> Knowledge:
+        """What was kept of this very warehouse, or else what it says; that is kept."""
+        folder = self.settings.journal.with_name("knowledge")
+        key = key_of_knowledge(self.settings, _ITEMS, self.as_of, needs, stamp)
+        if (kept := kept_reading(folder, key)) is not None:
+            return Knowledge.of(kept)
+        reading = Reading.of(self.store, self.settings, _ITEMS, self.as_of, needs)
+        # What was read while somebody wrote belongs to no state of the file, and a table may be readable soon.
+        if stamp and stamp == changed_when([self.store.path]) and not reading.about["troubles"]:
+            keep_reading(folder, key, reading)
+        return Knowledge.of(reading)
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, duckdb.CatalogException) and not self.store.pending_changes():

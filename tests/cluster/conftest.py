@@ -1,21 +1,14 @@
 """The servers that the tests of a cluster share: started once for a run, on ports and folders of their own."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from qc_assets.lake_place import LakePlace
-from qc_assets.store.lake import close_kept_connections
-from tests.cluster.servers import KEYS, PostgresServer, bucket_server, postgres_server
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres") / "cluster") as server:
-        yield server
-        close_kept_connections()
+from deploy.local_servers import PostgresServer
+from tests.cluster.lakes import NewLake, lakes_of
+from tests.cluster.servers import KEYS, bucket_server
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +26,7 @@ def in_bucket(bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def new_lake(postgres: PostgresServer, tmp_path: Path) -> Callable[..., LakePlace]:
+def new_lake(postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewLake]:
     """Makes lakes with their catalogue in PostgreSQL, and their files in a folder or where `data` says."""
-
-    def make(data: str = "") -> LakePlace:
-        dsn = postgres.create(f"lake_{uuid.uuid4().hex}")
-        return LakePlace.parse(f"ducklake:postgres:{dsn}?data={data or tmp_path / uuid.uuid4().hex}")
-
-    return make
+    with lakes_of(postgres, tmp_path, monkeypatch) as make:
+        yield make

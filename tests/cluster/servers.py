@@ -1,9 +1,6 @@
-"""Real servers for tests, started by themselves in a folder of their own and stopped at the end."""
+"""An S3 server for tests, started by itself in a folder of its own and stopped at the end."""
 
-import getpass
 import json
-import os
-import pwd
 import shutil
 import subprocess
 import time
@@ -11,7 +8,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,72 +15,6 @@ import pytest
 from tests.conftest import free_port
 
 KEYS = {"AWS_ACCESS_KEY_ID": "qc-key", "AWS_SECRET_ACCESS_KEY": "qc-secret-of-the-bucket", "AWS_REGION": "us-east-1"}
-
-
-@dataclass
-class PostgresServer:
-    """A cluster of PostgreSQL of its own.
-
-    Attributes:
-        folder: what `pg_ctl` calls its data directory.
-        user: the only one there is, without a password.
-    """
-
-    binaries: Path
-    folder: Path
-    port: int
-    user: str = "qc"
-
-    def dsn(self, database: str) -> str:
-        return f"dbname={database} host=127.0.0.1 port={self.port} user={self.user}"
-
-    def create(self, database: str) -> str:
-        """Make a database; returns how to connect to it."""
-        self.ask("postgres", f'CREATE DATABASE "{database}"')
-        return self.dsn(database)
-
-    def ask(self, database: str, statement: str) -> str:
-        """What psql prints for a statement."""
-        command = [self.binaries / "psql", "-qAt", "-v", "ON_ERROR_STOP=1", self.dsn(database), "-c", statement]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    def cut_all(self, database: str) -> int:
-        """End every session of a database, as a failing network or server would; returns how many there were."""
-        ends = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}'"
-        return int(self.ask("postgres", ends))
-
-    def restart(self) -> None:
-        """Start it again on its port."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder.parent} -c fsync=off"
-        self.control("-o", options, "-l", str(self.folder.parent / "log"), "start")
-
-    def control(self, *arguments: str) -> None:
-        """Run `pg_ctl`."""
-        _as_postgres([self.binaries / "pg_ctl", "-D", self.folder, "-w", *arguments])
-
-
-@contextmanager
-def postgres_server(folder: Path) -> Iterator[PostgresServer]:
-    """PostgreSQL in a folder; the test is skipped where it is not installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    initdb = found[-1] if found else Path(shutil.which("initdb") or "")
-    if not initdb.is_file():
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder.mkdir(parents=True)
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        if "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
-            pytest.skip("there is no user postgres to run PostgreSQL as")
-        shutil.chown(folder, "postgres")
-        for parent in folder.parents:  # temporary folders of tests are for one user
-            if not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
-    server = PostgresServer(initdb.parent, folder / "data", free_port())
-    _as_postgres([initdb, "-D", server.folder, "-A", "trust", "-U", server.user, "--no-sync"])
-    server.restart()
-    try:
-        yield server
-    finally:
-        server.control("-m", "immediate", "stop")
 
 
 @contextmanager
@@ -150,12 +80,3 @@ def _make_bucket(endpoint: str, process: subprocess.Popen, log: Path) -> None:
         except (BotoCoreError, ClientError):
             time.sleep(0.25)
     raise AssertionError(f"SeaweedFS does not answer: {log.read_text(errors='replace')[-2000:]}")
-
-
-def _as_postgres(command: list[object]) -> None:
-    words = [str(word) for word in command]
-    if getpass.getuser() == "root":
-        words = ["runuser", "-u", "postgres", "--", *words]
-    done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/")
-    if done.returncode:
-        raise AssertionError(f"{words[0]}: {done.stderr}")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import duckdb
 import psycopg2
 import pytest
 
+from deploy.local_servers import PostgresServer
 from qc_assets.errors import QcError, WarehouseAwayError, WarehouseBusyError, WarehouseMissingError
 from qc_assets.lake_place import LakePlace
 from qc_assets.store.carrying import carry
@@ -21,11 +22,11 @@ from qc_assets.store.keyless import BrokenRuleError
 from qc_assets.store.lake_upkeep import tidy_lake
 from qc_assets.store.warehouse import Warehouse
 from tests import ROOT
+from tests.cluster.lakes import NewLake, cut_all, lakes_of
 from tests.cluster.loads import TABLES, load_days, world
-from tests.cluster.servers import PostgresServer
+from tests.cluster.postgres import running_postgres
 
 pytestmark = pytest.mark.slow
-NewLake = Callable[..., LakePlace]
 DAYS = range(8)
 
 
@@ -130,7 +131,7 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_load_is_an_error_to_unders
     lost = pytest.raises(WarehouseAwayError, match=r"does not answer\. Nothing is lost.*run the same command again")
     with lost as raised, store.write() as connection:
         connection.execute("DELETE FROM raw.users")
-        assert postgres.cut_all(database) > 1
+        assert cut_all(postgres, database) > 1
     assert "Traceback" not in str(raised.value)
     assert store.snapshot(TABLES) == before  # and it is there again
     stop = threading.Event()
@@ -138,7 +139,7 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_load_is_an_error_to_unders
     def cut_now_and_then() -> None:
         for _ in range(3):
             stop.wait(0.7)
-            postgres.cut_all(database)
+            cut_all(postgres, database)
 
     cutter = threading.Thread(target=cut_now_and_then)
     cutter.start()
@@ -153,26 +154,22 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_load_is_an_error_to_unders
     assert store.snapshot(TABLES) == file.snapshot(TABLES)
 
 
-def test_a_server_that_is_started_again_is_waited_for(
-    new_lake: NewLake, postgres: PostgresServer, tmp_path: Path
-) -> None:
-    store = opened(new_lake(), tmp_path)
-    with store.write():
-        pass
-    postgres.control("-m", "fast", "stop")
-    starting = threading.Timer(1.5, postgres.restart)
-    starting.start()
-    try:
-        assert store.query("SELECT count(*) AS n FROM raw.users")["n"].item() == 0
-    finally:
-        starting.join()
-    impatient = opened(new_lake(), tmp_path, lock_timeout_s=0.2)
-    postgres.control("-m", "fast", "stop")
-    try:
+def test_a_server_that_is_started_again_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_postgres() as postgres, lakes_of(postgres, tmp_path, monkeypatch) as make_lake:
+        store = opened(make_lake(), tmp_path)
+        with store.write():
+            pass
+        postgres.stop()
+        starting = threading.Timer(1.5, postgres.start)
+        starting.start()
+        try:
+            assert store.query("SELECT count(*) AS n FROM raw.users")["n"].item() == 0
+        finally:
+            starting.join()
+        impatient = opened(make_lake(), tmp_path, lock_timeout_s=0.2)
+        postgres.stop()
         with pytest.raises(WarehouseAwayError, match="does not answer"), impatient.write():
             pass
-    finally:
-        postgres.restart()
 
 
 def test_a_second_writer_waits_and_one_that_lost_its_lock_writes_nothing(new_lake: NewLake, tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ def test_a_line_as_flat_arrays_answers_as_the_pipeline_does() -> None:
     assert isinstance(line, SklearnEstimator)
     asked = np.vstack([x[:150], 10 * x[150:199], np.full((1, x.shape[1]), np.nan)])
     assert line.score(asked) == pytest.approx(line.model.predict_proba(asked)[:, 1], abs=1e-12)
+    # Where quantiles repeat, at their ends, and beyond them.
+    ends = np.nan_to_num(line.model.steps[1][1].quantiles_[[0, 50, 120, -1], : x.shape[1]])
+    for shift in (0.0, 1e-9, -1e-9, 0.5):
+        asked = ends + shift
+        assert line.score(asked) == pytest.approx(line.model.predict_proba(asked)[:, 1], abs=1e-12)
+    many = np.tile(x, (4, 1))
+    assert np.array_equal(line.score(many)[:900], np.concatenate([line.score(row[None]) for row in x]))
 
 
 def test_p0_asks_two_questions_where_its_rows_say_how_they_were_decided() -> None:

@@ -16,7 +16,7 @@ from qc_assets.errors import TrainingError
 from qc_assets.learning import training
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.calibration import ProbabilityCalibrator
-from qc_assets.learning.dataset import Dataset, matrix
+from qc_assets.learning.dataset import Dataset, matrix, matrix_of
 from qc_assets.learning.promotion import Decision, check_gates, compare_with_champion, decide_promotion
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.splits import time_folds, time_split
@@ -27,6 +27,17 @@ SMALL: ModelSpec = replace(
     SPEC, features=("log_lines", "author_prior_prs", "author_association"), maturity=timedelta(days=5)
 )
 OPTIONS = training.Options(quick=True, resamples=60, seed=1, threads=1)
+
+
+@given(st.lists(st.tuples(st.none() | st.floats(allow_infinity=False), st.none() | st.booleans(),
+                          st.none() | st.sampled_from(["NONE", "MEMBER", "new"])), min_size=1))  # fmt: skip
+def test_rows_by_name_give_the_matrix_of_their_frame(values: list[tuple[Any, ...]]) -> None:
+    names, levels = ("log_lines", "is_bug_fix", "author_association"), {"author_association": ("NONE", "MEMBER")}
+    frame = pl.DataFrame(
+        values, schema=dict(zip(names, (pl.Float64, pl.Float64, pl.String), strict=True)), orient="row"
+    )
+    some = [{name: value for name, value in row.items() if value is not None} for row in frame.iter_rows(named=True)]
+    assert np.array_equal(matrix_of(some, names, levels), matrix(frame, names, levels), equal_nan=True)
 
 
 def rows(n: int = 900, *, days: int = 120, seed: int = 0, signal: float = 1.5, growth: float = 1.0) -> pl.DataFrame:

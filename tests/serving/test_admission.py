@@ -1,5 +1,7 @@
 """Who is let in: by the peer and not by what it says, by keys that cannot be guessed, within rights and budgets."""
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +90,21 @@ def test_budgets_are_per_key_and_health_has_its_own(make_settings: Make) -> None
     assert ask(admission, x_api_key=other).key == "other"
     assert [ask(admission, "/health") == 429 for _ in range(6)] == [False] * 5 + [True]
     assert ask(admission, "/webhook/github", "POST") != 429
+
+
+def test_budgets_that_have_expired_are_forgotten_and_cost_no_thread(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admission = Admission(make_settings(api_key="s3cret-key", api_rate="3/minute"))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: pytest.fail("a thread was started"))
+    now, counts = time.time(), admission._limiter.storage.expirations  # type: ignore[attr-defined]
+    for n in range(3_000):
+        monkeypatch.setattr(time, "time", lambda n=n: now + n)
+        assert ask(admission, "/health", peer=f"10.0.{n // 250}.{n % 250}") != 429
+    assert len(counts) <= 1_001
+    assert [ask(admission, "/health", peer="10.1.1.1") == 429 for _ in range(4)] == [False, False, False, True]
+    monkeypatch.setattr(time, "time", lambda: now + 3_100)
+    assert ask(admission, "/health", peer="10.1.1.1") != 429
 
 
 def test_a_key_may_do_what_it_was_made_for(make_settings: Make) -> None:

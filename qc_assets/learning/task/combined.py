@@ -56,7 +56,7 @@ class CombinedEstimator:
 
     def all_scores(self, x: np.ndarray) -> np.ndarray:
         """What each part says, (rows, parts)."""
-        return np.stack([part.score(x) for part in self.parts], axis=1)
+        return np.column_stack([part.score(x) for part in self.parts])
 
     def save(self, folder: Path) -> None:
         for index, part in enumerate(self.parts):

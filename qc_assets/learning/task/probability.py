@@ -23,6 +23,12 @@ from qc_assets.learning.task.interface import Task
 from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
 from qc_assets.learning.venn_abers import VennAbers
 
+_NOTHING = (
+    pl.Series("lower", [None], pl.Float64),
+    pl.Series("upper", [None], pl.Float64),
+    pl.Series("answer", [None], pl.String),
+)
+
 
 class Probability(Task):
     """See `Task`."""
@@ -145,10 +151,9 @@ class Probability(Task):
         return f"{known.y.mean():.1%} {spec.outcome}"
 
     def table(self, classes: Sequence[str], answers: np.ndarray) -> pl.DataFrame:
-        nothing = pl.lit(None, dtype=pl.Float64)
-        return pl.DataFrame({"prediction": answers}).with_columns(
-            lower=nothing, upper=nothing, answer=pl.lit(None, dtype=pl.String)
-        )
+        # Without expressions here and below, whose engine takes longer than all else that a request needs.
+        unknown = [nothing.new_from_index(0, len(answers)) for nothing in _NOTHING]
+        return pl.DataFrame([pl.Series("prediction", answers), *unknown])
 
     def outcomes(self, classes: Sequence[str], known: Known, answers: np.ndarray) -> pl.DataFrame:
         return pl.DataFrame({"label": known.y}).with_columns(outcome=pl.lit(None, dtype=pl.String))
@@ -157,7 +162,8 @@ class Probability(Task):
         p = table["prediction"].to_numpy()
         yes, no = spec.words
         is_sure = np.maximum(p, 1 - p) >= self.min_confidence
-        return table.with_columns(answer=pl.Series(np.where(is_sure, np.where(p >= 0.5, yes, no), UNCERTAIN).tolist()))
+        words = pl.Series("answer", np.where(is_sure, np.where(p >= 0.5, yes, no), UNCERTAIN).tolist())
+        return table.clone().replace_column(table.get_column_index("answer"), words)
 
     def answer(
         self, row: Mapping[str, Any], raw: np.ndarray, classes: Sequence[str], context: Mapping[str, Any]
