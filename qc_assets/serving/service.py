@@ -158,13 +158,13 @@ class Serving:
 
     def _known(self, needs: Mapping[str, frozenset[str]], stamp: tuple[int, ...]) -> Knowledge:
         """What was kept of this very warehouse, or else what it says; that is kept."""
-        folder = self.settings.journal.with_name("knowledge")
+        folder = self.settings.journal_file.with_name("knowledge")
         key = key_of_knowledge(self.settings, _ITEMS, self.as_of, needs, stamp)
         if (kept := kept_reading(folder, key)) is not None:
             return Knowledge.of(kept)
         reading = Reading.of(self.store, self.settings, _ITEMS, self.as_of, needs)
         # What was read while somebody wrote belongs to no state of the file, and a table may be readable soon.
-        if stamp and stamp == changed_when([self.store.path]) and not reading.about["troubles"]:
+        if stamp and stamp == self.store.engine.stamp() and not reading.about["troubles"]:
             keep_reading(folder, key, reading)
         return Knowledge.of(reading)
 

@@ -68,7 +68,10 @@ class LakeEngine:
         if not self.exists():
             return ()
         with self.explained(), closing(self._connected(read_only=True, locked=True)) as connection:
-            return (int(connection.execute(f"FROM {_CATALOG}.current_snapshot()").fetchall()[0][0]),)
+            # A lake that was made anew counts from one again, at other times.
+            newest = f"FROM {_CATALOG}.snapshots() ORDER BY snapshot_id DESC LIMIT 1"
+            (row,) = connection.execute(f"SELECT snapshot_id, epoch_us(snapshot_time) {newest}").fetchall()
+            return int(row[0]), int(row[1])
 
     def open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         return prepared(self._connected(read_only=read_only, locked=False))
