@@ -56,7 +56,7 @@ def test_a_second_start_knows_the_same_without_asking_the_warehouse(
         assert getattr(second, name) == getattr(first, name), name
     for table, tasks in first.tasks.items():
         assert second.tasks[table].rows.equals(tasks.rows) and second.tasks[table].rows.schema == tasks.rows.schema
-    kept = list(home.journal.with_name("knowledge").iterdir())
+    kept = list(home.journal_file.with_name("knowledge").iterdir())
     assert len(kept) == 1 and kept[0].stat().st_mode & 0o077 == 0
 
 
@@ -78,7 +78,7 @@ def test_whatever_it_follows_from_has_changed_it_is_read_anew(
     if change == "warehouse":
         lengths = [each.tasks["pull_requests"].rows["title_length"].sum() for each in (before, after)]
         assert lengths[1] == lengths[0] + 7 * len(after.tasks["pull_requests"].rows)
-    assert len(list(home.journal.with_name("knowledge").iterdir())) == 1, "what nobody needs any more is gone"
+    assert len(list(home.journal_file.with_name("knowledge").iterdir())) == 1, "what nobody needs any more is gone"
 
 
 @pytest.mark.parametrize("damage", ["cut", "no json", "gone"])
@@ -87,7 +87,7 @@ def test_what_was_kept_and_is_broken_is_computed_again(
 ) -> None:
     readings = _readings(monkeypatch)
     first = _known(home)
-    (kept,) = home.journal.with_name("knowledge").iterdir()
+    (kept,) = home.journal_file.with_name("knowledge").iterdir()
     if damage == "cut":
         os.truncate(kept / "histories_pull_requests.arrow", 900)
     elif damage == "no json":
@@ -99,8 +99,8 @@ def test_what_was_kept_and_is_broken_is_computed_again(
 
 
 def test_a_home_that_cannot_keep_it_still_serves(home: Settings) -> None:
-    home.journal.parent.mkdir(parents=True, exist_ok=True)
-    home.journal.with_name("knowledge").write_text("in the way")
+    home.journal_file.parent.mkdir(parents=True, exist_ok=True)
+    home.journal_file.with_name("knowledge").write_text("in the way")
     assert _known(home).authors
 
 
