@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +141,15 @@ class Machine:
             except subprocess.TimeoutExpired:
                 started.kill()
                 started.wait()
+            with suppress(ProcessLookupError):  # what it had started itself
+                os.killpg(started.pid, signal.SIGKILL)
 
     def daemon(self) -> Any:
         return self.process("-m", "dagster._daemon", "run", "-w", str(dagster_config("workspace.yaml")))
+
+    def celery_worker(self, name: str, file: Path) -> Any:
+        start = ("-m", "dagster_celery.cli", "worker", "start", "-A", "dagster_celery.app")
+        return self.process(*start, "-n", name, "-y", str(file), "--", "-c", "1")
 
     def qc(self, *arguments: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "qc_assets.cli", "--json", *arguments]
@@ -201,31 +208,12 @@ def test_a_run_is_executed_by_celery_workers(machine: Callable[..., Machine], tm
         redis = RedisServer(tmp_path / "redis", free_port())
     except MissingServerError as error:
         pytest.skip(str(error))
-    here = machine(QC_EXECUTOR="celery", QC_CELERY_BROKER=redis.url)
     worker = tmp_path / "celery.yaml"
     worker.write_text(yaml.safe_dump({"execution": {"config": {"broker": redis.url, "backend": redis.url}}}))
     with ExitStack() as running:
         running.callback(redis.stop)
-        logs = [
-            running.enter_context(
-                here.process(
-                    "-m",
-                    "dagster_celery.cli",
-                    "worker",
-                    "start",
-                    "-A",
-                    "dagster_celery.app",
-                    "-n",
-                    name,
-                    "-y",
-                    str(worker),
-                    "--",
-                    "-c",
-                    "1",
-                )
-            )
-            for name in ("one", "two")
-        ]
+        here = machine(QC_EXECUTOR="celery", QC_CELERY_BROKER=redis.url)
+        logs = [running.enter_context(here.celery_worker(name, worker)) for name in ("one", "two")]
         submitted = here.qc("backfill", "--submit", "--refresh", "--from", "2024-01-10", "--to", "2024-01-11")
         log = running.enter_context(here.daemon())
         states = here.outcome(submitted["runs"])
