@@ -57,7 +57,8 @@ class Cluster:
         """
         nginx = program("nginx", "nginx-light")
         # PostgreSQL is another user where root starts it, and must come through.
-        self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o711)  # whatever the umask: PostgreSQL's own user goes through it
         try:
             postgres = PostgresServer(self.folder / "postgres", self.ports["postgres"]).start()
             self._running.callback(postgres.stop)

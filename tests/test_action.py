@@ -69,7 +69,7 @@ def test_the_step_asks_a_running_api_and_posts_when_it_is_told_to(
     small_home: Settings, fake: tuple[FakeGitHub, Node], tmp_path: Path
 ) -> None:
     copy, port = copy_of(small_home, tmp_path), free_port()
-    key = make_key(keys_file(copy.journal), "action", ["predict", "post"])
+    key = make_key(keys_file(copy.journal_file), "action", ["predict", "post"])
     more: dict[str, Any] = {"github_url": fake[0].url, "github_tokens": "t0ken", "check_repos": "acme/atlas"}
     app = create_app(Settings(**(copy.model_dump() | more | {"_env_file": None})))
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))

@@ -23,7 +23,7 @@ def prepare(step: str, folder: Path) -> None:
     if step == "publish":
         killed_steps.train(folder)
     if step == "import":
-        journal = Journal(settings_of(folder).journal)
+        journal = Journal(settings_of(folder).journal_file)
         journal.record(
             "prediction", [prediction(number) for number in range(1, 3_001)], written_at="2026-02-28T12:00:00"
         )

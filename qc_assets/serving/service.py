@@ -143,9 +143,8 @@ class Serving:
                     self.why_no_knowledge = ""
                     return False
                 needs = self._wanted()
-                self.knowledge = self._known(needs, stamp)
-                self._needs = needs
-                self.imported_up_to = self._imported()
+                knowledge, imported_up_to = self._known(needs, stamp), self._imported()
+                self.knowledge, self._needs, self.imported_up_to = knowledge, needs, imported_up_to
                 self._seen, self.why_no_knowledge = stamp, ""
             except Exception as error:  # noqa: BLE001  # what was known goes on serving; /health says so
                 self.why_no_knowledge = self._why(error)

@@ -30,7 +30,7 @@ _CATALOG = "warehouse"
 _AWAY = re.compile(
     r"connection to server|closed the connection|connection refused|terminating connection|unable to connect|"
     r"no connection to|could not (?:connect|establish)|Failed to execute query \"ROLLBACK\"|SSL SYSCALL|starting up|"
-    r"Could not connect to server|curl|IO Error: .*HTTP",
+    r"Could not connect to server|curl|IO Error: .*HTTP|from DuckLake: Current transaction is aborted",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(r"HTTP (?:code )?40[13]\b|AccessDenied|SignatureDoesNotMatch")

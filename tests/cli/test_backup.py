@@ -64,7 +64,7 @@ def test_what_was_backed_up_while_a_server_wrote_comes_back(settings: Settings, 
     assert rows_of(restored) == rows
     registry = Registry(restored.tracking_uri, restored.artifact_root)
     assert all(registry.champion(model) is not None for model in MODELS)
-    assert entries_of(restored.journal) == before + 5
+    assert entries_of(restored.journal_file) == before + 5
     with pytest.raises(BackupError, match=r"there is a warehouse .* already.*--replace"):
         restore_backup(restored, tmp_path / "backup")
     aside = restore_backup(restored, tmp_path / "backup", replace=True)["moved_aside"]

@@ -113,6 +113,7 @@ class Machine:
         (home / "dagster.yaml").unlink(missing_ok=True)
         (home / "dagster.yaml").write_text(STORAGE, encoding="utf-8")
         self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # dagster-celery starts `celery`
             "QC_HOME": str(settings.home),
             "QC_WAREHOUSE": str(settings.warehouse),
             "QC_DEMO_PRS": str(settings.demo_prs),

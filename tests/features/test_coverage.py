@@ -3,12 +3,14 @@
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import duckdb
 import pytest
 
 from qc_assets.assets.partitions import days_between
 from qc_assets.settings import load_settings
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
+from qc_assets.store.keyless import upsert
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
@@ -28,6 +30,12 @@ def test_only_the_latest_unbroken_run_of_days_is_covered(make_settings: Any) -> 
     assert warehouse.query(early)["exclusion"].to_list() == ["outside_coverage"]
 
 
+def record(connection: duckdb.DuckDBPyConnection, of_load: dict[str, Any]) -> None:
+    """What a load writes into its log."""
+    connection.execute(sql_sections("ops/ingest_log")["entries"], of_load)
+    upsert(connection, "ops.ingest_log", "entries")
+
+
 def archive_coverage(
     warehouse: Warehouse, numbers: list[int], day: date = date(2024, 3, 1), source: str = "gharchive"
 ) -> dict[str, Any]:
@@ -39,8 +47,8 @@ def archive_coverage(
             "TIMESTAMP '2024-03-01' AS observed_at, DATE '2024-03-01' AS partition_date",
             {"source": source},
         )
-        connection.execute(
-            sql_sections("ops/ingest_log")["record"],
+        record(
+            connection,
             {"source": source, "repos": ["*"], "repo_ids": [None], "days": [day], "fingerprint": "x",
              "status": "done", "tables": ["pull_requests", "reviews", "issues", "label_events"], "requests": 0,
              "points": 0, "lines": 0, "bad_lines": 0, "rows": 0, "started": START, "finished": START, "error": None},
@@ -82,10 +90,10 @@ def days_of_hours(
             share, name = share_read.get(number, 1.0), "*" if repo_ids is None else "new/name"
             entry = {"source": "gharchive", "repos": [name], "days": [START.date() + timedelta(days=number)]}
             status = "partial" if number in share_read else "done"
-            record = {"fingerprint": "x", "status": status, "repo_ids": [None], "requests": 0, "points": 0, "lines": 0,
-                      "tables": ["pull_requests", "reviews", "issues", "label_events"], "bad_lines": 0, "rows": 0,
-                      "started": START, "finished": START, "error": None}  # fmt: skip
-            connection.execute(log["record"], entry | record)
+            counted = {"fingerprint": "x", "status": status, "repo_ids": [None], "requests": 0, "points": 0, "lines": 0,
+                       "tables": ["pull_requests", "reviews", "issues", "label_events"], "bad_lines": 0, "rows": 0,
+                       "started": START, "finished": START, "error": None}  # fmt: skip
+            record(connection, entry | counted)
             ids = repo_ids[number] if isinstance(repo_ids, dict) else repo_ids
             connection.execute(log["record_input"], entry | {"inputs": None, "repo_ids": [ids], "share_read": share})
         query = sql_sections("ops/coverage")["rows"]
@@ -131,8 +139,8 @@ def test_days_read_from_github_count_only_if_they_reach_up_to_the_reading(
             "INSERT INTO observed.repositories BY NAME SELECT 1 AS repo_id, 'new/name' AS name, 'github' AS source, "
             "TIMESTAMP '2024-03-02' AS observed_at, DATE '2024-03-01' AS partition_date"
         )
-        connection.execute(
-            sql_sections("ops/ingest_log")["record"],
+        record(
+            connection,
             {"source": "github", "repos": ["old/name"], "repo_ids": [1], "days": [date(2024, 2, 29), date(2024, 3, 1)],
              "fingerprint": "x", "status": "done", "tables": ["pull_requests", "reviews", "issues", "label_events"],
              "requests": 5, "points": 0, "lines": 0, "bad_lines": 0, "rows": 0, "started": read_at,

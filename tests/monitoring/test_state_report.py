@@ -139,7 +139,7 @@ def test_every_chart_is_well_formed_whatever_it_is_of(marks: list[Mark], series:
 
 def test_the_api_shows_it_to_who_may(home: Settings) -> None:
     admin, other = (
-        make_key(keys_file(home.journal), name, [right]) for name, right in (("amy", "admin"), ("bob", "predict"))
+        make_key(keys_file(home.journal_file), name, [right]) for name, right in (("amy", "admin"), ("bob", "predict"))
     )
     with TestClient(create_app(home), base_url="http://127.0.0.1") as client:
         assert client.get("/report").status_code == 401

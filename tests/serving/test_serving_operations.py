@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -172,7 +173,7 @@ def test_ten_thousand_malformed_bodies_crash_nothing(api: TestClient) -> None:
 def test_a_busy_warehouse_leaves_what_was_known(api: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     serving = api.app.state.serving  # type: ignore[attr-defined]
     before = serving.knowledge
-    monkeypatch.setattr(serving.store, "lock_timeout_s", 0.3)
+    monkeypatch.setattr(serving.store.engine, "means", replace(serving.store.engine.means, lock_timeout_s=0.3))
     code = f"import duckdb, time; c = duckdb.connect({str(serving.store.path)!r}); print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -116,7 +116,7 @@ def test_promotion_drops_no_request_and_a_broken_champion_changes_nothing(
         # An orderly end: what was accepted is on the disk, and asked requests are answered.
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-    journal = main_run_copy.journal
+    journal = main_run_copy.journal_file
     written = journal_reader.entries_after(journal, 0, ["prediction"])
     assert len(written) == len(load.answers)
     assert reopened(journal).lost == 0
@@ -133,14 +133,14 @@ def test_kill_9_loses_at_most_a_moment_and_says_how_much_and_no_secret_is_logged
         process.kill()
         process.wait()
         load.stop()
-    written = len(journal_reader.entries_after(main_run_copy.journal, 0, ["prediction"]))
-    again = Journal(main_run_copy.journal)
+    written = len(journal_reader.entries_after(main_run_copy.journal_file, 0, ["prediction"]))
+    again = Journal(main_run_copy.journal_file)
     again.close()
     answered = len(load.answers)
     # What was answered is written or counted as lost; two requests may have been written and not answered.
     assert answered <= written + again.lost <= answered + 2
     assert again.lost <= 100, "at some hundred requests a second, a tenth of a second holds no more"
-    assert journal_reader.count_lost(main_run_copy.journal) == again.lost
+    assert journal_reader.count_lost(main_run_copy.journal_file) == again.lost
 
     text = log.read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
