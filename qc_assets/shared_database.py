@@ -19,6 +19,7 @@ from qc_assets.errors import QcError, masked_urls
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+_SCHEMA = "qc_assets"
 # Of one process: requests that write wait for one another anyway.
 _MOST_CONNECTIONS = 8
 _LOCK_PATIENCE_S = 10.0
@@ -65,7 +66,8 @@ class SharedDatabase:
         """A connection for one transaction: committed at the end of the block, rolled back if it raises.
 
         Args:
-            schema: statements that make the tables, each harmless where they are there; run once by a process.
+            schema: statements that make the tables, in a schema of ours, each harmless where they are there; run once
+                by a process.
 
         Raises:
             AlreadyWrittenError: if a key is there already.
@@ -76,7 +78,7 @@ class SharedDatabase:
             if schema and schema not in self._made:
                 with connection.transaction():
                     connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCKS])
-                    connection.execute(schema)
+                    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}; {schema}")
                 self._made.add(schema)
             with connection.transaction():
                 yield SharedConnection(connection)
@@ -117,7 +119,7 @@ class SharedDatabase:
                         self._url, connect_timeout=5, keepalives_idle=10, application_name="qc-assets"
                     )
                     connection.execute(
-                        f"SET search_path TO qc_assets; SET lock_timeout = '{self._patience_s:g}s'; "
+                        f"SET search_path TO {_SCHEMA}; SET lock_timeout = '{self._patience_s:g}s'; "
                         f"SET idle_in_transaction_session_timeout = '{_LONGEST_PAUSE_S}s'"
                     )
                     connection.commit()

@@ -1,8 +1,5 @@
 -- The journal where many servers write it. Statements are those of the file's journal, so JSON is asked for as SQLite
 -- does it; texts are compared byte by byte, as SQLite compares them.
-CREATE SCHEMA IF NOT EXISTS qc_assets;
-SET LOCAL search_path TO qc_assets;
-
 CREATE OR REPLACE FUNCTION json_extract(document JSON, path TEXT) RETURNS TEXT
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT document ->> substr(path, 3) $$;
 

@@ -36,7 +36,6 @@ CREATE TABLE IF NOT EXISTS budgets (
     identity TEXT PRIMARY KEY, remaining INTEGER, quota INTEGER, reset_at TEXT, blocked_until TEXT, strikes INTEGER
 );
 """
-_SHARED = f"CREATE SCHEMA IF NOT EXISTS qc_assets; SET LOCAL search_path TO qc_assets; {_BUDGETS}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class State:
             ) from error
 
     def _budgets(self) -> AbstractContextManager[Any]:
-        return self._shared.transaction(_SHARED) if self._shared else self._open()
+        return self._shared.transaction(_BUDGETS) if self._shared else self._open()
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's, opened anew if the file is another."""
