@@ -17,6 +17,7 @@ from qc_assets.critique.knobs import CritiqueKnobs
 from qc_assets.errors import SettingsError, masked_urls
 from qc_assets.fairness.knobs import FairnessKnobs
 from qc_assets.features.knobs import FeatureKnobs
+from qc_assets.lake_place import LakePlace
 from qc_assets.learning.knobs import LearningKnobs
 from qc_assets.origin_rules import origin_rules
 from qc_assets.places import settings_files
@@ -155,6 +156,11 @@ class Settings(
     def signing_secret(self) -> bytes | None:
         """The bytes of QC_SIGNING_KEY."""
         return self.signing_key.get_secret_value().encode() if self.signing_key else None
+
+    @property
+    def has_lake(self) -> bool:
+        """Whether the warehouse is a lake, which enforces no keys and wants upkeep."""
+        return isinstance(self.warehouse, LakePlace)
 
     @property
     def journal_file(self) -> Path:

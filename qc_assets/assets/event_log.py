@@ -7,6 +7,7 @@ though the events of an asset differ in their day alone.
 
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,9 @@ class AssetEventBatches(SqlEventLogStorage):
         indexed = [(event, row | by) for event, row in zip(events, rows, strict=True) for by in _partitions(event)]
         self._insert(rows, indexed)
 
+    @abstractmethod
     def _insert(self, rows: Sequence[dict[str, Any]], indexed: Sequence[tuple[EventLogEntry, dict[str, Any]]]) -> None:
         """Write rows of events into the log of their run, and a row for each of their partitions into the index."""
-        raise NotImplementedError
 
     def _index(self, connection: Any, indexed: Sequence[tuple[EventLogEntry, dict[str, Any]]], ids: list[int]) -> None:
         """Write what belongs to rows of the index that have these ids."""

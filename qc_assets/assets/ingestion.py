@@ -107,13 +107,13 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         about = {"source": settings.source, "repos": named}
         log = store.sql_file("ops/ingest_log", about | {"days": days}, section="days")
         every_day = store.sql_file("ops/ingest_log", about | {"days": None}, section="days")
-        for check in context.selected_asset_check_keys:
-            if check.name == KEYS_ARE_UNIQUE:
-                yield examine_rules(store, check.asset_key)
-            else:
-                yield (
-                    _few_bad_lines(every_day, settings) if check.name == "few_bad_lines" else _no_known_gaps(every_day)
-                )
+        checks = context.selected_asset_check_keys
+        yield from examine_rules(store, [check.asset_key for check in checks if check.name == KEYS_ARE_UNIQUE])
+        for check in checks:
+            if check.name == "few_bad_lines":
+                yield _few_bad_lines(every_day, settings)
+            elif check.name == "no_known_gaps":
+                yield _no_known_gaps(every_day)
         nothing = _nothing_came(log, days)
         if len(nothing) == len(days):
             reasons = "; ".join(filter(None, log["error"].to_list())) or "ops.ingest_log has nothing of these days"

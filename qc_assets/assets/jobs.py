@@ -11,7 +11,6 @@ from qc_assets.assets.journal_and_exports import PAYOUT_REPORTS
 from qc_assets.assets.model_versions import model_and_parts
 from qc_assets.assets.partitions import daily_partitions
 from qc_assets.assets.upkeep import GROUP as UPKEEP
-from qc_assets.lake_place import LakePlace
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
@@ -56,13 +55,12 @@ def jobs(settings: Settings) -> list:
     )
     batches, model = (dg.AssetSelection.assets(tables.key(f"critique.{name}")) for name in ("batches", "model"))
     mining = dg.AssetSelection.assets(*(tables.key(f"critique.{step}") for step in STEPS))
-    in_lake = isinstance(settings.warehouse, LakePlace)
     upkeep = [
         dg.define_asset_job(name, dg.AssetSelection.assets(tables.key(f"ops.{asset}")), description=description)
         for name, asset, description, is_needed in (
             ("discovery", "discovery", "Choose the repositories to read.", settings.traits.states),
             ("revisits", "revisits", "Read again what may have changed silently.", settings.traits.states),
-            ("tidying", "lake", "Merge a lake's small files and forget its old snapshots.", in_lake),
+            ("tidying", "lake", "Merge a lake's small files and forget its old snapshots.", settings.has_lake),
         )
         if is_needed
     ]

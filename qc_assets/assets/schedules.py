@@ -5,7 +5,6 @@ from datetime import UTC, timedelta
 import dagster as dg
 
 from qc_assets.assets.partitions import daily_partitions
-from qc_assets.lake_place import LakePlace
 from qc_assets.settings import Settings
 
 
@@ -21,7 +20,7 @@ def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             description="Predicts what is open and checks the champions, at 06:00 UTC.",
         ),
     ]
-    if isinstance(settings.warehouse, LakePlace):
+    if settings.has_lake:
         tidying = dg.ScheduleDefinition(
             name="nightly_tidying",
             job_name="tidying",

@@ -8,7 +8,6 @@ from qc_assets import progress
 from qc_assets.assets import tables
 from qc_assets.assets.ingestion import POOL
 from qc_assets.assets.resources import WarehouseResource
-from qc_assets.lake_place import LakePlace
 from qc_assets.settings import Settings
 
 GROUP = "upkeep"
@@ -20,7 +19,7 @@ def upkeep_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _lake_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    if not isinstance(settings.warehouse, LakePlace):
+    if not settings.has_lake:
         return []
 
     @dg.asset(
@@ -41,7 +40,6 @@ def _lake_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _states_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-
     @dg.asset(
         key=tables.key("ops.discovery"),
         group_name=tables.group_name(GROUP),

@@ -1,12 +1,11 @@
 """What kills, power cuts and copies may have left behind, for `qc doctor`: named, with how to mend it."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from qc_assets.cli.finding import Finding
-from qc_assets.cli.runs import open_instance, own_dagster_yaml
+from qc_assets.cli.runs import is_queue_served, open_instance, own_dagster_yaml
 from qc_assets.errors import QcError
 from qc_assets.locks import holder_of, is_locked
 from qc_assets.serving import journal_reader
@@ -14,7 +13,6 @@ from qc_assets.settings import Settings
 from qc_assets.shared_database import SharedDatabaseError
 from qc_assets.sqlite_files import existing_sqlite
 
-_DAEMON_S = 300.0
 _ANEW = "move the file away: it is made anew"
 
 
@@ -57,7 +55,7 @@ def _runs(settings: Settings) -> Iterator[Finding]:
         with open_instance(settings) as instance:
             dead = [record.dagster_run for record in dead_runs(instance)]
             queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-            beats = instance.get_daemon_heartbeats().values()
+            is_served = is_queue_served(instance)
     except QcError as error:
         yield Finding("runs", False, str(error), "see the message")
         return
@@ -66,7 +64,7 @@ def _runs(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "runs", not dead, f"dead, and counted as running: {names}" if dead else "none is dead", mend * bool(dead)
     )
-    if queued and not any(beat.timestamp > time.time() - _DAEMON_S for beat in beats):
+    if queued and not is_served:
         yield Finding("queue", False, f"{queued} runs wait for Dagster's daemon, which does not run", "start `qc up`")
 
 

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from qc_assets.cli import console
-from qc_assets.lake_place import LakePlace
 from qc_assets.settings import load_settings
 
 _ABOUT_LAKES = (
@@ -33,7 +32,7 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
         manifest | {"folder": str(folder)},
         console.table("In the copy", rows),
         f"{', '.join(manifest['parts'])} copied to {folder} and checked; champions: {champions}",
-        *([_ABOUT_LAKES.format(settings.warehouse)] if isinstance(settings.warehouse, LakePlace) else []),
+        *([_ABOUT_LAKES.format(settings.warehouse)] if settings.has_lake else []),
         *elsewhere,
     )
 

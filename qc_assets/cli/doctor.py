@@ -14,7 +14,6 @@ from qc_assets.cli.finding import Finding
 from qc_assets.cli.runs import dagster_home
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError, SettingsError, WarehouseBusyError, WarehouseMissingError
-from qc_assets.lake_place import LakePlace
 from qc_assets.models.specs import SPECS
 from qc_assets.places import settings_file
 from qc_assets.settings import Settings, load_settings
@@ -103,7 +102,7 @@ def _warehouse(settings: Settings) -> list[Finding]:
         return [Finding("warehouse", False, str(error), "see the message")]
     except (duckdb.Error, OSError) as error:
         mend = "`qc restore FOLDER` brings a backup back; without one move the file away, and load and train anew"
-        if isinstance(settings.warehouse, LakePlace):
+        if settings.has_lake:
             mend = "look at QC_WAREHOUSE: docs/lake.md says what a lake needs"
         return [Finding("warehouse", False, f"{settings.warehouse}: {explained(error)}", mend)]
     schema = Finding("schema", True, "of this version")

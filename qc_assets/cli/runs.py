@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,9 @@ from qc_assets.sqlite_files import is_broken
 
 if TYPE_CHECKING:
     import dagster as dg
+
+# Dagster itself takes a daemon for dead after that.
+_DAEMON_S = 300.0
 
 
 class RunFailedError(QcError):
@@ -113,6 +117,12 @@ def open_instance(settings: Settings) -> "dg.DagsterInstance":
             if own is None:
                 raise
             raise QcError(f"what {own} says cannot be used: {error}. Start its database, or mend the file") from error
+
+
+def is_queue_served(instance: "dg.DagsterInstance") -> bool:
+    """Whether a daemon takes runs from the queue of an instance."""
+    beats = instance.get_daemon_heartbeats().values()
+    return any(beat.timestamp > time.time() - _DAEMON_S for beat in beats)
 
 
 def days_as_tags(days: Sequence[date]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Runs for the queue of the Dagster instance: whoever serves it executes them, on whatever machine that is."""
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -19,8 +18,6 @@ Submit = Annotated[
         "--submit", help="Put runs into Dagster's queue, for whatever machine serves it, instead of running here."
     ),
 ]
-# Dagster itself takes a daemon for dead after that.
-_DAEMON_S = 300.0
 
 
 def workspace_file(settings: Settings) -> Path:
@@ -76,7 +73,7 @@ def submit_runs(
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
 
-    from qc_assets.cli.runs import days_as_tags, open_instance
+    from qc_assets.cli.runs import days_as_tags, is_queue_served, open_instance
 
     workspace = workspace_file(settings)
     with (
@@ -105,8 +102,7 @@ def submit_runs(
                 instance, location, repository, repository.get_full_job(job), configured, days_as_tags(days), None, None
             )
             runs.append(instance.submit_run(run.run_id, context).run_id)
-        beats = instance.get_daemon_heartbeats().values()
-        served = any(beat.timestamp > time.time() - _DAEMON_S for beat in beats)
+        served = is_queue_served(instance)
     pages = settings.beyond_the_gate(settings.dagster_url).rstrip("/")
     warning = "" if served else "nobody takes runs from the queue: start `qc up`, or `dagster-daemon run` where they go"
     return {"runs": runs, "urls": [f"{pages}/runs/{run}" for run in runs], "warning": warning}
