@@ -70,7 +70,6 @@ def planted() -> str:
     from tests.fairness.test_fairness_planted import LOG_ODDS, SEEDS, flagged, world
 
     seeds = range(sized(SEEDS, 1))
-
     fair = [world(seed, None) for seed in seeds]
     harsh = [world(seed, Bias("newcomers", LOG_ODDS)) for seed in seeds]
     new, rate = pl.col("is_newcomer"), pl.col("passed").mean()

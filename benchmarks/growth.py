@@ -31,11 +31,7 @@ LEAST_SECONDS = 2.0
 
 
 def exponent(sizes: tuple[float, float], costs: tuple[float, float]) -> float:
-    """Slope of log cost over log size between two sizes.
-
-    >>> exponent((10, 100), (3, 30))
-    1.0
-    """
+    """Slope of log cost over log size between two sizes."""
     return math.log(costs[1] / costs[0]) / math.log(sizes[1] / sizes[0])
 
 
@@ -50,7 +46,7 @@ def run_demo(home: Path, pull_requests: int) -> tuple[dict[str, float], float]:
         "QC_WAREHOUSE": str(home / "qc.duckdb"),
         "QC_DEMO_PRS": str(pull_requests),
     }
-    command = [sys.executable, "-c", "from qc_assets.cli.main import main; main()", "demo", "--details", "--json"]
+    command = [sys.executable, "-m", "qc_assets.cli", "demo", "--details", "--json"]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=complaints)
         _, status, usage = os.wait4(process.pid, 0)

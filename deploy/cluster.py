@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from string import Template
 
-from deploy.local_servers import MissingServerError, PostgresServer, free_port, program, wait_for_port
+from deploy.local_servers import MissingServerError, PostgresServer, end_group, free_port, program, wait_for_port
 
 HERE = Path(__file__).resolve().parent
-_START_S, _STOP_S = 180.0, 20.0
+_START_S = 180.0
 
 
 class Cluster:
@@ -159,20 +159,10 @@ class Cluster:
                 stderr=log, start_new_session=True,
             )  # fmt: skip
         self._processes[name] = process
-        self._running.callback(_end, process)
+        self._running.callback(end_group, process)
 
     def _log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def main() -> int:

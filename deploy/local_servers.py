@@ -4,6 +4,7 @@ import getpass
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -125,6 +126,19 @@ class RedisServer:
         """End it."""
         self._process.terminate()
         self._process.wait(20)
+
+
+def end_group(process: "subprocess.Popen[bytes]", patience_s: float = 20.0) -> None:
+    """End a process that has a session of its own, and whatever it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    with suppress(ProcessLookupError):  # those that outlive it
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[bytes]", patience_s: float = 30.0) -> None:

@@ -34,11 +34,6 @@ class History:
     _rows: Mapping[tuple[int, int], Mapping[str, tuple[Any, ...]]]
 
     @classmethod
-    def read(cls, connection: duckdb.DuckDBPyConnection, table: str, parameters: Mapping[str, object]) -> "History":
-        """Ask for every author and repository; see `history_rows`."""
-        return cls.of_rows(table, history_rows(connection, table, parameters))
-
-    @classmethod
     def of_rows(cls, table: str, frame: pl.DataFrame) -> "History":
         """From what `history_rows` said of a table."""
         rows: dict[tuple[int, int], dict[str, tuple[Any, ...]]] = {}

@@ -38,7 +38,7 @@ def key_of_knowledge(
 
     Args:
         settings, specs, as_of, needs: as in `Reading.of`.
-        stamp: of the warehouse's file, see `changed_when`.
+        stamp: of the warehouse, see `StoreEngine.stamp`.
     """
     tables = sorted({spec.table.removeprefix("features.") for spec in specs})
     parts = {

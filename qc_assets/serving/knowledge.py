@@ -177,18 +177,6 @@ class Knowledge:
     numbers: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def read(
-        cls,
-        store: Warehouse,
-        settings: Settings,
-        specs: Sequence[ModelSpec],
-        as_of: datetime | None = None,
-        needs: Mapping[str, Collection[str]] = MappingProxyType({}),
-    ) -> "Knowledge":
-        """Ask the warehouse for everything, see `Reading.of`."""
-        return cls.of(Reading.of(store, settings, specs, as_of, needs))
-
-    @classmethod
     def of(cls, reading: "Reading") -> "Knowledge":
         """From what was read."""
         ids: dict[str, dict[tuple[str, str], int]] = {"repo": {}, "author": {}}

@@ -2,12 +2,11 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from deploy.local_servers import MissingServerError, PostgresServer, RedisServer, free_port
+from deploy.local_servers import MissingServerError, PostgresServer, RedisServer, end_group, free_port
 from qc_assets.assets import run_owners
 from qc_assets.assets.executors import executor_of
 from qc_assets.assets.partitions import NOT_WHOLE
@@ -136,14 +135,7 @@ class Machine:
         try:
             yield log
         finally:
-            started.terminate()
-            try:
-                started.wait(30)
-            except subprocess.TimeoutExpired:
-                started.kill()
-                started.wait()
-            with suppress(ProcessLookupError):  # what it had started itself
-                os.killpg(started.pid, signal.SIGKILL)
+            end_group(started, 30)
 
     def daemon(self) -> Any:
         return self.process("-m", "dagster._daemon", "run", "-w", str(dagster_config("workspace.yaml")))

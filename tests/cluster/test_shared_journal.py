@@ -2,8 +2,6 @@
 
 import logging
 import multiprocessing
-import os
-import signal
 import threading
 import time
 from collections import Counter
@@ -29,6 +27,7 @@ from qc_assets.shared_database import AlreadyWrittenError, SharedConnection, Sha
 from qc_assets.store.warehouse import Warehouse
 from tests.cluster.postgres import running_postgres
 from tests.conftest import copy_of
+from tests.killed_writers import accepted_until_killed
 from tests.serving.test_importing import paid, prediction
 from tests.serving.test_serving_server import server
 
@@ -154,16 +153,7 @@ def record_until_killed(url: str, counters: Path, told: "multiprocessing.Queue[i
 
 
 def test_kill_9_loses_at_most_the_last_moments_and_they_are_counted(shared_url: str, tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    told = spawn.Queue()
-    process = spawn.Process(target=record_until_killed, args=(shared_url, tmp_path, told))
-    process.start()
-    accepted = 0
-    while accepted < 5_000:
-        accepted = told.get(timeout=60)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    accepted = accepted_until_killed(record_until_killed, shared_url, tmp_path)
     shared = SharedDatabase(SecretStr(shared_url))
     written = len(entries_after(shared, 0, ["prediction"]))
     with closing(Journal(shared, counters=tmp_path)) as beside, closing(Journal(shared, counters=tmp_path)) as again:

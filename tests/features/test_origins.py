@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qc_assets.assets.feature_tables import record_origin_rules
 from qc_assets.errors import SettingsError
-from qc_assets.features.history import History, imagine
+from qc_assets.features.history import History, history_rows, imagine
 from qc_assets.origin_rules import EVIDENCE, ORIGINS, origin_rules
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.schema import sql_sections
@@ -221,7 +221,7 @@ def test_what_serving_looks_up_is_of_the_same_hand(warehouse: Warehouse) -> None
     parameters = load_settings().feature_parameters("pull_requests")
     with warehouse.overlay() as looking:
         imagine(looking, hour(50), load_settings().origin_parameters)
-        history = History.read(looking, "pull_requests", parameters)
+        history = History.of_rows("pull_requests", history_rows(looking, "pull_requests", parameters))
     for row in trained.iter_rows(named=True):
         looked_up = history.of(row["repo_id"], row["author_id"], row["origin"])
         wanted = {name: row[name] for name in history.contract.history}

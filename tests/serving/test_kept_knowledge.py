@@ -27,6 +27,10 @@ def home(small_home: Settings, tmp_path: Path) -> Settings:
     return small_home.model_copy(update={"home": tmp_path / "home", "warehouse": tmp_path / "qc.duckdb"})
 
 
+def _kept(home: Settings) -> list[Path]:
+    return list(home.journal_file.with_name("knowledge").iterdir())
+
+
 def _known(settings: Settings) -> Knowledge:
     """What a server knows that starts now."""
     serving = Serving(settings)
@@ -56,7 +60,7 @@ def test_a_second_start_knows_the_same_without_asking_the_warehouse(
         assert getattr(second, name) == getattr(first, name), name
     for table, tasks in first.tasks.items():
         assert second.tasks[table].rows.equals(tasks.rows) and second.tasks[table].rows.schema == tasks.rows.schema
-    kept = list(home.journal_file.with_name("knowledge").iterdir())
+    kept = _kept(home)
     assert len(kept) == 1 and kept[0].stat().st_mode & 0o077 == 0
 
 
@@ -78,7 +82,7 @@ def test_whatever_it_follows_from_has_changed_it_is_read_anew(
     if change == "warehouse":
         lengths = [each.tasks["pull_requests"].rows["title_length"].sum() for each in (before, after)]
         assert lengths[1] == lengths[0] + 7 * len(after.tasks["pull_requests"].rows)
-    assert len(list(home.journal_file.with_name("knowledge").iterdir())) == 1, "what nobody needs any more is gone"
+    assert len(_kept(home)) == 1, "what nobody needs any more is gone"
 
 
 @pytest.mark.parametrize("damage", ["cut", "no json", "gone"])
@@ -87,7 +91,7 @@ def test_what_was_kept_and_is_broken_is_computed_again(
 ) -> None:
     readings = _readings(monkeypatch)
     first = _known(home)
-    (kept,) = home.journal_file.with_name("knowledge").iterdir()
+    (kept,) = _kept(home)
     if damage == "cut":
         os.truncate(kept / "histories_pull_requests.arrow", 900)
     elif damage == "no json":

@@ -7,7 +7,7 @@ import pytest
 
 from qc_assets.features.contract import contract_of
 from qc_assets.serving.champions import SPECS
-from qc_assets.serving.knowledge import Knowledge, Tasks
+from qc_assets.serving.knowledge import Knowledge, Reading, Tasks
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
@@ -33,7 +33,7 @@ def test_an_opening_knows_what_the_training_row_of_the_same_instant_knew(main_ru
     seen = {"pair": 0, "stranger": 0}
     strangers = pl.col(prior) == 0
     for row in [*rows.filter(strangers)[:200:50].to_dicts(), *rows.filter(~strangers)[:200:50].to_dicts()]:
-        knowledge = Knowledge.read(store, settings, ITEMS, row["opened_at"])
+        knowledge = Knowledge.of(Reading.of(store, settings, ITEMS, row["opened_at"]))
         known = knowledge.history(table, row["repo"].upper(), row["author"], origin=row.get("origin"))
         for name in contract_of(table).history:
             assert known[name] == row[name], (name, row["repo"], row["author"])
@@ -44,7 +44,7 @@ def test_an_opening_knows_what_the_training_row_of_the_same_instant_knew(main_ru
 def test_strangers_have_no_history_and_repositories_keep_theirs(main_run: Any) -> None:
     settings, _ = main_run
     row = historical(settings, "pull_requests").row(0, named=True)
-    knowledge = Knowledge.read(Warehouse.from_settings(settings), settings, ITEMS, row["opened_at"])
+    knowledge = Knowledge.of(Reading.of(Warehouse.from_settings(settings), settings, ITEMS, row["opened_at"]))
     nobody = knowledge.history("pull_requests", row["repo"], "nobody-knows-me")
     assert nobody["repo_pass_rate"] == row["repo_pass_rate"]
     assert nobody["author_prior_prs"] == 0 and nobody["author_is_newcomer"]
@@ -57,7 +57,7 @@ def test_strangers_have_no_history_and_repositories_keep_theirs(main_run: Any) -
 def test_nobody_has_a_history_after_the_end_of_the_data(main_run: Any) -> None:
     settings, _ = main_run
     store = Warehouse.from_settings(settings)
-    knowledge = Knowledge.read(store, settings, ITEMS)
+    knowledge = Knowledge.of(Reading.of(store, settings, ITEMS))
     assert knowledge.as_of == store.query("SELECT max(covered_until) FROM ops.coverage").item()
     assert knowledge.history("pull_requests", "acme/atlas", None)["repo_decided_recently"] > 0
 

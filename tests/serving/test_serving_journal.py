@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import sqlite3
 import struct
 import time
@@ -18,6 +17,7 @@ from qc_assets.errors import QcError
 from qc_assets.serving.journal import Journal, JournalFullError
 from qc_assets.serving.journal_reader import count_lost, doubts, entries_after, identity, latest
 from qc_assets.serving.payouts import PayoutError, payout
+from tests.killed_writers import accepted_until_killed
 
 NOW = "2026-01-01T00:00:00"
 
@@ -109,16 +109,7 @@ def write_until_killed(path: Path, told: "multiprocessing.Queue[int]") -> None:
 
 
 def test_kill_9_loses_at_most_the_last_moments_and_they_are_counted(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    told = spawn.Queue()
-    process = spawn.Process(target=write_until_killed, args=(tmp_path / "journal.db", told))
-    process.start()
-    accepted = 0
-    while accepted < 5_000:
-        accepted = told.get(timeout=60)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    accepted = accepted_until_killed(write_until_killed, tmp_path / "journal.db")
     written = len(entries_after(tmp_path / "journal.db", 0, ["prediction"]))
     again = Journal(tmp_path / "journal.db")
     assert written + again.lost >= accepted

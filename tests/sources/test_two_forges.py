@@ -10,7 +10,7 @@ import pytest
 from qc_assets.forges import own_id
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
-from qc_assets.serving.knowledge import Knowledge
+from qc_assets.serving.knowledge import Knowledge, Reading
 from qc_assets.settings import load_settings
 from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, stamp, user
@@ -152,7 +152,7 @@ def test_a_name_leads_to_who_has_it_on_its_forge(
         warehouse.rebuild(f"features/{table}", parameters)
     hosts = [server.url.removeprefix("http://") for server in servers]
     fake_settings = load_settings(source="github", github_url=servers[1].url)
-    known = Knowledge.read(warehouse, fake_settings, [P0, RESOLUTION_TIME], datetime(2024, 5, 5))
+    known = Knowledge.of(Reading.of(warehouse, fake_settings, [P0, RESOLUTION_TIME], datetime(2024, 5, 5)))
     assert (known.forge, known.is_synthetic) == (hosts[1], True)
     corp, fake = (known.repo_id(f"{host}/{NAME}") for host in hosts)
     assert corp is not None and fake is not None and corp != fake and own_id(corp) == own_id(fake) == 7
@@ -169,5 +169,5 @@ def test_a_name_leads_to_who_has_it_on_its_forge(
     moved.add_repo(NAME, 9)  # somebody else takes the old name
     sources[0].clock.sleep(3600)
     run(warehouse, sources[0], DAYS[5:6], [NAME])
-    later = Knowledge.read(warehouse, load_settings(), [P0])
+    later = Knowledge.of(Reading.of(warehouse, load_settings(), [P0]))
     assert own_id(later.repo_id(f"{hosts[0]}/{NAME}") or 0) == 9 and later.repo_id(first) == corp
