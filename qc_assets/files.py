@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,10 +42,11 @@ def changed_when(paths: Iterable[Path]) -> tuple[int, ...]:
     return tuple(number for stat in stats for number in (stat.st_mtime_ns, stat.st_size))
 
 
-def digest_of(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files below a folder."""
+def digest_of(folder: Path, suffixes: Collection[str] = ()) -> str:
+    """SHA-256 over the names and contents of all files below a folder, or of those with these suffixes."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    files = (path for path in folder.rglob("*") if not suffixes or path.suffix in suffixes)
+    for path in sorted(path for path in files if path.is_file()):
         digest.update(
             f"{path.relative_to(folder).as_posix()}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
         )

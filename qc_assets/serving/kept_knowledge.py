@@ -15,16 +15,17 @@ from pathlib import Path
 
 import polars as pl
 
-from qc_assets import __version__
 from qc_assets.files import digest_of
 from qc_assets.learning.spec import ModelSpec
-from qc_assets.places import sql_root
+from qc_assets.places import PACKAGE, sql_root
 from qc_assets.serving.knowledge import Reading
 from qc_assets.settings import Settings
 
 log = logging.getLogger(__name__)
 _ABOUT, _NAMES = "about.json", "names.arrow"
 _KINDS = ("tasks", "histories")
+# In a checkout the warehouse itself may lie among its SQL, and the version stands still while the code does not.
+_CODE = (".py", ".sql", ".csv")
 
 
 def key_of_knowledge(
@@ -42,7 +43,7 @@ def key_of_knowledge(
     """
     tables = sorted({spec.table.removeprefix("features.") for spec in specs})
     parts = {
-        "code": [__version__, digest_of(sql_root())],
+        "code": [digest_of(folder, _CODE) for folder in (PACKAGE, sql_root())],
         "warehouse": [str(settings.warehouse), *stamp],
         "settings": [settings.forge, settings.is_synthetic, settings.origin_parameters],
         "parameters": [settings.feature_parameters(table) for table in tables],

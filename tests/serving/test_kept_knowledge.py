@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from qc_assets.serving import guard, service
+from qc_assets.places import sql_root
+from qc_assets.serving import guard, kept_knowledge, service
 from qc_assets.serving.app import create_app
 from qc_assets.serving.knowledge import Knowledge, Reading
 from qc_assets.serving.service import Serving
@@ -83,6 +84,31 @@ def test_whatever_it_follows_from_has_changed_it_is_read_anew(
         lengths = [each.tasks["pull_requests"].rows["title_length"].sum() for each in (before, after)]
         assert lengths[1] == lengths[0] + 7 * len(after.tasks["pull_requests"].rows)
     assert len(_kept(home)) == 1, "what nobody needs any more is gone"
+
+
+def test_it_follows_from_the_code_and_not_from_a_warehouse_that_lies_among_it(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a checkout, warehouse/ has both, and to read gigabytes at each start would cost more than is saved."""
+    sql = tmp_path / "warehouse"
+    shutil.copytree(sql_root(), sql, ignore=shutil.ignore_patterns("qc.duckdb*", ".staging"))
+    monkeypatch.setattr(kept_knowledge, "sql_root", lambda: sql)
+
+    def key() -> str:
+        return kept_knowledge.key_of_knowledge(home, service._ITEMS, None, {}, (1,))
+
+    before = key()
+    (sql / "qc.duckdb").write_bytes(b"rows")
+    assert key() == before
+    with (sql / "macros.sql").open("a") as file:
+        file.write("-- otherwise")
+    assert key() != before
+    with_other_sql = key()
+    code = tmp_path / "package"
+    code.mkdir()
+    (code / "history.py").write_text("PERSON = 'nobody'")
+    monkeypatch.setattr(kept_knowledge, "PACKAGE", code)
+    assert key() != with_other_sql
 
 
 @pytest.mark.parametrize("damage", ["cut", "no json", "gone"])
