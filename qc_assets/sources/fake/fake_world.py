@@ -16,7 +16,7 @@ def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass
+@dataclass(repr=False)  # all of it hangs together: a text of it would take gigabytes, as when a test shows it
 class World:
     """What there is.
 

@@ -67,6 +67,7 @@ class GitHubSource(GitHubAccess):
             tables=tables,
             folder=folder,
             meter=meter,
+            ask_once=self.is_made_up,
             accepted_gaps=self.accepted_gaps,
             files=self.files,
         )

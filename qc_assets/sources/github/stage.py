@@ -34,6 +34,7 @@ class Stage:
         tables: the raw tables that are wanted.
         folder: for staged files.
         meter: told how far it is.
+        ask_once: what else the server is asked once it has answered, so that it counts as part of what this costs.
         accepted_gaps: names (lower case) of repositories whose days are done though GitHub hides items of them.
         files: whether the files of openings are read, too.
 
@@ -53,6 +54,7 @@ class Stage:
         tables: Sequence[str],
         folder: Path,
         meter: Meter,
+        ask_once: Callable[[], object] = lambda: None,
         accepted_gaps: Collection[str] = (),
         files: bool = False,
     ) -> None:
@@ -60,6 +62,7 @@ class Stage:
         self.tables = set(tables)
         self.folder = folder
         self.meter = meter
+        self.ask_once = ask_once
         self.accepted_gaps = set(accepted_gaps)
         self.reader = Reader(self.client, self.state, self.clock, page=page, read=meter.read, files=files)
         self.reasons: dict[str, DeadLetter] = {}
@@ -74,6 +77,7 @@ class Stage:
         try:
             with odd_answers("graphql plan"):
                 plan = self.planner.plan(wishes, key)
+                self.ask_once()
         except RequestError as error:
             for wish in wishes:
                 if self._failed(wish, error):
