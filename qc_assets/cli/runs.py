@@ -18,6 +18,7 @@ from qc_assets.cli.dagster_records import bring_up_to_date
 from qc_assets.cli.trouble import advice_about
 from qc_assets.errors import QcError
 from qc_assets.files import write_whole
+from qc_assets.interrupts import insistent_interrupts
 from qc_assets.places import dagster_config, settings_file
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import is_broken
@@ -164,7 +165,7 @@ def run_job(
 
     definition = build_definitions(settings).resolve_job_def(job)
     run_id = str(uuid.uuid4())
-    with open_instance(settings) as instance, claim_run(instance, run_id):
+    with open_instance(settings) as instance, claim_run(instance, run_id), insistent_interrupts():
         end_dead_runs(instance)
         if hear is not None:
             instance.add_event_listener(run_id, hear)

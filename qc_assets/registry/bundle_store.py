@@ -7,7 +7,7 @@ from typing import Any
 from qc_assets.errors import QcError
 from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.manifest import MANIFEST, Expected, ManifestError, verify_manifest, write_manifest
-from qc_assets.registry.mlflow_store import MlflowStore, quiet
+from qc_assets.registry.mlflow_store import MlflowStore, mlflow_at_work
 from qc_assets.registry.tracking_server import TrackingServerAwayError
 
 MANIFEST_SUM = "bundle_manifest"  # a tag of the run: not beside the files that it is about
@@ -19,7 +19,7 @@ class BundleStore(MlflowStore):
 
     def load(self, model: str, version: int) -> Bundle:
         """The bundle of a registered version."""
-        with quiet():
+        with mlflow_at_work():
             client = self.client()
             run_id = str(client.get_model_version(model, str(version)).run_id)
             return self.load_logged(client, client.get_model_version_download_uri(model, str(version)), model, run_id)
@@ -60,7 +60,7 @@ class BundleStore(MlflowStore):
         if self.signing_key is None:
             raise QcError("nothing can be signed: set QC_SIGNING_KEY")
         signed = 0
-        with quiet():
+        with mlflow_at_work():
             client = self.client()
             for version in client.search_model_versions(f"name = '{model}'", max_results=10_000):
                 with tempfile.TemporaryDirectory() as folder:

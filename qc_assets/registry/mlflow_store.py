@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from qc_assets.errors import QcError, masked_urls
 from qc_assets.files import changed_when
+from qc_assets.interrupts import held_interrupts
 from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.registry.local_store import make_store
 from qc_assets.registry.tracking_server import refuse_if_away
@@ -78,7 +79,7 @@ class MlflowStore:
 
     def attach(self, run_id: str, pages: Mapping[str, str]) -> str:
         """Keep texts, by file name, with a run; returns the run's experiment."""
-        with quiet():
+        with mlflow_at_work():
             client = self.client()
             for name, text in pages.items():
                 client.log_text(run_id, text, name)
@@ -86,7 +87,7 @@ class MlflowStore:
 
     def publish(self, experiment: str, name: str, page: str, tags: Mapping[str, str]) -> tuple[str, str]:
         """Keep an HTML page as the artifact of a run; returns experiment and run."""
-        with quiet():
+        with mlflow_at_work():
             client = self.client()
             note = f"One run each time the page was made: open the artifact {name}.html of the newest."
             identity = self.experiment(client, experiment, {NOTE: note})
@@ -109,7 +110,7 @@ class MlflowStore:
         """Keep a run with its texts, by file name, and all files of a folder; returns experiment and run."""
         import mlflow
 
-        with quiet():
+        with mlflow_at_work():
             client = self.fluent()
             note = f"Compare by {', '.join(f'`{metric}`' for metric in metrics)}; the parameters show why runs differ."
             identity = self.experiment(client, experiment, {NOTE: note})
@@ -172,8 +173,11 @@ class MlflowStore:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep MLflow's progress bars and hints out of a terminal that shows its own."""
+def mlflow_at_work() -> Iterator[None]:
+    """Keep MLflow's progress bars and hints out of a terminal that shows its own, and interrupts for when it is done.
+
+    One that comes in the midst of a transaction, if only of reading, leaves SQLite locked for this process.
+    """
     import logging
 
     loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store.db.utils", "mlflow.tracking", "alembic")]
@@ -183,7 +187,7 @@ def quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), held_interrupts():
             warnings.simplefilter("ignore")
             yield
     finally:

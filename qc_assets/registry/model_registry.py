@@ -19,7 +19,7 @@ from qc_assets.learning.bundle import Bundle, answers_for_mlflow
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.trained import Trained
 from qc_assets.registry.bundle_store import ABSENT, MANIFEST_SUM, BundleStore
-from qc_assets.registry.mlflow_store import NOTE, quiet
+from qc_assets.registry.mlflow_store import NOTE, mlflow_at_work
 from qc_assets.registry.standing import RecordedDecision, Standing, VersionReference, decisions_of_tags
 from qc_assets.registry.tracking import TrainingRun, training_run
 from qc_assets.registry.version_record import VersionRecord
@@ -64,7 +64,7 @@ class Registry(BundleStore):
         model = standing.model
         if standing.versions.get(reference.version) == reference.run_id:
             return self.load(model, reference.version)
-        with quiet():
+        with mlflow_at_work():
             client = self.client()
             experiment = self.experiment(client, model, {})
             logged = client.search_logged_models([experiment], f"source_run_id = '{reference.run_id}'")
@@ -74,7 +74,7 @@ class Registry(BundleStore):
 
     def standing(self, model: str) -> Standing:
         """Who is champion, by whose decision, and which versions there are."""
-        with quiet():
+        with mlflow_at_work():
             client = self.client()
             experiment = client.get_experiment_by_name(model)
             decisions = decisions_of_tags(experiment.tags.items()) if experiment else []
@@ -106,7 +106,7 @@ class Registry(BundleStore):
 
     def note_decision(self, model: str, decision: RecordedDecision) -> None:
         """Keep a decision, whatever becomes of the version that it is about."""
-        with quiet():
+        with mlflow_at_work():
             client = self.client()
             client.set_experiment_tag(self.experiment(client, model, {}), *decision.tag)
 
@@ -142,7 +142,7 @@ class Registry(BundleStore):
             numbered_after: a version number that is taken elsewhere, such as in the warehouse.
         """
         client = self.fluent()
-        with quiet():
+        with mlflow_at_work():
             self.log_record(run.run_id, record)
             version = self._register(client, run.run_id, bundle, trained, numbered_after)
             for key, value in tags.items():
@@ -159,7 +159,7 @@ class Registry(BundleStore):
         """What `log_record` kept, or None if it kept nothing that can be read whole."""
         from mlflow.exceptions import MlflowException
 
-        with quiet(), tempfile.TemporaryDirectory() as folder:
+        with mlflow_at_work(), tempfile.TemporaryDirectory() as folder:
             try:
                 client = self.client()
                 if not client.list_artifacts(run_id, _RECORD):
@@ -170,28 +170,29 @@ class Registry(BundleStore):
 
     def conclude(self, model: str, logged: Logged, decision: RecordedDecision, card: str) -> None:
         """Attach the model card, note the decision and move the alias: `champion` on promotion, else `challenger`."""
-        client = self.client()
-        version, reason = str(logged.version), decision.reason[:5000]
-        client.log_text(logged.run_id, card, "model_card.md")
-        client.set_tag(logged.run_id, NOTE, beginning_of(card))
-        client.set_model_version_tag(model, version, "decision", reason)
-        client.set_tag(logged.run_id, "decision", reason)
-        # First the alias: a crash between the two leaves an alias that was moved, which `settle` understands.
-        client.set_registered_model_alias(model, CHAMPION if decision.promoted else CHALLENGER, version)
-        self.note_decision(model, decision)
-        if decision.promoted and self._version_with(client, model, CHALLENGER) is not None:
-            client.delete_registered_model_alias(model, CHALLENGER)
-        self.describe(model, {logged.version: card})
+        with mlflow_at_work():
+            client = self.client()
+            version, reason = str(logged.version), decision.reason[:5000]
+            client.log_text(logged.run_id, card, "model_card.md")
+            client.set_tag(logged.run_id, NOTE, beginning_of(card))
+            client.set_model_version_tag(model, version, "decision", reason)
+            client.set_tag(logged.run_id, "decision", reason)
+            # First the alias: a crash between the two leaves an alias that was moved, which `settle` understands.
+            client.set_registered_model_alias(model, CHAMPION if decision.promoted else CHALLENGER, version)
+            self.note_decision(model, decision)
+            if decision.promoted and self._version_with(client, model, CHALLENGER) is not None:
+                client.delete_registered_model_alias(model, CHALLENGER)
+            self.describe(model, {logged.version: card})
 
     def describe(self, model: str, cards: Mapping[int, str] = MappingProxyType({})) -> None:
         """Let the pages of all versions say where they stand; `cards` are those of new ones."""
-        with quiet():
+        with mlflow_at_work():
             client = self.client()
             describe_versions(client, self.standing(model), self._version_with(client, model, CHALLENGER), cards)
 
     def version_of(self, model: str, alias: str) -> int | None:
         """The version with an alias, or None."""
-        with quiet():
+        with mlflow_at_work():
             return self._version_with(self.client(), model, alias)
 
     def registered_at(self, model: str, version: int) -> datetime:
@@ -217,7 +218,7 @@ class Registry(BundleStore):
         with self.deciding(model) as standing:
             target = _rolled_back_to(standing, version)
             before = standing.champion or standing.decided
-            with quiet():
+            with mlflow_at_work():
                 client = self.client()
                 client.set_registered_model_alias(model, CHAMPION, str(target.version))
                 if self._version_with(client, model, CHALLENGER) == target.version:

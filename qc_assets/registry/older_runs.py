@@ -4,7 +4,7 @@ import time
 
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
-from qc_assets.registry.mlflow_store import MlflowStore, quiet
+from qc_assets.registry.mlflow_store import MlflowStore, mlflow_at_work
 from qc_assets.registry.wording import WITHOUT_MODEL, about_experiment
 
 _MOST = 10_000
@@ -24,7 +24,7 @@ def group_metrics(store: MlflowStore, spec: ModelSpec) -> int:
     names |= {f"test_{name}_baseline": f"{WITHOUT_MODEL}/{name}" for name in spec.margins}
     names[f"validation_{task.selection}"] = f"validation/{task.selection}"
     changed = 0
-    with quiet():
+    with mlflow_at_work():
         client = store.client()
         if client.get_experiment_by_name(spec.name) is None:
             return 0

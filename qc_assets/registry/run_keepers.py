@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from qc_assets.errors import QcError
 from qc_assets.locks import acquire_lock, is_locked
-from qc_assets.registry.mlflow_store import MlflowStore, quiet
+from qc_assets.registry.mlflow_store import MlflowStore, mlflow_at_work
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def end_abandoned(store: MlflowStore) -> int:
     ended = 0
     for path in left:
         try:
-            with quiet():
+            with mlflow_at_work():
                 client = store.client()
                 experiments = [experiment.experiment_id for experiment in client.search_experiments()]
                 condition = f"attributes.status = 'RUNNING' AND tags.{KEEPER} = '{path.stem}'"

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from qc_assets.errors import QcError
+from qc_assets.interrupts import insistent_interrupts
 from qc_assets.learning.metrics.bootstrap import Estimate
 from qc_assets.learning.pace import TrainingListener
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.learning.trained import FittedCandidate, Trained, Trial
 from qc_assets.registry.bundle_store import is_out_of_reach
-from qc_assets.registry.mlflow_store import MlflowStore, quiet
+from qc_assets.registry.mlflow_store import MlflowStore, mlflow_at_work
 from qc_assets.registry.run_keepers import KEEPER, keep_runs
 from qc_assets.registry.wording import WITHOUT_MODEL, about_experiment
 
@@ -73,7 +74,7 @@ class TrainingRun(TrainingListener):
             figures: its plots as PNG, by name.
             run_name: what the run is called; default: model and winning candidate.
         """
-        with quiet():
+        with mlflow_at_work():
             client = self._store.client()
             self._catch_up(client)
             best = trained.best
@@ -103,11 +104,12 @@ class TrainingRun(TrainingListener):
 
     def remark(self, decision: str) -> None:
         """Note what was decided of a training that led to no version."""
-        self._store.client().set_tag(self.run_id, "decision", decision)
+        with mlflow_at_work():
+            self._store.client().set_tag(self.run_id, "decision", decision)
 
     def end(self, status: str, reason: str = "") -> None:
         """Mark the run, and every candidate's that is still at work, as FINISHED, FAILED or KILLED."""
-        with quiet():
+        with mlflow_at_work():
             client = self._store.client()
             if reason:
                 client.set_tag(self.run_id, "ended", reason[:_LONGEST])
@@ -121,7 +123,7 @@ class TrainingRun(TrainingListener):
         if time.monotonic() < self._quiet_until:
             return
         try:
-            with quiet():
+            with mlflow_at_work():
                 self._catch_up(self._store.client())
         except Exception as error:
             if not is_out_of_reach(error):
@@ -233,7 +235,7 @@ def training_run(
     from mlflow.tracking.context.registry import resolve_tags
 
     with keep_runs(store) as keeper:
-        with quiet():
+        with mlflow_at_work():
             client = store.client()
             experiment_id = store.experiment(client, spec.name, about_experiment(spec))
             own = resolve_tags({**tags, "task": task_of(spec).name, KEEPER: keeper})  # who, from where, which commit
@@ -242,7 +244,8 @@ def training_run(
             client.log_batch(run_id, params=params_of(parameters))
         run = TrainingRun(store, spec, experiment_id, run_id, own)
         try:
-            yield run
+            with insistent_interrupts():
+                yield run
         except BaseException as error:
             is_error = isinstance(error, Exception)
             try:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 from mlflow.exceptions import MlflowException
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from qc_assets.progress import Milestone
 from qc_assets.registry import lifecycle
@@ -167,7 +169,33 @@ def test_a_training_that_is_interrupted_in_its_terminal_is_killed_in_mlflow(
     finally:
         process.kill()
         process.wait()
-    assert mine() == ["KILLED"]
+    assert mine() == ["KILLED"], (tmp_path / "log").read_text()
+    assert end_abandoned(registry) == 0
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO latest_metrics", "INSERT INTO params", "UPDATE runs"])
+def test_an_interrupt_while_it_writes_leaves_no_database_locked(registry: Registry, statement: str) -> None:
+    begun: list[str] = []
+    met: list[str] = []
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def written(connection: object, cursor: object, text: str, *_: object) -> None:
+        if begun and text.startswith(statement) and not met:
+            met.append(text)
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    event.listen(Engine, "after_cursor_execute", written)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(registry, lambda what, done, total: begun.append(what))
+    finally:
+        event.remove(Engine, "after_cursor_execute", written)
+        signal.signal(signal.SIGINT, before)
+    assert met
+    assert ending(registry)[:2] == ("KILLED", "stopped")
     assert end_abandoned(registry) == 0
 
 
