@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from qc_assets.cli import console
-from qc_assets.settings import load_settings
+from qc_assets.cli.command_context import command_settings
 
 _ABOUT_LAKES = (
     "the warehouse is not in it: {} is its servers' to back up, or copied to a file by `qc warehouse copy --to FILE`"
@@ -23,7 +23,7 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
     """Copy warehouse, models and the API's journal into a folder, and check the copy; all may run meanwhile."""
     from qc_assets.cli.backup import make_backup
 
-    settings = load_settings()
+    settings = command_settings()
     manifest = make_backup(settings, folder)
     elsewhere = [f"not in it: the journal in {settings.shared}, which pg_dump copies"] if settings.shared else []
     rows = [{"table": name, "rows": count} for name, count in manifest["rows"].items() if count]
@@ -44,7 +44,7 @@ def restore(
     """Put a backup into QC_HOME, after every file of it was checked."""
     from qc_assets.cli.backup import restore_backup
 
-    settings = load_settings()
+    settings = command_settings()
     document = restore_backup(settings, folder, replace=replace)
     aside = [f"what was there is now {path}" for path in document["moved_aside"]]
     console.emit(

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from qc_assets.cli import console
+from qc_assets.cli.command_context import command_settings
 from qc_assets.errors import QcError
-from qc_assets.settings import load_settings
 
 
 def check(
@@ -24,7 +24,7 @@ def check(
     from qc_assets.serving.service import Serving
     from qc_assets.serving.webhook import Webhook
 
-    settings = load_settings()
+    settings = command_settings()
     notes = Notes(settings)
     if post:
         notes.listed(pull_request.partition("#")[0])  # before anything is loaded

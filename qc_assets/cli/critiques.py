@@ -1,13 +1,16 @@
 """The commands of `qc` about critiques."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qc_assets.cli import console
+from qc_assets.cli.command_context import command_settings, command_warehouse
 from qc_assets.errors import QcError
-from qc_assets.settings import Settings, load_settings
-from qc_assets.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.settings import Settings
+    from qc_assets.store.warehouse import Warehouse
 
 
 def critique(
@@ -18,8 +21,8 @@ def critique(
     from qc_assets.assets.critique_batches import STEPS
     from qc_assets.cli.runs import RunFailedError, run_in_processes, run_job
 
-    settings = load_settings()
-    store = Warehouse.from_settings(settings)
+    settings = command_settings()
+    store = command_warehouse(settings)
     names = _batches(settings, store, batch)
     config = {f"critique_{step}": {"config": {"again": again}} for step in STEPS}
     failed: dict[str, str] = {}
@@ -47,7 +50,7 @@ def critique(
         raise QcError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
 
 
-def _batches(settings: Settings, store: Warehouse, selected: list[str] | None) -> list[str]:
+def _batches(settings: "Settings", store: "Warehouse", selected: list[str] | None) -> list[str]:
     from qc_assets.cli.runs import run_job
 
     run_job(settings, "critique_batches")
@@ -69,7 +72,7 @@ def tune(
     from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
 
-    settings = load_settings()
+    settings = command_settings()
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size} | ({"base": base} if base else {})
     with shown_live("fine-tuning", settings.logs) as hear:
         result = run_job(settings, "critique_model", ops={"tune_critique_model": {"config": options}}, hear=hear)

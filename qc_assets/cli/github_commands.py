@@ -8,10 +8,9 @@ import typer
 
 from qc_assets import progress
 from qc_assets.cli import console
+from qc_assets.cli.command_context import command_settings, command_warehouse
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
-from qc_assets.settings import load_settings
-from qc_assets.store.warehouse import Warehouse
 
 _SCHEMA_URL = "https://docs.github.com/public/fpt/schema.docs.graphql"
 
@@ -20,8 +19,8 @@ def discover() -> None:
     """Choose the repositories to read (QC_DISCOVERY_*), and store them with the reason."""
     from qc_assets.sources.registry import open_kept_up
 
-    settings = load_settings(source="github")
-    store = Warehouse.from_settings(settings)
+    settings = command_settings(source="github")
+    store = command_warehouse(settings)
     with console.bar("discovery"):
         counts = open_kept_up(settings).discover(store, settings, progress.report)
     rows = store.query(
@@ -35,9 +34,9 @@ def revisit() -> None:
     """Read again open and recently closed pull requests, and mark comments that are gone."""
     from qc_assets.sources.registry import open_kept_up
 
-    settings = load_settings(source="github")
+    settings = command_settings(source="github")
     with console.bar("revisits"):
-        counts = open_kept_up(settings).revisit(Warehouse.from_settings(settings), settings, progress.report)
+        counts = open_kept_up(settings).revisit(command_warehouse(settings), settings, progress.report)
     console.emit(counts, ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
@@ -51,7 +50,7 @@ def diff(
     repo, _, number = pull_request.partition("#")
     if repo.count("/") != 1 or not number.isdigit():
         raise QcError(f"{pull_request}: write it as owner/name#number")
-    settings = load_settings(source="github")
+    settings = command_settings(source="github")
     client = GitHubSource.from_settings(settings).client
     try:
         text = read_diff(client, repo, int(number), limit=settings.max_diff_bytes)
@@ -81,7 +80,7 @@ def fake_github(
         raise QcError(f"{file} is not a file: download {_SCHEMA_URL} to it, or leave --schema out")
     first = _yesterday() - timedelta(days=days - 1)
     with console.bar(f"a world of {prs:,} pull requests"):
-        world = from_demo(prs, days, first, load_settings().seed)
+        world = from_demo(prs, days, first, command_settings().seed)
     fake = FakeGitHub(load_schema(file), world, fault_rate=faults, points=points, port=port)
     names = sorted({repo["nameWithOwner"] for repo in world.repos.values()})
     url = f"http://127.0.0.1:{fake.http.server_address[1]}"

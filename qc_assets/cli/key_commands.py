@@ -8,10 +8,9 @@ import typer
 from rich.markup import escape
 
 from qc_assets.cli import console
+from qc_assets.cli.command_context import command_settings
 from qc_assets.errors import QcError
-from qc_assets.serving import keys as key_ring
 from qc_assets.serving.callers import RIGHTS
-from qc_assets.settings import load_settings
 
 keys = typer.Typer(no_args_is_help=True, help="Named keys of the API: make, list, revoke, distrust, trust.")
 
@@ -27,15 +26,19 @@ def make(
     rights: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(RIGHTS)}.")] = "predict",
 ) -> None:
     """Make a key and show it once; a running server takes it at once."""
+    from qc_assets.serving import keys as key_ring
+
     chosen = [right.strip() for right in rights.split(",") if right.strip()]
-    key = key_ring.make_key(key_ring.keys_file(load_settings().journal_file), name, chosen)
+    key = key_ring.make_key(key_ring.keys_file(command_settings().journal_file), name, chosen)
     console.emit({"name": name, "rights": chosen, "key": key}, escape(f"{key}\nKeep it: it is shown this once."))
 
 
 @keys.command("list")
 def list_keys() -> None:
     """The keys that were made, without what opens anything."""
-    known_keys = key_ring.read_keys(key_ring.keys_file(load_settings().journal_file)).values()
+    from qc_assets.serving import keys as key_ring
+
+    known_keys = key_ring.read_keys(key_ring.keys_file(command_settings().journal_file)).values()
     rows = [
         {name: value for name, value in asdict(key).items() if name != "digest"} | {"rights": ", ".join(key.rights)}
         for key in known_keys
@@ -60,9 +63,11 @@ def revoke(
     since: _Since = None,
 ) -> None:
     """Let a key open nothing any more; a running server refuses it at once. Its name is not used again."""
+    from qc_assets.serving import keys as key_ring
+
     if since is not None and not distrust:
         raise QcError("--since says from when on its feedback is distrusted: add --distrust")
-    key_ring.revoke_key(key_ring.keys_file(load_settings().journal_file), name)
+    key_ring.revoke_key(key_ring.keys_file(command_settings().journal_file), name)
     if distrust:
         _distrust(name, since)
     console.emit({"name": name, "distrusted": distrust}, escape(f"{name} opens nothing any more"))
@@ -78,7 +83,9 @@ def distrust(name: _Name, since: _Since = None) -> None:
 @keys.command()
 def trust(name: _Name) -> None:
     """Let all feedback of a key count again; what is revoked stays revoked."""
-    key_ring.trust_key(key_ring.keys_file(load_settings().journal_file), name)
+    from qc_assets.serving import keys as key_ring
+
+    key_ring.trust_key(key_ring.keys_file(command_settings().journal_file), name)
     console.emit({"name": name, "distrusted": False}, escape(f"{name} is trusted again, from {_NEXT_RUN} on"))
 
 
@@ -86,7 +93,9 @@ _NEXT_RUN = "the next run of `features`, `training` or `main`"
 
 
 def _distrust(name: str, since: datetime | None) -> None:
-    key_ring.distrust_key(key_ring.keys_file(load_settings().journal_file), name, since)
+    from qc_assets.serving import keys as key_ring
+
+    key_ring.distrust_key(key_ring.keys_file(command_settings().journal_file), name, since)
     console.err.print(
         escape(f"its feedback counts no more from {_NEXT_RUN} on; what was trained before stays as it is")
     )

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from qc_assets.assets.partitions import days_between
 from qc_assets.cli import (
     backup_commands,
     check_command,
@@ -26,11 +25,10 @@ from qc_assets.cli import (
     sql_command,
     warehouse_commands,
 )
+from qc_assets.cli.command_context import command_settings, command_warehouse
 from qc_assets.cli.submitting import Submit, submit_backfill
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError
-from qc_assets.settings import load_settings
-from qc_assets.store.warehouse import Warehouse
 
 COSTS = ("API requests", "API points", "seconds waiting for limits")
 
@@ -65,16 +63,17 @@ def demo(
 ) -> None:
     """Generate the synthetic GitHub, run the whole graph on it, and show what came of it."""
     from qc_assets.assets.model_versions import training_config
+    from qc_assets.assets.partitions import days_between
     from qc_assets.cli import run_summary
     from qc_assets.cli.live_steps import shown_live
     from qc_assets.cli.runs import run_job
 
-    settings = load_settings(source="demo")
+    settings = command_settings(source="demo")
     days = days_between(settings.first_date, settings.last_date)
     config = training_config(quick=not full) | {"raw_tables": {"config": {"skip_done": True}}}
     with shown_live(f"demo, {settings.demo_prs:,} synthetic pull requests", settings.logs) as hear:
         result = run_job(settings, "main", days=days, ops=config, hear=hear)
-    document, tables = run_summary.after_run(Warehouse.from_settings(settings), result, with_details=details)
+    document, tables = run_summary.after_run(command_warehouse(settings), result, with_details=details)
     console.emit(
         document,
         *tables,
@@ -102,7 +101,7 @@ def backfill(
     from qc_assets.cli.runs import run_job
 
     chosen: dict[str, Any] = {"source": source, "repos": repos}
-    settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
+    settings = command_settings(**{name: value for name, value in chosen.items() if value is not None})
     days = _days(first.date(), last.date())
     if days[0] < settings.earliest_date or days[-1] > settings.last_date:
         raise QcError(
@@ -137,8 +136,8 @@ def status() -> None:
     """Coverage, the last loads and runs, and the champions."""
     from qc_assets.cli import overview
 
-    settings = load_settings()
-    document, tables = overview.status(settings, Warehouse.from_settings(settings))
+    settings = command_settings()
+    document, tables = overview.status(settings, command_warehouse(settings))
     console.emit(document, *tables)
 
 
@@ -159,7 +158,7 @@ def migrate() -> None:
     """Bring all that an older version left, or a home that was moved, up to date, with copies first."""
     from qc_assets.cli.migrate import migrate_all
 
-    rows = [{"what": step.what, "done": step.done, "copy": step.copy} for step in migrate_all(load_settings())]
+    rows = [{"what": step.what, "done": step.done, "copy": step.copy} for step in migrate_all(command_settings())]
     console.emit(rows, console.table("qc migrate", rows))
 
 
@@ -178,7 +177,7 @@ def export(
     """Write a table to a file, or the raw tables as a history, whole or not at all."""
     from qc_assets.store.export import export_history, export_table
 
-    store = Warehouse.from_settings(load_settings())
+    store = command_warehouse()
     if (table is None) == (history is None):
         raise QcError("name a TABLE, or a folder with --history")
     if history is not None:
@@ -198,7 +197,7 @@ def init() -> None:
     """Prepare QC_HOME, and write DAGSTER_HOME into .env so that `dagster dev` keeps its state."""
     from qc_assets.cli.runs import write_env_file
 
-    settings = load_settings()
+    settings = command_settings()
     path = write_env_file(settings)
     console.emit({"home": str(settings.home), "env": str(path)}, f"state lives in {settings.home}; see {path}")
 
@@ -224,7 +223,7 @@ def serve(
     from qc_assets.serving.server import run_server
 
     chosen: dict[str, Any] = {"host": host, "api_port": port}
-    settings = load_settings(**{name: value for name, value in chosen.items() if value is not None})
+    settings = command_settings(**{name: value for name, value in chosen.items() if value is not None})
     if not port_is_free(settings.host, settings.api_port):
         raise QcError(f"{settings.host}:{settings.api_port} is in use: stop that program, or set QC_API_PORT")
     console.err.print(
@@ -238,7 +237,7 @@ def up() -> None:
     """Run the Dagster UI, the MLflow UI and the API until Ctrl-C."""
     from qc_assets.cli.services import run_services
 
-    run_services(load_settings())
+    run_services(command_settings())
 
 
 sql_command.register(app)
@@ -254,6 +253,8 @@ warehouse_commands.register(app)
 
 
 def _days(first: date, last: date) -> list[date]:
+    from qc_assets.assets.partitions import days_between
+
     try:
         return days_between(first, last)
     except ValueError as error:

@@ -6,7 +6,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from qc_assets.settings import load_settings
+from qc_assets.cli.command_context import command_settings
 
 
 def mcp() -> None:
@@ -19,7 +19,7 @@ def mcp() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         # Standard output is the protocol's: what a library prints meanwhile must not get there.
         with contextlib.redirect_stdout(sys.stderr):
-            serving = Serving(load_settings(), journal=Path(scratch) / "journal.db")
+            serving = Serving(command_settings(), journal=Path(scratch) / "journal.db")
             server = make_mcp_server(ModelTools(serving))
         with closing(serving):
             server.run("stdio")

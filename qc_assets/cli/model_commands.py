@@ -8,13 +8,10 @@ import typer
 from rich.text import Text
 
 from qc_assets.cli import console
+from qc_assets.cli.command_context import command_settings, command_warehouse
 from qc_assets.cli.submitting import Submit, submit_to_queue
 from qc_assets.errors import QcError
-from qc_assets.models.specs import SPECS
 from qc_assets.registry.tracking_server import refuse_if_away
-from qc_assets.settings import load_settings
-from qc_assets.store.forge_records import assumed_number, reads_made_up
-from qc_assets.store.warehouse import Warehouse
 
 labels = typer.Typer(name="labels", no_args_is_help=True, help="Labelled review comments, for comment_category.")
 
@@ -56,7 +53,7 @@ def train(
     model = model or model_name
     chosen = [_known(model)] if model else names
     kinds = _candidates(chosen, candidates)
-    settings = load_settings()
+    settings = command_settings()
     options = training_config(quick=quick, n_trials=trials, candidates=kinds, run_name=run_name)
     config = {name: value for name, value in options.items() if name.removeprefix("train_") in chosen}
     job = training_job(model) if model else "training"
@@ -65,7 +62,7 @@ def train(
     refuse_if_away(settings.tracking_uri)  # now, and not after the features
     with shown_live(f"training {' and '.join(chosen)}", settings.logs) as hear:
         result = run_job(settings, job, ops=config, hear=hear)
-    document, shown = run_summary.after_run(Warehouse.from_settings(settings), result, chosen, with_details=details)
+    document, shown = run_summary.after_run(command_warehouse(settings), result, chosen, with_details=details)
     console.emit(document, *shown)
     pages = {name: result.metadata[tables.key(f"models.{name}").to_user_string()] for name in chosen}
     nothing = [f"{name}: {page[NOTHING_MADE]}" for name, page in pages.items() if NOTHING_MADE in page]
@@ -81,10 +78,10 @@ def rollback(
     from qc_assets.assets.resources import RegistryResource
     from qc_assets.registry import mirror
 
-    settings = load_settings()
+    settings = command_settings()
     registry = RegistryResource.from_settings(settings).open()
     before, after = registry.roll_back(_known(model), to)
-    mirror.sync_mirror(Warehouse.from_settings(settings), registry, model)
+    mirror.sync_mirror(command_warehouse(settings), registry, model)
     document = {"model": model, "champion_before": before, "champion": after}
     console.emit(
         document,
@@ -107,12 +104,14 @@ def bias(
     from qc_assets.fairness.audit import audit_groups
     from qc_assets.fairness.report import BiasReport
     from qc_assets.fairness.subject import load_subject, sensitive_attributes
+    from qc_assets.models.specs import SPECS
+    from qc_assets.store.forge_records import reads_made_up
 
     if version is not None and model is None:
         raise QcError("--version needs a MODEL")
     chosen = [_known(model)] if model else model_names()
-    settings = load_settings()
-    store, registry = Warehouse.from_settings(settings), RegistryResource.from_settings(settings).open()
+    settings = command_settings()
+    store, registry = command_warehouse(settings), RegistryResource.from_settings(settings).open()
     audits = []
     with console.bar(f"comparing groups of {' and '.join(chosen)}") as progress:
         for spec in SPECS:
@@ -140,6 +139,7 @@ def bias(
 
 def model_names() -> list[str]:
     """Names of all models."""
+    from qc_assets.models.specs import SPECS
 
     return [spec.name for spec in SPECS]
 
@@ -157,6 +157,7 @@ def _candidates(models: list[str], given: str | None) -> list[str]:
     Raises:
         QcError: if a model has none that a name could mean, or several.
     """
+    from qc_assets.models.specs import SPECS
 
     chosen = []
     for spec in SPECS:
@@ -229,9 +230,9 @@ def _audit_payouts() -> None:
     from qc_assets.assets.resources import RegistryResource
     from qc_assets.serving.payout_audit import audit_payouts
 
-    settings = load_settings()
+    settings = command_settings()
     registry = RegistryResource.from_settings(settings).open()
-    audit = audit_payouts(Warehouse.from_settings(settings), registry, settings.journal_place)
+    audit = audit_payouts(command_warehouse(settings), registry, settings.journal_place)
     rows = list(audit.differences)
     shown = [console.table("Payouts that would differ on today's facts", rows)] if rows else []
     troubles = [console.marked("[red]wrong[/red]: {}", trouble) for trouble in audit.troubles]
@@ -250,9 +251,10 @@ def import_labels(
 ) -> None:
     """Read labelled comments: what a rater said last counts, then the majority; bad rows are named, the others kept."""
     from qc_assets.features.labels import import_file
+    from qc_assets.store.forge_records import assumed_number
 
-    settings = load_settings()
-    store = Warehouse.from_settings(settings)
+    settings = command_settings()
+    store = command_warehouse(settings)
     forge = assumed_number(store, settings)
     report = import_file(store, file, text_column=text_column, label_column=label_column, forge=forge)
     rows = [{"category": name, "comments": count} for name, count in report.by_category.items()]
@@ -290,7 +292,7 @@ def publish(
     from qc_assets.registry.model_files import roll_back_export
     from qc_assets.serving import publish
 
-    settings = load_settings(**({"export_url": to} if to else {}))
+    settings = command_settings(**({"export_url": to} if to else {}))
     place = Place.from_settings(settings)
     if roll_back:
         version = roll_back_export(place, _known(roll_back))
@@ -298,7 +300,7 @@ def publish(
             {"model": roll_back, "latest": version}, f"{roll_back} version {version} is the latest at {place.url}"
         )
         return
-    store = Warehouse.from_settings(settings)
+    store = command_warehouse(settings)
     predictions = publish.predictions(place, store)
     champions = publish.champions(place, store, RegistryResource.from_settings(settings).open())
     console.emit(

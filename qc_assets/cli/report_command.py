@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from qc_assets.cli import console
+from qc_assets.cli.command_context import command_settings, command_warehouse
 from qc_assets.errors import QcError
-from qc_assets.settings import load_settings
-from qc_assets.store.warehouse import Warehouse
 
 _CHECKOUT = Path(__file__).parents[2] / "notebooks"
 
@@ -33,8 +32,8 @@ def report(
     from qc_assets.monitoring.state_report import state_report
     from qc_assets.registry.export_place import Place
 
-    settings = load_settings()
-    page = state_report(Warehouse.from_settings(settings))
+    settings = command_settings()
+    page = state_report(command_warehouse(settings))
     if output is None:
         place = Place.from_settings(settings)
         place.write("report.html", page.encode())

@@ -11,11 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from qc_assets.cli import console
+from qc_assets.cli.command_context import command_settings, command_warehouse
 from qc_assets.errors import QcError
-from qc_assets.settings import load_settings
-from qc_assets.store.asking import asked_rows
-from qc_assets.store.browsing import describe_table, tables_to_browse
-from qc_assets.store.warehouse import Warehouse
 from qc_assets.terminal_text import FORMULA, displayable
 
 _SHOWN, _LONGEST_CELL = 100, 19
@@ -48,8 +45,10 @@ def sql(
     ] = False,
 ) -> None:
     """Query the warehouse: it is only read, and no other file is."""
-    settings = load_settings()
-    store = Warehouse.from_settings(settings)
+    from qc_assets.store.asking import asked_rows
+
+    settings = command_settings()
+    store = command_warehouse(settings)
     if query is None and sys.stdin.isatty():
         from qc_assets.cli.sql_prompt import ask_until_done
 
@@ -69,7 +68,9 @@ def sql(
 
 def tables() -> None:
     """List the tables and views of the warehouse, those with names in them first, and what they hold."""
-    rows = tables_to_browse(Warehouse.from_settings(load_settings()))
+    from qc_assets.store.browsing import tables_to_browse
+
+    rows = tables_to_browse(command_warehouse())
     listed = [
         {"table": f"{row['schema']}.{row['name']}", "rows": "view" if row["kind"] == "view" else row["rows"]}
         | {"about": row["about"]}
@@ -82,7 +83,9 @@ def describe(
     table: Annotated[str, typer.Argument(help="As in analysis.pull_requests; the schema may be left out.")],
 ) -> None:
     """Columns of a table or view: types, what they mean, and what stands in them."""
-    description = describe_table(Warehouse.from_settings(load_settings()), table)
+    from qc_assets.store.browsing import describe_table
+
+    description = describe_table(command_warehouse(), table)
     meanings = [{name: column[name] for name in ("column", "type", "about")} for column in description.columns]
     numbers = [
         {"column": column["column"]}

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qc_assets.cli import console
 from qc_assets.errors import QcError
 from qc_assets.places import dagster_config
-from qc_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from qc_assets.settings import Settings
 
 Submit = Annotated[
     bool,
@@ -20,7 +22,7 @@ Submit = Annotated[
 ]
 
 
-def workspace_file(settings: Settings) -> Path:
+def workspace_file(settings: "Settings") -> Path:
     """The workspace.yaml that somebody wrote into QC_HOME/dagster, such as for a code server elsewhere; else ours."""
     from qc_assets.cli.runs import dagster_home
 
@@ -28,7 +30,7 @@ def workspace_file(settings: Settings) -> Path:
     return own if own.exists() else dagster_config("workspace.yaml")
 
 
-def submit_backfill(settings: Settings, days: Sequence[date], ops: Mapping[str, Any], *, is_named: bool) -> None:
+def submit_backfill(settings: "Settings", days: Sequence[date], ops: Mapping[str, Any], *, is_named: bool) -> None:
     """Put runs that load days into the queue, of QC_MAX_PARTITIONS_PER_RUN days each, and say what became of it.
 
     Raises:
@@ -40,7 +42,7 @@ def submit_backfill(settings: Settings, days: Sequence[date], ops: Mapping[str, 
     submit_to_queue(settings, "ingest", [days[first : first + most] for first in range(0, len(days), most)], ops)
 
 
-def submit_to_queue(settings: Settings, job: str, parts: Sequence[Sequence[date]], ops: Mapping[str, Any]) -> None:
+def submit_to_queue(settings: "Settings", job: str, parts: Sequence[Sequence[date]], ops: Mapping[str, Any]) -> None:
     """`submit_runs`, and say what became of it."""
     document = submit_runs(settings, job, parts, ops=ops)
     lines = [
@@ -52,7 +54,7 @@ def submit_to_queue(settings: Settings, job: str, parts: Sequence[Sequence[date]
 
 
 def submit_runs(
-    settings: Settings, job: str, parts: Sequence[Sequence[date]] = ((),), *, ops: Mapping[str, Any] | None = None
+    settings: "Settings", job: str, parts: Sequence[Sequence[date]] = ((),), *, ops: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Put one run of a job for each part of the days into the queue; nothing of it is executed here.
 

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterator
 
-import duckdb
-
 from qc_assets.errors import QcError, masked_urls
 
 _ADVICE: tuple[tuple[str, str], ...] = (
@@ -55,6 +53,8 @@ def explained(error: BaseException) -> str:
     """One sentence about an error: its own if it is one of ours, else what it says with how to mend it."""
     if isinstance(error, QcError):
         return str(error)
+    import duckdb
+
     chain = list(_chain(error))
     for cause in chain:
         if advice := advice_about(f"{type(cause).__name__}: {cause}"):

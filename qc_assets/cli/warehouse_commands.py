@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from qc_assets.cli import console
+from qc_assets.cli.command_context import command_settings, command_warehouse
 from qc_assets.errors import QcError
-from qc_assets.lake_place import parsed_place
-from qc_assets.settings import load_settings
 
 warehouse = typer.Typer(help="Carry the warehouse to another place, and keep a lake tidy.", no_args_is_help=True)
 
@@ -23,17 +22,15 @@ def copy_warehouse(
     to: Annotated[str, typer.Option(help="A new place, written as QC_WAREHOUSE is.")],
 ) -> None:
     """Copy the warehouse into a new file or lake, and compare; what is there stays as it is."""
+    from qc_assets.lake_place import parsed_place
     from qc_assets.store.carrying import carry
-    from qc_assets.store.warehouse import Warehouse
 
-    settings = load_settings()
+    settings = command_settings()
     try:
         place = parsed_place(to)
     except ValueError as error:
         raise QcError(f"--to: {error}") from None
-    rows = carry(
-        Warehouse.from_settings(settings), Warehouse.from_settings(settings.model_copy(update={"warehouse": place}))
-    )
+    rows = carry(command_warehouse(settings), command_warehouse(settings.model_copy(update={"warehouse": place})))
     console.emit(
         {"from": str(settings.warehouse), "to": str(place), "rows": rows},
         console.table("Copied", [{"table": name, "rows": count} for name, count in rows.items() if count]),
@@ -45,8 +42,7 @@ def copy_warehouse(
 def tidy_warehouse() -> None:
     """Merge a lake's small files, and forget snapshots older than QC_LAKE_KEEP_DAYS, as its asset does nightly."""
     from qc_assets.store.lake_upkeep import tidy_lake
-    from qc_assets.store.warehouse import Warehouse
 
-    settings = load_settings()
-    done = tidy_lake(Warehouse.from_settings(settings), timedelta(days=settings.lake_keep_days))
+    settings = command_settings()
+    done = tidy_lake(command_warehouse(settings), timedelta(days=settings.lake_keep_days))
     console.emit(done, ", ".join(f"{what}: {count}" for what, count in done.items()))

@@ -1,7 +1,10 @@
-"""What loading the code location imports: every run, sensor tick and reload waits for it."""
+"""What loading the code location imports (each run, sensor tick and reload waits for it), and `qc` before it works."""
 
 import subprocess
 import sys
+from collections.abc import Sequence
+
+import pytest
 
 from tests import ROOT
 
@@ -11,7 +14,13 @@ HEAVY = (
 )
 
 
-def test_definitions_import_nothing_heavy() -> None:
-    code = f"import qc_assets.definitions, sys; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+ENGINES = ("dagster", "duckdb", "polars", "numpy", "pydantic", "pydantic_settings", "httpx")
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"), [("qc_assets.definitions", HEAVY), ("qc_assets.cli.main", (*HEAVY, *ENGINES))]
+)
+def test_nothing_heavy_is_imported(module: str, unwanted: Sequence[str]) -> None:
+    code = f"import {module}, sys; print(sorted(set({unwanted!r}) & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
