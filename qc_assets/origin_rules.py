@@ -7,16 +7,18 @@ which go before them. `warehouse/macros.sql` applies them (`origins`), and `ops.
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from qc_assets.errors import SettingsError
 from qc_assets.places import sql_root
+
+if TYPE_CHECKING:
+    import duckdb
 
 ORIGINS = ("person", "assisted", "agent", "automation")
 """What a rule may say; what no rule speaks of is a person's, or unknown."""
@@ -118,21 +120,32 @@ def _rules(own: Path | None, stamp: int) -> OriginRules:
     return OriginRules((*(_read(own, own=True) if own else ()), *built_in))
 
 
-def _read(file: Path, *, own: bool) -> Iterator[OriginRule]:
+def _read(file: Path, *, own: bool) -> list[OriginRule]:
     try:
         text = file.read_text(encoding="utf-8-sig")
         table = csv.DictReader(text.splitlines(), strict=True)
         missing = [name for name in _COLUMNS[:3] if name not in (table.fieldnames or ())]
         if missing:
             raise SettingsError(f"{file}, line 1: no column {missing[0]}; a heading is {','.join(_COLUMNS)}")
-        with duckdb.connect(":memory:") as connection:
-            for number, row in enumerate(table):
-                wrong = _trouble(row, connection) if number < _MOST_RULES else f"more than {_MOST_RULES} rules"
-                if wrong:
-                    raise SettingsError(f"{file}, line {table.line_num}: {wrong}. Mend the line, or take it out.")
-                yield _rule(row, own=own)
+        rows: list[tuple[int, Mapping[str, str]]] = []
+        for row in table:
+            too_many = f"more than {_MOST_RULES} rules" if len(rows) == _MOST_RULES else ""
+            _refuse(file, table.line_num, too_many or _trouble(row))
+            rows.append((table.line_num, row))
     except (OSError, UnicodeError, csv.Error) as error:
         raise SettingsError(f"{file} cannot be read as rules of origin: {error}") from error
+    if own:  # the patterns of the project are tried by its tests, and not each time that the code location is loaded
+        import duckdb
+
+        with duckdb.connect(":memory:", config={"threads": "1"}) as connection:
+            for line, cells in rows:
+                _refuse(file, line, _bad_pattern(cells, connection))
+    return [_rule(cells, own=own) for _, cells in rows]
+
+
+def _refuse(file: Path, line: int, wrong: str) -> None:
+    if wrong:
+        raise SettingsError(f"{file}, line {line}: {wrong}. Mend the line, or take it out.")
 
 
 def _rule(cells: Mapping[str, str], *, own: bool) -> OriginRule:
@@ -142,8 +155,8 @@ def _rule(cells: Mapping[str, str], *, own: bool) -> OriginRule:
     return OriginRule(matched_against, pattern, origin, agent, meaning, source, since, own)
 
 
-def _trouble(row: Mapping[str, str], connection: duckdb.DuckDBPyConnection) -> str:
-    """What is wrong with a row; empty if nothing is."""
+def _trouble(row: Mapping[str, str]) -> str:
+    """What is wrong with a row, but for its pattern; empty if nothing is."""
     cells = {name: str(row.get(name) or "").strip() for name in _COLUMNS}
     if None in row:  # where the reader of CSV puts cells beyond the heading
         return "more cells than columns; put a pattern with a comma between quotes"
@@ -156,7 +169,7 @@ def _trouble(row: Mapping[str, str], connection: duckdb.DuckDBPyConnection) -> s
             return f"{name} has more than {most} characters, or some that cannot be printed"
     if cells["since"] and not _is_day(cells["since"]):
         return f"since is {cells['since']!r:.60}; it is a day such as 2025-05-16, or empty"
-    return _bad_pattern(cells, connection)
+    return ""
 
 
 def _is_day(text: str) -> bool:
@@ -166,8 +179,10 @@ def _is_day(text: str) -> bool:
         return False
 
 
-def _bad_pattern(cells: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:
-    # Not bound as a parameter: for that DuckDB would import pandas, each time that the code location is loaded.
+def _bad_pattern(cells: Mapping[str, str], connection: "duckdb.DuckDBPyConnection") -> str:
+    import duckdb
+
+    # Not bound as a parameter: for that DuckDB would import pandas.
     pattern = _rule(cells, own=True).expression.replace("'", "''")
     try:
         # What matches nothing at all would match everybody.

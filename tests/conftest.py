@@ -13,6 +13,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import sysconfig
 import venv
 from collections.abc import Callable, Iterator
@@ -35,8 +36,11 @@ pytest_plugins = ["tests.cluster.postgres"]
 def pytest_configure(config: pytest.Config) -> None:
     """Keep temporary files in memory where there is room: SQLite and DuckDB wait for the disk at every commit.
 
-    Processes are killed in the tests, machines are not, so what was written is there either way.
+    Processes are killed in the tests, machines are not, so what was written is there either way. And what is compiled
+    is kept, even where the environment says otherwise: each of some hundred processes would do it again.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))

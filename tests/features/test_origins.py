@@ -14,6 +14,7 @@ from qc_assets.assets.feature_tables import record_origin_rules
 from qc_assets.errors import SettingsError
 from qc_assets.features.history import History, history_rows, imagine
 from qc_assets.origin_rules import EVIDENCE, ORIGINS, origin_rules
+from qc_assets.places import sql_root
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -298,6 +299,8 @@ def test_a_file_that_holds_no_rules_is_refused(tmp_path: Path, content: bytes | 
 
 def test_every_rule_of_the_project_says_why_and_from_where() -> None:
     rules = origin_rules().rules
+    as_if_own = origin_rules(sql_root() / "origin_rules.csv").rules
+    assert len(as_if_own) == 2 * len(rules), "nothing that a user's file is refused for"
     assert {rule.matched_against for rule in rules} == set(EVIDENCE)
     assert {rule.origin for rule in rules} == set(ORIGINS) - {"person"}
     for rule in rules:
