@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -30,6 +30,9 @@ from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.copies import copy_under_lock
 from qc_assets.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from qc_assets.registry.model_registry import Registry
 
 log = logging.getLogger(__name__)
 _MANIFEST = "backup.json"
@@ -73,7 +76,8 @@ def make_backup(settings: Settings, folder: Path) -> dict[str, Any]:
         folder: appears when all is in it and was checked; must not exist.
 
     Returns:
-        The manifest: version, instant, rows by table, champions, and the checksum of every file.
+        The manifest: version, instant, rows by table, champions, and the checksum of every file. A champion that is
+        broken in the home is so in the copy, and named: it costs nothing else.
 
     Raises:
         BackupError: if the folder exists, there is nothing to copy, or the copy is not whole; nothing of it stays.
@@ -100,7 +104,7 @@ def make_backup(settings: Settings, folder: Path) -> dict[str, Any]:
             "version": __version__,
             "made_at": now_utc().isoformat(),
             "parts": [part.name for part in parts],
-            **_checked(draft),
+            **_checked(draft, settings),
             "files": {path.relative_to(draft).as_posix(): _digest(path) for path in _files(draft)},
         }
         write_whole(draft / _MANIFEST, json.dumps(manifest, indent=1), is_private=True)
@@ -205,8 +209,8 @@ def _copy(settings: Settings, part: _Part, target: Path) -> None:
             source.backup(copy)
 
 
-def _checked(draft: Path) -> dict[str, Any]:
-    """Rows of every table and champions of a copy, which shows that it can be read."""
+def _checked(draft: Path, settings: Settings) -> dict[str, Any]:
+    """Rows of every table and champions of a copy, which shows that it can be read as well as what was copied."""
     from qc_assets.registry.local_store import OlderStoreError
     from qc_assets.registry.model_registry import Registry
 
@@ -224,13 +228,30 @@ def _checked(draft: Path) -> dict[str, Any]:
         if verdict != "ok":
             raise BackupError(f"the copy of {database.name} is not sound: {verdict}")
     if (draft / "mlflow/mlflow.db").exists():
-        registry = Registry(f"sqlite:///{draft / 'mlflow/mlflow.db'}", draft / "mlflow/artifacts")
-        try:
-            champions = {spec.name: registry.champion(spec.name) for spec in SPECS}
-        except OlderStoreError as error:  # to be copied all the more
-            return facts | {"not_checked": str(error)}
-        facts["champions"] = {model: champion[0] for model, champion in champions.items() if champion is not None}
+        copied = Registry(f"sqlite:///{draft / 'mlflow/mlflow.db'}", draft / "mlflow/artifacts")
+        broken: dict[str, str] = {}
+        for spec in SPECS:
+            try:
+                champion = copied.champion(spec.name)
+            except OlderStoreError as error:  # to be copied all the more
+                return facts | {"not_checked": str(error)}
+            except Exception as error:  # files of any kind may be gone or broken
+                if _is_whole(Registry(settings.tracking_uri, settings.artifact_root), spec.name):
+                    raise BackupError(f"the copy of the champion of {spec.name} is not whole: {error}") from error
+                broken[spec.name] = str(error)
+            else:
+                facts["champions"] |= {spec.name: champion[0]} if champion is not None else {}
+        facts |= {"broken_champions": broken} if broken else {}
     return facts
+
+
+def _is_whole(registry: "Registry", model: str) -> bool:
+    try:
+        registry.champion(model)
+    except Exception as error:  # noqa: BLE001  # whatever a broken file does
+        log.warning("the champion of %s is broken: %s", model, error)
+        return False
+    return True
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -28,10 +28,15 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
     elsewhere = [f"not in it: the journal in {settings.shared}, which pg_dump copies"] if settings.shared else []
     rows = [{"table": name, "rows": count} for name, count in manifest["rows"].items() if count]
     champions = ", ".join(f"{model} version {version}" for model, version in manifest["champions"].items()) or "none"
+    broken = [
+        f"the champion of {model} is broken, and copied as it is: {why}; `qc rollback {model}` or a training mends it"
+        for model, why in manifest.get("broken_champions", {}).items()
+    ]
     console.emit(
         manifest | {"folder": str(folder)},
         console.table("In the copy", rows),
         f"{', '.join(manifest['parts'])} copied to {folder} and checked; champions: {champions}",
+        *broken,
         *([_ABOUT_LAKES.format(settings.warehouse)] if settings.has_lake else []),
         *elsewhere,
     )

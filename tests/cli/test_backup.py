@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from qc_assets.cli import backup
 from qc_assets.cli.backup import BackupError, make_backup, restore_backup
 from qc_assets.cli.migrate import migrate_all
 from qc_assets.registry.model_registry import Registry
@@ -95,6 +96,34 @@ def test_a_damaged_backup_is_refused_and_the_home_stays(settings: Settings, tmp_
     settings.warehouse.write_bytes(b"not a database")
     restore_backup(settings, folder, replace=True)
     assert rows_of(settings) == rows
+
+
+def test_a_broken_champion_costs_only_itself(settings: Settings, tmp_path: Path) -> None:
+    version = Registry(settings.tracking_uri, settings.artifact_root).champion("p0")
+    bundle = next(path for path in settings.artifact_root.rglob("bundle.json") if '"p0"' in path.read_text())
+    bundle.write_text("{}")
+    manifest = make_backup(settings, tmp_path / "backup")
+    assert version is not None and set(manifest["broken_champions"]) == {"p0"}
+    assert manifest["champions"] == dict.fromkeys(sorted(set(MODELS) - {"p0"}), 1)
+    restored = settings_of(tmp_path / "other")
+    restore_backup(restored, tmp_path / "backup")
+    assert rows_of(restored) == rows_of(settings)
+    assert entries_of(restored.journal_file) == entries_of(settings.journal_file)
+
+
+def test_a_copy_that_is_worse_than_what_was_copied_is_no_backup(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy_badly(settings: Settings, part: Any, target: Path) -> None:
+        copy(settings, part, target)
+        for bundle in target.rglob("bundle.json") if target.is_dir() else ():
+            bundle.unlink()
+
+    copy = backup._copy
+    monkeypatch.setattr(backup, "_copy", copy_badly)
+    with pytest.raises(BackupError, match=r"the copy of the champion of .* is not whole"):
+        make_backup(settings, tmp_path / "backup")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("backup")] == []
 
 
 def test_a_home_of_an_older_version_is_backed_up_before_it_is_migrated(tmp_path: Path) -> None:
