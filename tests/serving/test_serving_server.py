@@ -41,11 +41,11 @@ def server(settings: Settings, log: Path, **environment: str) -> Iterator[tuple[
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                client.get("/health").raise_for_status()
-                break
+                if client.get("/health").raise_for_status().json()["champions"]:
+                    break  # it answers before it has read them, too
             except httpx.TransportError:
                 assert process.poll() is None, log.read_text()
-                time.sleep(0.2)
+            time.sleep(0.2)
         yield process, client
     finally:
         client.close()
