@@ -9,7 +9,7 @@ import polars as pl
 from benchmarks.measure import isolated, verdict
 from benchmarks.sizes import sized
 
-ROWS, REPOS = sized((100_000, 200), (1_000, 5))
+ROWS, REPOS = sized((100_000, 200), (400, 3))
 
 
 def report() -> tuple[str, float]:

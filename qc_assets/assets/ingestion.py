@@ -102,11 +102,14 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         cost = _cost(report) if settings.traits.states else {}
         if cost:
             context.log.info(", ".join(f"{name}: {value}" for name, value in cost.items()))
-        counts = store.query("SELECT " + ", ".join(f"(SELECT count(*) FROM raw.{t}) AS {t}" for t in chosen))
         named = [qualified(settings.forge, name) for name in (*repos, *("*" if repos else ""))]
         about = {"source": settings.source, "repos": named}
-        log = store.sql_file("ops/ingest_log", about | {"days": days}, section="days")
-        every_day = store.sql_file("ops/ingest_log", about | {"days": None}, section="days")
+        with store.at_one_time() as loaded:
+            counts = loaded.query("SELECT " + ", ".join(f"(SELECT count(*) FROM raw.{t}) AS {t}" for t in chosen))
+            log = loaded.sql_file("ops/ingest_log", about | {"days": days}, section="days")
+            every_day = loaded.sql_file("ops/ingest_log", about | {"days": None}, section="days")
+            of_day = _rows_of_days(loaded, chosen, settings.source, days)
+            source_shown = settings.source + (" (synthetic)" if reads_made_up(loaded, settings) else "")
         checks = context.selected_asset_check_keys
         yield from examine_rules(store, [check.asset_key for check in checks if check.name == KEYS_ARE_UNIQUE])
         for check in checks:
@@ -119,7 +122,6 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             reasons = "; ".join(filter(None, log["error"].to_list())) or "ops.ingest_log has nothing of these days"
             raise dg.Failure(f"nothing was loaded: {reasons[:_REASON_CHARACTERS]}", allow_retries=False)
         gaps = _gaps(log, days)
-        of_day = _rows_of_days(store, chosen, settings.source, days)
         for table, by_day in of_day.items():
             for day in context.partition_keys:
                 context.add_asset_metadata(
@@ -139,7 +141,7 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     **({TOO_MANY_BAD_LINES: over} if (over := _over_limit(log, settings)) else {}),
                     **cost,
                     **gaps,
-                    "source": settings.source + (" (synthetic)" if reads_made_up(store, settings) else ""),
+                    "source": source_shown,
                 },
             )
 

@@ -22,7 +22,12 @@ def model_info(champions: Sequence[Champion], store: Warehouse) -> dict[str, Any
     Windows and metrics are those of ml.model_versions and ml.evaluations; if the warehouse cannot be read, or does
     not know the version, they are missing.
     """
-    return {champion.model: _registered(champion) | _recorded(champion, store) for champion in champions}
+    try:
+        with store.at_one_time() as now:
+            return {champion.model: _registered(champion) | _recorded(champion, now) for champion in champions}
+    except (QcError, duckdb.Error) as error:  # they serve whether their reports can be read or not
+        log.warning("the reports of the versions that serve cannot be read: %s", error)
+        return {champion.model: _registered(champion) | {"window": None, "metrics": {}} for champion in champions}
 
 
 def _registered(champion: Champion) -> dict[str, Any]:
