@@ -10,8 +10,11 @@ import pytest
 from qc_assets.assets.resources import RegistryResource
 from qc_assets.errors import QcError
 from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.task import dataset_of
+from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC
 from qc_assets.registry.export_place import LATEST, ExportError, Place
+from qc_assets.registry.lifecycle import bundle_of_training
 from qc_assets.registry.model_files import (
     export_version,
     read_soundest_version,
@@ -20,6 +23,8 @@ from qc_assets.registry.model_files import (
 )
 from qc_assets.serving import publish
 from qc_assets.store.warehouse import Warehouse
+from tests.learning.test_models import SMALL, rows
+from tests.registry.conftest import QUICK
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +51,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="module")
-def p0(main_run: Any) -> Bundle:
-    found = RegistryResource.from_settings(main_run[0]).open().champion("p0")
-    assert found is not None
-    return found[1]
+def p0() -> Bundle:
+    """A small one, as files are looked at here."""
+    trained = train(SMALL, dataset_of(SMALL, rows(700)), QUICK)
+    return bundle_of_training(SMALL, trained, is_synthetic=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -60,15 +65,18 @@ def _aws() -> Iterator[None]:
         yield
 
 
-def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, p0: Bundle, main_run: Any) -> None:
+def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, main_run: Any) -> None:
+    champion = RegistryResource.from_settings(main_run[0]).open().champion("p0")
+    assert champion is not None
+    p0 = champion[1]
     assert export_version(place, p0, 1, {"metrics": {"roc_auc": 0.7}})
     assert not export_version(place, p0, 1, {"metrics": {"roc_auc": 0.7}}), "nothing new"
     assert export_version(place, p0, 2, {})
     assert place.versions("p0") == [2, 1]
     found = read_version(place, "p0")
     assert found.version == 2 and read_version(place, "p0", 1).document["metrics"] == {"roc_auc": 0.7}
-    rows = Warehouse.from_settings(main_run[0]).query("FROM features.pull_requests LIMIT 50")
-    np.testing.assert_array_equal(found.bundle.predict(rows), p0.predict(rows))
+    openings = Warehouse.from_settings(main_run[0]).query("FROM features.pull_requests LIMIT 50")
+    np.testing.assert_array_equal(found.bundle.predict(openings), p0.predict(openings))
     assert {"version", "sha256", "files", "folder", "model"} <= set(found.document)
 
 
