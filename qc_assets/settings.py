@@ -173,6 +173,12 @@ class Settings(
         return self.shared or self.journal_file
 
     @property
+    def journals(self) -> "tuple[Path | SharedDatabase, ...]":
+        """Where the journal is, and the file of before QC_JOURNAL, if there is one."""
+        file = self.journal_file
+        return (self.shared, *([file] if file.exists() else [])) if self.shared else (file,)
+
+    @property
     def shared(self) -> SharedDatabase | None:
         """The database that all machines share; None if this one is alone."""
         return shared_database(self.journal) if self.journal else None
