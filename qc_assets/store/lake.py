@@ -20,11 +20,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from qc_assets.errors import QcError, WarehouseAwayError, WarehouseBusyError
 from qc_assets.files import changed_when
-from qc_assets.lake_place import LakePlace
+from qc_assets.lake_place import LakePlace, quoted_data
 from qc_assets.locks import acquire_lock
 from qc_assets.store.connections import lock_to, prepared, when_free, with_short_names
 from qc_assets.store.engine import Means
 from qc_assets.store.lake_extensions import bucket_secret, load_extension, package_for
+from qc_assets.store.lake_folder import claim_folder
 
 _CATALOG = "warehouse"
 _AWAY = re.compile(
@@ -41,6 +42,7 @@ _LOCK = zlib.crc32(b"qc-assets: who writes the warehouse")
 
 _roots: dict[tuple[object, ...], duckdb.DuckDBPyConnection] = {}
 _making = threading.Lock()
+_claimed: set[LakePlace] = set()
 
 
 class LakeEngine:
@@ -96,6 +98,7 @@ class LakeEngine:
     def turn(self) -> Iterator[Callable[[], None]]:
         if self.place.file is None:
             with self._turn_by_server() as check:
+                self._claim()
                 yield check
             return
         file = self.place.file
@@ -106,9 +109,29 @@ class LakeEngine:
             if self.place.catalogue == "sqlite" and not file.exists():
                 with closing(sqlite3.connect(file)) as catalogue:  # so that readers do not keep the writer out
                     catalogue.execute("PRAGMA journal_mode = WAL")
+            self._claim()
             yield lambda: None  # the lock is this process's as long as it lives
         finally:
             lock.release()
+
+    @contextmanager
+    def reaching(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that reaches the folder, and knows of no lake."""
+        with self.explained(), closing(self._instance()) as connection:
+            self._prepare(connection)
+            yield connection
+
+    def _claim(self) -> None:
+        if self.place in _claimed:
+            return
+        self._make_folder()
+        with self.reaching() as connection:
+            claim_folder(connection, self.place, self.exists)
+        _claimed.add(self.place)
+
+    def _make_folder(self) -> None:
+        if not self.place.data.startswith("s3://"):
+            Path(self.place.data).mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def _turn_by_server(self) -> Iterator[Callable[[], None]]:
@@ -155,6 +178,8 @@ class LakeEngine:
                     f"the bucket of {self.place} refuses these keys: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
                     "and AWS_REGION, and what they may do there (docs/lake.md); nothing was written"
                 ) from error
+            if wrong := _wrong_place(text):
+                raise QcError(f"{self.place}: {wrong}") from error
             if _AWAY.search(text):
                 self.forget()
                 raise self._away(error) from error
@@ -191,8 +216,7 @@ class LakeEngine:
         return connection
 
     def _root(self, *, read_only: bool, locked: bool) -> duckdb.DuckDBPyConnection:
-        config = self.means.config() | {"python_enable_replacements": "false"}
-        connection = duckdb.connect(":memory:", config=config)
+        connection = self._instance()
         try:
             self._prepare(connection)
             self._attach(connection, _CATALOG, read_only=read_only)
@@ -203,6 +227,12 @@ class LakeEngine:
             connection.close()
             raise
         return connection
+
+    def _instance(self) -> duckdb.DuckDBPyConnection:
+        # What is not installed is never fetched, and no file is taken for a catalogue of another kind than is said.
+        never = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), "false")
+        config = self.means.config() | {"python_enable_replacements": "false"} | never
+        return duckdb.connect(":memory:", config=config)
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         load_extension(connection, "ducklake")
@@ -218,8 +248,8 @@ class LakeEngine:
         # Small loads go to Parquet, too, whose types are DuckDB's own; those of the catalogue's database are not.
         options = f"DATA_PATH '{self.place.data}', DATA_INLINING_ROW_LIMIT 0{', READ_ONLY' if read_only else ''}"
         statement = f"ATTACH 'ducklake:{kind}{self.place.where}' AS {name} ({options})"
-        if not self.place.data.startswith("s3://") and not read_only:
-            Path(self.place.data).mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            self._make_folder()
         if self.place.file is not None:
             when_free(self.place.file, self.means.lock_timeout_s, connection.execute, statement)
         else:
@@ -243,6 +273,15 @@ class LakeEngine:
             wait=wait_random_exponential(multiplier=0.1, max=2),
             reraise=True,
         )(attempt)
+
+
+def _wrong_place(text: str) -> str:
+    """What QC_WAREHOUSE names wrongly, by DuckDB's words; empty if it is something else."""
+    if folder := re.search(r'does not match existing data path in the catalog "(.*)"', text):
+        return f"the files of this catalogue are in {folder[1]}: write ?data={quoted_data(folder[1])}"
+    if kind := re.search(r'Extension "(\w+?)(?:_scanner)?" is an existing extension', text):
+        return f"its catalogue is no file of this kind, but perhaps one of {kind[1]}: write ducklake:{kind[1]}:…"
+    return ""
 
 
 def close_kept_connections() -> None:
