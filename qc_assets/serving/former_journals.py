@@ -14,7 +14,18 @@ from qc_assets.serving import journal_reader
 from qc_assets.settings import Settings
 
 COUNTERS = "accepted"
+_SHARED = "a server with QC_JOURNAL"
 _NOTE = "shared_journal.json"
+
+
+def server_of(settings: Settings) -> str:
+    """Who serves a home at this moment, whichever journal it writes; empty if nobody does."""
+    file = settings.journal_file
+    own = file.with_name(f"{file.name}.lock")
+    if is_locked(own):
+        return holder_of(own)
+    is_shared = any(map(is_locked, file.with_name(COUNTERS).glob("*.lock")))
+    return _SHARED if is_shared else ""
 
 
 def refuse_second_journal(settings: Settings) -> None:
@@ -23,12 +34,10 @@ def refuse_second_journal(settings: Settings) -> None:
     Raises:
         QcError: naming who must be stopped.
     """
-    file = settings.journal_file
-    own = file.with_name(f"{file.name}.lock")
-    if settings.shared is not None and is_locked(own):
-        raise QcError(f"{holder_of(own)} writes {file}, and QC_JOURNAL names another journal: stop it first")
-    if settings.shared is None and any(map(is_locked, file.with_name(COUNTERS).glob("*.lock"))):
-        raise QcError(f"a server of {settings.home} writes the database of QC_JOURNAL, which is not set here: stop it")
+    server, is_shared = server_of(settings), settings.shared is not None
+    if server and is_shared != (server == _SHARED):
+        ours = "is set" if is_shared else "is not set"
+        raise QcError(f"{server} serves {settings.home}, and QC_JOURNAL {ours} here: stop it first, as each would pay")
 
 
 def lost_sight_of(settings: Settings, *, identity: str | None = None) -> str:

@@ -11,11 +11,14 @@ from pydantic import SecretStr
 
 from deploy.local_servers import PostgresServer
 from qc_assets.cli.aftermath import examine_aftermath
+from qc_assets.cli.backup import BackupError, make_backup, restore_backup
 from qc_assets.errors import QcError
+from qc_assets.lake_place import LakePlace
 from qc_assets.serving import journal_reader
 from qc_assets.serving.cashier import make_payout
 from qc_assets.serving.feedback import ConflictError
 from qc_assets.serving.importing import bring_in_all
+from qc_assets.serving.journal import Journal
 from qc_assets.serving.knowledge import NotReadyError
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest
 from qc_assets.serving.service import Serving
@@ -84,6 +87,26 @@ def test_a_home_that_lost_sight_of_its_journal_pays_nobody_until_somebody_says_s
     assert any("QC_JOURNAL" in finding.detail and not finding.ok for finding in examine_aftermath(other))
     note.unlink()
     assert pay(other, "two").task_id == "far/away#7"
+
+
+def test_a_backup_says_what_it_does_not_hold_and_a_restore_what_it_did_not_put_back(
+    home: Settings, shared_url: str, tmp_path: Path
+) -> None:
+    whole = make_backup(home, tmp_path / "whole")
+    assert whole["left_out"] == [] and {"warehouse", "registry"} <= set(whole["parts"])
+    lake = LakePlace.parse(f"ducklake:sqlite:{tmp_path}/lake.sqlite")
+    elsewhere = {"warehouse": lake, "mlflow_tracking_uri": "http://mlflow.example", "home": tmp_path / "other"}
+    other = with_journal(home, shared_url).model_copy(update=elsewhere)
+    restored = restore_backup(other, tmp_path / "whole")
+    assert set(restored["not_restored"]) == {"warehouse", "registry"} and not set(restored["parts"]) & {"warehouse"}
+    with (
+        closing(Journal(other.journals[0], counters=other.journal_file.with_name("accepted"))),
+        pytest.raises(BackupError, match=r"QC_JOURNAL uses .*: stop it first"),
+    ):
+        restore_backup(other, tmp_path / "whole", replace=True)
+    other.journal_file.parent.joinpath("keys.json").write_text("{}", encoding="utf-8")
+    text = "; ".join(make_backup(other, tmp_path / "part")["left_out"])
+    assert "lake.sqlite" in text and "pg_dump" in text and "QC_MLFLOW_TRACKING_URI" in text and "p%40ss" not in text
 
 
 def test_one_home_has_one_journal_at_a_time(home: Settings, shared_url: str) -> None:
