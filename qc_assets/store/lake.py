@@ -20,10 +20,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from qc_assets.errors import QcError, WarehouseAwayError, WarehouseBusyError
 from qc_assets.files import changed_when
-from qc_assets.lake_place import LakePlace, quoted_data
+from qc_assets.lake_place import LakePlace
 from qc_assets.locks import acquire_lock
 from qc_assets.store.connections import lock_to, prepared, when_free, with_short_names
 from qc_assets.store.engine import Means
+from qc_assets.store.lake_errors import refusal_in, wrong_place
 from qc_assets.store.lake_extensions import bucket_secret, load_extension, package_for
 from qc_assets.store.lake_folder import claim_folder
 
@@ -178,9 +179,9 @@ class LakeEngine:
                     f"the bucket of {self.place} refuses these keys: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
                     "and AWS_REGION, and what they may do there (docs/lake.md); nothing was written"
                 ) from error
-            if wrong := _wrong_place(text):
+            if wrong := wrong_place(text):
                 raise QcError(f"{self.place}: {wrong}") from error
-            if _AWAY.search(text):
+            if _AWAY.search(text) or refusal_in(text):
                 self.forget()
                 raise self._away(error) from error
             raise
@@ -194,8 +195,15 @@ class LakeEngine:
             for key in [key for key in _roots if key[1] == self.place]:
                 _roots.pop(key).close()
 
-    def _away(self, error: BaseException) -> WarehouseAwayError:
-        reason = " ".join(str(error).split())[:400]
+    def _away(self, error: BaseException) -> QcError:
+        """That a server refuses for good is another error than one that may be over when it is asked again."""
+        text = " ".join(str(error).split())
+        if refusal := refusal_in(text):
+            return QcError(
+                f"the server of {self.place} refuses: {refusal}. Mend QC_WAREHOUSE, or where its password stands "
+                "(PGPASSWORD, ~/.pgpass); nothing was written"
+            )
+        reason = text[:400]
         return WarehouseAwayError(
             f"what holds the warehouse {self.place} does not answer. Nothing is lost, and what was being written was "
             f"not written: run the same command again when it does. It said: {reason}"
@@ -273,15 +281,6 @@ class LakeEngine:
             wait=wait_random_exponential(multiplier=0.1, max=2),
             reraise=True,
         )(attempt)
-
-
-def _wrong_place(text: str) -> str:
-    """What QC_WAREHOUSE names wrongly, by DuckDB's words; empty if it is something else."""
-    if folder := re.search(r'does not match existing data path in the catalog "(.*)"', text):
-        return f"the files of this catalogue are in {folder[1]}: write ?data={quoted_data(folder[1])}"
-    if kind := re.search(r'Extension "(\w+?)(?:_scanner)?" is an existing extension', text):
-        return f"its catalogue is no file of this kind, but perhaps one of {kind[1]}: write ducklake:{kind[1]}:…"
-    return ""
 
 
 def close_kept_connections() -> None:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from deploy.local_servers import PostgresServer
 from qc_assets.cli.aftermath import examine_aftermath
 from qc_assets.cli.backup import BackupError, make_backup, restore_backup
+from qc_assets.cli.overview import status
 from qc_assets.errors import QcError
 from qc_assets.lake_place import LakePlace
 from qc_assets.serving import journal_reader
@@ -107,6 +108,12 @@ def test_a_backup_says_what_it_does_not_hold_and_a_restore_what_it_did_not_put_b
     other.journal_file.parent.joinpath("keys.json").write_text("{}", encoding="utf-8")
     text = "; ".join(make_backup(other, tmp_path / "part")["left_out"])
     assert "lake.sqlite" in text and "pg_dump" in text and "QC_MLFLOW_TRACKING_URI" in text and "p%40ss" not in text
+
+
+def test_looking_at_a_place_that_was_mistyped_makes_no_warehouse_there(home: Settings, tmp_path: Path) -> None:
+    mistyped = home.model_copy(update={"warehouse": tmp_path / "qc.dukdb"})
+    sections, _ = status(mistyped, Warehouse.from_settings(mistyped))
+    assert sections["versions"] == [] and not (tmp_path / "qc.dukdb").exists()
 
 
 def test_one_home_has_one_journal_at_a_time(home: Settings, shared_url: str) -> None:

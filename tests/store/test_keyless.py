@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from qc_assets.errors import QcError, SettingsError
 from qc_assets.lake_place import LakePlace, parsed_place, quoted_data
 from qc_assets.settings import load_settings
 from qc_assets.store import lake as lake_module
+from qc_assets.store.carrying import carry
 from qc_assets.store.inserts import put
 from qc_assets.store.keyless import BrokenRuleError, tables_written_by
 from qc_assets.store.lake_upkeep import tidy_lake
@@ -182,7 +185,7 @@ def test_tidying_a_lake_never_removes_what_is_not_its_own(tmp_path: Path) -> Non
         put(connection, "ops.forges", forge(2, "two.example"))
     trial = Warehouse(LakePlace.parse(f"ducklake:sqlite:{tmp_path}/trial.sqlite?data={tmp_path}/files"))
     assert (rows_and_strays(trial), rows_and_strays(first)) == (1, 2)
-    with pytest.raises(QcError, match=r"is that of the lake whose catalogue is .*/a\.sqlite.*qc-lake\.csv"):
+    with pytest.raises(QcError, match=r"is the folder of the lake whose catalogue is .*/a\.sqlite.*qc-lake\.csv"):
         tidy_lake(trial, timedelta(hours=1))
     # A lake in a folder within, and a person's own file.
     within = lake_with_a_row(f"ducklake:sqlite:{tmp_path}/c.sqlite?data={tmp_path}/files/within", tmp_path / "s")
@@ -190,6 +193,16 @@ def test_tidying_a_lake_never_removes_what_is_not_its_own(tmp_path: Path) -> Non
     with pytest.raises(QcError, match=r"are not this lake's, such as .*/files/within/"):
         tidy_lake(first, timedelta(hours=1))
     assert rows_and_strays(within) == 1 and rows_and_strays(first) == 2
+
+
+def test_a_warehouse_is_not_carried_onto_itself_by_another_name(tmp_path: Path) -> None:
+    store = Warehouse(tmp_path / "qc.duckdb", staging=tmp_path / "s")
+    with store.write():
+        pass
+    (tmp_path / "link.duckdb").symlink_to(store.place)  # type: ignore[arg-type]
+    for other in (tmp_path / "link.duckdb", tmp_path / ".." / tmp_path.name / "qc.duckdb"):
+        with pytest.raises(QcError, match="is where the warehouse is"):
+            carry(store, Warehouse(other, staging=tmp_path / "s", lock_timeout_s=0.2))
 
 
 def test_a_lake_of_before_the_note_is_claimed_when_it_is_written(tmp_path: Path) -> None:
@@ -216,13 +229,23 @@ def test_a_place_is_the_same_after_it_was_written_down(name: str) -> None:
 @pytest.mark.parametrize(("url", "hint"), [
     ("ducklake:sqlite:{}/a.sqlite?data={}/elsewhere", r"are in .*/a\.sqlite\.files/: write \?data="),
     ("ducklake:{}/a.sqlite?data={}/a.sqlite.files", "write ducklake:sqlite:"),
+    ("ducklake:sqlite:{}/new.sqlite?data={}/a.sqlite.files", r"of DuckLake 9\.0, and this qc-assets reads \d\.\d:"),
+    ("ducklake:sqlite:{}/text.sqlite?data={}/a.sqlite.files", r"cannot be read \(file is not a database\)"),
 ])  # fmt: skip
 def test_a_lake_that_is_named_wrongly_says_how_it_is_named(tmp_path: Path, url: str, hint: str) -> None:
     lake_with_a_row(f"ducklake:sqlite:{tmp_path}/a.sqlite", tmp_path / "s")
+    shutil.copy(tmp_path / "a.sqlite", tmp_path / "new.sqlite")
+    with closing(sqlite3.connect(tmp_path / "new.sqlite")) as newer, newer:
+        newer.execute("UPDATE ducklake_metadata SET value = '9.0' WHERE key = 'version'")
+    (tmp_path / "text.sqlite").write_text("no catalogue at all", encoding="utf-8")
     wrong = Warehouse(LakePlace.parse(url.format(tmp_path, tmp_path)), staging=tmp_path / "s")
     with pytest.raises(QcError, match=hint) as refused:
         wrong.query("SELECT 1")
-    assert "download" not in str(refused.value) and "does not answer" not in str(refused.value)
+    assert (
+        "AUTOMATIC" not in str(refused.value)
+        and "download" not in str(refused.value)
+        and "does not answer" not in str(refused.value)
+    )
 
 
 def test_all_queries_of_one_reading_see_one_instant_and_no_writer_waits_for_it(lake: Warehouse) -> None:
