@@ -26,7 +26,7 @@ from qc_assets.store.connections import lock_to, prepared, when_free, with_short
 from qc_assets.store.engine import Means
 from qc_assets.store.lake_errors import refusal_in, wrong_place
 from qc_assets.store.lake_extensions import bucket_secret, load_extension, package_for
-from qc_assets.store.lake_folder import claim_folder
+from qc_assets.store.lake_folder import claim_folder, make_folder
 
 _CATALOG = "warehouse"
 _AWAY = re.compile(
@@ -125,14 +125,15 @@ class LakeEngine:
     def _claim(self) -> None:
         if self.place in _claimed:
             return
-        self._make_folder()
         with self.reaching() as connection:
-            claim_folder(connection, self.place, self.exists)
+            claim_folder(connection, self.place, self._newest)
         _claimed.add(self.place)
 
-    def _make_folder(self) -> None:
-        if not self.place.data.startswith("s3://"):
-            Path(self.place.data).mkdir(parents=True, exist_ok=True)
+    def _newest(self) -> int:
+        if not self.exists():
+            return -1
+        with self.explained(), closing(self._connected(read_only=True, locked=True)) as connection:
+            return int(connection.execute(f"SELECT max(snapshot_id) FROM {_CATALOG}.snapshots()").fetchall()[0][0])
 
     @contextmanager
     def _turn_by_server(self) -> Iterator[Callable[[], None]]:
@@ -257,7 +258,7 @@ class LakeEngine:
         options = f"DATA_PATH '{self.place.data}', DATA_INLINING_ROW_LIMIT 0{', READ_ONLY' if read_only else ''}"
         statement = f"ATTACH 'ducklake:{kind}{self.place.where}' AS {name} ({options})"
         if not read_only:
-            self._make_folder()
+            make_folder(self.place)
         if self.place.file is not None:
             when_free(self.place.file, self.means.lock_timeout_s, connection.execute, statement)
         else:

@@ -33,4 +33,9 @@ def wrong_place(text: str) -> str:
             f"its catalogue cannot be read ({damage[1].strip()}): put it back from a copy of its own, or name another; "
             "its Parquet files are as they were"
         )
+    if gone := re.search(r'Cannot open file "([^"]*/ducklake-[^"]*\.parquet)": No such file', text):
+        return (
+            f"its catalogue knows of {gone[1]}, which is not there: is the disk mounted? Else put folder and catalogue "
+            "back from copies of one time"
+        )
     return ""

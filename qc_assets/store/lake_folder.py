@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import duckdb
 
@@ -13,28 +14,41 @@ _NOTE = "qc-lake.csv"
 _OF_A_LAKE = re.compile(r"[^/]+/[^/]+/ducklake-[0-9a-f-]+\.parquet")
 
 
-def claim_folder(connection: duckdb.DuckDBPyConnection, place: LakePlace, exists: Callable[[], bool]) -> None:
-    """Note in the folder which catalogue it is of; a new lake wants an empty one.
+def make_folder(place: LakePlace) -> None:
+    """Make the folder, where it is none of a bucket's."""
+    if not place.data.startswith("s3://"):
+        Path(place.data).mkdir(parents=True, exist_ok=True)
+
+
+def claim_folder(connection: duckdb.DuckDBPyConnection, place: LakePlace, newest: Callable[[], int]) -> None:
+    """Note in the folder which catalogue it is of; a new lake wants an empty one, and only a new one has that.
 
     Args:
         connection: of DuckDB, which reaches the folder.
         place: the lake, which is about to be written.
-        exists: whether it is there already; a lake of before has no note.
+        newest: asks for the lake's last snapshot: 0 if nothing was written yet, -1 if it is not there.
 
     Raises:
-        QcError: if a new lake would lie among the files of something else.
+        QcError: if a new lake would lie among the files of something else, or all files of an old one are gone.
     """
     owner = owner_of(connection, place)
     if owner == _catalogue(place):
         return
     is_empty = not connection.execute("SELECT 1 FROM glob(?) LIMIT 1", [f"{place.data}**"]).fetchone()
-    if not is_empty and not exists():
+    snapshot = newest()
+    if is_empty and snapshot > 0:
+        raise QcError(
+            f"{place.data} is empty, and the lake's catalogue knows of files there: is the disk mounted, is it the "
+            "right bucket? Nothing was written"
+        )
+    if not is_empty and snapshot < 0:
         whose = f"the files of the lake whose catalogue is {owner}" if owner else "files already"
         raise QcError(
             f"{place.data} holds {whose}, and tidying a lake removes what its own catalogue does not know: give this "
             "one a folder that is empty (?data=)"
         )
     if not owner:
+        make_folder(place)
         name = _catalogue(place).replace("'", "''")
         connection.execute(f"COPY (SELECT '{name}') TO '{place.data}{_NOTE}' (FORMAT csv, HEADER false)")
 

@@ -195,6 +195,21 @@ def test_tidying_a_lake_never_removes_what_is_not_its_own(tmp_path: Path) -> Non
     assert rows_and_strays(within) == 1 and rows_and_strays(first) == 2
 
 
+def test_a_lake_whose_files_are_gone_is_neither_written_nor_tidied(tmp_path: Path) -> None:
+    store = lake_with_a_row(f"ducklake:sqlite:{tmp_path}/a.sqlite?data={tmp_path}/disk", tmp_path / "s")
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    lake_module._claimed.clear()  # as in a process that starts now
+    lake_module.close_kept_connections()
+    with pytest.raises(QcError, match=r"is not there: is the disk mounted\?"):
+        store.query("FROM ops.forges")
+    with pytest.raises(QcError, match=r"is empty, .* is the disk mounted"):
+        tidy_lake(store, timedelta(hours=1))
+    with pytest.raises(QcError, match=r"is empty, .* is the disk mounted"), store.write() as connection:
+        put(connection, "ops.forges", forge(2, "two.example"))
+    (tmp_path / "unmounted").rename(tmp_path / "disk")
+    assert rows_and_strays(store) == 1
+
+
 def test_a_warehouse_is_not_carried_onto_itself_by_another_name(tmp_path: Path) -> None:
     store = Warehouse(tmp_path / "qc.duckdb", staging=tmp_path / "s")
     with store.write():
