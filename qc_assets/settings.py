@@ -216,7 +216,10 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [f"{_variable(item['loc'])}={_shown(item)!r}: {item['msg']}" for item in error.errors()]
+        lines = [
+            f"{_variable(item['loc'])}={_shown(item)!r}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
         raise SettingsError("; ".join(lines) + ". Mend the variable or the line in .env.") from error
     except (OSError, UnicodeError, SourcesError) as error:
         files = ", ".join(str(path) for path in settings_files() if path.exists())
