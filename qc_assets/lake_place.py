@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl
+from urllib.parse import quote, unquote
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -39,7 +39,10 @@ class LakePlace:
             ValueError: saying what is wrong with it.
         """
         place, _, query = text.removeprefix("ducklake:").partition("?")
-        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        parts = [part.partition("=") for part in query.split("&") if part]
+        if len(parts) > 1 and {name for name, _, _ in parts} == {"data"}:
+            raise ValueError("data stands there twice; an & in a folder's name is written %26")
+        parameters = {name: unquote(value) for name, _, value in parts}  # a + is a +, as in any path
         if unknown := set(parameters) - {"data"}:
             raise ValueError(
                 f"{', '.join(sorted(unknown))} is not known here; the one parameter is data. Write {_FORMS}"
@@ -47,7 +50,7 @@ class LakePlace:
         kind, _, rest = place.partition(":")
         data = parameters.get("data", "")
         if kind == "postgres":
-            if re.search(r"\bpassword\s*=", rest) or "://" in rest:
+            if re.search(r"password", rest, re.IGNORECASE) or "://" in rest:
                 raise ValueError(
                     "a connection string without password, such as dbname=qc host=db user=qc, is what stands here, "
                     "since settings are shown: the password belongs into PGPASSWORD or ~/.pgpass"
@@ -74,7 +77,12 @@ class LakePlace:
 
     def __str__(self) -> str:
         kind = "" if self.catalogue == "duckdb" else f"{self.catalogue}:"
-        return f"ducklake:{kind}{self.where}?data={self.data}"
+        return f"ducklake:{kind}{self.where}?data={quoted_data(self.data)}"
+
+
+def quoted_data(folder: str) -> str:
+    """A folder, as it stands behind ``?data=``; what needs no quotes stays readable."""
+    return re.sub(r"[%&]", lambda sign: quote(sign[0]), folder)
 
 
 WarehousePlace = Path | LakePlace

@@ -173,6 +173,12 @@ class Settings(
         return self.shared or self.journal_file
 
     @property
+    def journals(self) -> "tuple[Path | SharedDatabase, ...]":
+        """Where the journal is, and the file of before QC_JOURNAL, if there is one."""
+        file = self.journal_file
+        return (self.shared, *([file] if file.exists() else [])) if self.shared else (file,)
+
+    @property
     def shared(self) -> SharedDatabase | None:
         """The database that all machines share; None if this one is alone."""
         return shared_database(self.journal) if self.journal else None
@@ -210,7 +216,10 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [f"{_variable(item['loc'])}={_shown(item)!r}: {item['msg']}" for item in error.errors()]
+        lines = [
+            f"{_variable(item['loc'])}={_shown(item)!r}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
         raise SettingsError("; ".join(lines) + ". Mend the variable or the line in .env.") from error
     except (OSError, UnicodeError, SourcesError) as error:
         files = ", ".join(str(path) for path in settings_files() if path.exists())

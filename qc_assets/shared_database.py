@@ -181,6 +181,8 @@ def postgres_url(url: SecretStr) -> SecretStr:
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("postgresql", "postgres") and len(parts.path) > 1 and (parts.port or 1) > 0
+        # Else part of a password with signs of URLs would be taken for the host, and shown where it is not found.
+        good = good and text.count("@") <= 1 and "@" not in parts.path + parts.query
     except ValueError:
         good = False
     if not good:

@@ -67,12 +67,12 @@ def journal_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         ],
     )
     def journal(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
-        from qc_assets.serving.importing import bring_in
+        from qc_assets.serving.importing import bring_in_all
 
         store = warehouse.open()
-        new = bring_in(
+        new = bring_in_all(
             store,
-            settings.journal_place,
+            settings.journals,
             keep_days=settings.journal_days,
             forge=settings.forge,
             feedback_per_day=settings.feedback_per_day,

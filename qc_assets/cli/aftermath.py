@@ -9,6 +9,7 @@ from qc_assets.cli.runs import is_queue_served, open_instance, own_dagster_yaml
 from qc_assets.errors import QcError
 from qc_assets.locks import holder_of, is_locked
 from qc_assets.serving import journal_reader
+from qc_assets.serving.former_journals import lost_sight_of
 from qc_assets.settings import Settings
 from qc_assets.shared_database import SharedDatabaseError
 from qc_assets.sqlite_files import existing_sqlite
@@ -73,12 +74,14 @@ def _journal(settings: Settings) -> Iterator[Finding]:
     lock = path.with_name(f"{path.name}.lock")
     if is_locked(lock):
         yield Finding("server", True, f"{holder_of(lock)} serves this home; a second one would be refused")
-    if not journal_reader.exists(place):
-        return
-    if place == path and (trouble := _trouble(path)):
+    if place == path and path.exists() and (trouble := _trouble(path)):
         yield Finding("journal", False, f"{path}: {trouble}", "start `qc serve`: it sets the file aside and goes on")
         return
     try:
+        if trouble := lost_sight_of(settings):
+            yield Finding("journal", False, trouble, "see the message; nobody is paid until then")
+        if not journal_reader.exists(place):
+            return
         doubts, lost = journal_reader.doubts(place), journal_reader.count_lost(place)
     except SharedDatabaseError as error:
         yield Finding("journal", False, str(error), "start the database, or mend QC_JOURNAL")

@@ -21,9 +21,9 @@ from qc_assets import __version__
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, WarehouseBusyError
 from qc_assets.files import keep_private, write_whole
-from qc_assets.locks import holder_of, is_locked
 from qc_assets.models.specs import SPECS
 from qc_assets.serving.feedback_links import links_file
+from qc_assets.serving.former_journals import server_of
 from qc_assets.serving.keys import keys_file
 from qc_assets.serving.outbox import outbox_file
 from qc_assets.settings import Settings
@@ -68,6 +68,17 @@ def _parts(settings: Settings) -> list[_Part]:
     ]
 
 
+def _left_out(settings: Settings) -> list[str]:
+    """What a home has elsewhere, where a backup does not reach."""
+    lake, is_file = settings.warehouse, not settings.has_lake
+    by = "copied to a file by `qc warehouse copy --to FILE`"
+    return [
+        *([] if is_file else [f"the warehouse {lake}: its catalogue and its files are to be copied together, or {by}"]),
+        *([f"the journal in {settings.shared}, which pg_dump copies"] if settings.shared else []),
+        *(["models, in the MLflow of QC_MLFLOW_TRACKING_URI"] if settings.mlflow_tracking_uri else []),
+    ]
+
+
 def make_backup(settings: Settings, folder: Path) -> dict[str, Any]:
     """Copy what cannot be made again into a new folder, and check the copy; servers and runs go on meanwhile.
 
@@ -92,7 +103,8 @@ def make_backup(settings: Settings, folder: Path) -> dict[str, Any]:
     try:
         parts = [part for part in _parts(settings) if part.home.exists()]
         if not parts:
-            raise BackupError(f"{settings.home} has no warehouse, no models and no journal yet")
+            elsewhere = "".join(f"; not here: {what}" for what in _left_out(settings))
+            raise BackupError(f"{settings.home} has no warehouse, no models and no journal yet{elsewhere}")
         draft.mkdir(mode=0o700)
         for part in parts:
             target = draft / part.place
@@ -104,6 +116,7 @@ def make_backup(settings: Settings, folder: Path) -> dict[str, Any]:
             "version": __version__,
             "made_at": now_utc().isoformat(),
             "parts": [part.name for part in parts],
+            "left_out": _left_out(settings),
             **_checked(draft, settings),
             "files": {path.relative_to(draft).as_posix(): _digest(path) for path in _files(draft)},
         }
@@ -124,16 +137,15 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
         replace: move what the home has aside first, instead of refusing.
 
     Returns:
-        The manifest, and where what was there lies now.
+        The manifest, with the parts that were put back, why others were not, and where what was there lies now.
 
     Raises:
         BackupError: if a file is missing or is not what it was, the home has something already, or a server uses it.
         WarehouseBusyError: if somebody writes to the warehouse that is there.
     """
     manifest = read_manifest(folder)
-    lock = settings.journal_file.with_name(f"{settings.journal_file.name}.lock")
-    if is_locked(lock):
-        raise BackupError(f"{holder_of(lock)} uses {settings.home}: stop it first")
+    if server := server_of(settings):
+        raise BackupError(f"{server} uses {settings.home}: stop it first")
     parts = [part for part in _parts(settings) if (folder / part.place).exists()]
     present = [part for part in parts if part.home.exists()]
     if present and not replace:
@@ -159,7 +171,13 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
         for draft in drafts.values():
             _remove(draft)
     manifest.pop("files")
-    return manifest | {"moved_aside": aside}
+    restored = [part.name for part in parts]
+    elsewhere = {
+        "warehouse": f"QC_WAREHOUSE is a lake: QC_WAREHOUSE={folder}/warehouse/qc.duckdb qc warehouse copy --to …",
+        "registry": "QC_MLFLOW_TRACKING_URI names a server, which has models of its own",
+    }
+    missed = {name: elsewhere[name] for name in elsewhere if name in manifest["parts"] and name not in restored}
+    return manifest | {"parts": restored, "not_restored": missed, "moved_aside": aside}
 
 
 def _refuse_if_written(settings: Settings) -> None:

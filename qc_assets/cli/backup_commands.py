@@ -8,10 +8,6 @@ import typer
 from qc_assets.cli import console
 from qc_assets.cli.command_context import command_settings
 
-_ABOUT_LAKES = (
-    "the warehouse is not in it: {} is its servers' to back up, or copied to a file by `qc warehouse copy --to FILE`"
-)
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
@@ -25,7 +21,6 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
 
     settings = command_settings()
     manifest = make_backup(settings, folder)
-    elsewhere = [f"not in it: the journal in {settings.shared}, which pg_dump copies"] if settings.shared else []
     rows = [{"table": name, "rows": count} for name, count in manifest["rows"].items() if count]
     champions = ", ".join(f"{model} version {version}" for model, version in manifest["champions"].items()) or "none"
     broken = [
@@ -37,8 +32,7 @@ def backup(folder: Annotated[Path, typer.Argument(help="New folder to write.")])
         console.table("In the copy", rows),
         f"{', '.join(manifest['parts'])} copied to {folder} and checked; champions: {champions}",
         *broken,
-        *([_ABOUT_LAKES.format(settings.warehouse)] if settings.has_lake else []),
-        *elsewhere,
+        *(f"not in it: {what}" for what in manifest["left_out"]),
     )
 
 
@@ -54,7 +48,9 @@ def restore(
     aside = [f"what was there is now {path}" for path in document["moved_aside"]]
     console.emit(
         document,
-        f"{', '.join(document['parts'])} of {document['made_at']} restored to {settings.home}",
+        f"{', '.join(document['parts']) or 'nothing'} of {document['made_at']} restored to {settings.home}",
+        *(f"not restored: {name} – {why}" for name, why in document["not_restored"].items()),
+        *(f"not in this backup: {what}" for what in document.get("left_out", [])),
         *aside,
         "`qc status` shows what is there; `qc migrate` if the backup is of an older version",
     )

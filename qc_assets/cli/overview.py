@@ -20,6 +20,8 @@ def _champions_by_mlflow(settings: Settings, warehouse: Warehouse) -> list[str]:
         return []
     sentences = []
     try:
+        if not warehouse.engine.exists():  # to look is not to make one, perhaps at a name that was mistyped
+            return []
         registry = RegistryResource.from_settings(settings).open()
         for spec in SPECS:
             try:

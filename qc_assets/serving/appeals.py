@@ -58,7 +58,7 @@ def payout_entry(serving: Serving, identity: str) -> dict[str, Any]:
     Raises:
         UnknownPayoutError: if there is none.
     """
-    entry = ledger.payout_of(serving.journal.place, identity)
+    entry = ledger.payout_of(serving.journals, identity)
     if entry is None:
         raise UnknownPayoutError(f"there is no payout {identity[:100]!r}: GET /payouts lists them")
     return entry["document"] | {"asked_at": entry["written_at"], "number_in_journal": entry["number"]}
@@ -66,7 +66,7 @@ def payout_entry(serving: Serving, identity: str) -> dict[str, Any]:
 
 def state_of(serving: Serving, identity: str) -> State | None:
     """Where the last appeal against a payout stands; None if nobody appealed."""
-    entries = ledger.contested(serving.journal.place, identity)
+    entries = ledger.contested(serving.journals, identity)
     return entries[-1]["document"]["state"] if entries else None
 
 

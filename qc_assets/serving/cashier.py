@@ -43,12 +43,12 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
         PayoutRefusedError: see `objections`; or because what the request says is known to be otherwise.
         ConflictError: if the task was paid for, or the payout's identity was used for another request.
         ForbiddenError: if the caller may not correct, or not pay what is uncertain or out of date.
-        NotReadyError, WarehouseBusyError: if what is known cannot be read now.
+        NotReadyError, WarehouseBusyError: if what is known, or what this home paid before, cannot be read now.
     """
     for wish in ("allow_uncertain", "allow_outdated", "replaces"):
         if getattr(order, wish):
             require("settle", wish)
-    knowledge, entries = serving.ready(), serving.journal.place
+    knowledge = serving.payer()
     names = names_of(knowledge, order.facts)
     if (earlier := _made_before(serving, order, names)) is not None:  # and stays as it is
         return earlier
@@ -56,7 +56,7 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
         if (earlier := _made_before(serving, order, names)) is not None:
             return earlier
         place = knowledge.place(*repository_and_number(order.facts.task_id))
-        standing = ledger.paid_for(entries, names, *place)
+        standing = ledger.paid_for(serving.journals, names, *place)
         replaced = _replaced(order, names[0], standing and standing["document"])
         known = known_task(serving, order.facts)
         if known.earlier is not None and replaced is None:
@@ -65,7 +65,7 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
 
 
 def _made_before(serving: Serving, order: PayoutRequest, names: tuple[str, ...]) -> PayoutAnswer | None:
-    earlier = order.payout_id and ledger.payout_of(serving.journal.place, order.payout_id)
+    earlier = order.payout_id and ledger.payout_of(serving.journals, order.payout_id)
     if earlier and earlier["document"]["refused"] is None:
         return _the_same(order, names, earlier["document"])
     return None

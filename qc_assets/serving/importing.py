@@ -1,7 +1,7 @@
 """From the journal of the API into the warehouse, where it can be joined with what happened."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -117,6 +117,12 @@ def bring_in(
         counts["prediction"], counts["feedback"], counts["outcome"], counts["payout"], lost, forgotten, doubts,
         counts["closing"], counts["delivery"], counts["appeal"] + counts["settlement"],
     )  # fmt: skip
+
+
+def bring_in_all(store: Warehouse, journals: Sequence[Place], **options: Any) -> Imported:
+    """Bring in what is new in each journal of a home, see `bring_in`."""
+    each = [vars(bring_in(store, journal, **options)) for journal in journals]
+    return Imported(**{name: sum((new[name] for new in each[1:]), each[0][name]) for name in each[0]})
 
 
 def _placing(

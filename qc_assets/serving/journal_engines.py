@@ -14,7 +14,7 @@ from typing import Any
 from qc_assets.clock import now_utc
 from qc_assets.locks import acquire_alone
 from qc_assets.serving.acceptance import AcceptedCounter, SessionCounter
-from qc_assets.serving.journal_reader import HAS_TASK, TASK_NAME, shared_schema
+from qc_assets.serving.journal_reader import HAS_TASK, TASK_NAME, identified, shared_schema
 from qc_assets.shared_database import SharedDatabase
 from qc_assets.sqlite_files import is_broken, open_sqlite, set_aside
 
@@ -189,12 +189,6 @@ class JournalServer:
     def close(self) -> None:
         """End this server's session."""
         self._accepted.close()
-
-
-def identified(connection: Any) -> str:
-    """The journal's own name, given to it if it has none."""
-    connection.execute("INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)", [uuid.uuid4().hex])
-    return str(connection.execute("SELECT journal FROM identity").fetchone()[0])
 
 
 def _open_or_set_aside(path: Path) -> tuple[sqlite3.Connection, str]:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -36,7 +37,15 @@ def exists(place: Place) -> bool:
 def identity(place: Place) -> str:
     """The journal's own name; a new file has another."""
     with _open(place) as connection:
+        if isinstance(place, SharedDatabase):  # whoever asks first may be no server
+            return identified(connection)
         return connection.execute("SELECT journal FROM identity").fetchone()[0]
+
+
+def identified(connection: Any) -> str:
+    """The journal's own name, given to it if it has none."""
+    connection.execute("INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)", [uuid.uuid4().hex])
+    return str(connection.execute("SELECT journal FROM identity").fetchone()[0])
 
 
 def count_lost(place: Place) -> int:
@@ -153,4 +162,6 @@ def _open(place: Place, *, writable: bool = False) -> Iterator[Any]:
     except sqlite3.DatabaseError as error:
         if not is_broken(error):
             raise
-        raise QcError(f"the journal {place} is broken ({error}): start `qc serve`, which sets it aside") from error
+        raise QcError(
+            f"the journal {place} is broken ({error}): start `qc serve` without QC_JOURNAL, which sets it aside"
+        ) from error

@@ -40,15 +40,18 @@ class PayoutAudit:
     differences: tuple[dict[str, Any], ...]
 
 
-def audit_payouts(store: Warehouse, registry: "Registry", journal: Place) -> PayoutAudit:
-    """Prove every payout of a journal, which a server may be writing.
+def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place) -> PayoutAudit:
+    """Prove every payout of a home's journals, which a server may be writing; the file of before comes last.
 
     Raises:
         QcError: if there is no journal, or it or the warehouse cannot be read.
     """
-    entries = journal_reader.entries_after(journal, 0, _EVERYTHING, limit=2**31)
+    entries, troubles = [], []
+    for journal in reversed(journals):
+        written = journal_reader.entries_after(journal, 0, _EVERYTHING, limit=2**31)
+        troubles += [*journal_reader.broken_links(journal), *_compare_with_warehouse(store, journal, written)]
+        entries += written
     paid = [entry for entry in entries if entry["kind"] == "payout" and entry["document"]["refused"] is None]
-    troubles = [*journal_reader.broken_links(journal), *_compare_with_warehouse(store, journal, entries)]
     differences = []
 
     @cache

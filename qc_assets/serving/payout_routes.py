@@ -64,7 +64,7 @@ def _serving(request: Request) -> Serving:
 
 
 def _view(serving: Serving, document: dict[str, Any]) -> PayoutView:
-    entries, own = serving.journal.place, document["id"]
+    entries, own = serving.journals, document["id"]
     corrections = ledger.corrections_of(entries, own) if document["refused"] is None else []
     contests = ledger.contested(entries, own)
     return PayoutView(

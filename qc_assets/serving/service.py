@@ -20,8 +20,10 @@ from qc_assets.serving import journal_reader
 from qc_assets.serving.champions import SPECS, Champion, Champions
 from qc_assets.serving.deliveries import DeliveredItems
 from qc_assets.serving.facts import Facts, TextFacts
+from qc_assets.serving.former_journals import COUNTERS, lost_sight_of, note_journal, refuse_second_journal
 from qc_assets.serving.info import calibration, model_info
 from qc_assets.serving.journal import Journal
+from qc_assets.serving.journal_reader import Place
 from qc_assets.serving.kept_knowledge import keep_reading, kept_reading, key_of_knowledge
 from qc_assets.serving.knowledge import Knowledge, NotReadyError, Reading
 from qc_assets.serving.predictions import Predictions, ask_champion, instant, journal_documents
@@ -67,12 +69,18 @@ class Serving:
         self._refreshing, self._encoding = threading.Lock(), threading.Lock()
         # A server that is being replaced may still be answering what it was asked.
         writer = f"qc serve on port {settings.api_port}"
+        if journal is None:
+            refuse_second_journal(settings)
         self.journal = Journal(
             journal or settings.journal_place,
-            counters=settings.journal_file.with_name("accepted"),
+            counters=settings.journal_file.with_name(COUNTERS),
             writer=writer,
             lock_timeout_s=_TAKEOVER_S,
         )
+        self.journals: tuple[Place, ...] = (journal,) if journal else settings.journals
+        self.why_no_payouts = "" if journal else lost_sight_of(settings, identity=self.journal.identity)
+        if not journal:
+            note_journal(settings, self.journal.identity)
         if self.journal.lost:
             log.warning("%d predictions were lost when the last server was killed", self.journal.lost)
 
@@ -130,8 +138,8 @@ class Serving:
                         f"the warehouse does not have {', '.join(sorted(names))}, which a champion wants and takes as "
                         "unknown: run `qc train`"
                     )
-        if self.journal.trouble or self.journal.doubt:
-            troubles["journal"] = self.journal.trouble or self.journal.doubt
+        if trouble := self.journal.trouble or self.why_no_payouts or self.journal.doubt:
+            troubles["journal"] = trouble
         return troubles
 
     def refresh_knowledge(self) -> bool:
@@ -213,6 +221,16 @@ class Serving:
         if self.knowledge is None:
             raise NotReadyError(f"the warehouse could not be read yet: {self.why_no_knowledge}")
         return self.knowledge
+
+    def payer(self) -> Knowledge:
+        """What the warehouse knows, for whoever pays.
+
+        Raises:
+            NotReadyError: if it could not be read yet, or payments of before cannot be looked up.
+        """
+        if self.why_no_payouts:
+            raise NotReadyError(self.why_no_payouts)
+        return self.ready()
 
     def predict(
         self, model: str, requests: Sequence[Facts | TextFacts], *, paid_by: Row | None = None

@@ -1,8 +1,11 @@
 """Carrying a warehouse to another place: a file into a lake, and back."""
 
+from pathlib import Path
+
 import duckdb
 
 from qc_assets.errors import QcError
+from qc_assets.lake_place import WarehousePlace
 from qc_assets.store.migrations import empty_table, make_views, refuse_unready, schema_version
 from qc_assets.store.readable import identity_of
 from qc_assets.store.schema import declared_names
@@ -24,7 +27,7 @@ def carry(source: Warehouse, target: Warehouse) -> dict[str, int]:
         QcError: if there is nothing to copy, the target has rows, or what has arrived is not what was sent.
         WarehouseBusyError: if one of them is being written.
     """
-    if source.place == target.place:
+    if source.place == target.place or _is_same_file(source.place, target.place):
         raise QcError(f"{source.place} is where the warehouse is: name another place")
     with source.read(with_functions=False):
         pass  # it is there, and of this version
@@ -42,6 +45,17 @@ def carry(source: Warehouse, target: Warehouse) -> dict[str, int]:
         if sent != arrived:
             raise QcError(f"what arrived in {target.place} is not what {source.place} holds; nothing was written")
         return {table: _count(connection, table) for table in tables}
+
+
+def _is_same_file(source: WarehousePlace, target: WarehousePlace) -> bool:
+    """Whether two places are one under two names, by a link or by dots."""
+    return (
+        isinstance(source, Path)
+        and isinstance(target, Path)
+        and target.exists()
+        and source.exists()
+        and target.samefile(source)
+    )
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, table: str) -> None:

@@ -24,7 +24,9 @@ from qc_assets.lake_place import LakePlace
 from qc_assets.locks import acquire_lock
 from qc_assets.store.connections import lock_to, prepared, when_free, with_short_names
 from qc_assets.store.engine import Means
+from qc_assets.store.lake_errors import refusal_in, wrong_place
 from qc_assets.store.lake_extensions import bucket_secret, load_extension, package_for
+from qc_assets.store.lake_folder import claim_folder, make_folder
 
 _CATALOG = "warehouse"
 _AWAY = re.compile(
@@ -41,6 +43,7 @@ _LOCK = zlib.crc32(b"qc-assets: who writes the warehouse")
 
 _roots: dict[tuple[object, ...], duckdb.DuckDBPyConnection] = {}
 _making = threading.Lock()
+_claimed: set[LakePlace] = set()
 
 
 class LakeEngine:
@@ -96,6 +99,7 @@ class LakeEngine:
     def turn(self) -> Iterator[Callable[[], None]]:
         if self.place.file is None:
             with self._turn_by_server() as check:
+                self._claim()
                 yield check
             return
         file = self.place.file
@@ -106,9 +110,30 @@ class LakeEngine:
             if self.place.catalogue == "sqlite" and not file.exists():
                 with closing(sqlite3.connect(file)) as catalogue:  # so that readers do not keep the writer out
                     catalogue.execute("PRAGMA journal_mode = WAL")
+            self._claim()
             yield lambda: None  # the lock is this process's as long as it lives
         finally:
             lock.release()
+
+    @contextmanager
+    def reaching(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that reaches the folder, and knows of no lake."""
+        with self.explained(), closing(self._instance()) as connection:
+            self._prepare(connection)
+            yield connection
+
+    def _claim(self) -> None:
+        if self.place in _claimed:
+            return
+        with self.reaching() as connection:
+            claim_folder(connection, self.place, self._newest)
+        _claimed.add(self.place)
+
+    def _newest(self) -> int:
+        if not self.exists():
+            return -1
+        with self.explained(), closing(self._connected(read_only=True, locked=True)) as connection:
+            return int(connection.execute(f"SELECT max(snapshot_id) FROM {_CATALOG}.snapshots()").fetchall()[0][0])
 
     @contextmanager
     def _turn_by_server(self) -> Iterator[Callable[[], None]]:
@@ -155,7 +180,9 @@ class LakeEngine:
                     f"the bucket of {self.place} refuses these keys: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
                     "and AWS_REGION, and what they may do there (docs/lake.md); nothing was written"
                 ) from error
-            if _AWAY.search(text):
+            if wrong := wrong_place(text):
+                raise QcError(f"{self.place}: {wrong}") from error
+            if _AWAY.search(text) or refusal_in(text):
                 self.forget()
                 raise self._away(error) from error
             raise
@@ -169,8 +196,15 @@ class LakeEngine:
             for key in [key for key in _roots if key[1] == self.place]:
                 _roots.pop(key).close()
 
-    def _away(self, error: BaseException) -> WarehouseAwayError:
-        reason = " ".join(str(error).split())[:400]
+    def _away(self, error: BaseException) -> QcError:
+        """That a server refuses for good is another error than one that may be over when it is asked again."""
+        text = " ".join(str(error).split())
+        if refusal := refusal_in(text):
+            return QcError(
+                f"the server of {self.place} refuses: {refusal}. Mend QC_WAREHOUSE, or where its password stands "
+                "(PGPASSWORD, ~/.pgpass); nothing was written"
+            )
+        reason = text[:400]
         return WarehouseAwayError(
             f"what holds the warehouse {self.place} does not answer. Nothing is lost, and what was being written was "
             f"not written: run the same command again when it does. It said: {reason}"
@@ -191,8 +225,7 @@ class LakeEngine:
         return connection
 
     def _root(self, *, read_only: bool, locked: bool) -> duckdb.DuckDBPyConnection:
-        config = self.means.config() | {"python_enable_replacements": "false"}
-        connection = duckdb.connect(":memory:", config=config)
+        connection = self._instance()
         try:
             self._prepare(connection)
             self._attach(connection, _CATALOG, read_only=read_only)
@@ -203,6 +236,12 @@ class LakeEngine:
             connection.close()
             raise
         return connection
+
+    def _instance(self) -> duckdb.DuckDBPyConnection:
+        # What is not installed is never fetched, and no file is taken for a catalogue of another kind than is said.
+        never = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), "false")
+        config = self.means.config() | {"python_enable_replacements": "false"} | never
+        return duckdb.connect(":memory:", config=config)
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         load_extension(connection, "ducklake")
@@ -218,8 +257,8 @@ class LakeEngine:
         # Small loads go to Parquet, too, whose types are DuckDB's own; those of the catalogue's database are not.
         options = f"DATA_PATH '{self.place.data}', DATA_INLINING_ROW_LIMIT 0{', READ_ONLY' if read_only else ''}"
         statement = f"ATTACH 'ducklake:{kind}{self.place.where}' AS {name} ({options})"
-        if not self.place.data.startswith("s3://") and not read_only:
-            Path(self.place.data).mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            make_folder(self.place)
         if self.place.file is not None:
             when_free(self.place.file, self.means.lock_timeout_s, connection.execute, statement)
         else:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -170,6 +171,23 @@ def test_a_server_that_is_started_again_is_waited_for(tmp_path: Path, monkeypatc
         postgres.stop()
         with pytest.raises(WarehouseAwayError, match="does not answer"), impatient.write():
             pass
+
+
+@pytest.mark.parametrize(("wrong", "reason"), [
+    ({"dbname": "nobody_made_it"}, 'database "nobody_made_it" does not exist'),
+    ({"user": "nobody"}, "password authentication failed"),
+    ({"hst": "here"}, 'invalid connection option "hst"'),
+])  # fmt: skip
+def test_a_server_that_refuses_for_good_is_not_asked_to_be_waited_for(
+    new_lake: NewLake, tmp_path: Path, wrong: dict[str, str], reason: str
+) -> None:
+    place = new_lake()
+    said = dict(word.split("=") for word in place.where.split()) | wrong
+    refused = Warehouse(replace(place, where=" ".join(f"{name}={value}" for name, value in said.items())))
+    for act in (lambda: refused.query("SELECT 1"), lambda: tidy_lake(refused, timedelta(days=1))):
+        with pytest.raises(QcError, match=reason) as error:
+            act()
+        assert "PGPASSWORD" in str(error.value) and "does not answer" not in str(error.value)
 
 
 def test_a_second_writer_waits_and_one_that_lost_its_lock_writes_nothing(new_lake: NewLake, tmp_path: Path) -> None:

@@ -181,6 +181,10 @@ def test_no_password_is_shown(
         )
     with pytest.raises(SettingsError, match=r"write postgresql://host:5432/database") as bad:
         make_settings(journal="mysql://qc:wrong-secret@host/qc")
+    for text in ("postgresql://qc:wro@wrong-secret/x@host/qc", "postgresql://qc:1/wrong-secret@host/qc"):
+        with pytest.raises(SettingsError, match=r"%40 for an @ in it") as unescaped:
+            make_settings(journal=text)
+        assert "wrong" not in str(unescaped.value)
     shown = [repr(settings), str(settings.journal_place), repr(settings.journal_place), finding.detail, caplog.text]
     for text in (*shown, str(refused.value), str(nobody.value), str(bad.value)):
         assert secret not in text and "wrong-secret" not in text

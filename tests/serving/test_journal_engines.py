@@ -110,14 +110,14 @@ def test_payments_are_found_by_every_name(place: Place, opened: Callable[..., Jo
         journal.write("appeal", {"payout": "b", "state": "open"}, **at, key="x")
         journal.write("outcome", {"task_id": "A/b#1", "decided_at": NOW}, **at, key="7:1:review:1")
         journal.write("prediction", {"task_id": "a/B#1"}, **at, key="delivery:1")
-    (of_file,) = [ledger.payout_of(place, "a")]
+    (of_file,) = [ledger.payout_of([place], "a")]
     assert of_file and of_file["document"]["task_id"] == "A/B#1"
-    standing = ledger.paid_for(place, ["a/b#1"], 7, 1)
+    standing = ledger.paid_for([place], ["a/b#1"], 7, 1)
     assert standing and standing["document"]["id"] == "b", "by its place, as it was renamed"
-    assert (ledger.paid_for(place, ["c/d#1"], 0, 1) or {})["document"]["id"] == "c"
-    assert ledger.paid_for(place, ["nobody/knows#1"], 8, 1) is None
-    assert [one["document"]["id"] for one in ledger.corrections_of(place, "a")] == ["b"]
-    assert [one["document"]["state"] for one in ledger.contested(place, "b")] == ["open"]
+    assert (ledger.paid_for([place], ["c/d#1"], 0, 1) or {})["document"]["id"] == "c"
+    assert ledger.paid_for([place], ["nobody/knows#1"], 8, 1) is None
+    assert [one["document"]["id"] for one in ledger.corrections_of([place], "a")] == ["b"]
+    assert [one["document"]["state"] for one in ledger.contested([place], "b")] == ["open"]
     newest = ledger.latest_payouts(place, before=2**62, limit=2)
     assert [one["document"]["id"] for one in newest] == ["c", "b"]
     assert len(of_task(place, "prediction", ["a/b#1"])) == len(outcomes_of(place, ["x"], 7, 1)) == 1

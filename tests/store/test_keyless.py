@@ -1,16 +1,23 @@
 """What an engine without keys lets in: no more than one that has them."""
 
 import os
+import shutil
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from qc_assets.errors import QcError, SettingsError
-from qc_assets.lake_place import LakePlace, parsed_place
+from qc_assets.lake_place import LakePlace, parsed_place, quoted_data
 from qc_assets.settings import load_settings
+from qc_assets.store import lake as lake_module
+from qc_assets.store.carrying import carry
 from qc_assets.store.inserts import put
 from qc_assets.store.keyless import BrokenRuleError, tables_written_by
 from qc_assets.store.lake_upkeep import tidy_lake
@@ -64,6 +71,9 @@ def test_a_lake_is_named_by_its_catalogue_and_its_files(url: str, catalogue: str
         ("ducklake:postgres:host=db?data=/c", "needs dbname"),
         ("ducklake:postgres:dbname=qc", "needs \\?data="),
         ("ducklake:postgres:dbname=qc password=hunter2?data=/c", "PGPASSWORD"),
+        ("ducklake:postgres:dbname=qc sslpassword=hunter2?data=/c", "PGPASSWORD"),
+        ("ducklake:postgres:dbname=qc PASSWORD=hunter2?data=/c", "PGPASSWORD"),
+        ("ducklake:/a.ducklake?data=/c&data=/d", "twice"),
         ("ducklake:postgres:dbname=qc?data=gs://b/c", "write s3://"),
         ("ducklake:postgres:dbname=qc?data=s3://key:secret@b", "write s3://"),
     ],
@@ -137,7 +147,7 @@ def test_tidying_removes_what_nothing_refers_to_and_no_row(lake: Warehouse, tmp_
         put(connection, "ops.forges", forge(11, "tidy.example"))
     before = lake.snapshot(["ops.forges"])
     assert isinstance(lake.place, LakePlace)
-    stray = Path(lake.place.data) / "ops" / "of_a_killed_writer.parquet"
+    stray = Path(lake.place.data) / "ops" / "forges" / "ducklake-01a21aa4-c246-76ba-8dd2-e9d52a175265.parquet"
     stray.write_bytes(b"half")
     os.utime(stray, (0, 0))
     assert tidy_lake(lake, timedelta(hours=1))["stray files removed"] == 1
@@ -147,6 +157,110 @@ def test_tidying_removes_what_nothing_refers_to_and_no_row(lake: Warehouse, tmp_
         tidy_lake(lake, timedelta(minutes=1))
     with pytest.raises(QcError, match="is a file"):
         tidy_lake(Warehouse(tmp_path / "qc.duckdb"), timedelta(days=1))
+
+
+def rows_and_strays(store: Warehouse) -> int:
+    """Ages all that lies in a lake's folder, so that tidying takes it for old; returns its rows."""
+    assert isinstance(store.place, LakePlace)
+    for path in Path(store.place.data).rglob("*.parquet"):
+        os.utime(path, (0, 0))
+    return int(store.query("SELECT count(*) FROM ops.forges").item())
+
+
+def lake_with_a_row(place: str, staging: Path) -> Warehouse:
+    store = Warehouse(LakePlace.parse(place), staging=staging)
+    with store.write() as connection:
+        put(connection, "ops.forges", forge(1))
+    return store
+
+
+def test_tidying_a_lake_never_removes_what_is_not_its_own(tmp_path: Path) -> None:
+    first = lake_with_a_row(f"ducklake:sqlite:{tmp_path}/a.sqlite?data={tmp_path}/files", tmp_path / "s")
+    with pytest.raises(QcError, match=r"catalogue is .*/a\.sqlite, and tidying .* that is empty"):
+        lake_with_a_row(f"ducklake:sqlite:{tmp_path}/b.sqlite?data={tmp_path}/files", tmp_path / "s")
+    lake_with_a_row(f"ducklake:sqlite:{tmp_path}/b.sqlite?data={tmp_path}/other", tmp_path / "s")  # and it may be made
+    # A copy of the catalogue, as for a trial, does not know what the first wrote since.
+    shutil.copy(tmp_path / "a.sqlite", tmp_path / "trial.sqlite")
+    with first.write() as connection:
+        put(connection, "ops.forges", forge(2, "two.example"))
+    trial = Warehouse(LakePlace.parse(f"ducklake:sqlite:{tmp_path}/trial.sqlite?data={tmp_path}/files"))
+    assert (rows_and_strays(trial), rows_and_strays(first)) == (1, 2)
+    with pytest.raises(QcError, match=r"is the folder of the lake whose catalogue is .*/a\.sqlite.*qc-lake\.csv"):
+        tidy_lake(trial, timedelta(hours=1))
+    # A lake in a folder within, and a person's own file.
+    within = lake_with_a_row(f"ducklake:sqlite:{tmp_path}/c.sqlite?data={tmp_path}/files/within", tmp_path / "s")
+    rows_and_strays(within)
+    with pytest.raises(QcError, match=r"are not this lake's, such as .*/files/within/"):
+        tidy_lake(first, timedelta(hours=1))
+    assert rows_and_strays(within) == 1 and rows_and_strays(first) == 2
+
+
+def test_a_lake_whose_files_are_gone_is_neither_written_nor_tidied(tmp_path: Path) -> None:
+    store = lake_with_a_row(f"ducklake:sqlite:{tmp_path}/a.sqlite?data={tmp_path}/disk", tmp_path / "s")
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    lake_module._claimed.clear()  # as in a process that starts now
+    lake_module.close_kept_connections()
+    with pytest.raises(QcError, match=r"is not there: is the disk mounted\?"):
+        store.query("FROM ops.forges")
+    with pytest.raises(QcError, match=r"is empty, .* is the disk mounted"):
+        tidy_lake(store, timedelta(hours=1))
+    with pytest.raises(QcError, match=r"is empty, .* is the disk mounted"), store.write() as connection:
+        put(connection, "ops.forges", forge(2, "two.example"))
+    (tmp_path / "unmounted").rename(tmp_path / "disk")
+    assert rows_and_strays(store) == 1
+
+
+def test_a_warehouse_is_not_carried_onto_itself_by_another_name(tmp_path: Path) -> None:
+    store = Warehouse(tmp_path / "qc.duckdb", staging=tmp_path / "s")
+    with store.write():
+        pass
+    (tmp_path / "link.duckdb").symlink_to(store.place)  # type: ignore[arg-type]
+    for other in (tmp_path / "link.duckdb", tmp_path / ".." / tmp_path.name / "qc.duckdb"):
+        with pytest.raises(QcError, match="is where the warehouse is"):
+            carry(store, Warehouse(other, staging=tmp_path / "s", lock_timeout_s=0.2))
+
+
+def test_a_lake_of_before_the_note_is_claimed_when_it_is_written(tmp_path: Path) -> None:
+    store = lake_with_a_row(f"ducklake:sqlite:{tmp_path}/a.sqlite", tmp_path / "s")
+    note = tmp_path / "a.sqlite.files" / "qc-lake.csv"
+    note.unlink()
+    lake_module._claimed.clear()
+    with store.write() as connection:
+        put(connection, "ops.forges", forge(2, "two.example"))
+    assert note.read_text(encoding="utf-8").strip() == f"{tmp_path}/a.sqlite"
+    assert rows_and_strays(store) == 2 and tidy_lake(store, timedelta(hours=1))["stray files removed"] == 0
+
+
+@given(name=st.text(st.sampled_from("ab +%&#;é/2F0="), min_size=1, max_size=12))
+@example(name="a+b")
+@example(name="50%20off")
+@example(name="R&D")
+def test_a_place_is_the_same_after_it_was_written_down(name: str) -> None:
+    for text in (f"ducklake:sqlite:/x/{name}.sqlite", f"ducklake:/x.ducklake?data=/x/{quoted_data(name)}"):
+        place = LakePlace.parse(text)
+        assert parsed_place(str(place)) == place and name.strip("/ ").split("/")[0] in str(place.data + place.where)
+
+
+@pytest.mark.parametrize(("url", "hint"), [
+    ("ducklake:sqlite:{}/a.sqlite?data={}/elsewhere", r"are in .*/a\.sqlite\.files/: write \?data="),
+    ("ducklake:{}/a.sqlite?data={}/a.sqlite.files", "write ducklake:sqlite:"),
+    ("ducklake:sqlite:{}/new.sqlite?data={}/a.sqlite.files", r"of DuckLake 9\.0, and this qc-assets reads \d\.\d:"),
+    ("ducklake:sqlite:{}/text.sqlite?data={}/a.sqlite.files", r"cannot be read \(file is not a database\)"),
+])  # fmt: skip
+def test_a_lake_that_is_named_wrongly_says_how_it_is_named(tmp_path: Path, url: str, hint: str) -> None:
+    lake_with_a_row(f"ducklake:sqlite:{tmp_path}/a.sqlite", tmp_path / "s")
+    shutil.copy(tmp_path / "a.sqlite", tmp_path / "new.sqlite")
+    with closing(sqlite3.connect(tmp_path / "new.sqlite")) as newer, newer:
+        newer.execute("UPDATE ducklake_metadata SET value = '9.0' WHERE key = 'version'")
+    (tmp_path / "text.sqlite").write_text("no catalogue at all", encoding="utf-8")
+    wrong = Warehouse(LakePlace.parse(url.format(tmp_path, tmp_path)), staging=tmp_path / "s")
+    with pytest.raises(QcError, match=hint) as refused:
+        wrong.query("SELECT 1")
+    assert (
+        "AUTOMATIC" not in str(refused.value)
+        and "download" not in str(refused.value)
+        and "does not answer" not in str(refused.value)
+    )
 
 
 def test_all_queries_of_one_reading_see_one_instant_and_no_writer_waits_for_it(lake: Warehouse) -> None:
