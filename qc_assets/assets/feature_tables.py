@@ -84,11 +84,31 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
         exclusions = store.sql_file(f"features/{name}", section="exclusions")
         yield dg.MaterializeResult(
             asset_key=tables.key(table),
-            metadata=tables.row_count(rows) | {"left out, and why": tables.preview(exclusions.to_dicts())},
+            metadata=tables.row_count(rows)
+            | {"left out, and why": tables.preview(exclusions.to_dicts())}
+            | _came_from(name),
             check_results=_checks(store, name),
         )
 
     return compute
+
+
+def _came_from(name: str) -> dict[str, dg.TableColumnLineage | str]:
+    from qc_assets.features.lineage import column_lineage
+    from qc_assets.features.sql_names import LineageError
+
+    try:
+        lineage = column_lineage(f"features/{name}")
+    except LineageError as error:  # a table is as good without
+        return {"column lineage": f"unknown: {error}"}
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(tables.key(table), source) for table, source in sorted(sources)]
+                for column, sources in lineage.items()
+            }
+        )
+    }
 
 
 def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:

@@ -86,7 +86,9 @@ def describe(
     from qc_assets.store.browsing import describe_table
 
     description = describe_table(command_warehouse(), table)
-    meanings = [{name: column[name] for name in ("column", "type", "about")} for column in description.columns]
+    _tell_sources(description.name, description.columns)
+    told: list[str] = [name for name in ("column", "type", "about", "from") if name in description.columns[0]]
+    meanings = [{name: column[name] for name in told} for column in description.columns]
     numbers = [
         {"column": column["column"]}
         | {"unknown": "" if column["unknown"] is None else f"{column['unknown']:.1%}", "different": column["different"]}
@@ -101,6 +103,20 @@ def describe(
     for each in drawn:
         each.columns[0].no_wrap = True
     console.emit(asdict(description), f"{description.name}: {description.about}", *drawn)
+
+
+def _tell_sources(table: str, columns: list[dict[str, Any]]) -> None:
+    """Add to the columns of a feature table what each is computed from."""
+    from qc_assets.features.lineage import column_lineage
+    from qc_assets.features.sql_names import LineageError
+
+    schema, _, name = table.partition(".")
+    try:
+        lineage = column_lineage(f"features/{name}") if schema == "features" else {}
+    except LineageError:
+        return
+    for column in columns if lineage else ():
+        column["from"] = ", ".join(".".join(source) for source in sorted(lineage.get(column["column"], ())))
 
 
 def _cut(value: Any) -> str:
