@@ -110,9 +110,9 @@ class _Select:
         self._projections()  # conditions may name aliases
         chosen_by = _columns_of(self.conditions, self.scope)
         rows = chosen_by | _columns_of(_parts(self.query, "group"), self.scope)
-        if not rows:
-            brought = [source.columns.values() for source in self.scope.sources.values()]
-            rows = NOTHING.union(*(columns for columns_of_source in brought for columns in columns_of_source))
+        sources = self.scope.sources.values()
+        rows = rows or NOTHING.union(*(source.chosen_by for source in sources))
+        rows = rows or NOTHING.union(*(columns for source in sources for columns in source.columns.values()))
         self.scope = replace(self.scope, rows=rows)
         return NamedColumns({name: columns | chosen_by for name, columns in self._projections().items()}, chosen_by)
 
