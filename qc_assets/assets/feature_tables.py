@@ -1,9 +1,10 @@
 """Feature tables: one row an item, each feature as of the instant it was opened."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from qc_assets import pages
 from qc_assets.assets import tables
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.clock import now_utc
@@ -93,22 +94,32 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
     return compute
 
 
-def _came_from(name: str) -> dict[str, dg.TableColumnLineage | str]:
+def _came_from(name: str) -> dict[str, dg.TableColumnLineage | dg.MarkdownMetadataValue | str]:
+    """Where the columns come from: for Dagster+, which draws it, and in words, as Dagster itself does not."""
     from qc_assets.features.lineage import column_lineage
     from qc_assets.features.sql_names import LineageError
 
     try:
-        lineage = column_lineage(f"features/{name}")
+        lineage = {column: sorted(sources) for column, sources in column_lineage(f"features/{name}").items()}
     except LineageError as error:  # a table is as good without
-        return {"column lineage": f"unknown: {error}"}
-    return {
-        "dagster/column_lineage": dg.TableColumnLineage(
-            {
-                column: [dg.TableColumnDep(tables.key(table), source) for table, source in sorted(sources)]
-                for column, sources in lineage.items()
-            }
-        )
+        return {"where columns come from": f"unknown: {error}"}
+    dependencies = {
+        column: [dg.TableColumnDep(tables.key(table), source) for table, source in sources]
+        for column, sources in lineage.items()
     }
+    in_words = ((column, _in_words(sources)) for column, sources in lineage.items())
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(dependencies),
+        "where columns come from": dg.MetadataValue.md(pages.markdown_table(("column", "from"), in_words)),
+    }
+
+
+def _in_words(sources: Sequence[tuple[str, str]]) -> str:
+    """Columns by table, such as ``raw.files (path), raw.issues (closed_at, created_at)``."""
+    by_table: dict[str, list[str]] = {}
+    for table, column in sources:
+        by_table.setdefault(table, []).append(column)
+    return ", ".join(f"{table} ({', '.join(columns)})" for table, columns in by_table.items()) or "no column"
 
 
 def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:

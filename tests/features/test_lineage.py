@@ -138,8 +138,11 @@ def test_what_cannot_be_followed_is_said_and_costs_nothing_else(
         monkeypatch.setattr(lineage, "sql_sections", lambda name, text=text: {"rows": text})
         with pytest.raises(LineageError, match=r"^features/issues"):
             column_lineage("features/issues")
-    assert str(_came_from("issues")["column lineage"]).startswith("unknown: features/issues")
+    assert str(_came_from("issues")["where columns come from"]).startswith("unknown: features/issues")
     monkeypatch.undo()
     shown = _came_from("issues")["dagster/column_lineage"]
     assert isinstance(shown, dg.TableColumnLineage)
     assert shown.deps_by_column["hour"] == [dg.TableColumnDep(dg.AssetKey("raw_issues"), "created_at")]
+    in_words = _came_from("issues")["where columns come from"]
+    assert isinstance(in_words, dg.MarkdownMetadataValue)
+    assert "| hour | raw.issues (created_at) |" in str(in_words.value)
