@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from benchmarks.measure import verdict
 
@@ -27,12 +28,15 @@ def main() -> None:
     helps = []
     for _ in range(5):
         start = time.perf_counter()
-        _python("-m", "qc_assets.cli", "--help")
+        _output(str(Path(sys.executable).with_name("qc")), "--help")
         helps.append((time.perf_counter() - start) / 0.3)
     print(verdict(None, 1.0, "seconds of `qc --help` / 0.3 s", samples=helps))
 
 
 def _python(*arguments: str) -> str:
+    return _output(sys.executable, *arguments)
+
+
+def _output(*command: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout

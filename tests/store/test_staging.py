@@ -16,7 +16,7 @@ from qc_assets.store.warehouse import Warehouse
 with Warehouse(Path(sys.argv[1]) / "qc.duckdb", staging=Path(sys.argv[1])).staging() as folder:
     (folder / "rows.parquet").write_bytes(b"rows")
     print(folder, flush=True)
-    time.sleep(60)
+    time.sleep(300)
 """
 
 
