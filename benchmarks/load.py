@@ -59,17 +59,22 @@ def _server(command: list[str], port: int, settings: Settings) -> Iterator[tuple
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if "server" not in httpx.get(f"{url}/health").raise_for_status().json().get("troubles", {}):
-                    break  # ours says there that it is starting
-            except httpx.HTTPError:
-                pass
+        while not _has_started(url):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{' '.join(command)} did not answer at {url} within 60 s")
             time.sleep(0.2)
         yield url, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def _has_started(url: str) -> bool:
+    try:
+        troubles = httpx.get(f"{url}/health").raise_for_status().json().get("troubles", {})
+    except httpx.HTTPError:
+        return False
+    return "server" not in troubles  # where ours says that it is starting
 
 
 async def _drive(url: str, rate: int, seconds: float) -> tuple[np.ndarray, int]:

@@ -1,6 +1,6 @@
 """Feature tables: one row an item, each feature as of the instant it was opened."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -96,30 +96,22 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
 
 def _came_from(name: str) -> dict[str, dg.TableColumnLineage | dg.MarkdownMetadataValue | str]:
     """Where the columns come from: for Dagster+, which draws it, and in words, as Dagster itself does not."""
-    from qc_assets.features.lineage import column_lineage
+    from qc_assets.features.lineage import column_lineage, sources_in_words
     from qc_assets.features.sql_names import LineageError
 
     try:
-        lineage = {column: sorted(sources) for column, sources in column_lineage(f"features/{name}").items()}
+        lineage = column_lineage(f"features/{name}")
     except LineageError as error:  # a table is as good without
         return {"where columns come from": f"unknown: {error}"}
     dependencies = {
-        column: [dg.TableColumnDep(tables.key(table), source) for table, source in sources]
+        column: [dg.TableColumnDep(tables.key(table), source) for table, source in sorted(sources)]
         for column, sources in lineage.items()
     }
-    in_words = ((column, _in_words(sources)) for column, sources in lineage.items())
+    told = ((column, sources_in_words(sources)) for column, sources in lineage.items())
     return {
         "dagster/column_lineage": dg.TableColumnLineage(dependencies),
-        "where columns come from": dg.MetadataValue.md(pages.markdown_table(("column", "from"), in_words)),
+        "where columns come from": dg.MetadataValue.md(pages.markdown_table(("column", "from"), told)),
     }
-
-
-def _in_words(sources: Sequence[tuple[str, str]]) -> str:
-    """Columns by table, such as ``raw.files (path), raw.issues (closed_at, created_at)``."""
-    by_table: dict[str, list[str]] = {}
-    for table, column in sources:
-        by_table.setdefault(table, []).append(column)
-    return ", ".join(f"{table} ({', '.join(columns)})" for table, columns in by_table.items()) or "no column"
 
 
 def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:

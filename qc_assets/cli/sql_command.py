@@ -107,7 +107,7 @@ def describe(
 
 def _tell_sources(table: str, columns: list[dict[str, Any]]) -> None:
     """Add to the columns of a feature table what each is computed from."""
-    from qc_assets.features.lineage import column_lineage
+    from qc_assets.features.lineage import column_lineage, sources_in_words
     from qc_assets.features.sql_names import LineageError
 
     schema, _, name = table.partition(".")
@@ -116,7 +116,7 @@ def _tell_sources(table: str, columns: list[dict[str, Any]]) -> None:
     except LineageError:
         return
     for column in columns if lineage else ():
-        column["from"] = ", ".join(".".join(source) for source in sorted(lineage.get(column["column"], ())))
+        column["from"] = sources_in_words(lineage.get(column["column"], ()))
 
 
 def _cut(value: Any) -> str:

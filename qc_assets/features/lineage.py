@@ -45,6 +45,14 @@ def column_lineage(name: str) -> dict[str, Columns]:
         ) from error
 
 
+def sources_in_words(sources: Iterable[tuple[str, str]]) -> str:
+    """Columns by table, such as ``raw.files (path), raw.issues (closed_at, created_at)``."""
+    by_table: dict[str, list[str]] = {}
+    for table, column in sorted(sources):
+        by_table.setdefault(table, []).append(column)
+    return ", ".join(f"{table} ({', '.join(columns)})" for table, columns in by_table.items()) or "no column"
+
+
 def _outputs(query: Any, scope: NameScope) -> NamedColumns:
     """Columns of a query, in order, with where they come from; `scope` is the one around it."""
     from sqlglot import exp
@@ -129,19 +137,16 @@ class _Select:
     def _projected(self, projection: Any) -> dict[str, Columns]:
         from sqlglot import exp
 
-        is_star = isinstance(projection, exp.Star) or (
-            isinstance(projection, exp.Column) and isinstance(projection.this, exp.Star)
-        )
         if isinstance(projection, exp.Explode | exp.Unnest):
             return self._spread(projection)
-        if not is_star:
+        if not projection.is_star:
             name = projection.alias_or_name.lower()
             value = projection.unalias()
             columns = self.scope.rows if _stands_for_a_row(value) else _columns_of([value], self.scope)
             return {name: columns} | self._fields(name, value)
         star = projection if isinstance(projection, exp.Star) else projection.this
         table = projection.table.lower() if isinstance(projection, exp.Column) else ""
-        dropped = {column.name.lower() for column in star.args.get("except_") or star.args.get("except") or ()}
+        dropped = {column.name.lower() for column in star.args.get("except_") or ()}
         changed = star.args.get("replace") or ()
         brought: dict[str, Columns] = {}
         for alias, source in self.scope.sources.items():

@@ -9,7 +9,9 @@ from qc_assets.store.lake import LakeEngine
 from qc_assets.store.lake_folder import refuse_foreign, refuse_to_tidy
 from qc_assets.store.warehouse import Warehouse
 
-_REMOVAL = "CALL ducklake_delete_orphaned_files('warehouse', older_than => TIMESTAMPTZ '{until}')"
+_REMOVAL = (
+    "CALL ducklake_delete_orphaned_files('warehouse', older_than => TIMESTAMPTZ '{until}', dry_run => {only_told})"
+)
 # In this order: what is merged and rewritten is held by old snapshots, until they expire.
 _STEPS = {
     "files merged": "CALL ducklake_merge_adjacent_files('warehouse')",
@@ -46,8 +48,8 @@ def tidy_lake(store: Warehouse, keep: timedelta) -> dict[str, int]:
         for what, statement in _STEPS.items():
             with closing(engine.open(read_only=False)) as connection:
                 if statement == _REMOVAL:
-                    strays = connection.execute(_REMOVAL.format(until=until).replace(")", ", dry_run => true)"))
+                    strays = connection.execute(_REMOVAL.format(until=until, only_told=True))
                     refuse_foreign(engine.place, [path for (path, *_) in strays.fetchall()])
-                done[what] = len(connection.execute(statement.format(until=until)).fetchall())
+                done[what] = len(connection.execute(statement.format(until=until, only_told=False)).fetchall())
             refuse_if_lost()
     return done
