@@ -180,11 +180,12 @@ class LakeEngine:
                     f"the bucket of {self.place} refuses these keys: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
                     "and AWS_REGION, and what they may do there (docs/lake.md); nothing was written"
                 ) from error
-            if wrong := wrong_place(text):
-                raise QcError(f"{self.place}: {wrong}") from error
+            # First, as a connection that is lost while the catalogue is read does not make the catalogue a broken one.
             if _AWAY.search(text) or refusal_in(text):
                 self.forget()
                 raise self._away(error) from error
+            if wrong := wrong_place(text):
+                raise QcError(f"{self.place}: {wrong}") from error
             raise
 
     def copy_of_before(self, connection: duckdb.DuckDBPyConnection) -> Path | None:

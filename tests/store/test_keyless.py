@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from qc_assets.errors import QcError, SettingsError
+from qc_assets.errors import QcError, SettingsError, WarehouseAwayError
 from qc_assets.lake_place import LakePlace, parsed_place, quoted_data
 from qc_assets.settings import load_settings
 from qc_assets.store import lake as lake_module
@@ -239,6 +239,16 @@ def test_a_place_is_the_same_after_it_was_written_down(name: str) -> None:
     for text in (f"ducklake:sqlite:/x/{name}.sqlite", f"ducklake:/x.ducklake?data=/x/{quoted_data(name)}"):
         place = LakePlace.parse(text)
         assert parsed_place(str(place)) == place and name.strip("/ ").split("/")[0] in str(place.data + place.where)
+
+
+def test_a_connection_lost_while_the_catalogue_is_read_is_no_broken_catalogue(tmp_path: Path) -> None:
+    lake = Warehouse(LakePlace.parse(f"ducklake:postgres:dbname=qc?data={tmp_path}"), staging=tmp_path / "s")
+    lost = (
+        'Failed to probe DuckLake metadata: Failed to execute query "BEGIN TRANSACTION READ ONLY;\n": FATAL:  '
+        "terminating connection due to administrator command"
+    )
+    with pytest.raises(WarehouseAwayError, match="does not answer"), lake.engine.explained():
+        raise duckdb.Error(lost)
 
 
 @pytest.mark.parametrize(("url", "hint"), [
