@@ -123,7 +123,9 @@ def backfill(
     spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
     notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
     warnings = [console.marked("[yellow]{}[/yellow]: {}", *check) for check in failed.items()]
-    document = {"rows": counts, "failed_checks": failed, "spent": spent}
+    if letters := cost["dead letters"]:
+        notes.append(f"{letters} things could not be taken as they are: SELECT * FROM ops.dead_letters says why")
+    document = {"rows": counts, "failed_checks": failed, "spent": spent, "dead_letters": letters}
     console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
     if nothing := cost.get(NOTHING_CAME):
         raise QcError(f"of {nothing} of {len(days)} days nothing was loaded: FROM ops.ingest_log says why")

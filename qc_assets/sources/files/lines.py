@@ -1,6 +1,7 @@
 """CSV and lines of JSON as Parquet files of texts, each row with the line that it came from."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,31 @@ from qc_assets.sources.bounded import Bounds, as_utf8, cut_lines, unpack
 from qc_assets.sources.files.csv_rows import BadLine, csv_records
 
 LINE = "line of the file"
+NAMES = ("login", "username", "full_name", "path_with_namespace", "nameWithOwner", "name")
+"""What an account, a repository or a label is called where a dump has an object for it; the first that is there."""
 _ROWS = 50_000  # held in memory at once
+
+
+def columns_named(there: Sequence[str], known: Sequence[str]) -> dict[str, int]:
+    """The place of each known column among those of a file, however it is spelled: `createdAt`, `CREATED_AT`.
+
+    Raises:
+        SourceError: if two columns are called the same.
+    """
+    by_letters = {_letters(name): name for name in known}
+    places: dict[str, list[int]] = {}
+    for place, column in enumerate(there):
+        if name := by_letters.get(_letters(column)):
+            places.setdefault(name, []).append(place)
+    chosen = {name: [each for each in same if there[each] == name] or same for name, same in places.items()}
+    for same in chosen.values():
+        if len(same) > 1:
+            raise SourceError(f"has two columns {there[same[0]]}: leave one of them")
+    return {name: same[0] for name, same in chosen.items()}
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def texts_of(
@@ -38,7 +63,7 @@ def texts_of(
     bad: list[tuple[int, str, str]] = []
     lines = 0
     try:
-        rows = (_csv_rows if ".csv" in path.suffixes[-2:] else _json_rows)(path, known, bounds)
+        rows = (_csv_rows if ".csv" in path.name.lower()[-7:] else _json_rows)(path, known, bounds)
         while chunk := list(islice(rows, _ROWS)):
             lines += len(chunk)
             bad += [row for row in chunk if isinstance(row, tuple)]
@@ -59,14 +84,17 @@ def _csv_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dict
         if len(record) == 3:
             yield record
         elif columns is None:
-            names = [name.strip() for name in record[1]]
-            columns = [(place, name) for place, name in enumerate(names) if name in known]
+            try:
+                places = columns_named([name.strip() for name in record[1]], known)
+            except SourceError as error:
+                raise SourceError(f"{path} {error}") from error
+            columns = [(place, name) for name, place in places.items()]
         else:
             yield {LINE: record[0]} | {name: record[1][place] or None for place, name in columns}
 
 
 def _json_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dict[str, Any] | tuple[int, str, str]]:
-    names = set(known)
+    spelled: dict[str, dict[str, int]] = {}  # of rows with the same keys
     for line in cut_lines(as_utf8(unpack(path, bounds)), bounds):
         if line.damage:
             raise SourceError(f"{path} cannot be read to its end: {line.damage}. Export it again") from line.damage
@@ -83,9 +111,23 @@ def _json_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dic
             continue
         if not isinstance(row, dict):
             yield line.number, "not an object of column names and values", text[:200].strip()
-        else:
-            yield {LINE: line.number} | {name: _text(value) for name, value in row.items() if name in names}
+            continue
+        keys = list(row)
+        try:
+            places = spelled.get(repr(keys)) or spelled.setdefault(repr(keys), columns_named(keys, known))
+        except SourceError as error:
+            yield line.number, f"it {error}", text[:200].strip()
+            continue
+        yield {LINE: line.number} | {name: _text(row[keys[place]]) for name, place in places.items()}
 
 
 def _text(value: object) -> str | None:
+    value = [_plain(each) for each in value] if isinstance(value, list) else _plain(value)
     return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _plain(value: object) -> object:
+    """What an object is called; others as they are."""
+    if not isinstance(value, dict):
+        return value
+    return next((value[name] for name in NAMES if isinstance(value.get(name), str)), value)
