@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from qc_assets.assets.partitions import days_between
+from qc_assets.cli.runs import run_job
 from qc_assets.errors import QcError, SourceError
 from qc_assets.settings import Settings
 from qc_assets.sources.bounded import Bounds
@@ -269,3 +270,22 @@ def test_lines_of_json_are_bounded_and_told_to_be_packed_by_their_bytes(tmp_path
     assert [line for line, _, _ in bad] == [2, 3]
     assert "more than QC_MAX_LINE_BYTES=1000" in bad[0][1]
     assert count == 4
+
+
+def test_a_folder_of_which_much_is_lost_is_red_and_one_row_in_a_thousand_is_not(
+    make_settings: Make, tmp_path: Path
+) -> None:
+    pulls = [PULL | {"number": n, "created_at": f"2024-03-{1 + n // 50:02}"} for n in range(1, 1001)]
+    for lost, is_red in ((1, False), (20, True)):
+        rows = [row | {"created_at": "3rd of May"} if row["number"] <= lost else row for row in pulls]
+        folder = write(tmp_path / f"lost {lost}", pull_requests=rows)
+        settings = make_settings(
+            source="files", files_dir=folder, home=tmp_path / f"home {lost}", warehouse=tmp_path / f"{lost}.duckdb"
+        )
+        result = run_job(settings, "ingest", days=days_between(settings.first_date, settings.last_date))
+        assert result.checks["raw_pull_requests: few_bad_lines"][0] is not is_red
+        assert result.metadata["raw_pull_requests"]["dead letters"] == lost
+        store = Warehouse.from_settings(settings)
+        store.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+        seen = store.query("SELECT completeness FROM ops.coverage").item()
+        assert seen == 1, "numbers decide; that nobody told the titles of openings is no gap"
