@@ -105,8 +105,8 @@ def backfill(
     days = _days(first.date(), last.date())
     if days[0] < settings.earliest_date or days[-1] > settings.last_date:
         raise QcError(
-            f"the {settings.source} source has days from {settings.earliest_date} to {settings.last_date}; "
-            "QC_END_DATE sets another end"
+            f"the {settings.source} source has days from {settings.earliest_date} to {settings.last_date}"
+            + ("; QC_END_DATE sets another end" if days[-1] > settings.last_date else "")
         )
     if days[0] < settings.first_date:  # whoever names a day wants it, whatever the partitions begin with
         settings = settings.model_copy(update={"start_date": days[0]})

@@ -160,6 +160,13 @@ def test_what_is_called_merged_was_merged_and_silence_is_no_verdict(read: Callab
         read([{name: value for name, value in row.items() if name not in ("state", "merged_at")} for row in told])
 
 
+def test_what_a_merge_queue_names_so_has_landed(read: Callable[..., Read]) -> None:
+    titles = ["[Merged by Bors] - fix it", "Merged by Bors", "[merged] x"]
+    rows = [row | {"merged_at": None, "title": title} for row, title in zip(PULLS[3:], titles, strict=True)]
+    told = read(rows).rows("pull_requests", "number", "closed_title")
+    assert told == [(4, titles[0]), (5, None), (6, None)], "of an open one the title says nothing"
+
+
 def test_a_state_is_understood_or_its_row_is_refused(read: Callable[..., Read]) -> None:
     words = ["MERGED", "merged", "ABANDONED", "declined", "locked", "NEW"]
     assert read([row | {"state": word} for row, word in zip(PULLS, words, strict=True)]).facts == read().facts

@@ -168,7 +168,10 @@ SELECT
             WHEN state IS NULL AND list_contains(given, 'closed_at') THEN 'open'
         END AS state,
         CASE WHEN state_of(state) IS DISTINCT FROM 'open' THEN coalesce(closed_at, merged_at) END AS closed_at,
-        coalesce(merged_at, CASE WHEN lower(state) = 'merged' THEN closed_at END) AS merged_at
+        coalesce(merged_at, CASE WHEN lower(state) = 'merged' THEN closed_at END) AS merged_at,
+        -- What a merge queue names so has landed, though the forge shows it as closed; other titles of a dump are of
+        -- whatever day.
+        coalesce(closed_title, CASE WHEN closed_at IS NOT NULL AND says_landed(title) THEN title END) AS closed_title
     ),
     state AS told_state,
     created_at AS happened_at,
