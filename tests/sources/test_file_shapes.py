@@ -228,6 +228,27 @@ def test_a_bot_is_one_where_its_cell_is_empty(read: Callable[..., Read]) -> None
     assert read(rows).rows("pull_requests", "number", "author_is_bot")[:3] == [(1, True), (2, True), (3, None)]
 
 
+@pytest.mark.parametrize("login", ["app/dependabot", "github-actions", "project_12_bot", "group_7_bot_a1b2", "x[bot]"])
+def test_programs_are_known_by_the_names_that_forges_give_them(read: Callable[..., Read], login: str) -> None:
+    assert read(changed(0, PULLS, author=login)).rows("pull_requests", "number", "author_is_bot")[0] == (1, True)
+
+
+def test_words_are_those_of_other_libraries_too(make_settings: Make, tmp_path: Path) -> None:
+    (tmp_path / "issues.jsonl").write_text(
+        '{"repo": "a/b", "number": 1, "author": "ann", "createdAt": "2024-03-01", "closedAt": "2024-03-02", '
+        '"stateReason": "NOT_PLANNED", "labels": {"nodes": [{"name": "bug"}, {"name": "ui"}]}}\n'
+    )
+    (tmp_path / "pull_requests.jsonl").write_text(json.dumps(PULLS[0] | {"number": 2}) + "\n")
+    (tmp_path / "reviews.csv").write_text(
+        "number,user,state,submitted_at\n2,eve,REQUEST_CHANGES,2024-03-02\n2,bob,approve,2024-03-03\n"
+    )
+    read = read_folder(make_settings, tmp_path)
+    assert sorted(row[0] for row in read.rows("reviews", "submitted_state")) == ["APPROVED", "CHANGES_REQUESTED"]
+    issues = pl.read_parquet(read.folder / "issues.parquet").sort("partition_date")
+    assert issues.select("state_reason", "labels").rows()[-1] == ("not_planned", ["bug", "ui"])
+    assert read.letters.is_empty()
+
+
 def test_sizes_of_which_a_commit_cannot_be_read_are_unknown(make_settings: Make, tmp_path: Path) -> None:
     (tmp_path / "pull_requests.csv").write_text(
         "repo,number,author,created_at\na/b,1,ann,2024-03-02\na/b,2,ann,2024-03-02\n"

@@ -37,6 +37,14 @@ CREATE TEMP MACRO moment(text) AS CASE
         TRY_CAST(text AS DECIMAL(38, 6)) * 10::DECIMAL(38, 6) ^ (16 - strlen(split_part(text, '.', 1)))
     )::BIGINT)
 END;
+-- A review in GitHub's words; what the one who gives it says is what it is then.
+CREATE TEMP MACRO verdict_of(word) AS CASE regexp_replace(upper(word), '[ -]', '_', 'g')
+    WHEN 'APPROVE' THEN 'APPROVED'
+    WHEN 'REQUEST_CHANGES' THEN 'CHANGES_REQUESTED'
+    WHEN 'REQUESTED_CHANGES' THEN 'CHANGES_REQUESTED'
+    WHEN 'COMMENT' THEN 'COMMENTED'
+    ELSE regexp_replace(upper(word), '[ -]', '_', 'g')
+END;
 -- Open or closed, in the words of the forges; NULL for others.
 CREATE TEMP MACRO state_of(word) AS CASE
     WHEN lower(word) IN ('open', 'opened', 'reopened', 'new', 'draft', 'to do', 'in progress', 'in review') THEN 'open'
@@ -199,11 +207,10 @@ FROM placed_issues
 -- What a dismissed review had said is not known.
 SELECT
     * REPLACE (
-        upper(replace(state, ' ', '_')) AS state,
+        verdict_of(state) AS state,
         coalesce(
-            upper(submitted_state),
-            CASE WHEN upper(replace(state, ' ', '_')) IN ('APPROVED', 'CHANGES_REQUESTED', 'COMMENTED')
-                THEN upper(replace(state, ' ', '_')) END
+            verdict_of(submitted_state),
+            CASE WHEN verdict_of(state) IN ('APPROVED', 'CHANGES_REQUESTED', 'COMMENTED') THEN verdict_of(state) END
         ) AS submitted_state
     ),
     submitted_at AS happened_at, submitted_at AS latest_at, false AS is_backwards

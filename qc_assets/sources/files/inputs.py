@@ -28,6 +28,9 @@ ALIASES = {
 _COMMITS = [("committed_at", "TIMESTAMP"), ("additions", "BIGINT"), ("deletions", "BIGINT")]
 _LETTERS_PER_FILE = 100
 _WORDS = {"VARCHAR": "name"}
+# Words of a fixed set, in SQL by their text, as forges and libraries spell them.
+_SPELLED = dict.fromkeys(("state_reason", "closed_with", "told_origin", "change"), "lower(replace({}, ' ', '_'))")
+_SPELLED |= dict.fromkeys(("author_association", "opened_author_association"), "upper({})")
 
 
 def columns_of(table: str) -> dict[str, str]:
@@ -168,6 +171,8 @@ def _cast(column: str, kind: str, name: str, expected: str) -> tuple[str, str, s
     before, told = f'"{name}"', f'"text of {name}"'
     if name.endswith("_id"):
         return text, f"whose_id({before})", f"plain_name({told})"
+    if name in _SPELLED:
+        return text, f"told({before})", _SPELLED[name].format(told)
     if expected == "VARCHAR":
         is_name = name in ("repo", "name", "login", "state", "action") or name.endswith("_login")
         return (text, f"nullif(trim({before}), '')", f"plain_name({told})") if is_name else (text, before, told)

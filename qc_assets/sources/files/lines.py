@@ -122,6 +122,8 @@ def _json_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dic
 
 
 def _text(value: object) -> str | None:
+    if isinstance(value, dict) and isinstance(value.get("nodes"), list):  # as GraphQL has lists
+        value = value["nodes"]
     value = [_plain(each) for each in value] if isinstance(value, list) else _plain(value)
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
