@@ -275,3 +275,15 @@ def test_sizes_of_which_a_commit_cannot_be_read_are_unknown(make_settings: Make,
     )
     rows = read_folder(make_settings, tmp_path).rows("pull_requests", "number", "opened_additions", "opened_commits")
     assert rows == [(1, None, None), (2, 5, 1)]
+
+
+def test_odd_characters_cost_nothing_and_another_kind_of_file_is_refused(
+    make_settings: Make, read: Callable[..., Read], tmp_path: Path
+) -> None:
+    odd = read([row | {"title": "half \ud83d of a pair, NUL \x00, whole \ud83d\ude00"} for row in PULLS])
+    assert odd.facts == FACTS and odd.letters.is_empty()
+    assert set(odd.rows("pull_requests", "title")) == {("half \ufffd of a pair, NUL \ufffd, whole \U0001f600",)}
+    for text in (json.dumps(PULLS), json.dumps(PULLS[0], indent=1)):
+        (tmp_path / "pull_requests.jsonl").write_text(text)
+        with pytest.raises(SourceError, match="has no line that can be read; line 1: not "):
+            read_folder(make_settings, tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from qc_assets.errors import SourceError
-from qc_assets.sources.bounded import Bounds, as_utf8, cut_lines, unpack
+from qc_assets.sources.bounded import Bounds, as_utf8, clean, cut_lines, unpack
 from qc_assets.sources.files.csv_rows import BadLine, csv_records
 
 LINE = "line of the file"
@@ -57,7 +57,7 @@ def texts_of(
         lines there were.
 
     Raises:
-        SourceError: if the file has no header, or is not gzipped to its end.
+        SourceError: if the file has no header, no line that can be read, or is not gzipped to its end.
     """
     parts: list[Path] = []
     bad: list[tuple[int, str, str]] = []
@@ -74,6 +74,8 @@ def texts_of(
             pl.DataFrame(good, schema=schema).write_parquet(parts[-1], compression="lz4")
     except OSError as error:
         raise SourceError(f"{path} cannot be read to its end: {error}. Export it again") from error
+    if bad and len(bad) == lines:  # the file is another thing than its name says
+        raise SourceError(f"{path} has no line that can be read; line {bad[0][0]}: {bad[0][1]}")
     return parts, bad, lines
 
 
@@ -125,7 +127,7 @@ def _text(value: object) -> str | None:
     if isinstance(value, dict) and isinstance(value.get("nodes"), list):  # as GraphQL has lists
         value = value["nodes"]
     value = [_plain(each) for each in value] if isinstance(value, list) else _plain(value)
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    return clean(value) if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def _plain(value: object) -> object:

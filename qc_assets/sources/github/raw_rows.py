@@ -11,8 +11,9 @@ import duckdb
 import polars as pl
 
 from qc_assets.clock import parse_instant
+from qc_assets.sources.bounded import clean
 from qc_assets.sources.github.closings import BY_MACHINE, closing, title_at_closing
-from qc_assets.sources.github.item_parts import clean, nodes_of, timeline_of
+from qc_assets.sources.github.item_parts import nodes_of, timeline_of
 from qc_assets.sources.github.opening import opened_facts
 from qc_assets.sources.github.requests import requests_of
 from qc_assets.store.dead_letters import DeadLetter
