@@ -28,9 +28,7 @@ _TYPES: dict[str, Any] = {
     "TIMESTAMP": pl.Datetime("us"),
     "DATE": pl.Date,
 }
-_VALUES: dict[str, type] = {
-    "VARCHAR": str, "VARCHAR[]": list, "BIGINT": int, "BOOLEAN": bool, "TIMESTAMP": datetime, "DATE": date,
-}  # fmt: skip
+_VALUES: dict[str, type] = dict(zip(_TYPES, (str, list, int, bool, datetime, date), strict=True))
 
 
 def rows(items: Iterable[tuple[Mapping[str, Any], datetime]]) -> tuple[Rows, list[DeadLetter]]:
@@ -104,9 +102,9 @@ def _fitting(table: str, record: dict[str, Any]) -> dict[str, Any]:
     """
     kinds = _kinds(table)
     for column, value in record.items():
-        kind = kinds.get(column, "VARCHAR")
         if value is None:
             continue
+        kind = kinds.get(column, "VARCHAR")
         if not isinstance(value, _VALUES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
             raise TypeError(f"{column} is {value!r:.80}")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
