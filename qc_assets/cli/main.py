@@ -98,6 +98,7 @@ def backfill(
     """Load days of activity into the raw tables. Days that are done are skipped; run it again to go on."""
     from qc_assets.assets.ingestion import NOTHING_CAME, ROWS_OF_ALL_DAYS, TOO_MANY_BAD_LINES
     from qc_assets.cli.live_steps import shown_live
+    from qc_assets.cli.run_summary import metadata_in_words
     from qc_assets.cli.runs import run_job
 
     chosen: dict[str, Any] = {"source": source, "repos": repos}
@@ -122,7 +123,10 @@ def backfill(
     rows = [{"table": name, "rows": count} for name, count in counts.items()]
     spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
     notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
-    warnings = [console.marked("[yellow]{}[/yellow]: {}", *check) for check in failed.items()]
+    warnings = [
+        console.marked("[yellow]{}[/yellow]: {}", name, metadata_in_words(measured))
+        for name, measured in failed.items()
+    ]
     if letters := cost["dead letters"]:
         notes.append(f"{letters} things could not be taken as they are: SELECT * FROM ops.dead_letters says why")
     document = {"rows": counts, "failed_checks": failed, "spent": spent, "dead_letters": letters}

@@ -102,8 +102,9 @@ def forge_of_folder(settings: "Settings") -> str:
     folder = settings.files_dir
     if folder is None or not folder.is_dir():
         return settings.files_forge or OWN_FORGE
-    sets = [_data_set(place, settings.files_forge, None) for place in _places(folder)]
-    forges = {data_set.forge or OWN_FORGE: data_set.name for data_set in sets if data_set.tables}
+    # Whoever only asks whose the ids are, as every command does, is not told what is wrong with the files.
+    with_tables = [place for place in _places(folder) if any(_table_of(path) for path in place.iterdir())]
+    forges = {described(place).get("forge", settings.files_forge) or OWN_FORGE: place.name for place in with_tables}
     if len(forges) > 1:
         told = ", ".join(f"{name} of {forge}" for forge, name in sorted(forges.items()))
         raise SourceError(
@@ -120,15 +121,15 @@ def _places(folder: Path) -> list[Path]:
 def _data_set(folder: Path, forge: str, extracted_at: datetime | None) -> DataSet:
     tables: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        table, dot, ending = path.name.lower().partition(".")
-        if table not in TABLES:
+        table = _table_of(path)
+        if not table:
             continue
         if path.is_dir():
             # It may be a data set; of a table in parts nobody would read a row.
             if any(part.suffix.lower() in (".parquet", ".csv", ".json", ".jsonl") for part in path.iterdir()):
                 _refuse_parts(path, table)
             continue
-        if dot + ending not in FORMATS:
+        if path.name.lower().removeprefix(table) not in FORMATS:
             raise SourceError(f"{path} is in no format that is read: make it one of {', '.join(FORMATS)}, or rename it")
         if table in tables:
             raise SourceError(f"{folder} has {tables[table].name} and {path.name}: leave one of them")
@@ -143,9 +144,14 @@ def _data_set(folder: Path, forge: str, extracted_at: datetime | None) -> DataSe
     )
 
 
+def _table_of(path: Path) -> str:
+    """The table that a file is called after; empty if none."""
+    name = path.name.lower().partition(".")[0]
+    return name if name in TABLES else ""
+
+
 def _refuse_parts(folder: Path, table: str) -> None:
-    tables = [path.name.lower().partition(".")[0] for path in folder.iterdir()]
-    if not {"pull_requests", "issues"}.intersection(tables):
+    if not {"pull_requests", "issues"}.intersection(map(_table_of, folder.iterdir())):
         raise SourceError(f"{folder} is a folder: put its parts together into one file {table}.parquet beside it")
 
 
