@@ -39,7 +39,7 @@ def after_run(
     checks: list[dict[str, Any]] = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
     # Why nothing was trained another check of the model says.
     failed = {
-        name: metadata.get("detail") or metadata_in_words(metadata)
+        name: metadata
         for name, (passed, metadata) in result.checks.items()
         if not passed and metadata.get("detail") != NOTHING_TRAINED
     }
@@ -69,16 +69,24 @@ def after_run(
         *(details if with_details else []),
         _verdicts(shown, newest, on_test_window),
         f"{sum(check['passed'] for check in checks)} of {len(checks)} checks passed",
-        *(console.marked("[red]check failed[/red] {}: {}", *check) for check in failed.items()),
+        *(console.marked("[red]check failed[/red] {}: {}", *told) for told in checks_in_words(failed)),
         *([console.marked(SYNTHETIC)] if synthetic else []),
     ]
 
 
-def metadata_in_words(metadata: Mapping[str, Any]) -> str:
-    """What a check found, as people read it."""
-    return ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in metadata.items()
-    )
+def checks_in_words(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Checks with what they found, as people read it."""
+    return [
+        (
+            name,
+            metadata.get("detail")
+            or ", ".join(
+                f"{what} {value:.3g}" if isinstance(value, float) else f"{what} {value}"
+                for what, value in metadata.items()
+            ),
+        )
+        for name, metadata in found.items()
+    ]
 
 
 def _verdicts(
