@@ -74,7 +74,7 @@ def after_run(
     ]
 
 
-def checks_in_words(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+def checks_in_words(checks: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Checks with what they found, as people read it."""
     return [
         (
@@ -85,7 +85,7 @@ def checks_in_words(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, s
                 for what, value in metadata.items()
             ),
         )
-        for name, metadata in found.items()
+        for name, metadata in checks.items()
     ]
 
 
