@@ -171,8 +171,8 @@ def _cast(column: str, kind: str, name: str, expected: str) -> tuple[str, str, s
     before, told = f'"{name}"', f'"text of {name}"'
     if name.endswith("_id"):
         return text, f"whose_id({before})", f"plain_name({told})"
-    if name in _SPELLED:
-        return text, f"told({before})", _SPELLED[name].format(told)
+    if name in _SPELLED:  # of which NONE is one
+        return text, f"nullif(trim({before}), '')", _SPELLED[name].format(told)
     if expected == "VARCHAR":
         is_name = name in ("repo", "name", "login", "state", "action") or name.endswith("_login")
         return (text, f"nullif(trim({before}), '')", f"plain_name({told})") if is_name else (text, before, told)
