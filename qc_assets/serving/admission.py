@@ -9,13 +9,12 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from qc_assets.errors import QcError
 from qc_assets.serving.callers import Caller, Right
 from qc_assets.serving.doors import is_loopback, why_foreign
 from qc_assets.serving.keys import KeyRing, keys_file
+from qc_assets.serving.request_counts import RequestCounts
 from qc_assets.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -48,27 +47,6 @@ class Refused(Exception):
         self.headers = headers
 
 
-class _Counts(MemoryStorage):
-    """The library's counts without its timer: a thread that it starts for nearly every request.
-
-    Only the event loop asks. What has expired is forgotten when its key is asked for, and whenever twice as many keys
-    are there as were left the last time.
-    """
-
-    _sweep_at = 1_000
-
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        count = self.get(key) + amount
-        self.storage[key] = count
-        if count == amount:
-            self.expirations[key] = time.time() + expiry
-            if len(self.expirations) > self._sweep_at:
-                for each in list(self.expirations):
-                    self.get(each)
-                self._sweep_at = max(1_000, 2 * len(self.expirations))
-        return count
-
-
 class Admission:
     """Lets requests in, or says why not.
 
@@ -79,7 +57,7 @@ class Admission:
     def __init__(self, settings: Settings) -> None:
         self._keys = KeyRing(keys_file(settings.journal_file), settings.api_key)
         self._rate, self._guess_rate = parse(settings.api_rate), parse(settings.api_guesses)
-        self._limiter = FixedWindowRateLimiter(_Counts())
+        self._counts = RequestCounts(settings.api_counts)
         self._settings = settings
         self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
 
@@ -164,11 +142,11 @@ class Admission:
             raise Refused(
                 401, "send one key of QC_API_KEY or `qc keys` as X-API-Key or Authorization: Bearer", **challenge
             )
-        if not self._limiter.test(self._guess_rate, "guess", _network(address)):
+        if not self._counts.test(self._guess_rate, "guess", _network(address)):
             raise self._too_many(self._guess_rate, "wrong keys", "QC_API_GUESSES", "guess", _network(address))
         owner = self._keys.owner_of(offered[0])
         if owner is None:
-            self._limiter.hit(self._guess_rate, "guess", _network(address))
+            self._counts.hit(self._guess_rate, "guess", _network(address))
             raise Refused(
                 401, "the key is wrong or revoked: QC_API_KEY and `qc keys` have those that hold", **challenge
             )
@@ -186,11 +164,11 @@ class Admission:
             raise Refused(403, f"the key {caller.key} may not: this needs the right {' or '.join(needed)} (`qc keys`)")
 
     def _spend(self, rate: RateLimitItem, budget: str, who: str) -> None:
-        if not self._limiter.hit(rate, budget, who):
+        if not self._counts.hit(rate, budget, who):
             raise self._too_many(rate, "requests", "QC_API_RATE", budget, who)
 
     def _too_many(self, rate: RateLimitItem, what: str, setting: str, budget: str, who: str) -> Refused:
-        wait = max(1, math.ceil(self._limiter.get_window_stats(rate, budget, who).reset_time - time.time()))
+        wait = max(1, math.ceil(self._counts.resets_at(rate, budget, who) - time.time()))
         return Refused(429, f"more than {rate} {what} ({setting}): try again later", **{"Retry-After": str(wait)})
 
 

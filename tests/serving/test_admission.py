@@ -97,7 +97,7 @@ def test_budgets_that_have_expired_are_forgotten_and_cost_no_thread(
 ) -> None:
     admission = Admission(make_settings(api_key="s3cret-key", api_rate="3/minute"))
     monkeypatch.setattr(threading.Thread, "start", lambda thread: pytest.fail("a thread was started"))
-    now, counts = time.time(), admission._limiter.storage.expirations  # type: ignore[attr-defined]
+    now, counts = time.time(), admission._counts._own.storage.expirations  # type: ignore[attr-defined]
     for n in range(3_000):
         monkeypatch.setattr(time, "time", lambda n=n: now + n)
         assert ask(admission, "/health", peer=f"10.0.{n // 250}.{n % 250}") != 429
