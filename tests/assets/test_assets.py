@@ -142,10 +142,10 @@ def test_a_model_below_its_threshold_fails_the_run_at_its_end_and_the_champion_s
 
 def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settings: Any) -> None:
     specs = build_definitions(make_settings()).resolve_all_asset_specs()
-    groups = ["ingest", "features", "models", "fairness", "monitoring", "reports", "exports", "critiques"]
+    groups = ["ingest", "features", "models", "fairness", "monitoring", "reports", "exports", "critiques", "notebooks"]
     names = [tables.group_name(group) for group in groups]
     assert sorted({spec.group_name for spec in specs}) == names, "Dagster lists them in the order in which they follow"
-    no_tables = [tables.group_name(group) for group in ("models", "fairness")]
+    no_tables = [tables.group_name(group) for group in ("models", "fairness", "notebooks")]
     for spec in specs:
         name = spec.key.to_user_string()
         assert spec.description and spec.owners and spec.kinds, spec.key
