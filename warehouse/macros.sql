@@ -6,6 +6,8 @@ CREATE OR REPLACE TEMP MACRO is_bot(login, account_type) AS
     OR coalesce(
         lower(login) LIKE '%[bot]'
         OR lower(login) LIKE '%-bot'
+        OR starts_with(login, 'app/') -- as GitHub's command line calls an app
+        OR regexp_matches(login, '^(project|group)_\d+_bot(_|$)') -- as GitLab calls whom a token acts for
         OR lower(login) IN (
             'dependabot', 'dependabot-preview', 'renovate', 'greenkeeper', 'greenkeeperio-bot', 'pyup-bot',
             'snyk-bot', 'codecov', 'codecov-io', 'codecov-commenter', 'coveralls', 'travisbot', 'houndci',
@@ -15,7 +17,7 @@ CREATE OR REPLACE TEMP MACRO is_bot(login, account_type) AS
             'hadoop-yetus', 'istio-testing', 'kibanamachine', 'llvmbot', 'mention-bot', 'msftbot', 'mergify',
             'openshift-ci-robot', 'openshift-merge-robot', 'pytorchbot', 'pytorchmergebot', 'rust-highfive',
             'rust-log-analyzer', 'rustbot', 'sizebot', 'swift-ci', 'tensorflow-copybara', 'tensorflow-jenkins',
-            'webkit-commit-queue'
+            'webkit-commit-queue', 'github-actions', 'pre-commit-ci'
         ),
         false
     );

@@ -248,7 +248,10 @@ def _cost(report: "LoadReport") -> dict[str, int | float | str]:
 
 def _over_limit(log: pl.DataFrame, settings: Settings) -> str:
     """Days of which too many lines could not be read, in words; empty if there is none."""
-    many = pl.col("bad_lines") / pl.col("lines") > settings.max_bad_line_share
+    bad, lines = pl.col("bad_lines"), pl.col("lines")
+    if settings.traits.snapshot:  # its lines are shared between its days, so that only their sums say anything
+        bad, lines = bad.sum(), lines.sum()
+    many = bad / lines > settings.max_bad_line_share
     return in_ranges(log.filter(pl.col("lines") > 0).filter(many)["partition_date"].to_list())
 
 

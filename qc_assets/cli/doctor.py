@@ -32,9 +32,7 @@ def examine() -> list[Finding]:
             *findings,
             Finding("settings", False, str(error), "correct the variable, or the line in .env"),
         ]
-    findings.append(
-        Finding("settings", True, f"source {settings.source}, {settings.first_date} to {settings.last_date}")
-    )
+    findings.append(Finding("settings", True, f"source {settings.source}"))
     looks: tuple[tuple[str, Callable[[Settings], Finding | Iterable[Finding]]], ...] = (
         ("source", _source),
         ("disk", _disk),
@@ -65,7 +63,8 @@ def _source(settings: Settings) -> Finding:
     from qc_assets.sources.registry import open_source
 
     source = open_source(settings)
-    return Finding("source", True, f"{source.name}{' (synthetic)' if source.traits.synthetic else ''}")
+    made_up = " (synthetic)" if source.traits.synthetic else ""
+    return Finding("source", True, f"{source.name}{made_up}, {settings.first_date} to {settings.last_date}")
 
 
 def _disk(settings: Settings) -> list[Finding]:

@@ -98,6 +98,7 @@ def backfill(
     """Load days of activity into the raw tables. Days that are done are skipped; run it again to go on."""
     from qc_assets.assets.ingestion import NOTHING_CAME, ROWS_OF_ALL_DAYS, TOO_MANY_BAD_LINES
     from qc_assets.cli.live_steps import shown_live
+    from qc_assets.cli.run_summary import metadata_in_words
     from qc_assets.cli.runs import run_job
 
     chosen: dict[str, Any] = {"source": source, "repos": repos}
@@ -105,8 +106,8 @@ def backfill(
     days = _days(first.date(), last.date())
     if days[0] < settings.earliest_date or days[-1] > settings.last_date:
         raise QcError(
-            f"the {settings.source} source has days from {settings.earliest_date} to {settings.last_date}; "
-            "QC_END_DATE sets another end"
+            f"the {settings.source} source has days from {settings.earliest_date} to {settings.last_date}"
+            + ("; QC_END_DATE sets another end" if days[-1] > settings.last_date else "")
         )
     if days[0] < settings.first_date:  # whoever names a day wants it, whatever the partitions begin with
         settings = settings.model_copy(update={"start_date": days[0]})
@@ -122,8 +123,13 @@ def backfill(
     rows = [{"table": name, "rows": count} for name, count in counts.items()]
     spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
     notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
-    warnings = [console.marked("[yellow]{}[/yellow]: {}", *check) for check in failed.items()]
-    document = {"rows": counts, "failed_checks": failed, "spent": spent}
+    warnings = [
+        console.marked("[yellow]{}[/yellow]: {}", name, metadata_in_words(measured))
+        for name, measured in failed.items()
+    ]
+    if letters := cost["dead letters"]:
+        notes.append(f"{letters} things could not be taken as they are: SELECT * FROM ops.dead_letters says why")
+    document = {"rows": counts, "failed_checks": failed, "spent": spent, "dead_letters": letters}
     console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
     if nothing := cost.get(NOTHING_CAME):
         raise QcError(f"of {nothing} of {len(days)} days nothing was loaded: FROM ops.ingest_log says why")

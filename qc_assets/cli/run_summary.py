@@ -39,7 +39,7 @@ def after_run(
     checks: list[dict[str, Any]] = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
     # Why nothing was trained another check of the model says.
     failed = {
-        name: metadata.get("detail", metadata)
+        name: metadata.get("detail") or metadata_in_words(metadata)
         for name, (passed, metadata) in result.checks.items()
         if not passed and metadata.get("detail") != NOTHING_TRAINED
     }
@@ -72,6 +72,13 @@ def after_run(
         *(console.marked("[red]check failed[/red] {}: {}", *check) for check in failed.items()),
         *([console.marked(SYNTHETIC)] if synthetic else []),
     ]
+
+
+def metadata_in_words(metadata: Mapping[str, Any]) -> str:
+    """What a check found, as people read it."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in metadata.items()
+    )
 
 
 def _verdicts(

@@ -43,7 +43,7 @@ def audit_table(
     Args:
         table: one row an item.
         label: column with the outcome, two values, NULL while it is not known.
-        time: column with when the item began, of any type that can be ordered.
+        time: column with when the item began, of any type that can be ordered; texts begin with YYYY-MM-DD.
         features: columns that the model under audit knows: numbers, booleans or texts with few values.
         cut_back: by feature, the column with its value as of the beginning. A feature that is not in it is left out
             by itself, to see what it is worth.
@@ -53,13 +53,19 @@ def audit_table(
         All features first, then with those cut back, without each, the pattern of NULLs, and the repository's name.
 
     Raises:
-        TrainingError: if a column is missing, or there is nothing to learn.
+        TrainingError: if a column is missing or cannot be ordered, or there is nothing to learn.
     """
     needed = [label, time, *features, *cut_back.values(), *([repository] if repository else [])]
     missing = [name for name in needed if name not in table.columns]
     if missing or not features:
         raise TrainingError(f"no column {missing[0]}" if missing else "no features: name at least one column")
+    if idle := sorted(set(cut_back) - set(features)):
+        raise TrainingError(f"{idle[0]} is cut back and no feature: name it among the features, too")
     rows = table.filter(pl.col(label).is_not_null() & pl.col(time).is_not_null()).sort(time, maintain_order=True)
+    if rows.schema[time] == pl.String and not rows[time].str.contains(r"^\d{4}-\d{2}-\d{2}").all():
+        raise TrainingError(
+            f"{time} is text such as {rows[time][0][:40]!r}, whose order is not time's: write YYYY-MM-DD"
+        )
     outcomes = rows[label].cast(pl.Float64).to_numpy() if rows.schema[label] != pl.String else rows[label].to_numpy()
     values = np.unique(outcomes)
     if len(values) != 2:
@@ -89,7 +95,9 @@ def audit_table(
     for name in features:
         rest = [numbers[other] for other in features if other != name]
         if name in cut_back:
-            lines.append(line(f"{name} as of the beginning", [*rest, numbers[cut_back[name]]]))
+            known = 1 - float(np.isnan(numbers[cut_back[name]]).mean())
+            of_whom = "" if known == 1 else f" (known of {known:.0%})"
+            lines.append(line(f"{name} as of the beginning{of_whom}", [*rest, numbers[cut_back[name]]]))
         if rest:
             lines.append(line(f"without {name}", rest))
         lines.append(line(f"{name} alone", [numbers[name]]))

@@ -149,6 +149,19 @@ def _up_to_the_error(member: "zlib._Decompress", raw: bytes) -> Iterator[bytes]:
         return
 
 
+def clean(text: str | None) -> str | None:
+    """Text that every store takes: NUL and lone halves of surrogate pairs become U+FFFD."""
+    if text is None:
+        return None
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The same without a byte-order mark, and transcoded if that says UTF-16."""
     decoder: codecs.IncrementalDecoder | None = None

@@ -7,6 +7,7 @@ from rich.text import Text
 from qc_assets.assets.model_versions import NOTHING_TRAINED
 from qc_assets.cli.run_summary import _all_metrics, after_run, against_baseline
 from qc_assets.cli.runs import JobResult
+from qc_assets.learning.task import task_of
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.monitoring.state_report import _metrics
@@ -54,6 +55,10 @@ def test_no_model_is_called_better_than_its_baseline_where_it_is_not() -> None:
     assert against_baseline(P0, [_evaluation("log_loss", 0.8, 0.7, 0.9, 0.6)]).endswith(": worse")
     assert against_baseline(P0, [_evaluation("log_loss", None, 0, 0, 0.6)]) == "cannot be judged: 9 rows"
     assert against_baseline(P0, []) == "nothing was trained"
+    # Of answers that are right in every bin, one in five has an error surely above that of the base rate, by chance.
+    chance = _evaluation("ece", 0.0847, 0.0823, 0.1642, 0.0748)
+    assert against_baseline(P0, [sure, chance]).endswith(": better")
+    assert task_of(P0).metrics["ece"].beside(0.0847, 0.0823, 0.1642, 0.0748) == (None, False)
     worse = _evaluation("roc_auc", 0.45, 0.4, 0.6, 0.5)
     assert against_baseline(P0, [sure, worse]).endswith("better; worse than it in ROC AUC 0.45 (baseline 0.5)")
 

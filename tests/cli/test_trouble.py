@@ -53,6 +53,20 @@ def test_an_error_is_one_sentence_that_says_how_to_mend(error: Exception, says: 
     assert says in sentence and "\n" not in sentence
 
 
+def test_a_folder_of_files_that_is_broken_is_one_finding_and_nothing_else_minds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pull_requests.xlsx").touch()
+    (tmp_path / "dataset.toml").write_text('forge = "gitlab.example.org"')
+    places = {"QC_HOME": tmp_path / "home", "QC_WAREHOUSE": tmp_path / "q.duckdb", "QC_FILES_DIR": tmp_path}
+    for name, value in {"QC_SOURCE": "files", **places}.items():
+        monkeypatch.setenv(name, str(value))
+    findings = {finding.what: finding for finding in examine()}
+    assert "no format that is read" in findings["source"].detail and not findings["source"].ok
+    assert findings["settings"].ok and findings["warehouse"].ok
+    assert load_settings().forge == "gitlab.example.org", "whose ids they are does not depend on the rest"
+
+
 def test_the_doctor_names_what_is_broken_and_looks_at_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "qc.duckdb").write_bytes(b"\xff" * 9000)
     (tmp_path / "home").write_text("a file")

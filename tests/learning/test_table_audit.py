@@ -66,3 +66,15 @@ def test_a_table_that_cannot_be_audited_is_refused(changed: dict[str, object], w
     arguments = {"label": "passed", "time": "at", "features": ["honest"], "cut_back": {}} | changed
     with pytest.raises(TrainingError, match=words):
         audit_table(planted(), **arguments)  # type: ignore[arg-type]
+
+
+def test_what_the_beginning_does_not_know_is_said_and_texts_in_no_order_of_time_are_refused() -> None:
+    table = planted().with_columns(pl.when(pl.int_range(pl.len()) % 4 == 0).then("opened_commits").alias("opened"))
+    assert "commits as of the beginning (known of 25%)" in audit(
+        table, "honest", "commits", cut_back={"commits": "opened"}
+    )
+    with pytest.raises(TrainingError, match="commits is cut back and no feature"):
+        audit(table, "honest", cut_back={"commits": "opened"})
+    assert audit(table.with_columns(pl.col("at").cast(str)), "honest")
+    with pytest.raises(TrainingError, match="whose order is not time's"):
+        audit(table.with_columns(pl.col("at").dt.strftime("%d/%m/%Y")), "honest")

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from qc_assets.assets.partitions import days_between
+from qc_assets.cli.runs import run_job
 from qc_assets.errors import QcError, SourceError
 from qc_assets.settings import Settings
 from qc_assets.sources.bounded import Bounds
@@ -105,7 +106,7 @@ def test_each_bad_row_is_a_dead_letter_and_the_rest_lands(make_settings: Make, t
     ]
     reasons = [reason for *_, reason in letters]
     assert "created_at is no TIMESTAMP" in reasons[0] and "additions >= 0" in reasons[1] and "state" in reasons[5]
-    assert (report.bad_lines, report.lines) == (2, 10)
+    assert (report.bad_lines, report.lines) == (6, 10), "a row that is lost is lost, whatever was wrong with it"
     people = store.query("SELECT author_id, count(*), bool_and(author_id > 0) FROM raw.pull_requests GROUP BY 1").rows()
     assert [row[1:] for row in people] == [(3, True)], "ann and Ann are one account"
 
@@ -196,7 +197,7 @@ def test_nothing_is_covered_after_the_extraction(make_settings: Make, tmp_path: 
 def test_of_two_data_sets_the_newer_extraction_counts(make_settings: Make, tmp_path: Path) -> None:
     write(tmp_path / "all" / "a", pull_requests=[PULL | {"state": "open", "closed_at": None, "title": "old"}])
     (tmp_path / "all" / "a" / "dataset.toml").write_text("extracted_at = 2024-03-08\n")
-    write(tmp_path / "all" / "b", pull_requests=[PULL | {"closed_at": "2024-03-09", "title": "new"}])
+    write(tmp_path / "all" / "b", pull_requests=[PULL | {"closed_at": "2024-03-09", "merged_at": None, "title": "new"}])
     settings = make_settings(source="files", files_dir=tmp_path / "all")
     store, _ = loaded(settings)
     assert store.query("SELECT state, title FROM raw.pull_requests").rows() == [("closed", "new")]
@@ -269,3 +270,22 @@ def test_lines_of_json_are_bounded_and_told_to_be_packed_by_their_bytes(tmp_path
     assert [line for line, _, _ in bad] == [2, 3]
     assert "more than QC_MAX_LINE_BYTES=1000" in bad[0][1]
     assert count == 4
+
+
+def test_a_folder_of_which_much_is_lost_is_red_and_one_row_in_a_thousand_is_not(
+    make_settings: Make, tmp_path: Path
+) -> None:
+    pulls = [PULL | {"number": n, "created_at": f"2024-03-{1 + n // 50:02}"} for n in range(1, 1001)]
+    for lost, is_red in ((1, False), (20, True)):
+        rows = [row | {"created_at": "3rd of May"} if row["number"] <= lost else row for row in pulls]
+        folder = write(tmp_path / f"lost {lost}", pull_requests=rows)
+        settings = make_settings(
+            source="files", files_dir=folder, home=tmp_path / f"home {lost}", warehouse=tmp_path / f"{lost}.duckdb"
+        )
+        result = run_job(settings, "ingest", days=days_between(settings.first_date, settings.last_date))
+        assert result.checks["raw_pull_requests: few_bad_lines"][0] is not is_red
+        assert result.metadata["raw_pull_requests"]["dead letters"] == lost
+        store = Warehouse.from_settings(settings)
+        store.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+        seen = store.query("SELECT completeness FROM ops.coverage").item()
+        assert seen == 1, "numbers decide; that nobody told the titles of openings is no gap"

@@ -173,6 +173,22 @@ def test_trimmed_payloads_tell_what_they_can(ingest: Any, hours: Path) -> None:
     assert warehouse.query("SELECT label, action FROM raw.label_events").rows() == [("bug", "labeled")]
 
 
+def test_whoever_opens_it_is_its_author_where_the_payload_does_not_say(ingest: Any, hours: Path) -> None:
+    at = "2024-05-01T10:00:00Z"
+    old = {"number": 1, "id": 99, "title": "as payloads were in 2011", "commits": 1}
+    ghost = pull_request(2, user=None, created_at=at)
+    lines = [
+        event(PR, at, {"action": "opened", "number": 1, "pull_request": old}),
+        event(PR, at, {"action": "labeled", "number": 2, "pull_request": ghost}, number=2),
+        event(ISSUE, at, {"action": "opened", "issue": issue(3, user=None)}, number=3),
+    ]
+    write_hour(hours, f"{DAY}-10", lines)
+    warehouse, _ = ingest()
+    query = "SELECT number, author_id, author_login FROM {} ORDER BY number"
+    assert warehouse.query(query.format("raw.pull_requests")).rows() == [(1, 1, "ann"), (2, None, "ghost")]
+    assert warehouse.query(query.format("raw.issues")).rows() == [(3, 1, "ann")]
+
+
 def test_reviews_and_comments_are_observations_and_a_comment_on_a_pull_request_makes_no_issue(
     ingest: Any, hours: Path
 ) -> None:

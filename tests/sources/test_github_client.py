@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from qc_assets.clock import SystemClock
 from qc_assets.errors import SettingsError, SourceError
 from qc_assets.settings import load_settings
+from qc_assets.sources.bounded import clean
 from qc_assets.sources.fake.fake_server import FakeGitHub, VirtualClock
 from qc_assets.sources.fake.fake_world import World, stamp
 from qc_assets.sources.github.answers import Kind, classify, failed
@@ -22,7 +23,6 @@ from qc_assets.sources.github.changes import DiffTooLongError, read_diff
 from qc_assets.sources.github.client import RequestError
 from qc_assets.sources.github.discovery import discover, selected
 from qc_assets.sources.github.identities import identities
-from qc_assets.sources.github.item_parts import clean
 from qc_assets.store.warehouse import Warehouse
 from tests.github_runs import public_schema, run, source
 

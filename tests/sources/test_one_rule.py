@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from qc_assets.sources.github.item_parts import clean
+from qc_assets.sources.bounded import clean
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.warehouse import Warehouse

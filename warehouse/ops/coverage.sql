@@ -19,8 +19,8 @@ COMMENT ON COLUMN ops.coverage.covered_until IS 'End of that run, exclusive: not
 COMMENT ON COLUMN ops.coverage.seen IS 'Pull requests and issues opened in the window that were seen';
 COMMENT ON COLUMN ops.coverage.expected IS 'How many numbers were given out between the first and the last of them';
 COMMENT ON COLUMN ops.coverage.completeness IS
-    'Smallest of the shares of numbers seen, of closed items whose opening was seen, and of input that was there; '
-    'NULL if there is nothing to measure';
+    'Smallest of the shares of numbers seen, of closed items whose opening was seen (of an incomplete source), and of '
+    'input that was there; NULL if there is nothing to measure';
 COMMENT ON COLUMN ops.coverage.is_covered IS
     'For an incomplete source, such as gharchive, or one that nobody knows: whether completeness reaches the '
     'limit; for one that shows states, such as github: whether the run reaches up to the day it was read on; '
@@ -155,7 +155,12 @@ judged AS (
         CASE
             WHEN expected > 0
                 THEN least(
-                    seen / expected, coalesce(closed_with_opening / nullif(closed, 0), 1), coalesce(share_read, 1)
+                    seen / expected,
+                    -- Of a complete source, a title of the opening is not missing for want of the opening.
+                    coalesce(
+                        CASE WHEN NOT is_complete(windows.source) THEN closed_with_opening / nullif(closed, 0) END, 1
+                    ),
+                    coalesce(share_read, 1)
                 )
         END AS completeness
     FROM windows

@@ -179,13 +179,15 @@ typed AS (
         event_at AS observed_at,
         {'t': event_at, 'id': event_id} AS newest,
         pr_id,
-        CASE WHEN is_trimmed AND is_opening THEN actor_id ELSE pr."user".id END AS author_id,
+        -- Whoever opens it is its author, and not deleted yet, where a payload does not say whose it is.
+        coalesce(pr."user".id, CASE WHEN is_opening THEN actor_id END) AS author_id,
         CASE
-            WHEN NOT is_trimmed THEN login_or_ghost(pr."user".login) WHEN is_opening THEN login_or_ghost(actor_login)
+            WHEN is_opening THEN login_or_ghost(coalesce(pr."user".login, actor_login))
+            WHEN NOT is_trimmed THEN login_or_ghost(pr."user".login)
         END AS author_login,
         CASE
+            WHEN is_opening THEN is_bot(coalesce(pr."user".login, actor_login), pr."user".type)
             WHEN NOT is_trimmed THEN is_bot(pr."user".login, pr."user".type)
-            WHEN is_opening THEN is_bot(actor_login, NULL)
         END AS author_is_bot,
         nonempty(pr.author_association) AS author_association,
         pr.title AS title,
@@ -247,9 +249,11 @@ WITH typed AS (
         type = 'IssuesEvent' AND action = 'opened' AS is_opening,
         type = 'IssuesEvent' AND action = 'closed' AS is_closing,
         issue.id AS issue_id,
-        issue."user".id AS author_id,
-        login_or_ghost(issue."user".login) AS author_login,
-        is_bot(issue."user".login, issue."user".type) AS author_is_bot,
+        coalesce(issue."user".id, CASE WHEN is_opening THEN actor_id END) AS author_id,
+        login_or_ghost(coalesce(issue."user".login, CASE WHEN is_opening THEN actor_login END)) AS author_login,
+        is_bot(
+            coalesce(issue."user".login, CASE WHEN is_opening THEN actor_login END), issue."user".type
+        ) AS author_is_bot,
         nonempty(issue.author_association) AS author_association,
         issue.title AS title,
         coalesce(issue.body, '') AS body,

@@ -62,7 +62,7 @@ class Category(Task):
         "accuracy": Metric("accuracy", True),
         "macro_f1": Metric("macro F1", True),
         "log_loss": Metric("log loss", False),
-        "ece": Metric("calibration error (ECE)", False),
+        "ece": Metric("calibration error (ECE)", False, beside_a_constant=False),
         "uncertain": Metric("share UNCERTAIN", False),
         "answered_accuracy": Metric("accuracy of the others", True, "answers that are sure enough"),
     }

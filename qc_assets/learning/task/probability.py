@@ -39,7 +39,7 @@ class Probability(Task):
         "pr_auc": Metric("PR AUC", True, "positive labels"),
         "brier": Metric("Brier score", False),
         "log_loss": Metric("log loss", False),
-        "ece": Metric("calibration error (ECE)", False),
+        "ece": Metric("calibration error (ECE)", False, beside_a_constant=False),
     }
     has_base_rates = True
     selection = "log_loss"

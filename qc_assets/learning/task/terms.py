@@ -36,12 +36,15 @@ class Metric:
     Attributes:
         needs: what rows it needs in order to exist, in words.
         aim: the value that is right, where neither more nor less of it is better.
+        beside_a_constant: whether it can be compared with that of an answer that is the same for all. A calibration
+            error is for a large part chance, of which answers that differ have more or less than one that does not.
     """
 
     label: str
     higher_is_better: bool
     needs: str = "rows"
     aim: float | None = None
+    beside_a_constant: bool = True
 
     @property
     def sign(self) -> int:
@@ -57,7 +60,7 @@ class Metric:
             Whether it is better, None where there is nothing to compare or both are as good; and whether that is sure,
             as the baseline lies outside of the interval.
         """
-        if value is None or baseline is None:
+        if value is None or baseline is None or not self.beside_a_constant:
             return None, False
         gain = (value - baseline) * self.sign if self.aim is None else abs(baseline - self.aim) - abs(value - self.aim)
         if gain == 0:

@@ -11,13 +11,15 @@ from qc_assets.sources.bounded import Bounds, FileLine, as_utf8, cut_lines, unpa
 # A line's number, what is wrong with it, and how it begins.
 BadLine = tuple[int, str, str]
 _OPEN = "a quote is opened and not closed"
+_SEPARATORS = ",;\t|"
 
 
 def csv_records(path: Path, bounds: Bounds) -> Iterator[tuple[int, list[str]] | BadLine]:
     """The records of a CSV file, the header first, each with the number of its first line; blank lines are passed over.
 
-    A record goes on over lines while a quote is open. Where it does not fit under the header, or never ends, its first
-    line is bad and the next line is looked at anew: so a stray quote takes nothing with it.
+    Cells stand between what the header has most of: commas, semicolons, tabs or bars. A record goes on over lines while
+    a quote is open. Where it does not fit under the header, or never ends, its first line is bad and the next line is
+    looked at anew: so a stray quote takes nothing with it.
 
     Raises:
         SourceError: if the file has no header, or cannot be read to its end.
@@ -26,14 +28,17 @@ def csv_records(path: Path, bounds: Bounds) -> Iterator[tuple[int, list[str]] | 
     csv.field_size_limit(max(csv.field_size_limit(), bounds.line + 2))
     lines = _Lines(path, bounds)
     width: int | None = None
+    separator = ","
     while (line := lines.next()) is not None:
         if not line.is_whole:
             yield line.number, f"{line.size} bytes, more than QC_MAX_LINE_BYTES={bounds.line}", _begin(line)
             continue
         if not line.text.strip():
             continue
+        if width is None:
+            separator = max(_SEPARATORS, key=line.text.decode("utf-8", "replace").count)
         taken = [line]
-        cells, trouble = _record(taken, lines, bounds)
+        cells, trouble = _record(taken, lines, bounds, separator)
         if not trouble and width is not None and len(cells) != width:
             trouble = f"{len(cells)} cells under {width} column names"
         if not trouble:
@@ -48,7 +53,7 @@ def csv_records(path: Path, bounds: Bounds) -> Iterator[tuple[int, list[str]] | 
         raise SourceError(f"{path} has no header: its first line names the columns")
 
 
-def _record(taken: list[FileLine], lines: "_Lines", bounds: Bounds) -> tuple[list[str], str]:
+def _record(taken: list[FileLine], lines: "_Lines", bounds: Bounds, separator: str) -> tuple[list[str], str]:
     """The cells of the record that begins with a line, and what is wrong with it; what it took is added to `taken`."""
     trouble = ""
 
@@ -67,12 +72,12 @@ def _record(taken: list[FileLine], lines: "_Lines", bounds: Bounds) -> tuple[lis
 
     try:
         # Strictly, as the next quote would be taken for the end of one that nobody closed.
-        return next(csv.reader(texts(), strict=True), []), trouble
+        return next(csv.reader(texts(), strict=True, delimiter=separator), []), trouble
     except csv.Error as error:
         if len(taken) > 1:
             return [], trouble or _OPEN
         try:
-            return next(csv.reader([f"{taken[0].text.decode('utf-8', 'replace')}\n"])), trouble
+            return next(csv.reader([f"{taken[0].text.decode('utf-8', 'replace')}\n"], delimiter=separator)), trouble
         except csv.Error:
             return [], trouble or f"not CSV: {error}"
 

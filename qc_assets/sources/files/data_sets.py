@@ -12,7 +12,7 @@ from qc_assets.store.schema import RAW_TABLES
 if TYPE_CHECKING:
     from qc_assets.settings import Settings
 
-FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
+FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 TABLES = (*RAW_TABLES, "events", "commits")
 DESCRIPTION = "dataset.toml"
 OWN_FORGE = "files"
@@ -51,10 +51,17 @@ def data_sets_in(folder: Path, *, forge: str = "", extracted_at: datetime | None
         extracted_at: of those that do not say.
 
     Raises:
-        SourceError: if there is none, a table is there twice, or a description cannot be read.
+        SourceError: if there is none, a table is there twice or in a format that is not read, or a description cannot
+            be read.
     """
     candidates = [_data_set(place, forge, extracted_at) for place in _places(folder)]
     sets = [data_set for data_set in candidates if data_set.tables.keys() & {"pull_requests", "issues"}]
+    lost = [data_set for data_set in candidates if data_set.tables and data_set not in sets]
+    if sets and lost:
+        raise SourceError(
+            f"{lost[0].paths[0]} lies in a folder without pull_requests or issues, so nobody reads it: put it beside "
+            "those that it belongs to"
+        )
     if not sets:
         raise SourceError(
             f"{folder} holds no data set: put pull_requests or issues there, or into a sub-folder, as "
@@ -95,8 +102,9 @@ def forge_of_folder(settings: "Settings") -> str:
     folder = settings.files_dir
     if folder is None or not folder.is_dir():
         return settings.files_forge or OWN_FORGE
-    sets = [_data_set(place, settings.files_forge, None) for place in _places(folder)]
-    forges = {data_set.forge or OWN_FORGE: data_set.name for data_set in sets if data_set.tables}
+    # Whoever only asks whose the ids are, as every command does, is not told what is wrong with the files.
+    with_tables = [place for place in _places(folder) if any(_table_of(path) for path in place.iterdir())]
+    forges = {described(place).get("forge", settings.files_forge) or OWN_FORGE: place.name for place in with_tables}
     if len(forges) > 1:
         told = ", ".join(f"{name} of {forge}" for forge, name in sorted(forges.items()))
         raise SourceError(
@@ -112,12 +120,20 @@ def _places(folder: Path) -> list[Path]:
 
 def _data_set(folder: Path, forge: str, extracted_at: datetime | None) -> DataSet:
     tables: dict[str, Path] = {}
-    for table in TABLES:
-        paths = [folder / f"{table}{suffix}" for suffix in FORMATS if (folder / f"{table}{suffix}").is_file()]
-        if len(paths) > 1:
-            raise SourceError(f"{folder} has {paths[0].name} and {paths[1].name}: leave one of them")
-        if paths:
-            tables[table] = paths[0]
+    for path in sorted(folder.iterdir()):
+        table = _table_of(path)
+        if not table:
+            continue
+        if path.is_dir():
+            # It may be a data set; of a table in parts nobody would read a row.
+            if any(part.suffix.lower() in (".parquet", ".csv", ".json", ".jsonl") for part in path.iterdir()):
+                _refuse_parts(path, table)
+            continue
+        if path.name.lower().removeprefix(table) not in FORMATS:
+            raise SourceError(f"{path} is in no format that is read: make it one of {', '.join(FORMATS)}, or rename it")
+        if table in tables:
+            raise SourceError(f"{folder} has {tables[table].name} and {path.name}: leave one of them")
+        tables[table] = path
     description = described(folder)
     return DataSet(
         folder.name,
@@ -126,6 +142,17 @@ def _data_set(folder: Path, forge: str, extracted_at: datetime | None) -> DataSe
         _instant(description.get("extracted_at", extracted_at)),
         bool(description.get("synthetic", False)),
     )
+
+
+def _table_of(path: Path) -> str:
+    """The table that a file is called after; empty if none."""
+    name = path.name.lower().partition(".")[0]
+    return name if name in TABLES else ""
+
+
+def _refuse_parts(folder: Path, table: str) -> None:
+    if not {"pull_requests", "issues"}.intersection(map(_table_of, folder.iterdir())):
+        raise SourceError(f"{folder} is a folder: put its parts together into one file {table}.parquet beside it")
 
 
 def _instant(value: date | None) -> datetime | None:

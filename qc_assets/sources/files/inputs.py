@@ -1,5 +1,6 @@
 """Tables of data sets read as they are, each column as what it should be, with the line that a row came from."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import duckdb
 from qc_assets.errors import SourceError
 from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.files.data_sets import DataSet
-from qc_assets.sources.files.lines import LINE, texts_of
+from qc_assets.sources.files.lines import LINE, NAMES, columns_named, texts_of
 from qc_assets.store.schema import RAW_TABLES, columns, id_columns, sql_sections
 
 # What the data sets are known to call columns of ours; a column of the right name goes before them.
@@ -26,6 +27,10 @@ ALIASES = {
 }
 _COMMITS = [("committed_at", "TIMESTAMP"), ("additions", "BIGINT"), ("deletions", "BIGINT")]
 _LETTERS_PER_FILE = 100
+_WORDS = {"VARCHAR": "name"}
+# Words of a fixed set, in SQL by their text, as forges and libraries spell them.
+_SPELLED = dict.fromkeys(("state_reason", "closed_with", "told_origin", "change"), "lower(replace({}, ' ', '_'))")
+_SPELLED |= dict.fromkeys(("author_association", "opened_author_association"), "upper({})")
 
 
 def columns_of(table: str) -> dict[str, str]:
@@ -59,40 +64,51 @@ def read_table(
     Returns:
         How many rows it had; 0 for one that another table is read from as well, which counts and reports them.
     """
-    is_shared = table == "review_requests" and path.name.startswith("events")
+    is_shared = table == "review_requests" and path.name.lower().startswith("events")
     expected = columns_of(table)
     bad: list[tuple[int, str, str]] = []
     spare = folder / f"{number}-{path.name}"
     spare.mkdir()
-    if path.suffix == ".parquet":
+    names = sorted({*expected, *(alias for name in expected for alias in ALIASES.get(name, ()))})
+    if path.suffix.lower() == ".parquet":
         parts, line, options = [path], "file_row_number + 1", ", file_row_number = true"
     else:
-        names = {*expected, *(alias for name in expected for alias in ALIASES.get(name, ()))}
-        parts, bad, _ = texts_of(path, sorted(names), spare, bounds)
+        parts, bad, _ = texts_of(path, names, spare, bounds)
         line, options = f'"{LINE}"', ""
     try:
-        described = (
-            connection.execute(
-                "DESCRIBE FROM read_parquet($paths, union_by_name = true)", {"paths": [str(part) for part in parts]}
-            ).fetchall()
-            if parts
-            else []
-        )
-        there = {row[0]: row[1] for row in described}
+        if not parts:  # a table without rows, whatever its columns
+            return 0
+        described = connection.execute(
+            "DESCRIBE FROM read_parquet($paths, union_by_name = true)", {"paths": [str(part) for part in parts]}
+        ).fetchall()
+        there = [row[0] for row in described]
+        places = columns_named(there, names)
         taken = {
-            name: next((alias for alias in (name, *ALIASES.get(name, ())) if alias in there), None) for name in expected
+            name: next((alias for alias in (name, *ALIASES.get(name, ())) if alias in places), "") for name in expected
         }
         given = [name for name, column in taken.items() if column]
         _need(table, given, data_set, path)
-        read, unreadable = [], []
+        texts, told, values, unreadable = [], [], [], []
         for name in given:
-            text, value = _cast(f'"{taken[name]}"', there[taken[name] or name], expected[name], taken[name] == "key")
-            read.append(f"{value} AS {name}")
+            column, kind = described[places[taken[name]]][:2]
+            text, without, value = _cast('"' + column.replace('"', '""') + '"', kind, name, expected[name])
+            texts.append(f'{text} AS "{name}"')
+            told.append(f'{without} AS "text of {name}"')
+            values.append(f"{value} AS {name}")
             unreadable.append(
-                f"CASE WHEN {text} IS NOT NULL AND {value} IS NULL THEN '{name} is no {expected[name]}' END"
+                f'CASE WHEN "text of {name}" IS NOT NULL AND {name} IS NULL '
+                f"THEN '{name} is no {_WORDS.get(expected[name], expected[name])}: ' "
+                f'|| left("text of {name}"::VARCHAR, 40) END'
             )
         statement = sql_sections("sources/files")["read"].format(
-            table=table, line=line, options=options, unreadable=", ".join(unreadable), columns=", ".join(read)
+            table=table,
+            line=line,
+            options=options,
+            texts=", ".join(texts),
+            told=", ".join(told),
+            values=", ".join(values),
+            unreadable=", ".join(unreadable),
+            columns=", ".join(given),
         )
         parameters = {"data_set": number, "file": f"{data_set.name}/{path.name}", "given": _told(given, path)}
         rows = connection.execute(statement, parameters | {"paths": [str(part) for part in parts]}).fetchall()[0][0]
@@ -115,7 +131,7 @@ def read_table(
 
 def _told(given: Sequence[str], path: Path) -> list[str]:
     """Columns of the file, and whether it tells of events of any kind."""
-    return [*given, *(["event"] if path.name.startswith("events") else [])]
+    return [*given, *(["event"] if path.name.lower().startswith("events") else [])]
 
 
 def _need(table: str, given: Sequence[str], data_set: DataSet, path: Path) -> None:
@@ -140,12 +156,36 @@ def _need(table: str, given: Sequence[str], data_set: DataSet, path: Path) -> No
             )
 
 
-def _cast(column: str, kind: str, expected: str, is_key: bool) -> tuple[str, str]:
-    """A column as text, and as what it should be, in SQL; NULL if it is not."""
+def _cast(column: str, kind: str, name: str, expected: str) -> tuple[str, str, str]:
+    """A column as text, that without what says nothing, and what it should be, in SQL, each by the one before.
+
+    What it should be is NULL if it is not.
+    """
+    field = _named_field(kind)
     if kind.endswith("[]"):
-        return f"CAST({column} AS VARCHAR[])", f"TRY_CAST({column} AS {expected})"
-    text = f"nullif(CAST({column} AS VARCHAR), '')" if expected != "VARCHAR" else f"CAST({column} AS VARCHAR)"
-    if is_key:  # such as QC-17
+        text = f'list_transform({column}, lambda each: each."{field}")' if field else column
+        return f"CAST({text} AS VARCHAR[])", f'"{name}"', f'TRY_CAST("text of {name}" AS {expected})'
+    text = f'CAST(({column})."{field}" AS VARCHAR)' if field else f"CAST({column} AS VARCHAR)"
+    if column == '"key"':  # such as QC-17
         text = rf"coalesce(nullif(regexp_extract({text}, '(\d+)$', 1), ''), {text})"
-    values = {"TIMESTAMP": f"instant({text})", "BIGINT": f"whole({text})"}
-    return text, values.get(expected, f"TRY_CAST({text} AS {expected})")
+    before, told = f'"{name}"', f'"text of {name}"'
+    if name.endswith("_id"):
+        return text, f"whose_id({before})", f"plain_name({told})"
+    if name in _SPELLED:
+        return text, f"told({before})", _SPELLED[name].format(told)
+    if expected == "VARCHAR":
+        is_name = name in ("repo", "name", "login", "state", "action") or name.endswith("_login")
+        return (text, f"nullif(trim({before}), '')", f"plain_name({told})") if is_name else (text, before, told)
+    values = {"TIMESTAMP": f"moment({told})", "BIGINT": f"whole({told})", "BOOLEAN": f"truth({told})"}
+    return text, f"told({before})", values.get(expected, f"TRY_CAST({told} AS {expected})")
+
+
+def _named_field(kind: str) -> str:
+    """The field of a structure that says what it is called; empty if it is none, or has none."""
+    if not kind.startswith("STRUCT("):
+        return ""
+    fields = kind.removesuffix("[]")[len("STRUCT(") : -1]
+    while "(" in fields:  # what lies deeper
+        fields = re.sub(r"\([^()]*\)", "", fields)
+    there = {field.strip().split(" ")[0].strip('"') for field in fields.split(",")}
+    return next((name for name in NAMES if name in there), "")

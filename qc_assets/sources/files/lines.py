@@ -1,6 +1,7 @@
 """CSV and lines of JSON as Parquet files of texts, each row with the line that it came from."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,11 +10,35 @@ from typing import Any
 import polars as pl
 
 from qc_assets.errors import SourceError
-from qc_assets.sources.bounded import Bounds, as_utf8, cut_lines, unpack
+from qc_assets.sources.bounded import Bounds, as_utf8, clean, cut_lines, unpack
 from qc_assets.sources.files.csv_rows import BadLine, csv_records
 
 LINE = "line of the file"
+NAMES = ("login", "username", "full_name", "path_with_namespace", "nameWithOwner", "name")
+"""What an account, a repository or a label is called where a dump has an object for it; the first that is there."""
 _ROWS = 50_000  # held in memory at once
+
+
+def columns_named(there: Sequence[str], known: Sequence[str]) -> dict[str, int]:
+    """The place of each known column among those of a file, however it is spelled: `createdAt`, `CREATED_AT`.
+
+    Raises:
+        SourceError: if two columns are called the same.
+    """
+    by_letters = {_letters(name): name for name in known}
+    places: dict[str, list[int]] = {}
+    for place, column in enumerate(there):
+        if name := by_letters.get(_letters(column)):
+            places.setdefault(name, []).append(place)
+    chosen = {name: [each for each in same if there[each] == name] or same for name, same in places.items()}
+    for same in chosen.values():
+        if len(same) > 1:
+            raise SourceError(f"has two columns {there[same[0]]}: leave one of them")
+    return {name: same[0] for name, same in chosen.items()}
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def texts_of(
@@ -32,13 +57,13 @@ def texts_of(
         lines there were.
 
     Raises:
-        SourceError: if the file has no header, or is not gzipped to its end.
+        SourceError: if the file has no header, no line that can be read, or is not gzipped to its end.
     """
     parts: list[Path] = []
     bad: list[tuple[int, str, str]] = []
     lines = 0
     try:
-        rows = (_csv_rows if ".csv" in path.suffixes[-2:] else _json_rows)(path, known, bounds)
+        rows = (_csv_rows if ".csv" in path.name.lower()[-7:] else _json_rows)(path, known, bounds)
         while chunk := list(islice(rows, _ROWS)):
             lines += len(chunk)
             bad += [row for row in chunk if isinstance(row, tuple)]
@@ -49,6 +74,8 @@ def texts_of(
             pl.DataFrame(good, schema=schema).write_parquet(parts[-1], compression="lz4")
     except OSError as error:
         raise SourceError(f"{path} cannot be read to its end: {error}. Export it again") from error
+    if bad and len(bad) == lines:  # the file is another thing than its name says
+        raise SourceError(f"{path} has no line that can be read; line {bad[0][0]}: {bad[0][1]}")
     return parts, bad, lines
 
 
@@ -59,14 +86,17 @@ def _csv_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dict
         if len(record) == 3:
             yield record
         elif columns is None:
-            names = [name.strip() for name in record[1]]
-            columns = [(place, name) for place, name in enumerate(names) if name in known]
+            try:
+                places = columns_named([name.strip() for name in record[1]], known)
+            except SourceError as error:
+                raise SourceError(f"{path} {error}") from error
+            columns = [(place, name) for name, place in places.items()]
         else:
             yield {LINE: record[0]} | {name: record[1][place] or None for place, name in columns}
 
 
 def _json_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dict[str, Any] | tuple[int, str, str]]:
-    names = set(known)
+    spelled: dict[str, dict[str, int]] = {}  # of rows with the same keys
     for line in cut_lines(as_utf8(unpack(path, bounds)), bounds):
         if line.damage:
             raise SourceError(f"{path} cannot be read to its end: {line.damage}. Export it again") from line.damage
@@ -83,9 +113,25 @@ def _json_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dic
             continue
         if not isinstance(row, dict):
             yield line.number, "not an object of column names and values", text[:200].strip()
-        else:
-            yield {LINE: line.number} | {name: _text(value) for name, value in row.items() if name in names}
+            continue
+        keys = list(row)
+        try:
+            places = spelled.get(repr(keys)) or spelled.setdefault(repr(keys), columns_named(keys, known))
+        except SourceError as error:
+            yield line.number, f"it {error}", text[:200].strip()
+            continue
+        yield {LINE: line.number} | {name: _text(row[keys[place]]) for name, place in places.items()}
 
 
 def _text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    if isinstance(value, dict) and isinstance(value.get("nodes"), list):  # as GraphQL has lists
+        value = value["nodes"]
+    value = [_plain(each) for each in value] if isinstance(value, list) else _plain(value)
+    return clean(value) if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _plain(value: object) -> object:
+    """What an object is called; others as they are."""
+    if not isinstance(value, dict):
+        return value
+    return next((value[name] for name in NAMES if isinstance(value.get(name), str)), value)

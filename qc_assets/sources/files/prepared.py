@@ -55,7 +55,8 @@ def prepare(data_sets: Sequence[DataSet], connection: duckdb.DuckDBPyConnection,
         connection.execute(sections["named_letters"].format(table=table, broken=", ".join(_broken(table)) or "NULL"))
     _data_sets(connection, data_sets)
     mentions = " UNION ALL ".join(
-        f"SELECT data_set, {'name' if table == 'repositories' else 'repo'} AS repo, repo_id, line FROM input_{table}"
+        f"SELECT data_set, {'name' if table == 'repositories' else 'repo'} AS repo, repo_id, line, "
+        f"{_instant_of(table)} AS t FROM input_{table}"
         for table in (*RAW_TABLES, "commits")
         if table != "users"
     )
@@ -69,6 +70,12 @@ def prepare(data_sets: Sequence[DataSet], connection: duckdb.DuckDBPyConnection,
         connection.execute(sections["placed"].format(table=table, **_placed(table)))
         connection.execute(sections["judged"].format(table=table, **_judged(table)))
         connection.execute(sections["letters"].format(table=table))
+    _refuse(
+        connection,
+        "endings_untold",
+        "{} says when pull requests were closed, and not which were merged. Give them merged_at, or the state merged "
+        "beside closed; leave closed_at out if nobody knows (docs/histories.md)",
+    )
     if has_commits:
         connection.execute(sections["sizes"])
     if "review_requests" in tables:
@@ -132,7 +139,7 @@ def _placed(table: str) -> Mapping[str, str]:
             kind = "review" if name == "review_id" else "comment"
             key = declared(f"raw.{table}").keys == (name,)
             given = _MADE[name] if key else f"input.{name}"
-            number = "coalesce(input.number, items.number)" if key else "NULL"
+            number = "coalesce(input.number, items.number, there.number)" if key else "NULL"
             text = f"concat_ws(' ', '{kind}', {_PLACE}, CASE WHEN input.{name} IS NULL THEN {number} END, {given})"
             value = text if key else f"CASE WHEN input.{name} IS NOT NULL THEN {text} END"
             placed[name] = f"id_of(has_ids, input.{name}, {value})"
@@ -142,7 +149,8 @@ def _placed(table: str) -> Mapping[str, str]:
         placed["author_login"] = "CASE WHEN list_contains(given, 'author_login') THEN login_or_ghost(author_login) END"
     if "author_is_bot" in has:
         placed["author_is_bot"] = (
-            "CASE WHEN list_contains(given, 'author_is_bot') THEN author_is_bot "
+            "CASE WHEN list_contains(given, 'author_is_bot') "
+            "THEN coalesce(author_is_bot, nullif(is_bot(author_login, NULL), false)) "
             "WHEN author_login IS NOT NULL THEN is_bot(author_login, NULL) END"
         )
     placed["has_ids"] = "has_ids"
@@ -153,16 +161,30 @@ def _placed(table: str) -> Mapping[str, str]:
     }
 
 
+def _instant_of(table: str) -> str:
+    """When a row of a table happened, in SQL; a repository's own age is none."""
+    instant = {"commits": "committed_at", "reviews": "submitted_at"}.get(table, "created_at")
+    return instant if table not in _NAMED and instant in columns_of(table) else "NULL::TIMESTAMP"
+
+
 def _judged(table: str) -> Mapping[str, str]:
     sections = sql_sections("sources/files")
-    instant = {"commits": "committed_at", "reviews": "submitted_at"}.get(table, "created_at")
-    shape = sections.get(f"shape_{table}") or sections["shape"].format(table=table, happened_at=instant)
+    shape = sections.get(f"shape_{table}") or sections["shape"].format(table=table, happened_at=_instant_of(table))
     if table == "commits":
         return {"shape": shape, "broken": "NULL", "keys": "repo_id, number, file, line"}
     keys = declared(f"raw.{table}").keys
     broken = _broken(table) + [
         f"CASE WHEN {key} IS NULL THEN 'it has no {key}' END" for key in keys if key != "repo_id"
     ]
+    if "number" not in keys:
+        broken.append("CASE WHEN number IS NULL THEN 'it does not say what it belongs to: number, or a pr_id' END")
+    if table in _ITEMS:
+        broken.append(
+            "CASE WHEN state IS NULL AND told_state IS NOT NULL "
+            "THEN 'neither open nor closed, and with no time of closing: ' || left(told_state, 40) END"
+        )
+    if table == "pull_requests":
+        broken.append("CASE WHEN state = 'open' AND merged_at IS NOT NULL THEN 'it is open and merged' END")
     return {"shape": shape, "broken": ", ".join(broken), "keys": ", ".join(keys)}
 
 
@@ -183,7 +205,7 @@ def _output(table: str) -> Mapping[str, str]:
 def _refuse(connection: duckdb.DuckDBPyConnection, section: str, sentence: str) -> None:
     row = connection.execute(sql_sections("sources/files")[section]).fetchone()
     if row is not None:
-        raise SourceError(sentence.format(row[0], ", ".join(row[1]) if isinstance(row[1], list) else row[1]))
+        raise SourceError(sentence.format(*(", ".join(each) if isinstance(each, list) else each for each in row)))
 
 
 def _why(connection: duckdb.DuckDBPyConnection) -> str:
@@ -221,7 +243,7 @@ def _write(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], folder:
         summary | {"target": str(folder / "summary.parquet")},
     )
     connection.execute(
-        "COPY (SELECT greatest(coalesce(day, $first), $first::DATE) AS day, * EXCLUDE (data_set, day) FROM letters) "
-        "TO $target (FORMAT parquet)",
-        {"first": first, "target": str(folder / "letters.parquet")},
+        "COPY (SELECT least(greatest(coalesce(day, $first), $first::DATE), $last::DATE) AS day, "
+        "* EXCLUDE (data_set, day) FROM letters) TO $target (FORMAT parquet)",
+        {"first": first, "last": summary["last"], "target": str(folder / "letters.parquet")},
     )

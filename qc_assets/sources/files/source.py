@@ -128,7 +128,7 @@ class FilesSource:
                 for row in letters.to_dicts()
             ],
             lines=int(pl.read_parquet(rows / "summary.parquet")["lines"].item()),
-            bad_lines=letters.filter(error_type="malformed_line").height,
+            bad_lines=letters.filter(pl.col("error_type") != "duplicate").height,
         )
 
     def _refuse_to_replace(self, names: set[str]) -> None:

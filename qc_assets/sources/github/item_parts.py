@@ -28,19 +28,6 @@ def timeline_of(item: Mapping[str, Any], *kinds: str) -> list[Mapping[str, Any]]
     return sorted(chosen, key=lambda event: event["createdAt"])
 
 
-def clean(text: str | None) -> str | None:
-    """Text that every store takes: NUL and lone halves of surrogate pairs become U+FFFD."""
-    if text is None:
-        return None
-    if "\x00" in text:
-        text = text.replace("\x00", "\ufffd")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def is_sound(item: Any) -> bool:
     """Whether something is an item of the fragments PullRequest or Issue, as far as it is asked about further."""
     try:

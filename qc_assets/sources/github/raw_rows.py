@@ -11,8 +11,9 @@ import duckdb
 import polars as pl
 
 from qc_assets.clock import parse_instant
+from qc_assets.sources.bounded import clean
 from qc_assets.sources.github.closings import BY_MACHINE, closing, title_at_closing
-from qc_assets.sources.github.item_parts import clean, nodes_of, timeline_of
+from qc_assets.sources.github.item_parts import nodes_of, timeline_of
 from qc_assets.sources.github.opening import opened_facts
 from qc_assets.sources.github.requests import requests_of
 from qc_assets.store.dead_letters import DeadLetter
@@ -27,9 +28,7 @@ _TYPES: dict[str, Any] = {
     "TIMESTAMP": pl.Datetime("us"),
     "DATE": pl.Date,
 }
-_VALUES: dict[str, type] = {
-    "VARCHAR": str, "VARCHAR[]": list, "BIGINT": int, "BOOLEAN": bool, "TIMESTAMP": datetime, "DATE": date,
-}  # fmt: skip
+_VALUES: dict[str, type] = dict(zip(_TYPES, (str, list, int, bool, datetime, date), strict=True))
 
 
 def rows(items: Iterable[tuple[Mapping[str, Any], datetime]]) -> tuple[Rows, list[DeadLetter]]:
@@ -103,9 +102,9 @@ def _fitting(table: str, record: dict[str, Any]) -> dict[str, Any]:
     """
     kinds = _kinds(table)
     for column, value in record.items():
-        kind = kinds.get(column, "VARCHAR")
         if value is None:
             continue
+        kind = kinds.get(column, "VARCHAR")
         if not isinstance(value, _VALUES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
             raise TypeError(f"{column} is {value!r:.80}")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
