@@ -137,3 +137,29 @@ def test_who_may_settle_decides_on_what_p0_never_learnt_of(shop: TestClient) -> 
     journal = shop.app.state.serving.settings.journal_file  # type: ignore[attr-defined]
     *_, paid = (entry["document"] for entry in journal_reader.of_task(journal, "payout", ["fresh/one#4"]))
     assert paid["refused"] is None and paid["allowed"] == ["uncertain"]
+
+
+@pytest.mark.parametrize(("place", "value"), [
+    (("pull_request", "number"), True), (("pull_request", "user", "id"), True), (("repository", "id"), False),
+    (("repository", "full_name"), "a/b#9"), (("repository", "full_name"), "a/b/c"),
+    (("repository", "full_name"), " a/b "), (("repository", "full_name"), "a/b\x1b]0;x\x07"),
+    (("repository", "html_url"), "https://h:99999999/a/b"), (("repository", "html_url"), "http://[::1/a/b"),
+    (("repository", "html_url"), "https://" + "h" * 2_000),
+])  # fmt: skip
+def test_a_delivery_that_is_none_is_refused_by_field(shop: TestClient, place: tuple[str, ...], value: Any) -> None:
+    repository: dict[str, Any] = {"id": 4_712, "full_name": "fresh/two", "html_url": "https://demo/fresh/two"}
+    times = {"created_at": AT.format(0), "updated_at": AT.format(0)}
+    user = {"id": 99, "login": "newbie"}
+    payload: Any = {"action": "opened", "repository": repository, "pull_request": {"number": 5, "user": user, **times}}
+    *above, name = place
+    part = payload
+    for each in above:
+        part = part[each]
+    part[name] = value
+    answer = deliver(shop, "pull_request", payload)
+    assert answer.status_code == 422 and answer.json()["detail"][0]["loc"] == list(place)
+
+
+def test_a_request_has_one_host(shop: TestClient) -> None:
+    two = shop.get("/health", headers=[("Host", "127.0.0.1"), ("Host", "evil.example")])  # type: ignore[arg-type]
+    assert two.status_code == 400 and two.json()["detail"] == "a request has one Host"
