@@ -4,6 +4,7 @@ import base64
 import binascii
 import ipaddress
 import math
+import re
 import time
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
@@ -22,7 +23,9 @@ Scope = MutableMapping[str, Any]
 HEALTH, WEBHOOK, WEBHOOK_KEY = "/health", "/webhook/github", "QC_WEBHOOK_SECRET"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # What says that somebody else stands behind the peer.
-_FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"x-forwarded-host")
+_FORWARDED = re.compile(
+    rb"(x-)?forwarded(-.*)?|via|(x-)?(real|client|true-client|cluster-client|cf-connecting)-?ip|cf-connecting-ip"
+)
 # One of the rights lets in; what begins with none of these needs admin to change something, and any key to read.
 _NEEDED: Sequence[tuple[str, tuple[Right, ...]]] = (
     ("/predict", ("predict",)),
@@ -36,6 +39,7 @@ _NEEDED: Sequence[tuple[str, tuple[Right, ...]]] = (
     # It says what was paid, and of whom models are wrong.
     ("/report", ("admin",)),
 )
+_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+):\d+")
 
 
 class Refused(Exception):
@@ -72,6 +76,8 @@ class Admission:
         peer = _plain((scope.get("client") or ("",))[0])
         address = self._address(peer, headers)
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        if len(hosts) > 1:  # whoever stands before us may have looked at the other
+            raise Refused(400, "a request has one Host")
         if reason := why_foreign(method, dict(reversed(headers)), self._settings):
             raise Refused(403, reason)
         try:
@@ -99,10 +105,10 @@ class Admission:
         if not self._is_proxy(peer):
             return peer or "local"
         named = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
-        for address in reversed([part.strip() for part in named.split(",")]):
-            try:
-                ipaddress.ip_address(address)
-            except ValueError:
+        for part in reversed(named.split(",")):
+            with_port = _PORT.fullmatch(part.strip())  # as some proxies write it
+            address = _plain(with_port[1] or with_port[2] if with_port else part.strip())
+            if not _is_ip(address):
                 return "unknown"
             if not self._is_proxy(address):
                 return address
@@ -123,14 +129,14 @@ class Admission:
         """
         is_local = is_loopback(address) or (not _is_ip(address) and address != "unknown")
         # A proxy on this machine that nobody trusts may stand before anybody. Deliveries are signed.
-        is_passed_on = not self._is_proxy(peer) and any(name in _FORWARDED for name, _ in headers)
+        is_passed_on = not self._is_proxy(peer) and any(_FORWARDED.fullmatch(name) for name, _ in headers)
         if not (is_local and not is_passed_on) and path != WEBHOOK:
             raise Refused(
                 403,
                 "this server answers requests of this machine only: make a key (`qc keys make`), and name a proxy "
                 "that stands before it in QC_TRUSTED_PROXIES",
             )
-        if len(hosts) > 1 or not is_loopback("".join(hosts)):
+        if not is_loopback("".join(hosts)):
             raise Refused(403, "this server answers requests to this machine only: set QC_API_KEY to open it")
 
     def _owner(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, frozenset[Right]]:

@@ -34,7 +34,7 @@ from qc_assets.store.migrations import (
     refuse_unready,
     schema_version,
 )  # fmt: skip
-from qc_assets.store.readable import frame_of, identity_of, reading_statement, refuse_machinery
+from qc_assets.store.readable import frame_of, identity_of, reading_statement, refuse_acts
 from qc_assets.store.schema import columns, sql_sections
 from qc_assets.store.staging import process_folder
 
@@ -240,8 +240,7 @@ class Warehouse:
         """
         statement = reading_statement(sql)
         with self.read(with_functions=False) as connection:
-            if self.is_lake:
-                refuse_machinery(connection, statement)
+            refuse_acts(connection, statement, is_lake=self.is_lake)
             schema.define_what_is_named(connection, sql)
             return frame_of(connection, statement, parameters)
 
