@@ -30,7 +30,6 @@ from qc_assets.cli.submitting import Submit, submit_backfill
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError
 
-COSTS = ("API requests", "API points", "seconds waiting for limits")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,9 +95,9 @@ def backfill(
     submit: Submit = False,
 ) -> None:
     """Load days of activity into the raw tables. Days that are done are skipped; run it again to go on."""
-    from qc_assets.assets.ingestion import NOTHING_CAME, ROWS_OF_ALL_DAYS, TOO_MANY_BAD_LINES
+    from qc_assets.assets.ingestion import NOTHING_CAME, TOO_MANY_BAD_LINES
+    from qc_assets.cli import run_summary
     from qc_assets.cli.live_steps import shown_live
-    from qc_assets.cli.run_summary import metadata_in_words
     from qc_assets.cli.runs import run_job
 
     chosen: dict[str, Any] = {"source": source, "repos": repos}
@@ -117,20 +116,9 @@ def backfill(
     with shown_live(f"backfill {days[0]} to {days[-1]}", settings.logs) as hear:
         # One run, however many days: what is loaded is committed batch by batch, and kept by the checkpoint.
         result = run_job(settings, "ingest", days=days, ops=config, hear=hear)
-    counts = {name.replace("_", ".", 1): values[ROWS_OF_ALL_DAYS] for name, values in result.metadata.items()}
+    document, parts = run_summary.after_backfill(result)
+    console.emit(document, *parts)
     cost = result.metadata["raw_pull_requests"]
-    failed = {name: measured for name, (passed, measured) in result.checks.items() if not passed}
-    rows = [{"table": name, "rows": count} for name, count in counts.items()]
-    spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
-    notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
-    warnings = [
-        console.marked("[yellow]{}[/yellow]: {}", name, metadata_in_words(measured))
-        for name, measured in failed.items()
-    ]
-    if letters := cost["dead letters"]:
-        notes.append(f"{letters} things could not be taken as they are: SELECT * FROM ops.dead_letters says why")
-    document = {"rows": counts, "failed_checks": failed, "spent": spent, "dead_letters": letters}
-    console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
     if nothing := cost.get(NOTHING_CAME):
         raise QcError(f"of {nothing} of {len(days)} days nothing was loaded: FROM ops.ingest_log says why")
     if over := cost.get(TOO_MANY_BAD_LINES):
