@@ -30,7 +30,6 @@ from qc_assets.cli.submitting import Submit, submit_backfill
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError
 
-
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
