@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.measure import isolated, verdict
 from benchmarks.sizes import sized
 
-N_PRS = sized(200_000, 1_000)
+FEW, N_PRS = sized((2_000, 200_000), (200, 600))
 
 
 def load_demo(state: str, n_prs: int) -> int:
@@ -42,7 +42,7 @@ def train(state: str) -> str:
 
 
 def main() -> None:
-    for n_prs, limit in ((2_000, 5), (N_PRS, 180)):
+    for n_prs, limit in ((FEW, 5), (N_PRS, 180)):
         with tempfile.TemporaryDirectory() as state:
             rows, seconds, mib = isolated(load_demo, state, n_prs)
             print(f"demo of {n_prs:,} pull requests: {rows:,} rows committed in {seconds:.1f} s, peak {mib:.0f} MiB")

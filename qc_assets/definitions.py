@@ -15,6 +15,7 @@ from qc_assets.assets.ingestion import ingest_assets
 from qc_assets.assets.jobs import jobs
 from qc_assets.assets.journal_and_exports import journal_assets, serving_assets
 from qc_assets.assets.model_versions import model_assets
+from qc_assets.assets.notebook_pages import notebook_assets
 from qc_assets.assets.report_tables import report_assets
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.assets.schedules import schedules
@@ -40,6 +41,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *serving_assets(settings),
         *critique_assets(settings),
         *critique_report_assets(settings),
+        *notebook_assets(settings),
     ]
     return dg.Definitions(
         assets=with_freshness(linked_to_code(assets), settings),

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from qc_assets.clock import now_utc
+from qc_assets.terminal_text import displayable
 
 _MARKS = {mark: f"&#{ord(mark)};" for mark in "&<|[\\`"}
 
@@ -23,7 +24,12 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def _templates() -> Environment:
-    return Environment(loader=PackageLoader("qc_assets"), autoescape=True)
+    return Environment(loader=PackageLoader("qc_assets"), autoescape=True, finalize=_readable)
+
+
+def _readable(value: Any) -> Any:
+    """What a template shows, without marks of direction and the like, by which a text looks like another."""
+    return displayable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def base64_png(image: bytes | None) -> str | None:
@@ -89,4 +95,4 @@ def fenced(text: str, kind: str = "") -> str:
 
 
 def _shown(value: object, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.{digits}g}" if isinstance(value, float) else displayable(str(value))

@@ -33,6 +33,12 @@ def dagster_config(name: str) -> Path:
     return (checkout() or PACKAGE / "_dagster") / name
 
 
+def notebooks() -> Path | None:
+    """The folder of the notebooks, which a checkout has; None if the package is installed."""
+    folder = checkout()
+    return folder / "notebooks" if folder and (folder / "notebooks").is_dir() else None
+
+
 def default_home() -> Path:
     """QC_HOME if nobody says another: `.qc` in a checkout, else the user's folder for data of programs."""
     folder = checkout()

@@ -12,14 +12,19 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
+import dagster as dg
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
+from qc_assets.assets.notebook_pages import run_notebook
+from qc_assets.cli.runs import run_job
 from qc_assets.settings import Settings
 from tests import ROOT
+from tests.conftest import copy_of
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 300_000
@@ -58,6 +63,38 @@ def test_the_notebooks_run_and_draw_their_charts(small_home: Settings, monkeypat
     for name, notebook in notebooks.items():
         wrong = [out for out in outputs_of(notebook) if out.output_type == "error" or out.get("name") == "stderr"]
         assert not wrong, (name, wrong)
+
+
+def made_of(source: Path, *cells: str) -> Path:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    source.write_text(nbformat.writes(notebook), encoding="utf-8")
+    return source
+
+
+@pytest.mark.slow
+def test_an_asset_shows_what_a_notebook_says_of_this_home_or_which_cell_failed(tmp_path: Path) -> None:
+    target, seen = tmp_path / "seen.ipynb", {"QC_HOME": tmp_path / "another"}
+    sound = made_of(tmp_path / "sound.ipynb", "import os", "os.environ['QC_HOME']")
+    before = sound.read_bytes()
+    assert run_notebook(sound, target, seen) == 0
+    (shown,) = outputs_of(nbformat.read(target, as_version=4))
+    assert shown["data"]["text/plain"] == repr(str(tmp_path / "another"))
+    assert sound.read_bytes() == before
+    broken = made_of(tmp_path / "broken.ipynb", "1", "raise ValueError('no such column')", "2")
+    with pytest.raises(dg.Failure, match=r"broken\.ipynb, cell 2: ValueError: no such column"):
+        run_notebook(broken, target, seen)
+    assert outputs_of(nbformat.read(target, as_version=4)) == [shown], "what was there stays"
+
+
+@pytest.mark.slow
+def test_a_notebook_is_materialized_and_its_page_can_be_opened(small_home: Settings, tmp_path: Path) -> None:
+    settings = copy_of(small_home, tmp_path)
+    result = run_job(settings, "notebooks", selection=["notebook.payouts"])
+    made = result.metadata["notebook_payouts"]
+    assert made["notebook"] == str(settings.home / "notebooks" / "payouts.ipynb")
+    charts = charts_in(nbformat.read(made["notebook"], as_version=4))
+    assert charts > 0 and made["in short"].startswith(f"[{charts} charts, in ")
+    assert f"/notebook?path={quote_plus(made['notebook'])}&repoLocName=qc_assets)" in made["in short"]
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

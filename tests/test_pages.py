@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from qc_assets.pages import base64_png, fenced, html_table, markdown_table, markdown_text
+from qc_assets.pages import base64_png, fenced, html_table, markdown_table, markdown_text, render
 
 
 def test_a_markdown_table_is_one_whatever_its_cells_say():
@@ -54,3 +54,11 @@ def test_no_text_of_strangers_loads_or_opens_anything_and_tables_stay_whole(rows
 def test_no_text_ends_its_fence(text: str) -> None:
     (block,) = MARKDOWN.parse(fenced(text, "diff"))
     assert block.type == "fence" and block.content == f"{text}\n" and block.info == "diff"
+
+
+def test_a_text_does_not_look_like_another() -> None:
+    evil = "\u202egpj.exe\x1b[2J"
+    table = html_table(pl.DataFrame({"title": [evil]}))
+    page = render("feedback.html", errors=[evil], is_synthetic=False)
+    for text in (table, page):
+        assert "\\u202egpj.exe\\x1b[2J" in text and not {"\u202e", "\x1b"} & set(text)

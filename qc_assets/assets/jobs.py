@@ -9,10 +9,12 @@ from qc_assets.assets.bias_reports import bias_reports_of
 from qc_assets.assets.critique_batches import BATCHES, GROUP, STEPS
 from qc_assets.assets.journal_and_exports import PAYOUT_REPORTS
 from qc_assets.assets.model_versions import model_and_parts
+from qc_assets.assets.notebook_pages import GROUP as NOTEBOOKS
 from qc_assets.assets.partitions import daily_partitions
 from qc_assets.assets.upkeep import GROUP as UPKEEP
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.specs import SPECS
+from qc_assets.places import notebooks as notebooks_folder
 from qc_assets.settings import Settings
 from qc_assets.store.schema import RAW_TABLES
 
@@ -49,9 +51,8 @@ def jobs(settings: Settings) -> list:
         dg.AssetSelection.groups(tables.group_name(name))
         for name in ("features", "models", "fairness", "reports", "monitoring", "exports")
     )
-    kept_up, critiques = (
-        dg.AssetSelection.groups(tables.group_name(UPKEEP)),
-        dg.AssetSelection.groups(tables.group_name(GROUP)),
+    kept_up, critiques, notebooks = (
+        dg.AssetSelection.groups(tables.group_name(name)) for name in (UPKEEP, GROUP, NOTEBOOKS)
     )
     batches, model = (dg.AssetSelection.assets(tables.key(f"critique.{name}")) for name in ("batches", "model"))
     mining = dg.AssetSelection.assets(*(tables.key(f"critique.{step}") for step in STEPS))
@@ -74,11 +75,14 @@ def jobs(settings: Settings) -> list:
         )
         for spec in SPECS
     ]
+    of_notebooks = [
+        dg.define_asset_job("notebooks", notebooks, description="Run the notebooks on what there is, to look at.")
+    ]
     return [
         *upkeep,
         dg.define_asset_job(
             "main",
-            dg.AssetSelection.all() - kept_up - critiques,
+            dg.AssetSelection.all() - kept_up - critiques - notebooks,
             description="Everything: load the days, compute the features, train, report.",
             partitions_def=partitions,
         ),
@@ -100,6 +104,7 @@ def jobs(settings: Settings) -> list:
             coverage | features | monitoring | exports | dg.AssetSelection.assets(*PAYOUT_REPORTS),
             description="Recompute features, predict what is open, and see whether the champions still hold.",
         ),
+        *(of_notebooks if notebooks_folder() else []),
         dg.define_asset_job("critique_batches", batches, description="Give repositories with comments a batch."),
         dg.define_asset_job(
             "critique",

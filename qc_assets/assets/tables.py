@@ -11,6 +11,7 @@ from qc_assets.store.schema import columns
 # From left to right, as a person reads the graph; Dagster lists groups by name, hence the numbers.
 _GROUPS = (
     "upkeep", "ingest", "features", "models", "fairness", "monitoring", "reports", "exports", "critiques",
+    "notebooks",
 )  # fmt: skip
 _CELL_CHARACTERS = 80
 OWNERS = ["team:qc-assets"]

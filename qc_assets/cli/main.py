@@ -30,8 +30,6 @@ from qc_assets.cli.submitting import Submit, submit_backfill
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError
 
-COSTS = ("API requests", "API points", "seconds waiting for limits")
-
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -96,18 +94,19 @@ def backfill(
     submit: Submit = False,
 ) -> None:
     """Load days of activity into the raw tables. Days that are done are skipped; run it again to go on."""
-    from qc_assets.assets.ingestion import NOTHING_CAME, ROWS_OF_ALL_DAYS, TOO_MANY_BAD_LINES
+    from qc_assets.assets.ingestion import NOTHING_CAME, TOO_MANY_BAD_LINES
+    from qc_assets.cli import run_summary
     from qc_assets.cli.live_steps import shown_live
-    from qc_assets.cli.run_summary import checks_in_words
     from qc_assets.cli.runs import run_job
 
     chosen: dict[str, Any] = {"source": source, "repos": repos}
     settings = command_settings(**{name: value for name, value in chosen.items() if value is not None})
     days = _days(first.date(), last.date())
     if days[0] < settings.earliest_date or days[-1] > settings.last_date:
-        mend = "; QC_END_DATE sets another end" if days[-1] > settings.last_date else ""
-        there = f"{settings.earliest_date} to {settings.last_date}"
-        raise QcError(f"the {settings.source} source has days from {there}{mend}")
+        raise QcError(
+            f"the {settings.source} source has days from {settings.earliest_date} to {settings.last_date}"
+            + ("; QC_END_DATE sets another end" if days[-1] > settings.last_date else "")
+        )
     if days[0] < settings.first_date:  # whoever names a day wants it, whatever the partitions begin with
         settings = settings.model_copy(update={"start_date": days[0]})
     config = {"raw_tables": {"config": {"refresh": refresh, "skip_done": True}}}
@@ -116,17 +115,9 @@ def backfill(
     with shown_live(f"backfill {days[0]} to {days[-1]}", settings.logs) as hear:
         # One run, however many days: what is loaded is committed batch by batch, and kept by the checkpoint.
         result = run_job(settings, "ingest", days=days, ops=config, hear=hear)
-    counts = {name.replace("_", ".", 1): values[ROWS_OF_ALL_DAYS] for name, values in result.metadata.items()}
+    document, parts = run_summary.after_backfill(result)
+    console.emit(document, *parts)
     cost = result.metadata["raw_pull_requests"]
-    failed = {name: measured for name, (passed, measured) in result.checks.items() if not passed}
-    rows = [{"table": name, "rows": count} for name, count in counts.items()]
-    spent = {name: cost[name] for name in (*COSTS, "repositories read") if name in cost}
-    notes = [", ".join(f"{name}: {value}" for name, value in spent.items())] if spent else []
-    warnings = [console.marked("[yellow]{}[/yellow]: {}", *told) for told in checks_in_words(failed)]
-    if letters := cost["dead letters"]:
-        notes.append(f"{letters} things could not be taken as they are: SELECT * FROM ops.dead_letters says why")
-    document = {"rows": counts, "failed_checks": failed, "spent": spent, "dead_letters": letters}
-    console.emit(document, console.table("In the warehouse now", rows), *notes, *warnings)
     if nothing := cost.get(NOTHING_CAME):
         raise QcError(f"of {nothing} of {len(days)} days nothing was loaded: FROM ops.ingest_log says why")
     if over := cost.get(TOO_MANY_BAD_LINES):

@@ -12,8 +12,7 @@ import typer
 from qc_assets.cli import console
 from qc_assets.cli.command_context import command_settings, command_warehouse
 from qc_assets.errors import QcError
-
-_CHECKOUT = Path(__file__).parents[2] / "notebooks"
+from qc_assets.places import notebooks
 
 
 def register(app: typer.Typer) -> None:
@@ -56,8 +55,8 @@ def notebook(
     if absent:
         raise QcError(f"{' and '.join(absent)} not installed: pip install 'qc-assets[notebooks]'")
     if not any(folder.glob("*.ipynb")):
-        if not _CHECKOUT.is_dir():
+        if (ours := notebooks()) is None:
             raise QcError(f"{folder} has no notebooks: they lie in the folder notebooks of the repository")
-        shutil.copytree(_CHECKOUT, folder, dirs_exist_ok=True)
+        shutil.copytree(ours, folder, dirs_exist_ok=True)
     console.err.print(f"JupyterLab on {folder}; Ctrl-C stops it", highlight=False)
     raise typer.Exit(subprocess.run([sys.executable, "-m", "jupyterlab", str(folder)]).returncode)

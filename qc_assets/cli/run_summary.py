@@ -14,6 +14,7 @@ from qc_assets.models.specs import SPECS
 from qc_assets.store.warehouse import Warehouse
 
 SYNTHETIC = "[yellow]Synthetic data: these numbers say nothing about any real project.[/yellow]"
+_COSTS = ("API requests", "API points", "seconds waiting for limits")
 _NUMBERS = ("value", "lower", "upper", "baseline")
 Summary = tuple[dict[str, Any], list[Table | Text | str]]
 
@@ -39,7 +40,7 @@ def after_run(
     checks: list[dict[str, Any]] = [{"check": name, "passed": passed} for name, (passed, _) in result.checks.items()]
     # Why nothing was trained another check of the model says.
     failed = {
-        name: metadata
+        name: metadata.get("detail") or metadata_in_words(metadata)
         for name, (passed, metadata) in result.checks.items()
         if not passed and metadata.get("detail") != NOTHING_TRAINED
     }
@@ -69,24 +70,39 @@ def after_run(
         *(details if with_details else []),
         _verdicts(shown, newest, on_test_window),
         f"{sum(check['passed'] for check in checks)} of {len(checks)} checks passed",
-        *(console.marked("[red]check failed[/red] {}: {}", *told) for told in checks_in_words(failed)),
+        *(console.marked("[red]check failed[/red] {}: {}", *check) for check in failed.items()),
         *([console.marked(SYNTHETIC)] if synthetic else []),
     ]
 
 
-def checks_in_words(checks: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Checks with what they found, as people read it."""
-    return [
-        (
-            name,
-            metadata.get("detail")
-            or ", ".join(
-                f"{what} {value:.3g}" if isinstance(value, float) else f"{what} {value}"
-                for what, value in metadata.items()
-            ),
-        )
-        for name, metadata in checks.items()
+def after_backfill(result: JobResult) -> Summary:
+    """The rows of each table, what the load cost, and the checks that failed."""
+    from qc_assets.assets.ingestion import ROWS_OF_ALL_DAYS
+
+    counts = {name.replace("_", ".", 1): values[ROWS_OF_ALL_DAYS] for name, values in result.metadata.items()}
+    cost = result.metadata["raw_pull_requests"]
+    failed = {name: measured for name, (passed, measured) in result.checks.items() if not passed}
+    spent = {name: cost[name] for name in (*_COSTS, "repositories read") if name in cost}
+    letters = cost["dead letters"]
+    parts: list[Table | Text | str] = [
+        console.table("In the warehouse now", [{"table": name, "rows": count} for name, count in counts.items()])
     ]
+    if spent:
+        parts.append(", ".join(f"{name}: {value}" for name, value in spent.items()))
+    if letters:
+        parts.append(f"{letters} things could not be taken as they are: SELECT * FROM ops.dead_letters says why")
+    parts += [
+        console.marked("[yellow]{}[/yellow]: {}", name, metadata_in_words(measured))
+        for name, measured in failed.items()
+    ]
+    return {"rows": counts, "failed_checks": failed, "spent": spent, "dead_letters": letters}, parts
+
+
+def metadata_in_words(metadata: Mapping[str, Any]) -> str:
+    """What a check found, as people read it."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in metadata.items()
+    )
 
 
 def _verdicts(

@@ -62,7 +62,7 @@ class Audit:
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
-        """``gaps``, ``groups``, ``like changes`` and ``trade-off`` as PNGs, as far as there is something to draw."""
+        """``gaps``, ``like changes`` and ``trade-off`` as PNGs, as far as there is something to draw."""
         drawings = figures.of_analysis(self.analysis)
         if self.alike is not None:
             metric = self.alike.kind.leading

@@ -13,10 +13,10 @@ _RED, _GREY = "#b00020", "#5b6770"
 
 
 def of_analysis(analysis: BiasAnalysis) -> dict[str, bytes]:
-    """``gaps`` of the metric that matters most, if any group can be judged, and ``groups``."""
+    """``gaps`` of the metric that matters most, if any group can be judged."""
     metric = analysis.kind.leading
     drawn = gaps(analysis, metric, f"Gaps by {analysis.attribute}: {metric.replace('_', ' ')}")
-    return ({"gaps": drawn} if drawn else {}) | {"groups": sizes(analysis)}
+    return {"gaps": drawn} if drawn else {}
 
 
 def gaps(analysis: BiasAnalysis, metric: str, title: str) -> bytes | None:
@@ -63,20 +63,6 @@ def trade_off(mitigations: pl.DataFrame) -> bytes | None:
         axes.set_title("What each mitigation costs and gains", fontsize=10)
 
     return png(draw, (7.5, 4.2))
-
-
-def sizes(analysis: BiasAnalysis) -> bytes:
-    """Rows of each group, the largest ones."""
-    rows = analysis.counts.sort("rows", descending=True).head(_MOST).reverse()
-
-    def draw(axes: Any) -> None:
-        axes.barh([_short(name) for name in rows["group"]], rows["rows"].to_list(), color=_GREY)
-        axes.axvline(analysis.min_support, color="black", lw=0.8, ls="--")
-        axes.tick_params(axis="y", labelsize=8)
-        axes.set_xlabel(f"rows tested; dashed: {analysis.min_support}, below which nothing can be said")
-        axes.set_title("Groups", fontsize=10)
-
-    return png(draw, (7.5, 1.2 + 0.22 * len(rows)))
 
 
 def _short(name: str) -> str:

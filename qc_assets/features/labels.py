@@ -171,7 +171,7 @@ def _columns(table: LabelTable, file: Path, text_column: str | None, label_colum
         if place is None:
             option = "--text-column" if what == "text" else "--label-column"
             raise QcError(
-                f"{file} has no {what} column ({', '.join(usual)}); it has {', '.join(table.heading)}: "
+                f"{file} has no {what} column ({', '.join(usual)}); it has {', '.join(table.heading)[:300]}: "
                 f"name one with {option}"
             )
         columns[what] = place

@@ -69,11 +69,14 @@ def write_manifest(folder: Path, model: str, run_id: str = "", key: bytes | None
     return hashlib.sha256(data).hexdigest()
 
 
-def verify_manifest(folder: Path, expected: Expected) -> None:
+def verify_manifest(folder: Path, expected: Expected) -> str:
     """Refuse files that their manifest does not name, that differ from it, or that are another's.
 
     Versions of before there were manifests have none. Without a key that is taken: who can write the files could write
     a manifest, too, so it tells damage and mix-ups, and only a signature or the registry's sum of it tells malice.
+
+    Returns:
+        The SHA-256 sum of the manifest, which stands for the contents of all files; empty if there is none.
 
     Raises:
         ManifestError: naming what does not fit.
@@ -84,9 +87,10 @@ def verify_manifest(folder: Path, expected: Expected) -> None:
         if expected.sha256:
             raise ManifestError(f"{what} has lost its {MANIFEST}: restore it, or roll back")
         refuse_unless_signed({}, expected.key, what)
-        return
+        return ""
     data = file.read_bytes()
-    if expected.sha256 and not hmac.compare_digest(hashlib.sha256(data).hexdigest(), expected.sha256):
+    digest = hashlib.sha256(data).hexdigest()
+    if expected.sha256 and not hmac.compare_digest(digest, expected.sha256):
         raise ManifestError(f"{what} has another {MANIFEST} than was registered: restore it, or roll back")
     try:
         document = json.loads(data)
@@ -102,6 +106,7 @@ def verify_manifest(folder: Path, expected: Expected) -> None:
         if files.get(path) != sums.get(path):
             state = "has other contents than" if path in files and path in sums else "is missing or not named in"
             raise ManifestError(f"{path} of {what} {state} its {MANIFEST}: restore it, or roll back")
+    return digest
 
 
 def _sums(folder: Path) -> dict[str, str]:

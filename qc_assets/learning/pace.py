@@ -43,9 +43,10 @@ class Pace:
         self._kind, self._began = kind, time.monotonic()
         self._tell(0)
 
-    def tried(self, number: int, value: float) -> None:
-        """A trial has ended, the first as number 0."""
-        self._keep(value)
+    def tried(self, number: int, value: float | None) -> None:
+        """A trial has ended, the first as number 0; None if it was given up before the last fold."""
+        if value is not None:
+            self._keep(value)
         self._tell(number + 1)
 
     def chosen(self, value: float) -> None:

@@ -13,12 +13,13 @@ _COLOURS = ("tab:blue", "tab:orange")
 
 def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
     """What `draw` puts on axes of `size` inches, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    draw(figure.add_subplot())
+    canvas = FigureCanvasAgg(Figure(figsize=size, dpi=80, layout="constrained"))
+    draw(canvas.figure.add_subplot())
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
+    canvas.print_png(buffer)  # `savefig` draws twice
     return buffer.getvalue()
 
 

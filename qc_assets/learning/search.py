@@ -1,6 +1,6 @@
 """Parameters by Optuna on time-ordered folds of what was known before the test window."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,9 @@ from qc_assets.learning.task.terms import Known
 from qc_assets.learning.text.text_features import TextReducer
 from qc_assets.learning.trained import Options, Trial
 from qc_assets.learning.weights import group_weights
+
+# A trial goes on to its next fold if it is among the best third of those that came so far, once so many have seen all.
+_BEST_PERCENT, _WHOLE_TRIALS = 100 / 3, 5
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ def choose(
 ) -> tuple[Parameters, float, tuple[Trial, ...]]:
     """Search parameters over the folds; quick, or without a space: score the defaults on the last one.
 
+    Trials that are worse than most after the same folds are given up (Optuna's percentile pruner).
+
     Args:
         spec: the model.
         candidate: one of its candidates.
@@ -96,29 +101,39 @@ def choose(
     # Candidates are compared on the last fold with all of its rows: fewer would favour what is simple.
     whole = replace(options, search_rows=len(data))
     if options.quick or candidate.space is None:
-        value = _validate(spec, candidate.kind, candidate.defaults, data, folds[-1:], context, whole)
+        (value,) = _validations(spec, candidate.kind, candidate.defaults, data, folds[-1:], context, whole)
         return candidate.defaults, value, (Trial(candidate.defaults, value),)
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     task, space = task_of(spec), candidate.space
     direction = "maximize" if task.metrics[task.selection].higher_is_better else "minimize"
-    study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=options.seed))
+    pruner = optuna.pruners.PercentilePruner(_BEST_PERCENT, n_startup_trials=_WHOLE_TRIALS)
+    sampler = optuna.samplers.TPESampler(seed=options.seed)
+    study = optuna.create_study(direction=direction, sampler=sampler, pruner=pruner)
     trials: list[Trial] = []
 
     def objective(trial: "optuna.Trial") -> float:
-        parameters = space(trial)
-        trials.append(Trial(parameters, _validate(spec, candidate.kind, parameters, data, folds, context, options)))
+        parameters, values, is_stopped = space(trial), [], False
+        for value in _validations(spec, candidate.kind, parameters, data, folds, context, options):
+            values.append(value)
+            trial.report(float(np.mean(values)), len(values))
+            is_stopped = options.prune and len(values) < len(folds) and trial.should_prune()
+            if is_stopped:
+                break
+        trials.append(Trial(parameters, float(np.mean(values)), len(values) if is_stopped else None))
         told(len(trials) - 1, trials[-1])
+        if is_stopped:
+            raise optuna.TrialPruned
         return trials[-1].validation
 
     study.optimize(objective, n_trials=options.n_trials)
     best = trials[study.best_trial.number]
-    value = _validate(spec, candidate.kind, best.parameters, data, folds[-1:], context, whole)
+    (value,) = _validations(spec, candidate.kind, best.parameters, data, folds[-1:], context, whole)
     return best.parameters, value, tuple(trials)
 
 
-def _validate(
+def _validations(
     spec: ModelSpec,
     kind: str,
     parameters: Parameters,
@@ -126,9 +141,9 @@ def _validate(
     folds: list[Fold],
     context: Mapping[str, Any],
     options: Options,
-) -> float:
+) -> Iterator[float]:
+    """The selection metric on each fold, one after the other."""
     task = task_of(spec)
-    values = []
     for fold in folds:
         # Evenly thinned, so that the fold keeps its span of time.
         step = slice(None, None, -(-len(fold.fit) // options.search_rows))
@@ -142,8 +157,7 @@ def _validate(
         )
         answers = task.uncalibrated(estimator.score(data.x[fold.validate]), context)
         statistics = task.statistics(fold.validate_known.y, answers)
-        values.append(statistics(fold.validate_known.weights[None, :])[task.selection][0])
-    return float(np.mean(values))
+        yield float(statistics(fold.validate_known.weights[None, :])[task.selection][0])
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Options:
         n_trials: Optuna trials for each candidate otherwise.
         n_folds: time-ordered folds of each trial.
         search_rows: rows that a fold is fitted to at most while searching.
+        prune: give up trials that are clearly worse than others after the same folds; False to measure what that costs.
         resamples: bootstrap resamples behind every interval.
         seed: seed of search, estimators and bootstrap.
         threads: None means all cores.
@@ -42,6 +43,7 @@ class Options:
     n_trials: int = 30
     n_folds: int = 3
     search_rows: int = 20_000
+    prune: bool = True
     resamples: int = 500
     seed: int = 0
     threads: int | None = None
@@ -52,10 +54,19 @@ class Options:
 
 @dataclass(frozen=True)
 class Trial:
-    """Parameters that were tried, and the mean of the selection metric over the folds."""
+    """Parameters that were tried, and the mean of the selection metric over the folds.
+
+    Attributes:
+        stopped_after: folds after which it was given up; `validation` is the mean over them. None if it saw all.
+    """
 
     parameters: Parameters
     validation: float
+    stopped_after: int | None = None
+
+    def named(self, metric: str) -> str:
+        """What its validation is called: a mean over fewer folds is not to be compared with the others."""
+        return metric if self.stopped_after is None else f"{metric}_of_{self.stopped_after}_folds"
 
 
 @dataclass(frozen=True)

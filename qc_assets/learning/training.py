@@ -99,7 +99,7 @@ def train(
         listener.candidate_begins(candidate.kind)
 
         def told(number: int, trial: Trial, kind: str = candidate.kind) -> None:
-            pace.tried(number, trial.validation)
+            pace.tried(number, trial.validation if trial.stopped_after is None else None)
             listener.trial_ended(kind, number, trial)
 
         parameters, validation, trials = choose(spec, candidate, data, folds, context, options, told)

@@ -72,6 +72,8 @@ class Place:
             return self._files.cat_file(posixpath.join(self._root, path))
         except FileNotFoundError as error:
             raise ExportError(f"{self.url} has no {path}: run `qc publish`") from error
+        except (IsADirectoryError, NotADirectoryError, ValueError) as error:  # a name that no file of ours has
+            raise ExportError(f"{self.url} has no file {path!r} ({error}): export again") from error
 
     def versions(self, model: str) -> list[int]:
         """Numbers of what was exported of a model, newest first."""
@@ -79,7 +81,7 @@ class Place:
         if not self._files.exists(folder):
             return []
         names = [posixpath.basename(path.rstrip("/")) for path in self._files.ls(folder, detail=False)]
-        return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+        return sorted((int(name) for name in names if name.isascii() and name.isdigit()), reverse=True)
 
 
 def _share_like(root: Path, file: Path) -> None:

@@ -144,7 +144,7 @@ class TrainingRun(TrainingListener):
 
     def _log_trial(self, client: Any, kind: str, number: int, trial: Trial, began: int, ended: int) -> None:
         """As a step of its candidate's run, and as a run of its own, for its parameters."""
-        candidate, name = self._child(client, kind), f"search/{self._task.selection}"
+        candidate, name = self._child(client, kind), trial.named(f"search/{self._task.selection}")
         self._log_batch(client, candidate, metrics={name: trial.validation}, step=number)
         tags = {**self._tags, "candidate": kind, "level": "trial", "chosen": "false", "mlflow.parentRunId": candidate}
         run = client.create_run(self.experiment_id, began, tags, f"{kind} trial {number}")

@@ -117,6 +117,12 @@ class SessionCounter(_MappedNumbers):
         self._lock.release()
 
 
+def last_accepted(path: Path) -> tuple[int, int] | None:
+    """The first number that a process had to give, and the last that it gave; None if the counter does not tell."""
+    counter = _read(path)
+    return _PAIR.unpack(counter) if len(counter) == _PAIR.size else None
+
+
 def _read(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 

@@ -4,18 +4,18 @@ import base64
 import binascii
 import ipaddress
 import math
+import re
 import time
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from qc_assets.errors import QcError
 from qc_assets.serving.callers import Caller, Right
 from qc_assets.serving.doors import is_loopback, why_foreign
 from qc_assets.serving.keys import KeyRing, keys_file
+from qc_assets.serving.request_counts import RequestCounts
 from qc_assets.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -23,7 +23,9 @@ Scope = MutableMapping[str, Any]
 HEALTH, WEBHOOK, WEBHOOK_KEY = "/health", "/webhook/github", "QC_WEBHOOK_SECRET"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # What says that somebody else stands behind the peer.
-_FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"x-forwarded-host")
+_FORWARDED = re.compile(
+    rb"(x-)?forwarded(-.*)?|via|(x-)?(real|client|true-client|cluster-client|cf-connecting)-?ip|cf-connecting-ip"
+)
 # One of the rights lets in; what begins with none of these needs admin to change something, and any key to read.
 _NEEDED: Sequence[tuple[str, tuple[Right, ...]]] = (
     ("/predict", ("predict",)),
@@ -37,6 +39,7 @@ _NEEDED: Sequence[tuple[str, tuple[Right, ...]]] = (
     # It says what was paid, and of whom models are wrong.
     ("/report", ("admin",)),
 )
+_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+):\d+")
 
 
 class Refused(Exception):
@@ -46,27 +49,6 @@ class Refused(Exception):
         super().__init__(detail)
         self.status = status
         self.headers = headers
-
-
-class _Counts(MemoryStorage):
-    """The library's counts without its timer: a thread that it starts for nearly every request.
-
-    Only the event loop asks. What has expired is forgotten when its key is asked for, and whenever twice as many keys
-    are there as were left the last time.
-    """
-
-    _sweep_at = 1_000
-
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        count = self.get(key) + amount
-        self.storage[key] = count
-        if count == amount:
-            self.expirations[key] = time.time() + expiry
-            if len(self.expirations) > self._sweep_at:
-                for each in list(self.expirations):
-                    self.get(each)
-                self._sweep_at = max(1_000, 2 * len(self.expirations))
-        return count
 
 
 class Admission:
@@ -79,7 +61,7 @@ class Admission:
     def __init__(self, settings: Settings) -> None:
         self._keys = KeyRing(keys_file(settings.journal_file), settings.api_key)
         self._rate, self._guess_rate = parse(settings.api_rate), parse(settings.api_guesses)
-        self._limiter = FixedWindowRateLimiter(_Counts())
+        self._counts = RequestCounts(settings.api_counts)
         self._settings = settings
         self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
 
@@ -94,6 +76,8 @@ class Admission:
         peer = _plain((scope.get("client") or ("",))[0])
         address = self._address(peer, headers)
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        if len(hosts) > 1:  # whoever stands before us may have looked at the other
+            raise Refused(400, "a request has one Host")
         if reason := why_foreign(method, dict(reversed(headers)), self._settings):
             raise Refused(403, reason)
         try:
@@ -121,10 +105,10 @@ class Admission:
         if not self._is_proxy(peer):
             return peer or "local"
         named = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
-        for address in reversed([part.strip() for part in named.split(",")]):
-            try:
-                ipaddress.ip_address(address)
-            except ValueError:
+        for part in reversed(named.split(",")):
+            with_port = _PORT.fullmatch(part.strip())  # as some proxies write it
+            address = _plain(with_port[1] or with_port[2] if with_port else part.strip())
+            if not _is_ip(address):
                 return "unknown"
             if not self._is_proxy(address):
                 return address
@@ -145,14 +129,14 @@ class Admission:
         """
         is_local = is_loopback(address) or (not _is_ip(address) and address != "unknown")
         # A proxy on this machine that nobody trusts may stand before anybody. Deliveries are signed.
-        is_passed_on = not self._is_proxy(peer) and any(name in _FORWARDED for name, _ in headers)
+        is_passed_on = not self._is_proxy(peer) and any(_FORWARDED.fullmatch(name) for name, _ in headers)
         if not (is_local and not is_passed_on) and path != WEBHOOK:
             raise Refused(
                 403,
                 "this server answers requests of this machine only: make a key (`qc keys make`), and name a proxy "
                 "that stands before it in QC_TRUSTED_PROXIES",
             )
-        if len(hosts) > 1 or not is_loopback("".join(hosts)):
+        if not is_loopback("".join(hosts)):
             raise Refused(403, "this server answers requests to this machine only: set QC_API_KEY to open it")
 
     def _owner(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, frozenset[Right]]:
@@ -164,11 +148,11 @@ class Admission:
             raise Refused(
                 401, "send one key of QC_API_KEY or `qc keys` as X-API-Key or Authorization: Bearer", **challenge
             )
-        if not self._limiter.test(self._guess_rate, "guess", _network(address)):
+        if not self._counts.test(self._guess_rate, "guess", _network(address)):
             raise self._too_many(self._guess_rate, "wrong keys", "QC_API_GUESSES", "guess", _network(address))
         owner = self._keys.owner_of(offered[0])
         if owner is None:
-            self._limiter.hit(self._guess_rate, "guess", _network(address))
+            self._counts.hit(self._guess_rate, "guess", _network(address))
             raise Refused(
                 401, "the key is wrong or revoked: QC_API_KEY and `qc keys` have those that hold", **challenge
             )
@@ -186,11 +170,11 @@ class Admission:
             raise Refused(403, f"the key {caller.key} may not: this needs the right {' or '.join(needed)} (`qc keys`)")
 
     def _spend(self, rate: RateLimitItem, budget: str, who: str) -> None:
-        if not self._limiter.hit(rate, budget, who):
+        if not self._counts.hit(rate, budget, who):
             raise self._too_many(rate, "requests", "QC_API_RATE", budget, who)
 
     def _too_many(self, rate: RateLimitItem, what: str, setting: str, budget: str, who: str) -> Refused:
-        wait = max(1, math.ceil(self._limiter.get_window_stats(rate, budget, who).reset_time - time.time()))
+        wait = max(1, math.ceil(self._counts.resets_at(rate, budget, who) - time.time()))
         return Refused(429, f"more than {rate} {what} ({setting}): try again later", **{"Retry-After": str(wait)})
 
 

@@ -13,9 +13,8 @@ from qc_assets.serving.details import details_of
 from qc_assets.serving.feedback import ConflictError
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest, at_both_ends, payout
 from qc_assets.serving.predictions import instant
-from qc_assets.serving.schemas import repository_and_number
 from qc_assets.serving.service import Serving
-from qc_assets.serving.task_facts import TaskFacts, known_task, names_of
+from qc_assets.serving.task_facts import TaskFacts, known_task, names_of, place_of
 from qc_assets.store.schema import sql_sections
 
 _PAID_FOR = (
@@ -55,10 +54,10 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
     with serving.journal.paying():  # a task is looked up and paid for by one request at a time, of all servers
         if (earlier := _made_before(serving, order, names)) is not None:
             return earlier
-        place = knowledge.place(*repository_and_number(order.facts.task_id))
+        place = place_of(serving, order.facts)
         standing = ledger.paid_for(serving.journals, names, *place)
         replaced = _replaced(order, names[0], standing and standing["document"])
-        known = known_task(serving, order.facts)
+        known = known_task(serving, order.facts, place)
         if known.earlier is not None and replaced is None:
             raise ConflictError(_PAID_FOR.format(task=names[0], identity=known.earlier))
         return _pay(serving, order, known, replaced)
@@ -160,8 +159,16 @@ def _objections_to_task(
             f"nobody but the caller says {', '.join(known.claimed)}: backfill the repository, let its webhook deliver, "
             "or leave out what is not known of the task (QC_PAYOUT_CLAIMS)"
         )
-    if known.verdict and not is_correction:
+    if is_correction:  # by a person, who sees how it ended
+        return reasons
+    if known.verdict:
         reasons.append(f"{known.verdict}: what is known is no prediction")
+    if known.row.features.get("origin") == "automation":
+        reasons.append("an automation made it, and p0 is about what people and agents make")
+    if known.is_draft:
+        reasons.append("it is a draft: it is paid for when it is ready for review")
+    if known.unlearnt and not order.allow_uncertain:
+        reasons.append(f"{known.unlearnt}: let a person decide, or send allow_uncertain=true")
     return reasons
 
 

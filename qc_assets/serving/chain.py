@@ -7,10 +7,13 @@ ml.appeals) does not change with it, and `qc audit payouts` compares.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 KINDS = ("payout", "appeal", "settlement")
 _CHOSEN = "SELECT number, kind, key, written_at, CAST(document AS TEXT) FROM entries WHERE"
+# What no entry had before there were hashes.
+_SEALED_WITH = "facts_from"
 _ENTRIES = f"{_CHOSEN} kind IN {KINDS} ORDER BY number"
 # By the index of kinds, whatever came after the last.
 _LAST = " UNION ALL ".join(f"SELECT max(number) AS last FROM entries WHERE kind = '{kind}'" for kind in KINDS)
@@ -38,13 +41,19 @@ def unsound_links(connection: Any) -> list[str]:
     unsealed: list[tuple[Any, ...]] = []
     expected: str | None = None
     for number, kind, key, written_at, text in connection.execute(_ENTRIES):
-        document = json.loads(text)
-        own, previous = document.pop("hash", None), document.pop("previous", None)
         what = f"entry {number} ({kind})"
+        try:
+            document = sole_document(text)
+        except ValueError as error:
+            troubles.append(f"{what} is not as it was written: {error}")
+            continue
+        own, previous = document.pop("hash", None), document.pop("previous", None)
         if own is None:
             unsealed.append((number, kind, key, written_at, text))
             if expected is not None:
                 troubles.append(f"{what} has no hash, and entries before it have")
+            elif _SEALED_WITH in document:
+                troubles.append(f"{what} has lost its hash, which every entry with {_SEALED_WITH} was written with")
             continue
         if previous != (_hash_of_unsealed(unsealed) if expected is None else expected):
             troubles.append(f"before {what} something was changed, removed or added")
@@ -52,6 +61,37 @@ def unsound_links(connection: Any) -> list[str]:
             troubles.append(f"{what} is not as it was written")
         expected = own
     return troubles
+
+
+def readable_links(connection: Any) -> list[tuple[Any, ...]]:
+    """The entries of a chain that can be read, in their order: number, kind, key, time, document."""
+    links = []
+    for *place, text in connection.execute(_ENTRIES):
+        with suppress(ValueError):  # `unsound_links` tells it
+            links.append((*place, sole_document(text)))
+    return links
+
+
+def sole_document(text: str) -> dict[str, Any]:
+    """The document of an entry, which says one thing to whoever reads it.
+
+    Raises:
+        ValueError: if it is none, or has a name twice: SQL takes the first value, and Python the last.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        document = dict(pairs)
+        if len(document) != len(pairs):
+            raise ValueError("a name stands in it twice")
+        return document
+
+    try:
+        document = json.loads(text, object_pairs_hook=once)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    if not isinstance(document, dict):
+        raise ValueError("it is no document")
+    return document
 
 
 def _hash(number: int, kind: str, key: str | None, written_at: str, document: dict[str, Any], previous: str) -> str:

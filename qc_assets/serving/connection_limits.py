@@ -56,6 +56,9 @@ class LimitedConnection(HttpToolsProtocol):
         # As much framing as body is taken: a client may send small chunks, but not nothing else.
         if self._overhead > self.limits.head_bytes + self._body:
             self.drop(431)
+        # uvicorn does not end it any more: what came is to become a request, and blank lines never do.
+        elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait(self.limits.head_s)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qc_assets.forges import forge_at
 from qc_assets.serving.schemas import Instant
@@ -25,6 +25,13 @@ class _Payload(BaseModel):
                 if value is not None
             }
         return document
+
+    @field_validator("id", "number", mode="before", check_fields=False)
+    @classmethod
+    def _no_truth_is_a_number(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("is true or false, and no number")
+        return value
 
 
 class Account(_Payload):
@@ -51,8 +58,14 @@ class Repository(_Payload):
     """Where it happened."""
 
     id: int | None = Field(None, gt=0, lt=2**40)
-    full_name: str = Field(min_length=3, max_length=300)
-    html_url: str = ""
+    full_name: str = Field(min_length=3, max_length=300, pattern=r"^[^/\s#\x00-\x1f\x7f]+/[^/\s#\x00-\x1f\x7f]+$")
+    html_url: str = Field("", max_length=1_000)
+
+    @field_validator("html_url")
+    @classmethod
+    def _leads_somewhere(cls, value: str) -> str:
+        forge_at(value)
+        return value
 
     def forge(self, other: str) -> str:
         """The forge that sent it, by its page; `other` if it does not say."""

@@ -12,6 +12,7 @@ from typing import Any
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.serving import chain
+from qc_assets.serving.acceptance import last_accepted
 from qc_assets.shared_database import SharedDatabase
 from qc_assets.sqlite_files import existing_sqlite, is_broken
 
@@ -56,8 +57,37 @@ def count_lost(place: Place) -> int:
 
 def broken_links(place: Place) -> list[str]:
     """Where the chain of entries about money does not hold; see `chain`."""
-    with _open(place) as connection:
+    with _open(place, takes_any_bytes=True) as connection:
         return chain.unsound_links(connection)
+
+
+def money_entries(place: Place) -> list[dict[str, Any]]:
+    """Entries about money as `entries_after` has them, but for those that `broken_links` cannot read."""
+    with _open(place, takes_any_bytes=True) as connection:
+        return [dict(zip((*_NAMES, "document"), link, strict=True)) for link in chain.readable_links(connection)]
+
+
+def missing_numbers(place: Path, after: int) -> list[tuple[int, int]]:
+    """First and last number of what a journal's file accepted and does not have, behind a number that it has had.
+
+    Before that only what was imported is missing, see `forget`. What a kill lost is not counted: `count_lost` does.
+    """
+    with _open(place) as connection:
+        has = connection.execute("SELECT max(number), count(*) FROM entries WHERE number > ?", [after]).fetchone()
+        steps = connection.execute(_STEPS, [after]).fetchall()
+        firsts = [first for (first,) in connection.execute("SELECT first FROM sessions ORDER BY first")]
+        lost = connection.execute("SELECT up_to - entries + 1, up_to FROM losses").fetchall()
+    counter = last_accepted(place.with_name(f"{place.name}.accepted"))
+    last = max(has[0] or 0, after)
+    if counter is not None and counter[0] in firsts and counter[1] > last:
+        steps.append((last, counter[1] + 1))
+    gaps = []
+    for before, number in steps:
+        # A process begins anew, behind all numbers of before.
+        begun = max([first for first in firsts if before < first <= number], default=before + 1)
+        if begun < number and (begun, number - 1) not in lost:
+            gaps.append((begun, number - 1))
+    return gaps
 
 
 def doubts(place: Place) -> list[str]:
@@ -143,13 +173,23 @@ def entries_where(place: Place, condition: str, parameters: Sequence[Any]) -> li
     return [dict(zip(_NAMES, row[:4], strict=True)) | {"document": json.loads(row[4])} for row in rows]
 
 
+_STEPS = """
+SELECT before, number FROM (
+    SELECT number, coalesce(lag(number) OVER (ORDER BY number), ?1) AS before FROM entries WHERE number > ?1
+) AS steps WHERE number > before + 1
+"""
+
+
 def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
 
 
 @contextmanager
-def _open(place: Place, *, writable: bool = False) -> Iterator[Any]:
-    """A connection for one transaction; it takes the statements that SQLite takes."""
+def _open(place: Place, *, writable: bool = False, takes_any_bytes: bool = False) -> Iterator[Any]:
+    """A connection for one transaction; it takes the statements that SQLite takes.
+
+    With `takes_any_bytes` a text of a file need not be UTF-8.
+    """
     if isinstance(place, SharedDatabase):
         with place.transaction(shared_schema()) as shared:
             yield shared
@@ -158,6 +198,8 @@ def _open(place: Place, *, writable: bool = False) -> Iterator[Any]:
         raise QcError(f"no journal {place}: `qc serve` writes it")
     try:
         with existing_sqlite(place, writable=writable) as connection, connection:
+            if takes_any_bytes:
+                connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
             yield connection
     except sqlite3.DatabaseError as error:
         if not is_broken(error):

@@ -121,7 +121,9 @@ def make_key(path: Path, name: str, rights: Collection[str]) -> str:
     key = _PREFIX + secrets.token_urlsafe(32)
     with _changing(path):
         keys = dict(read_keys(path))
-        if name == SHARED or name.lower() in {taken.lower() for taken in keys}:
+        if name.lower().startswith("qc_"):
+            raise QcError(f"{name}: names with QC_ are of settings, which may be keys, too; take another")
+        if name.lower() in {taken.lower() for taken in keys}:
             raise QcError(f"there is, or was, a key {name!r}: what it did is written down under its name; take another")
         chosen = tuple(right for right in RIGHTS if right in rights)
         keys[name] = ApiKey(name, chosen, _digest(key.encode()), now_utc().isoformat())

@@ -65,6 +65,11 @@ class ServingKnobs(BaseModel):
         pattern=r"^[1-9]\d*/(second|minute|hour)$",
         description="Requests that one key, or without keys one address, may make.",
     )
+    api_counts: SecretStr | None = Field(
+        None,
+        description="Redis in which all servers count requests and wrong keys together, such as redis://host:6379/0 "
+        "(extra `cluster`); each counts alone without it, and while it does not answer.",
+    )
     api_guesses: str = Field(
         "20/minute",
         pattern=r"^[1-9]\d*/(second|minute|hour)$",

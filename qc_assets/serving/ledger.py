@@ -34,7 +34,12 @@ def _standing(place: Place, task_ids: Sequence[str], repo_id: int, number: int) 
             f"CAST(json_extract(document, '$.{name}') AS BIGINT) = ?" for name in ("repo_id", "number")
         )
         entries += journal_reader.entries_where(place, same, [repo_id, number])
-    paid = [entry for entry in entries if entry["document"]["refused"] is None]
+    # A name may have been another repository's: where both ids are known, they decide.
+    paid = [
+        entry
+        for entry in entries
+        if entry["document"]["refused"] is None and repo_id in (0, entry["document"]["repo_id"] or repo_id)
+    ]
     return _identified(max(paid, key=lambda entry: entry["number"])) if paid else None
 
 

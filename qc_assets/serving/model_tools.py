@@ -1,13 +1,11 @@
 """What an assistant may ask: the champions' answers, why, how good they are, and the warehouse; nothing is changed."""
 
-import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import duckdb
 from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
 
 from qc_assets.errors import QcError
 from qc_assets.serving.champions import SPECS
@@ -15,7 +13,7 @@ from qc_assets.serving.details import details_of
 from qc_assets.serving.facts import Facts, request_of
 from qc_assets.serving.model_routes import Prediction, answer_type_of, told_fields
 from qc_assets.serving.service import Serving
-from qc_assets.store.asking import asked_rows
+from qc_assets.store.asked_apart import bounded, rows_apart
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -97,7 +95,7 @@ class ModelTools:
             model: {name: info[name] for name in told if name in info} | {"limits": info["limits"]}
             for model, info in self._serving.info.items()
         }
-        return {"champions": _bounded(champions), "troubles": self._serving.troubles()}
+        return {"champions": bounded(champions), "troubles": self._serving.troubles()}
 
     @_refusing
     def sql(self, query: str, limit: int = 50) -> dict[str, Any]:
@@ -110,15 +108,10 @@ class ModelTools:
             limit: rows at most, up to 500.
         """
         limit = max(1, min(limit, _MOST_ROWS))
-        names, rows = asked_rows(self._serving.store, query, limit + 1, deadline_s=_DEADLINE_S)
-        shown = [_bounded(row) for row in rows[:limit]]
-        size, kept = 0, 0
-        for row in shown:
-            size += len(json.dumps(row, ensure_ascii=False))
-            if size > _LONGEST_ANSWER:
-                break
-            kept += 1
-        return {"columns": names, "rows": shown[:kept], "has_more": len(rows) > kept, "about": STRANGERS}
+        names, rows, has_more = rows_apart(
+            self._serving.store, query, limit, deadline_s=_DEADLINE_S, longest=_LONGEST_ANSWER
+        )
+        return {"columns": names, "rows": rows, "has_more": has_more, "about": STRANGERS}
 
     def _ask(self, model: str, facts: dict[str, Any]) -> Prediction:
         if model not in SPECS:
@@ -132,18 +125,3 @@ class ModelTools:
         """See what is new; what has not changed costs a look at two files."""
         self._serving.refresh_champions()
         self._serving.refresh_knowledge()
-
-
-def _bounded(value: Any) -> Any:
-    """A value as JSON has it, its texts cut."""
-    return _cut(to_jsonable_python(value, inf_nan_mode="strings", fallback=str))
-
-
-def _cut(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name[:_LONGEST_TEXT]: _cut(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_cut(part) for part in value]
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        return f"{value[:_LONGEST_TEXT]}… (cut, {len(value):,} characters)"
-    return value

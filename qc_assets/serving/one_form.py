@@ -7,6 +7,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from qc_assets.forges import forge_at
+
+_NAME = r"(?:https?://)?(?:(?P<host>[^/\s#?]+)/(?:(?:api/v3/)?repos/)?)?(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?"
+_TASK = re.compile(rf"{_NAME}#0*(?P<number>[0-9]{{1,15}})", re.IGNORECASE)
+_PAGE = re.compile(rf"{_NAME}/(?:pull|pulls|issues)/0*(?P<number>[0-9]{{1,15}})(?:[/?#]\S*)?", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 # East Asian writing mixes its scripts, and others are told from them at sight.
 _UNMISTAKABLE = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL"}
@@ -58,6 +63,22 @@ def plain_number(value: object) -> object:
     if isinstance(value, float) and math.copysign(1, value) < 0:
         raise ValueError("must not be negative, nor minus zero")
     return value
+
+
+def one_task(text: str) -> str:
+    """The name of a task in its one form, ``[HOST/]owner/name#number``, also of its page's or API's address.
+
+    Raises:
+        ValueError: if it has a slash or a # and is neither: so the name of a known task could be written anew.
+    """
+    found = _TASK.fullmatch(text) or _PAGE.fullmatch(text)
+    if found is None and not re.search(r"[/#\\]", text):
+        return text  # of another system, and nobody's but the caller's
+    host, owner, name = found.group("host", "owner", "name") if found else ("", "", ".")
+    if found is None or {owner, name} & {".", ".."}:
+        raise ValueError("write it as owner/name#number or HOST/owner/name#number")
+    forge = forge_at(f"https://{host}").removeprefix("www.") if host else ""
+    return "/".join(part for part in (forge, owner, name) if part) + f"#{found['number']}"
 
 
 Identity = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(normalised)]

@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_fixed
+
+from qc_assets.errors import QcError
 from qc_assets.serving import journal_reader
 from qc_assets.serving.champions import SPECS
 from qc_assets.serving.journal_reader import Place
@@ -18,8 +23,6 @@ from qc_assets.store.warehouse import Warehouse
 if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle
     from qc_assets.registry.model_registry import Registry
-
-_EVERYTHING = ("payout", "appeal", "settlement")
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,9 @@ def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place) -> P
     """
     entries, troubles = [], []
     for journal in reversed(journals):
-        written = journal_reader.entries_after(journal, 0, _EVERYTHING, limit=2**31)
+        written = journal_reader.money_entries(journal)
         troubles += [*journal_reader.broken_links(journal), *_compare_with_warehouse(store, journal, written)]
         entries += written
-    paid = [entry for entry in entries if entry["kind"] == "payout" and entry["document"]["refused"] is None]
     differences = []
 
     @cache
@@ -61,28 +63,50 @@ def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place) -> P
         except Exception as error:  # noqa: BLE001  # whatever is wrong with one version, the others are audited
             return f"version {number} of p0 cannot be loaded: {error}"
 
-    standing: dict[tuple[int, int] | str, str] = {}
+    standing: dict[tuple[int, int] | str, tuple[str, int]] = {}
+    payments = 0
     with store.read() as connection:
-        for entry in paid:
-            document = entry["document"]
-            own = payout_identity(entry)
-            p0, value, beta = (Decimal(document[name]) for name in ("p0", "value", "beta"))
-            if payout(float(p0), value, beta).amount != Decimal(document["d1"]):
-                troubles.append(f"payout {own}: {beta} × {p0} × {value} is not {document['d1']}")
-            place = (document["repo_id"], document["number"])
-            task = place if document["repo_id"] else document["task_id"].lower()
-            if task in standing and document.get("replaces") != standing[task]:
-                troubles.append(f"payout {own}: {document['task_id']} had been paid for by {standing[task]}")
-            standing[task] = own
-            parameters = {"repo_id": place[0], "number": place[1]}
-            rows = connection.execute(sql_sections("ml/payouts")["known"], parameters).pl().to_dicts()
-            why, today, wrong = _on_todays_facts(entry, rows[0] if rows else None, version)
-            troubles += [f"payout {own}: {wrong}"] if wrong else []
-            if why:
-                differences.append(
-                    {"id": own, "task_id": document["task_id"], "d1": document["d1"], "d1_today": today, "why": why}
-                )
-    return PayoutAudit(len(entries), len(paid), tuple(troubles), tuple(differences))
+        for entry in entries:
+            try:
+                if entry["kind"] != "payout" or entry["document"]["refused"] is not None:
+                    continue
+                payments += 1
+                wrong, difference = _examined(connection, entry, standing, version)
+            except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, QcError) as error:
+                what = f"{type(error).__name__}: {error}"
+                troubles.append(f"entry {entry['number']} (payout) is none that was written here ({what})"[:300])
+                continue
+            troubles += wrong
+            differences += difference
+    return PayoutAudit(len(entries), payments, tuple(troubles), tuple(differences))
+
+
+def _examined(
+    connection: duckdb.DuckDBPyConnection,
+    entry: Mapping[str, Any],
+    standing: dict[tuple[int, int] | str, tuple[str, int]],
+    version: Any,
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """What is wrong with a payment, and what would be different today; takes note in `standing` of what it pays for."""
+    document, troubles = entry["document"], []
+    own = payout_identity(entry)  # type: ignore[arg-type]
+    p0, value, beta = (Decimal(document[name]) for name in ("p0", "value", "beta"))
+    if payout(float(p0), value, beta).amount != Decimal(document["d1"]):
+        troubles.append(f"payout {own}: {beta} × {p0} × {value} is not {document['d1']}")
+    place = (int(document["repo_id"]), int(document["number"]))
+    # A repository that nobody knew then may be known by now; a name may have become another's.
+    names: tuple[tuple[int, int] | str, ...] = (document["task_id"].lower(), *([place] if place[0] else []))
+    for before, repo_id in (standing.get(name, (own, 0)) for name in names):
+        if before not in (own, document.get("replaces")) and (repo_id == place[0] or 0 in (repo_id, place[0])):
+            troubles.append(f"payout {own}: {document['task_id']} had been paid for by {before}")
+            break
+    standing.update(dict.fromkeys(names, (own, place[0])))
+    parameters = {"repo_id": place[0], "number": place[1]}
+    rows = connection.execute(sql_sections("ml/payouts")["known"], parameters).pl().to_dicts()
+    why, today, wrong = _on_todays_facts(entry, rows[0] if rows else None, version)
+    troubles += [f"payout {own}: {wrong}"] if wrong else []
+    told = {"id": own, "task_id": document["task_id"], "d1": document["d1"], "d1_today": today, "why": why}
+    return troubles, [told] if why else []
 
 
 def _compare_with_warehouse(store: Warehouse, journal: Place, entries: list[dict[str, Any]]) -> list[str]:
@@ -104,7 +128,26 @@ def _compare_with_warehouse(store: Warehouse, journal: Place, entries: list[dict
             troubles.append(f"entry {entry} is another in the warehouse: one of the two was changed")
         elif entry not in imported and int(entry.rpartition(":")[2]) <= (up_to or 0):
             troubles.append(f"the warehouse lost entry {entry}, which the journal has")
-    return sorted(troubles)
+    return sorted(troubles) + _cut_out(journal, up_to or 0)
+
+
+def _cut_out(journal: Place, up_to: int) -> list[str]:
+    """Entries behind the last import that were accepted and are gone; a database does not number without gaps."""
+    if not isinstance(journal, Path):
+        return []
+    # What was accepted this moment is on its way.
+    patient = Retrying(
+        retry=retry_if_result(bool),
+        stop=stop_after_attempt(4),
+        wait=wait_fixed(0.2),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
+    )
+    gaps = patient(journal_reader.missing_numbers, journal, up_to)
+    return [
+        f"entries {first} to {last} were accepted and are in neither journal nor warehouse: somebody removed them, or "
+        "a kill lost them, if they were predictions"
+        for first, last in gaps
+    ]
 
 
 def _on_todays_facts(

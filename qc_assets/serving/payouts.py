@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from qc_assets.errors import QcError
 from qc_assets.serving.facts import PullRequestFacts
-from qc_assets.serving.one_form import Identity, PlainNumber, plain_number
+from qc_assets.serving.one_form import Identity, PlainNumber, one_task, plain_number
 from qc_assets.serving.schemas import Count, Strict, Text
 
 CENT = Decimal("0.01")
@@ -88,7 +88,9 @@ class PayoutFacts(PullRequestFacts):
     """A pull request that is paid for. What is known of it decides; what is said here is compared with that."""
 
     worker_id: Identity = Field(description="Login of the author.", examples=["dev-00001"])
-    task_id: Identity = Field(description="[HOST/]owner/name#number.", examples=["acme/atlas#7"])
+    task_id: Annotated[Identity, AfterValidator(one_task)] = Field(
+        description="[HOST/]owner/name#number, or the address of its page.", examples=["acme/atlas#7"]
+    )
     lines_changed: Count | None = None  # type: ignore[assignment]
     files_changed: Annotated[int, Field(ge=1, le=10**6)] | None = None  # type: ignore[assignment]
     title_length: Count | None = None  # type: ignore[assignment]
@@ -109,7 +111,9 @@ class PayoutRequest(Strict):
         description="Identity of the payout: asked again with it, the same answer comes, and it is made once. "
         "Whatever it is, a task is paid for once.",
     )
-    allow_uncertain: bool = Field(False, description="Pay although p0 is UNCERTAIN: needs the right settle.")
+    allow_uncertain: bool = Field(
+        False, description="Pay although p0 is UNCERTAIN, or learnt of no such pull request: needs the right settle."
+    )
     allow_outdated: bool = Field(
         False, description="Pay although model or warehouse are out of date: needs the right settle."
     )

@@ -19,7 +19,7 @@ BUCKETS: tuple[tuple[float, Bucket, Action], ...] = (
     (0.5, "low", "careful_review"),
     (0.0, "very_low", "priority_review"),
 )
-_TASK = re.compile(r"^((?:[^/\s#]+/)?[^/\s#]+/[^/\s#]+)#(\d{1,15})$")
+_TASK = re.compile(r"^((?:[^/\s#]+/)?[^/\s#]+/[^/\s#]+)#([0-9]{1,15})$")
 
 
 def printable(text: str) -> str:

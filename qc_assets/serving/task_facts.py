@@ -1,7 +1,7 @@
 """What is known of a pull request that somebody is to be paid for, and where what the caller says differs from it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -46,6 +46,8 @@ class TaskFacts:
         contradictions: what the caller says and that is otherwise.
         verdict: how it ended, in words; empty while nobody knows.
         earlier: a payout for it that the warehouse has; None if it has none.
+        is_draft: whether it is a draft now, as far as is known.
+        unlearnt: why p0 learnt of no such pull request, in words; empty if it did.
     """
 
     task_id: str
@@ -56,6 +58,8 @@ class TaskFacts:
     contradictions: tuple[Contradiction, ...]
     verdict: str
     earlier: str | None
+    is_draft: bool
+    unlearnt: str
 
 
 def names_of(knowledge: Knowledge, facts: PayoutFacts) -> tuple[str, ...]:
@@ -65,8 +69,21 @@ def names_of(knowledge: Knowledge, facts: PayoutFacts) -> tuple[str, ...]:
     return tuple(dict.fromkeys((name.lower(), *_all_names(knowledge, *knowledge.place(repo, number)))))
 
 
-def known_task(serving: Serving, facts: PayoutFacts) -> TaskFacts:
+def place_of(serving: Serving, facts: PayoutFacts) -> tuple[int, int]:
+    """Repository and number of a task, both 0 if nobody knows: a delivery brought the id of a name that is new."""
+    knowledge = serving.ready()
+    place = knowledge.place(*repository_and_number(facts.task_id))
+    delivery = None if place[0] else _delivery(serving, names_of(knowledge, facts), place[0])
+    return place if delivery is None else (delivery.get("repo_id", 0), delivery.get("number", 0))
+
+
+def known_task(serving: Serving, facts: PayoutFacts, place: tuple[int, int]) -> TaskFacts:
     """What the warehouse and signed deliveries say of a task, and what a request says beyond or against them.
+
+    Args:
+        serving: who knows.
+        facts: the request.
+        place: see `place_of`.
 
     Raises:
         NotReadyError, WarehouseBusyError: if the warehouse cannot be read now.
@@ -74,15 +91,15 @@ def known_task(serving: Serving, facts: PayoutFacts) -> TaskFacts:
     knowledge = serving.ready()
     repo, number = repository_and_number(facts.task_id)
     task_id = facts.task_id if repo is None else f"{repo}#{number}"
-    repo_id, number = knowledge.place(repo, number)
+    repo_id, number = place
     names = names_of(knowledge, facts)
     sections = sql_sections("ml/payouts")
-    place: dict[str, Any] = {"repo_id": repo_id, "number": number}
+    where: dict[str, Any] = {"repo_id": repo_id, "number": number}
     with serving.reading() as connection:
-        rows = connection.execute(sections["known"], place).pl() if repo_id else None
-        paid = connection.execute(sections["paid"], place | {"task": names[0]}).fetchone()
+        rows = connection.execute(sections["known"], where).pl() if repo_id else None
+        paid = connection.execute(sections["paid"], where | {"task": names[0]}).fetchone()
     known = rows.row(0, named=True) if rows is not None and len(rows) else None
-    delivery = _delivery(serving, names)
+    delivery = _delivery(serving, names, repo_id)
     claims: dict[str, Any] = {}
     author, source = "", "claims"
     if known is not None and known["has_opening"]:
@@ -109,6 +126,8 @@ def known_task(serving: Serving, facts: PayoutFacts) -> TaskFacts:
         contradictions=tuple(contradictions),
         verdict=_verdict(serving, names, (repo_id, number), known),
         earlier=paid[0] if paid else None,
+        is_draft=_is_draft(serving, place, known),
+        unlearnt=_unlearnt(serving, features),
     )
 
 
@@ -121,12 +140,41 @@ def _all_names(knowledge: Knowledge, repo_id: int, number: int) -> tuple[str, ..
     return tuple(name.lower() for name in sorted(written) + sorted((bare | full) - written))
 
 
-def _delivery(serving: Serving, names: tuple[str, ...]) -> dict[str, Any] | None:
-    """The last signed delivery that showed the opening of a task; only deliveries have a key."""
+def _delivery(serving: Serving, names: tuple[str, ...], repo_id: int) -> dict[str, Any] | None:
+    """The signed delivery that showed the opening of a task; only deliveries have a key.
+
+    The first, as in training: it may be a draft again, and become ready when it looks better. None of a repository
+    that had the name before.
+    """
     serving.journal.flush()
     entries = journal_reader.of_task(serving.journal.place, "prediction", names)
     shown = [entry["document"] for entry in entries if entry["document"]["request"].get("event")]
-    return shown[-1] if shown else None
+    ours = [document for document in shown if repo_id in (0, document.get("repo_id") or repo_id)]
+    newest = ours[-1].get("repo_id") if ours else None
+    return min(
+        (document for document in ours if document.get("repo_id") == newest),
+        key=lambda document: str(document["opened_at"]),
+        default=None,
+    )
+
+
+def _is_draft(serving: Serving, place: tuple[int, int], known: Mapping[str, Any] | None) -> bool:
+    """Whether it is a draft now, by whoever saw it last."""
+    delivered = serving.delivered.of(*place)
+    seen_at: datetime | None = known["updated_at"] if known else None
+    if delivered is not None and (seen_at is None or delivered.seen_at >= seen_at):
+        return delivered.is_draft
+    return bool(known and known["is_draft"])
+
+
+def _unlearnt(serving: Serving, features: Mapping[str, Any]) -> str:
+    """Why such pull requests are left out of p0: what it says of them follows from none that it has seen."""
+    lines, least = features.get("lines_changed"), serving.settings.min_pr_lines
+    excluded: Sequence[str] = features.get("exclusions") or ()
+    if "draft" in excluded:
+        return "p0 learnt of none that was opened as a draft"
+    is_small = "too_small" in excluded if "exclusions" in features else lines is not None and lines < least
+    return f"p0 learnt of none under {least} changed lines (QC_MIN_PR_LINES)" if is_small else ""
 
 
 def _as_delivered(delivery: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from qc_assets.store.readable import NotReadingError, reading_statement, refuse_machinery, rows_of
+from qc_assets.store.readable import NotReadingError, reading_statement, refuse_acts, rows_of
 from qc_assets.store.schema import view_statements
 from qc_assets.store.warehouse import Warehouse
 
@@ -30,8 +30,8 @@ def asked_rows(
     statement = query if unsafe else reading_statement(query)
     try:
         with store.read(unsafe=unsafe) as connection:
-            if store.is_lake and not unsafe:
-                refuse_machinery(connection, statement)
+            if not unsafe:
+                refuse_acts(connection, statement, is_lake=store.is_lake)
             timer = threading.Timer(deadline_s or 0, connection.interrupt)
             if deadline_s is not None:
                 timer.start()

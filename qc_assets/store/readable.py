@@ -23,10 +23,21 @@ _DAYS = (date(1, 1, 1).toordinal() - date(1970, 1, 1).toordinal(), date.max.toor
 _UNITS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 # As DuckDB writes a query's parts down; in a text, quotes would have a backslash before them.
 _MACHINERY = re.compile(
-    r'"function_name":"((?:ducklake|postgres|sqlite|mysql)_\w+|query|query_table)"|'
+    r'"function_name":"((?:ducklake|postgres|sqlite|mysql)_\w+|query_table)"|'
     r'"(?:catalog|schema|database)(?:_name)?":"(__ducklake\w*)"',
     re.IGNORECASE,
 )
+
+
+# What a SELECT may call of any warehouse and does more than read: it runs a text, or changes the process or files.
+_ACTS = "|".join(
+    (
+        r"query|json_execute_serialized_sql|(?:en|dis)able_(?:logging|profiling)",
+        r"truncate_duckdb_logs|write_log|\w*checkpoint",
+    )
+)
+_ACTING = re.compile(rf'"function_name":"({_ACTS})"', re.IGNORECASE)
+_MAY_ACT = re.compile(rf"\b(?:{_ACTS})\b", re.IGNORECASE)
 
 
 class NotReadingError(QcError):
@@ -40,6 +51,8 @@ def reading_statement(sql: str) -> str:
         NotReadingError: if it is none, several, or not a SELECT, FROM, WITH, VALUES, DESCRIBE, SHOW or SUMMARIZE.
         duckdb.ParserException: if it is no SQL.
     """
+    if re.search(r"\bimport_database\b", sql, re.IGNORECASE):  # reads files as soon as it is parsed
+        raise NotReadingError("import_database is not for reading the warehouse; `qc sql --unsafe` runs anything")
     statements = duckdb.extract_statements(sql)
     kinds = [statement.type for statement in statements]
     if kinds != [duckdb.StatementType.SELECT]:
@@ -51,21 +64,23 @@ def reading_statement(sql: str) -> str:
     return statements[0].query
 
 
-def refuse_machinery(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
-    """Refuse a query of a lake that names what is behind it: the catalogue's database, or functions that change it.
+def refuse_acts(connection: duckdb.DuckDBPyConnection, statement: str, *, is_lake: bool) -> None:
+    """Refuse a query that does more than read, though it is a SELECT: functions may change files, or the process.
 
-    They are table functions, which a SELECT may call, and some change files even where nothing can be written.
+    Of a lake, what is behind it is refused, too: the catalogue's database, and functions that change it.
 
     Raises:
         NotReadingError: naming it.
     """
+    if not is_lake and _MAY_ACT.search(statement) is None:  # as nearly all
+        return
     quoted = statement.replace("'", "''")  # not bound: DuckDB would import pandas for that
     tree = connection.execute(f"SELECT json_serialize_sql('{quoted}')").fetchall()[0][0]
     if '"error":true' in tree[:20]:
         tree = " ".join(f'"function_name":"{word}","schema_name":"{word}"' for word in re.findall(r"\w+", statement))
-    if named := _MACHINERY.search(tree):
+    if named := _ACTING.search(tree) or (_MACHINERY.search(tree) if is_lake else None):
         raise NotReadingError(
-            f"{named[1] or named[2]} is not for reading the warehouse; `qc sql --unsafe` runs anything"
+            f"{next(filter(None, named.groups()))} is not for reading the warehouse; `qc sql --unsafe` runs anything"
         )
 
 

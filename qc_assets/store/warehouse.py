@@ -34,7 +34,7 @@ from qc_assets.store.migrations import (
     refuse_unready,
     schema_version,
 )  # fmt: skip
-from qc_assets.store.readable import frame_of, identity_of, reading_statement, refuse_machinery
+from qc_assets.store.readable import frame_of, identity_of, reading_statement, refuse_acts
 from qc_assets.store.schema import columns, sql_sections
 from qc_assets.store.staging import process_folder
 
@@ -206,17 +206,12 @@ class Warehouse:
 
     def migrate(self) -> list[str]:
         """Do what is pending, if anything is; returns what it was."""
-        if not self.engine.exists():
-            return []
-        names = self.pending_changes()
-        with self.opened_as_it_is() as connection:
-            is_old = not is_up_to_date(connection)  # views and comments, too
+        names, is_old = self._pending() if self.engine.exists() else ([], False)
         if is_old:
             with self.write():
                 pass  # the first writer migrates
         return names
 
-    @again_when_away
     def pending_changes(self) -> list[str]:
         """Migrations and tables that the next writer will change, since an older version made the file.
 
@@ -224,8 +219,13 @@ class Warehouse:
             QcError: if a newer version made it.
         """
         self._refuse_if_missing()
+        return self._pending()[0]
+
+    @again_when_away
+    def _pending(self) -> tuple[list[str], bool]:
+        """That, and whether the next writer has anything to do: views and comments are no changes."""
         with self.opened_as_it_is() as connection:
-            return changes(connection, self.place)
+            return changes(connection, self.place), not is_up_to_date(connection)
 
     @again_when_away
     def query(self, sql: str, parameters: object = None) -> pl.DataFrame:
@@ -240,8 +240,7 @@ class Warehouse:
         """
         statement = reading_statement(sql)
         with self.read(with_functions=False) as connection:
-            if self.is_lake:
-                refuse_machinery(connection, statement)
+            refuse_acts(connection, statement, is_lake=self.is_lake)
             schema.define_what_is_named(connection, sql)
             return frame_of(connection, statement, parameters)
 

@@ -142,10 +142,10 @@ def test_a_model_below_its_threshold_fails_the_run_at_its_end_and_the_champion_s
 
 def test_assets_show_descriptions_owners_kinds_and_commented_columns(make_settings: Any) -> None:
     specs = build_definitions(make_settings()).resolve_all_asset_specs()
-    groups = ["ingest", "features", "models", "fairness", "monitoring", "reports", "exports", "critiques"]
+    groups = ["ingest", "features", "models", "fairness", "monitoring", "reports", "exports", "critiques", "notebooks"]
     names = [tables.group_name(group) for group in groups]
     assert sorted({spec.group_name for spec in specs}) == names, "Dagster lists them in the order in which they follow"
-    no_tables = [tables.group_name(group) for group in ("models", "fairness")]
+    no_tables = [tables.group_name(group) for group in ("models", "fairness", "notebooks")]
     for spec in specs:
         name = spec.key.to_user_string()
         assert spec.description and spec.owners and spec.kinds, spec.key
@@ -278,8 +278,10 @@ def instance(make_settings: Any) -> Iterator[tuple[Settings, dg.DagsterInstance]
         yield settings, opened
 
 
-def evaluate(settings: Settings, instance: dg.DagsterInstance, cursor: str | None) -> tuple[Any, str | None]:
-    definitions = build_definitions(settings)
+def evaluate(
+    settings: Settings, instance: dg.DagsterInstance, cursor: str | None, definitions: dg.Definitions | None = None
+) -> tuple[Any, str | None]:
+    definitions = definitions or build_definitions(settings)
     context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
     answer = definitions.resolve_sensor_def("retraining")(context)
     return answer, context.cursor
@@ -355,15 +357,16 @@ def test_a_retraining_that_failed_is_tried_again_after_a_while(instance: Any, mo
     landed(settings, 0, 1, 2)
     requests, waits = [], []
     cursor, minute = None, 0
-    job = build_definitions(settings).resolve_job_def("training")
+    definitions = build_definitions(settings)
+    job = definitions.resolve_job_def("training")
     while minute < 24 * 60:
         later(monkeypatch, timedelta(minutes=minute))
-        answer, cursor = evaluate(settings, opened, cursor)
+        answer, cursor = evaluate(settings, opened, cursor, definitions)
         if isinstance(answer, dg.RunRequest):
             requests.append(minute)
             run = opened.create_run_for_job(job, tags={"dagster/run_key": answer.run_key})
             later(monkeypatch, timedelta(minutes=minute))
-            busy, cursor = evaluate(settings, opened, cursor)
+            busy, cursor = evaluate(settings, opened, cursor, definitions)
             assert "is retraining" in busy.skip_message
             opened.report_run_failed(run)
         else:

@@ -1,4 +1,7 @@
-"""A planted bias is found, and none is found where none was planted: over fifty worlds each."""
+"""A planted bias is found, and none is found where none was planted: over twenty worlds each.
+
+`python -m benchmarks fairness` looks at fifty.
+"""
 
 from datetime import date
 
@@ -13,7 +16,8 @@ from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import populate
 from qc_assets.sources.demo.source import DemoSource
 
-SEEDS = 50
+SEEDS = 50  # of the benchmark
+FEW = range(20)
 PRS = 2_600
 LOG_ODDS = -1.0  # 13 points of passing, for a group of at least 140 of the 2,600 pull requests
 FIRST = date(2024, 1, 1)
@@ -44,9 +48,9 @@ def flagged(frame: pl.DataFrame, attribute: str) -> set[str]:
 
 @pytest.mark.slow
 def test_with_nothing_planted_hardly_any_world_shows_a_flag() -> None:
-    worlds = (world(seed, None) for seed in range(SEEDS))
-    alarms = sum(bool(flagged(one, "repo") | flagged(one, "newcomer")) for one in worlds)
-    assert alarms <= 3
+    worlds = (world(seed, None) for seed in FEW)
+    alarms = sum(bool(flagged(demo, "repo") | flagged(demo, "newcomer")) for demo in worlds)
+    assert alarms <= 2
 
 
 @pytest.mark.slow
@@ -55,8 +59,8 @@ def test_with_nothing_planted_hardly_any_world_shows_a_flag() -> None:
     ("acme/atlas", "repo", "acme/atlas"),
 ])  # fmt: skip
 def test_a_planted_bias_is_flagged(group: str, attribute: str, name: str) -> None:
-    found = sum(name in flagged(world(seed, Bias(group, LOG_ODDS)), attribute) for seed in range(SEEDS))
-    assert found >= 47
+    flags = sum(name in flagged(world(seed, Bias(group, LOG_ODDS)), attribute) for seed in FEW)
+    assert flags >= 18
 
 
 def test_the_truth_knows_both_probabilities() -> None:

@@ -1,6 +1,9 @@
 """Exported champions: verifiable files in a folder and in S3, and a reader that does not take broken ones."""
 
+import hashlib
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -158,3 +161,21 @@ def test_places_that_do_not_exist_are_named(tmp_path: Any) -> None:
         read_version(Place(str(tmp_path)), "p0")
     with pytest.raises(QcError, match="QC_EXPORT_URL=nosuch://x"):
         Place("nosuch://x")
+
+
+def test_what_others_put_among_exports_is_passed_over(tmp_path: Path) -> None:
+    place = Place(str(tmp_path))
+    for name in ("3", "\u00b2", "x", "\u0664", "-1"):
+        (tmp_path / "p0" / "history" / name / "inside").mkdir(parents=True)
+    assert place.versions("p0") == [3]
+    for path in ("p0/history/3/inside", "p0/history/3/a\0b"):
+        with pytest.raises(ExportError, match="no file"):
+            place.read(path)
+    document = {"model": "p0", "version": 3, "folder": "history/3", "sha256": ""}
+    for path in ("inside", "a\0b"):
+        files = {path: {"sha256": "0"}}
+        text = json.dumps(document | {"files": files, "sha256": hashlib.sha256(f"{path}:0\n".encode()).hexdigest()})
+        for name in ("p0/latest_model.json", "p0/history/3/model.json"):
+            place.write(name, text.encode())
+        with pytest.raises(ExportError, match=r"no version of p0 .* can be used"):
+            read_soundest_version(place, "p0")

@@ -36,7 +36,9 @@ def ask(
 @pytest.mark.parametrize(("peer", "headers", "is_in"), [
     ("127.0.0.1", {}, True), ("::1", {}, True), ("", {}, True), ("10.0.0.7", {}, False), ("8.8.8.8", {}, False),
     ("127.0.0.1", {"x_forwarded_for": "8.8.8.8"}, False), ("127.0.0.1", {"forwarded": "for=8.8.8.8"}, False),
-    ("127.0.0.1", {"x_real_ip": "8.8.8.8"}, False), ("8.8.8.8", {"x_forwarded_for": "127.0.0.1"}, False),
+    ("127.0.0.1", {"x_real_ip": "8.8.8.8"}, False), ("127.0.0.1", {"via": "1.1 proxy"}, False),
+    ("127.0.0.1", {"cf_connecting_ip": "8.8.8.8"}, False), ("127.0.0.1", {"x_forwarded_proto": "https"}, False),
+    ("8.8.8.8", {"x_forwarded_for": "127.0.0.1"}, False),
     ("::ffff:127.0.0.1", {}, True), ("127.0.0.1", {"x_forwarded_for": "127.0.0.1"}, False),
     ("127.0.0.1", {"host": "evil.example"}, False),
 ])  # fmt: skip
@@ -51,6 +53,9 @@ def test_without_keys_only_this_machine_by_its_address(
 @pytest.mark.parametrize(("peer", "named", "address"), [
     ("10.0.0.7", "8.8.8.8", "8.8.8.8"), ("10.0.0.7", "1.1.1.1, 8.8.8.8", "8.8.8.8"),
     ("10.0.0.7", "8.8.8.8, 10.0.0.9", "8.8.8.8"), ("10.0.0.7", "nonsense", "unknown"), ("10.0.0.7", "", "unknown"),
+    ("10.0.0.7", "8.8.8.8:4711", "8.8.8.8"), ("10.0.0.7", "[2001:db8::1]:4711", "2001:db8::1"),
+    ("10.0.0.7", "::ffff:8.8.8.8", "8.8.8.8"), ("10.0.0.7", "8.8.8.8, ::ffff:10.0.0.9", "8.8.8.8"),
+    ("10.0.0.7", "8.8.8.8, 10.0.0.9:80", "8.8.8.8"), ("10.0.0.7", "010.0.0.1", "unknown"),
     ("10.9.0.7", "8.8.8.8", "10.9.0.7"), ("9.9.9.9", "127.0.0.1", "9.9.9.9"),
 ])  # fmt: skip
 def test_only_a_proxy_that_is_named_is_believed(make_settings: Make, peer: str, named: str, address: str) -> None:
@@ -97,7 +102,7 @@ def test_budgets_that_have_expired_are_forgotten_and_cost_no_thread(
 ) -> None:
     admission = Admission(make_settings(api_key="s3cret-key", api_rate="3/minute"))
     monkeypatch.setattr(threading.Thread, "start", lambda thread: pytest.fail("a thread was started"))
-    now, counts = time.time(), admission._limiter.storage.expirations  # type: ignore[attr-defined]
+    now, counts = time.time(), admission._counts._own.storage.expirations  # type: ignore[attr-defined]
     for n in range(3_000):
         monkeypatch.setattr(time, "time", lambda n=n: now + n)
         assert ask(admission, "/health", peer=f"10.0.{n // 250}.{n % 250}") != 429
@@ -134,8 +139,8 @@ def test_keys_are_stored_as_hashes_and_revoked_at_once(make_settings: Make, tmp_
     key = make_key(path, "ci", ["predict", "payout"])
     assert key not in path.read_text() and path.stat().st_mode & 0o777 == 0o600
     assert ask(admission) == 401 and ask(admission, x_api_key=key).key == "ci"
-    for name in ("ci", "CI", " ci", "QC_API_KEY"):
-        with pytest.raises(QcError, match="there is, or was, a key"):
+    for name in ("ci", "CI", " ci", "QC_API_KEY", "QC_API_key", "qc_Webhook_Secret"):
+        with pytest.raises(QcError, match=r"there is, or was, a key|names with QC_"):
             make_key(path, name, ["predict"])
     for name, rights in (("x", []), ("x", ["all"]), ("c\u0456", ["predict"]), ("", ["predict"])):
         with pytest.raises(QcError, match=r"no right|the name of a key"):

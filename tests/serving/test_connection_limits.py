@@ -113,6 +113,18 @@ def test_one_byte_at_a_time_does_not_make_it_wait_longer(server: uvicorn.Server)
         connection.recv(1)
 
 
+@pytest.mark.parametrize("blank", [b"\r\n", b"\n"])
+def test_blank_lines_after_an_answer_do_not_keep_a_connection(server: uvicorn.Server, blank: bytes) -> None:
+    connection = connect(server, GET + b"\r\n")
+    assert b"200 OK" in connection.recv(65_536)
+    began = time.monotonic()
+    with pytest.raises(ConnectionError):
+        while time.monotonic() - began < 10:
+            connection.sendall(blank)
+            time.sleep(0.02)
+    assert time.monotonic() - began < 10
+
+
 def test_an_answer_that_nobody_takes_is_not_kept(server: uvicorn.Server) -> None:
     connection = connect(server, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
     deadline = time.monotonic() + 10

@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,23 @@ def test_a_query_without_end_is_ended(tools: ModelTools, monkeypatch: pytest.Mon
     with pytest.raises(Exception, match=r"longer than 0\.3 s"):
         tools.sql(endless)
     assert tools.sql("SELECT 1 AS one")["rows"] == [{"one": 1}]
+
+
+@pytest.mark.parametrize(("query", "told"), [
+    # DuckDB heeds neither its memory limit nor an interruption in these.
+    ("SELECT levenshtein(repeat('a', 300000), repeat('b', 300000))", "longer than 1 s"),
+    ("SELECT repeat('a', 50000000) AS x FROM range(100)", "longer than 1 s|[Mm]emory"),
+])  # fmt: skip
+def test_a_query_takes_neither_the_time_nor_the_memory_of_its_asker(
+    tools: ModelTools, monkeypatch: pytest.MonkeyPatch, query: str, told: str
+) -> None:
+    monkeypatch.setattr("qc_assets.serving.model_tools._DEADLINE_S", 1.0)
+    monkeypatch.setattr("qc_assets.store.asked_apart._GRACE_S", 2.0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    with pytest.raises(QcError, match=told):
+        tools.sql(query)
+    assert time.monotonic() - began < 10 and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 def test_what_models_of_texts_cannot_explain_is_said(tools: ModelTools) -> None:

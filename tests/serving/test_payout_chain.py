@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from qc_assets.serving.callers import CALLER, Caller
 from qc_assets.serving.importing import bring_in
 from qc_assets.serving.journal import Journal
-from qc_assets.serving.journal_reader import broken_links, entries_after, latest
+from qc_assets.serving.journal_reader import broken_links, entries_after, latest, missing_numbers
 from qc_assets.serving.one_form import normalised, plain_number
 from qc_assets.serving.payout_audit import audit_payouts
 from qc_assets.settings import Settings
@@ -191,3 +192,66 @@ def test_gaming_shows(warehouse: Warehouse, tmp_path: Path) -> None:
         ("flipped_bucket", "flips", 1), ("many_small_tasks", "splits", 5), ("probing", "probes", 6),
         ("split_change", "one-change", 3),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", [
+    # SQLite takes the first value of a name, and Python the last.
+    "UPDATE entries SET document = '{\"task_id\":\"x/y#1\",\"repo_id\":1,' || substr(document, 2) WHERE key = 'p1'",
+    "UPDATE entries SET document = substr(document, 2) WHERE key = 'p1'",
+    "UPDATE entries SET document = '[]' WHERE key = 'p1'",
+    "UPDATE entries SET document = '{}' WHERE key = 'p3'",
+    "UPDATE entries SET document = x'ff00' WHERE key = 'p1'",
+    "UPDATE entries SET document = replace(document, '62.50', 'many') WHERE key = 'p3'",
+    "UPDATE entries SET document = replace(document, '\"p0\":\"', '\"p0\":\"9') WHERE key = 'p3'",
+    "DELETE FROM entries WHERE key = 'p3'",
+    "DELETE FROM entries WHERE key IN ('p2', 'p3')",
+    "UPDATE entries SET document = json_remove(json_set(document, '$.facts_from', 'claims'), '$.hash', '$.previous')",
+])  # fmt: skip
+def test_an_audit_tells_what_was_done_to_a_journal_and_goes_on(
+    warehouse: Warehouse, tmp_path: Path, statement: str
+) -> None:
+    path = tmp_path / "journal.db"
+    written(path)
+    with warehouse.write():
+        pass
+    for table in ("pull_requests", "issues"):
+        warehouse.rebuild(f"features/{table}", Settings(_env_file=None).feature_parameters(table))
+    assert audit_payouts(warehouse, None, path).troubles == ()  # type: ignore[arg-type]
+    change(path, "DROP INDEX entries_of_task")  # which would not take what is no JSON
+    change(path, statement)
+    audit = audit_payouts(warehouse, None, path)  # type: ignore[arg-type]
+    assert audit.troubles and audit.payments >= 2, "the others are audited"
+
+
+@given(position=st.integers(0, 10**6), flipped=st.integers(1, 255))
+@examples(max_examples=60, deadline=None)
+def test_no_byte_of_an_entry_changes_unseen(
+    tmp_path_factory: pytest.TempPathFactory, position: int, flipped: int
+) -> None:
+    path = tmp_path_factory.mktemp("flipped") / "journal.db"
+    written(path, 2)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP INDEX entries_of_task")
+        (text,) = connection.execute("SELECT CAST(document AS BLOB) FROM entries WHERE key = 'p0'").fetchone()
+        place = position % len(text)
+        changed = text[:place] + bytes([text[place] ^ flipped]) + text[place + 1 :]
+        connection.execute("UPDATE entries SET document = CAST(? AS TEXT) WHERE key = 'p0'", [changed])
+    connection.close()
+    assert broken_links(path)
+
+
+def test_a_deletion_in_what_is_not_imported_yet_shows_and_a_new_start_or_a_kill_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    written(path)
+    written(path, 0)
+    journal = Journal(path)
+    journal.write("payout", paid(id="z", number=9), written_at=NOW, key="z")
+    journal.close()
+    assert missing_numbers(path, 0) == []
+    change(path, "DELETE FROM entries WHERE kind = 'prediction'")
+    numbers = [entry["number"] for entry in entries_after(path, 0, ["payout"])]
+    gaps = missing_numbers(path, 0)
+    assert len(gaps) == 4 and all(
+        first == last == number - 1 for (first, last), number in zip(gaps, numbers, strict=False)
+    )
+    assert missing_numbers(path, numbers[-2]) == []

@@ -106,6 +106,24 @@ def test_loading_in_any_pieces_gives_the_same_tables(make_settings, tmp_path) ->
 
 
 @pytest.mark.slow
+def test_a_day_that_fails_on_purpose_costs_only_itself_and_can_be_mended(make_settings, tmp_path) -> None:
+    sound = DemoSource.from_settings(make_settings())
+    broken = DemoSource.from_settings(make_settings(demo_broken_day="2024-01-03"))
+    days = days_between(date(2024, 1, 2), date(2024, 1, 5))
+    never, mended = Warehouse(tmp_path / "never.duckdb"), Warehouse(tmp_path / "mended.duckdb")
+    load(never, sound, days)
+    load(mended, broken, days)
+    logged = "SELECT partition_date, status, error FROM ops.ingest_log ORDER BY 1"
+    statuses = mended.query(logged)
+    assert statuses["status"].to_list() == ["done", "failed", "done", "done"]
+    assert "QC_DEMO_BROKEN_DAY" in statuses["error"][1]
+    tables = [f"raw.{table}" for table in RAW_TABLES]
+    assert mended.snapshot(tables) != never.snapshot(tables)
+    assert load(mended, sound, days).loaded == [date(2024, 1, 3)], "only what failed is read again"
+    assert mended.snapshot(tables) == never.snapshot(tables)
+    assert set(mended.query(logged)["status"]) == {"done"}
+
+
 def test_another_world_replaces_the_old_one_instead_of_mixing_with_it(make_settings) -> None:
     first, second = make_settings(), make_settings(demo_prs=200, seed=5)
     warehouse = Warehouse.from_settings(first)

@@ -82,7 +82,9 @@ SELECT
     texts.opened_body,
     texts.author_id AS opened_by,
     lower(texts.author_login) AS author,
-    texts.closed_at AS ended_at
+    texts.closed_at AS ended_at,
+    texts.updated_at,
+    texts.is_draft
 FROM raw.pull_requests AS texts
 LEFT JOIN features.pull_requests AS features
     ON texts.repo_id = features.repo_id AND texts.number = features.number
@@ -92,7 +94,12 @@ WHERE texts.repo_id = $repo_id AND texts.number = $number;
 -- What was paid for a task, whatever the journal has: it may have been put back from an older copy.
 SELECT coalesce(id, payout_id, entry) AS id
 FROM ml.payouts
-WHERE refused IS NULL AND ((repo_id = $repo_id AND number = $number AND repo_id <> 0) OR lower(task_id) = $task)
+WHERE
+    refused IS NULL
+    AND (
+        (repo_id = $repo_id AND number = $number AND repo_id <> 0)
+        OR (lower(task_id) = $task AND (repo_id = 0 OR $repo_id IN (0, repo_id)))
+    )
 ORDER BY asked_at
 LIMIT 1;
 

@@ -1,6 +1,7 @@
 """Settings of the demo source, and the bias that it can be given so that bias reports can be seen to find it."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -39,6 +40,9 @@ class DemoKnobs(BaseModel):
     demo_days: int = Field(240, ge=14, description="Days over which the demo's activity is spread.")
     demo_bias: str = Field(
         "", description="A bias planted into the demo: newcomers or owner/name, a colon, log-odds (newcomers:-0.8)."
+    )
+    demo_broken_day: date | None = Field(
+        None, description="A day of the demo that fails, to practise on: a red partition among green ones."
     )
     seed: int = Field(20240101, ge=0, description="Seed of the demo source and of training.")
 

@@ -34,18 +34,30 @@ class DemoSource:
         first_day: first day of the world (UTC).
         seed: seed of everything random.
         bias: one to plant, as in ``newcomers:-0.8``; see `qc_assets.sources.demo.knobs.Bias`.
+        broken_day: a day that cannot be read.
     """
 
     name = "demo"
     traits = TRAITS
 
-    def __init__(self, cache: Path, *, n_prs: int, days: int, first_day: date, seed: int, bias: str = "") -> None:
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        n_prs: int,
+        days: int,
+        first_day: date,
+        seed: int,
+        bias: str = "",
+        broken_day: date | None = None,
+    ) -> None:
         self.cache = cache
         self.n_prs = n_prs
         self.days = days
         self.first_day = first_day
         self.seed = seed
         self.bias = bias
+        self.broken_day = broken_day
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "DemoSource":
@@ -56,6 +68,7 @@ class DemoSource:
             first_day=settings.first_date,
             seed=settings.seed,
             bias=settings.demo_bias,
+            broken_day=settings.demo_broken_day,
         )
 
     @property
@@ -104,10 +117,16 @@ class DemoSource:
                 f"the demo has no repository {unknown[0]}; it has {', '.join(sorted(repositories['name'])[:5])}, …"
             )
         ids = repositories.filter(pl.col("name").is_in(list(repos)))["repo_id"].to_list() if repos else None
+        if self.broken_day is not None and self.broken_day in days:
+            error = (
+                f"the demo's {self.broken_day} cannot be read, as QC_DEMO_BROKEN_DAY asks: unset it, and load it again"
+            )
+            yield Batch(days=(self.broken_day,), tables={}, status="failed", error=error)
+        sound = [day for day in days if day != self.broken_day]
         staged = stage_kept_rows(
-            world, tables, folder, days=days, repo_ids=ids, progress=progress, step="staging the demo"
+            world, tables, folder, days=sound, repo_ids=ids, progress=progress, step="staging the demo"
         )
-        yield Batch(days=tuple(days), tables=staged)
+        yield Batch(days=tuple(sound), tables=staged)
 
 
 SOURCE = DemoSource
