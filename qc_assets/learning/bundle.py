@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from qc_assets.errors import QcError
 from qc_assets.files import digest_of
 from qc_assets.learning.dataset import matrix, matrix_of
 from qc_assets.learning.manifest import Expected, ManifestError, verify_manifest, write_manifest
@@ -189,6 +190,18 @@ class Bundle:
             QcError: if the files are not what they should be, or hold what no model of ours has.
         """
         verify_manifest(folder, expected)
+        try:
+            return cls._read(folder, expected)
+        except QcError:
+            raise
+        except Exception as error:  # a broken file may do anything to a library
+            what = f"{expected.model or folder.name} ({type(error).__name__}: {error})"[:300]
+            raise ManifestError(
+                f"the bundle is none of this version of qc-assets: {what}: roll back, or train"
+            ) from error
+
+    @classmethod
+    def _read(cls, folder: Path, expected: Expected) -> "Bundle":
         document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         if expected.model and document["model"] != expected.model:
             raise ManifestError(f"the bundle of {expected.model} is one of {document['model']}: it is another's")

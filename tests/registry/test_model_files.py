@@ -177,5 +177,5 @@ def test_what_others_put_among_exports_is_passed_over(tmp_path: Path) -> None:
         text = json.dumps(document | {"files": files, "sha256": hashlib.sha256(f"{path}:0\n".encode()).hexdigest()})
         for name in ("p0/latest_model.json", "p0/history/3/model.json"):
             place.write(name, text.encode())
-        with pytest.raises(ExportError, match="no version of p0 .* can be used"):
+        with pytest.raises(ExportError, match=r"no version of p0 .* can be used"):
             read_soundest_version(place, "p0")
