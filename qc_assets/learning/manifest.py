@@ -78,9 +78,9 @@ def verify_manifest(folder: Path, expected: Expected) -> None:
     Raises:
         ManifestError: naming what does not fit.
     """
-    for path in sorted(folder.rglob("*")):  # a link may lead elsewhere by the time that it is read; a pipe has no end
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ManifestError(f"{path.name} of a bundle is a link, or no file: restore it, or roll back")
+    for inside in sorted(folder.rglob("*")):  # a link may lead elsewhere by the time that it is read; a pipe has no end
+        if inside.is_symlink() or not (inside.is_file() or inside.is_dir()):
+            raise ManifestError(f"{inside.name} of a bundle is a link, or no file: restore it, or roll back")
     file = folder / MANIFEST
     what = f"the bundle of {expected.model or folder.name}"
     if not file.exists():

@@ -71,14 +71,14 @@ def one_task(text: str) -> str:
     Raises:
         ValueError: if it has a slash or a # and is neither: so the name of a known task could be written anew.
     """
-    found = _TASK.fullmatch(text) or _PAGE.fullmatch(text)
-    if found is None and not re.search(r"[/#\\]", text):
+    parts = _TASK.fullmatch(text) or _PAGE.fullmatch(text)
+    if parts is None and not re.search(r"[/#\\]", text):
         return text  # of another system, and nobody's but the caller's
-    host, owner, name = found.group("host", "owner", "name") if found else ("", "", ".")
-    if found is None or {owner, name} & {".", ".."}:
+    host, owner, name = parts.group("host", "owner", "name") if parts else ("", "", ".")
+    if parts is None or {owner, name} & {".", ".."}:
         raise ValueError("write it as owner/name#number or HOST/owner/name#number")
     forge = forge_at(f"https://{host}").removeprefix("www.") if host else ""
-    return "/".join(part for part in (forge, owner, name) if part) + f"#{found['number']}"
+    return "/".join(part for part in (forge, owner, name) if part) + f"#{parts['number']}"
 
 
 Identity = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(normalised)]
