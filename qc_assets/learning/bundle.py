@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from qc_assets.errors import QcError
 from qc_assets.files import digest_of
 from qc_assets.learning.dataset import matrix, matrix_of
 from qc_assets.learning.manifest import Expected, ManifestError, verify_manifest, write_manifest
@@ -193,7 +194,7 @@ class Bundle:
         """
         manifest = verify_manifest(folder, expected)
         with _reading:
-            bundle = _read_lately.pop(manifest, None) or cls._read(folder)
+            bundle = _read_lately.pop(manifest, None) or cls._read(folder, expected.model)
             if manifest:
                 _read_lately[manifest] = bundle
                 if len(_read_lately) > _MOST_KEPT:
@@ -203,7 +204,19 @@ class Bundle:
         return bundle
 
     @classmethod
-    def _read(cls, folder: Path) -> "Bundle":
+    def _read(cls, folder: Path, model: str) -> "Bundle":
+        try:
+            return cls._of_files(folder)
+        except QcError:
+            raise
+        except Exception as error:  # a broken file may do anything to a library
+            what = f"{model or folder.name} ({type(error).__name__}: {error})"[:300]
+            raise ManifestError(
+                f"the bundle is none of this version of qc-assets: {what}: roll back, or train"
+            ) from error
+
+    @classmethod
+    def _of_files(cls, folder: Path) -> "Bundle":
         document = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         task, bounds, remaining = (task_named(document["task"]), document.get("bounds"), document.get("remaining"))
         return cls(

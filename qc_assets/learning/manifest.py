@@ -81,6 +81,9 @@ def verify_manifest(folder: Path, expected: Expected) -> str:
     Raises:
         ManifestError: naming what does not fit.
     """
+    for inside in sorted(folder.rglob("*")):  # a link may lead elsewhere by the time that it is read; a pipe has no end
+        if inside.is_symlink() or not (inside.is_file() or inside.is_dir()):
+            raise ManifestError(f"{inside.name} of a bundle is a link, or no file: restore it, or roll back")
     file = folder / MANIFEST
     what = f"the bundle of {expected.model or folder.name}"
     if not file.exists():

@@ -213,10 +213,11 @@ class Registry(BundleStore):
             The champion before and after.
 
         Raises:
-            QcError: if there never was a champion, no earlier one, or no such version.
+            QcError: if there never was a champion, no earlier one, no such version, or it cannot be loaded.
         """
         with self.deciding(model) as standing:
             target = _rolled_back_to(standing, version)
+            self.load_reference(standing, target)  # what is broken, or not signed, would answer nobody
             before = standing.champion or standing.decided
             with mlflow_at_work():
                 client = self.client()

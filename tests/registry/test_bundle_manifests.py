@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -189,3 +192,38 @@ def test_without_a_key_a_document_still_has_to_be_that_of_its_model_and_folder(b
     shutil.copytree(tmp_path / "p0", tmp_path / "resolution_time")
     with pytest.raises(ExportError, match="should"):
         read_version(place, "resolution_time")
+
+
+@pytest.mark.parametrize("name", ["bundle.json", MANIFEST, "more"])
+@pytest.mark.parametrize("makes", ["link", "pipe"])
+def test_a_link_is_not_followed_whatever_it_leads_to(bundle: Bundle, tmp_path: Path, name: str, makes: str) -> None:
+    folder, outside = tmp_path / "bundle", tmp_path / "outside"
+    folder.mkdir()
+    bundle.save(folder)
+    if (folder / name).exists():
+        (folder / name).rename(outside)
+    (folder / name).symlink_to(outside) if makes == "link" else os.mkfifo(folder / name)
+    with pytest.raises(ManifestError, match="is a link, or no file"):
+        Bundle.load(folder)
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(
+    inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)  # fmt: skip
+
+
+@given(changes=st.data())
+@settings(max_examples=30, deadline=None)
+def test_whatever_a_document_says_it_is_a_bundle_or_refused_in_words(
+    bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, changes: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("odd")
+    bundle.save(folder)
+    document = json.loads((folder / "bundle.json").read_text())
+    name = changes.draw(st.sampled_from(sorted(document)))
+    odd = changes.draw(st.sampled_from([document | {name: changes.draw(JSON)}, {name: 1}, changes.draw(JSON)]))
+    (folder / "bundle.json").write_text(json.dumps(odd))
+    write_manifest(folder, "p0")
+    try:
+        assert isinstance(Bundle.load(folder), Bundle)
+    except QcError as error:
+        assert "roll back" in str(error) or "not loaded" in str(error)

@@ -56,6 +56,9 @@ def test_a_swapped_file_is_not_served_and_an_unsigned_version_is_signed_by_will(
     signing = Registry(registry.tracking_uri, registry.artifact_root, KEY)
     with pytest.raises(ManifestError, match="not signed"):
         signing.load("p0", 2)
+    with pytest.raises(ManifestError, match="not signed"):
+        signing.roll_back("p0", 1)
+    assert registry.standing("p0").champion.version == 2, "what cannot be served is not made champion"  # type: ignore[union-attr]
     assert signing.sign_all("p0") == 2 and signing.sign_all("p0") == 0
     assert signing.load("p0", 2).model == registry.load("p0", 2).model == "p0"
 
