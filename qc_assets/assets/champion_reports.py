@@ -11,6 +11,7 @@ from qc_assets.assets import bias_reports, tables
 from qc_assets.assets.model_versions import attempted
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.clock import now_utc
+from qc_assets.features import left_out
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
@@ -29,7 +30,7 @@ _T = TypeVar("_T")
 MONITORING = tables.key("reports.monitoring")
 _ONLY_WARN = ("_inputs_are_stable", "_is_right_in_every_part")
 _KEPT = "no_champion_was_removed"
-_IS_SOUND, _ASKED = "_is_sound", "champions_answered"
+_IS_SOUND, _FOR_ALL, _ASKED = "_is_sound", "_learnt_from_all_kinds", "champions_answered"
 
 
 def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
@@ -63,9 +64,19 @@ def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
         )
         for spec in SPECS
     }
+    for_all = {
+        f"{spec.name}{_FOR_ALL}": (
+            "What had to be left out of the training, as a fact of the opening is lost, does not pass much more or "
+            "less often than the rest. Red: nobody is paid by it.",
+            MONITORING,
+        )
+        for spec in SPECS
+        if spec.leaves_out
+    }
     return (
         holds
         | sound
+        | for_all
         | stable
         | right
         | {_KEPT: ("Nobody removed a champion in MLflow: where none is left, nobody answers.", MONITORING)}
@@ -176,6 +187,8 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             verdicts[f"{examined.model}_is_right_in_every_part"] = parts
             trouble, whole = examined.who.champions_trouble, f"version {examined.version} is what its training logged"
             verdicts[f"{examined.model}{_IS_SOUND}"] = (not trouble, trouble or whole)
+            if f"{examined.model}{_FOR_ALL}" in check_names():
+                verdicts[f"{examined.model}{_FOR_ALL}"] = left_out.stands_for_all(store)
         removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
         verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
         versions = {examined.model: examined.version for examined in examinations}

@@ -8,6 +8,7 @@ from qc_assets import pages
 from qc_assets.assets import tables
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.clock import now_utc
+from qc_assets.features import left_out
 from qc_assets.settings import Settings
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -16,8 +17,6 @@ _RAW = (
     "raw.pull_requests", "raw.reviews", "raw.label_events", "raw.issues", "raw.issue_comments", "ops.coverage",
     "ops.machine_accounts", "ml.feedback",
 )  # fmt: skip
-
-_MOST_MOVED = 0.02
 
 
 def record_origin_rules(store: Warehouse, parameters: Mapping[str, object]) -> None:
@@ -62,7 +61,7 @@ def _promises(name: str) -> dict[str, str]:
     return always | {
         "approvals_land": "In no repository do many approved pull requests end as closed without having landed.",
         "unknown_sizes_are_few": "Leaving out unknown sizes moves the share that passed by at most "
-        f"{_MOST_MOVED:.0%}; yellow if it is more.",
+        f"{left_out.MOST_MOVED:.0%}; yellow if it is more.",
     }
 
 
@@ -144,17 +143,16 @@ def _approvals_land(store: Warehouse) -> dg.AssetCheckResult:
 
 
 def _unknown_sizes_are_few(store: Warehouse) -> dg.AssetCheckResult:
-    unknown = store.sql_file("features/pull_requests", section="unknown_sizes").row(0, named=True)
-    moved = unknown["moved"] or 0.0
+    unknown = left_out.of_unknown_size(store)
     return dg.AssetCheckResult(
         check_name="unknown_sizes_are_few",
-        passed=abs(moved) <= _MOST_MOVED,
+        passed=abs(unknown["moved"]) <= left_out.MOST_MOVED,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "left out, size unknown": unknown["left_out"],
             "share of these that passed": unknown["left_out_passed"],
             "share of those trained on that passed": unknown["kept_passed"],
-            "moves the share by": moved,
+            "moves the share by": unknown["moved"],
             "repositories where size decides nothing": unknown["undecided_repositories"],
         },
     )
