@@ -64,7 +64,8 @@ class Repository(_Payload):
     @field_validator("html_url")
     @classmethod
     def _leads_somewhere(cls, value: str) -> str:
-        forge_at(value)
+        if value.startswith("http"):  # of others no forge is read
+            forge_at(value)
         return value
 
     def forge(self, other: str) -> str:

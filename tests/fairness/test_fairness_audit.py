@@ -51,7 +51,7 @@ def test_every_training_leaves_a_report_for_every_model_and_attribute(main_run: 
             assert result.metadata[name]["report"].endswith("/artifacts/bias.html)")
             if str(result.metadata[name].get("gaps")).startswith("![plot](data:image/png;base64,"):
                 drawn.add(name)
-    assert tables.key("models.p0.bias_by_repo").to_user_string() in drawn
+    assert tables.key("models.close_in_7_days.bias_by_keywords").to_user_string() in drawn
     outcome_groups = store.query("SELECT DISTINCT status FROM reports.bias WHERE attribute = 'completion_time'")
     assert "flagged" not in set(outcome_groups["status"])
     weights = store.query(
