@@ -8,12 +8,22 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.measure import isolated, verdict
 from benchmarks.pipeline import load_demo
 from benchmarks.sizes import sized
 
+if TYPE_CHECKING:
+    from qc_assets.learning.spec import ModelSpec
+
 N_PRS = sized(100_000, 1_500)
+
+
+def _specs() -> "tuple[ModelSpec, ...]":
+    from qc_assets.models import close_in_7_days, p0, resolution_time
+
+    return p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC
 
 
 def features(state: str) -> None:
@@ -29,7 +39,6 @@ def features(state: str) -> None:
 def train(state: str, quick: bool) -> str:
     from qc_assets.features.model_rows import model_rows
     from qc_assets.learning.trained import Options
-    from qc_assets.models import close_in_7_days, p0, resolution_time
     from qc_assets.registry import lifecycle
     from qc_assets.registry.model_registry import Registry
     from qc_assets.store.warehouse import Warehouse
@@ -37,7 +46,7 @@ def train(state: str, quick: bool) -> str:
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
     told = []
-    for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC):
+    for spec in _specs():
         rows = model_rows(warehouse, spec, is_synthetic=True)
         outcome = lifecycle.train_and_register(spec, rows, registry, Options(quick=quick), is_synthetic=True, origin={})
         assert outcome.trained is not None
@@ -54,12 +63,11 @@ def search(state: str) -> tuple[float, float, list[str]]:
     from qc_assets.learning.task import dataset_of, labelled, task_of
     from qc_assets.learning.trained import Options
     from qc_assets.learning.training import train as train_model
-    from qc_assets.models import close_in_7_days, p0, resolution_time
     from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state) / "staging")
     seconds, told = {True: 0.0, False: 0.0}, []
-    for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC):
+    for spec in _specs():
         data, task = dataset_of(spec, labelled(spec, model_rows(warehouse, spec, is_synthetic=True))), task_of(spec)
         statistics = {}
         for prune in (True, False):
@@ -76,7 +84,6 @@ def search(state: str) -> tuple[float, float, list[str]]:
 
 
 def score(state: str) -> str:
-    from qc_assets.models import close_in_7_days, p0, resolution_time
     from qc_assets.monitoring import scoring
     from qc_assets.registry.model_registry import Registry
     from qc_assets.store.warehouse import Warehouse
@@ -86,10 +93,7 @@ def score(state: str) -> str:
     with warehouse.write() as connection:  # as if nothing had been decided yet
         connection.execute("UPDATE features.pull_requests SET passed = NULL")
         connection.execute("UPDATE features.issues SET resolution_hours = NULL, closed_in_7_days = NULL")
-    counts = {
-        spec.name: scoring.score_waiting_items(warehouse, registry, spec, is_synthetic=True)
-        for spec in (p0.SPEC, resolution_time.SPEC, close_in_7_days.SPEC)
-    }
+    counts = {spec.name: scoring.score_waiting_items(warehouse, registry, spec, is_synthetic=True) for spec in _specs()}
     return ", ".join(f"{name} {found.counts.get('champion', 0):,}" for name, found in counts.items())
 
 

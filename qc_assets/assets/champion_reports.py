@@ -11,7 +11,7 @@ from qc_assets.assets import bias_reports, tables
 from qc_assets.assets.model_versions import attempted
 from qc_assets.assets.resources import RegistryResource, WarehouseResource
 from qc_assets.clock import now_utc
-from qc_assets.features import left_out
+from qc_assets.features.left_out import stands_for_all
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.specs import SPECS
 from qc_assets.settings import Settings
@@ -71,7 +71,7 @@ def check_names() -> dict[str, tuple[str, dg.AssetKey]]:
             MONITORING,
         )
         for spec in SPECS
-        if spec.leaves_out
+        if spec.left_out
     }
     return (
         holds
@@ -187,8 +187,11 @@ def monitoring_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             verdicts[f"{examined.model}_is_right_in_every_part"] = parts
             trouble, whole = examined.who.champions_trouble, f"version {examined.version} is what its training logged"
             verdicts[f"{examined.model}{_IS_SOUND}"] = (not trouble, trouble or whole)
-            if f"{examined.model}{_FOR_ALL}" in check_names():
-                verdicts[f"{examined.model}{_FOR_ALL}"] = left_out.stands_for_all(store)
+        verdicts |= {
+            f"{spec.name}{_FOR_ALL}": stands_for_all(store, spec)
+            for spec in SPECS
+            if spec.left_out and by_model.get(spec.name) is not None
+        }
         removals = [removal for spec in SPECS if (removal := models.standing(spec.name).removal)]
         verdicts[_KEPT] = (not removals, "; ".join(removals) or "none was")
         versions = {examined.model: examined.version for examined in examinations}

@@ -75,9 +75,9 @@ def jobs(settings: Settings) -> list:
         )
         for spec in SPECS
     ]
-    of_notebooks = [
-        dg.define_asset_job("notebooks", notebooks, description="Run the notebooks on what there is, to look at.")
-    ]
+    looked_at = dg.define_asset_job(
+        "notebooks", notebooks, description="Run the notebooks on what there is, to look at."
+    )
     return [
         *upkeep,
         dg.define_asset_job(
@@ -104,7 +104,7 @@ def jobs(settings: Settings) -> list:
             coverage | features | monitoring | exports | dg.AssetSelection.assets(*PAYOUT_REPORTS),
             description="Recompute features, predict what is open, and see whether the champions still hold.",
         ),
-        *(of_notebooks if notebooks_folder() else []),
+        *([looked_at] if notebooks_folder() else []),
         dg.define_asset_job("critique_batches", batches, description="Give repositories with comments a batch."),
         dg.define_asset_job(
             "critique",

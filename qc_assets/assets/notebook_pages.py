@@ -26,7 +26,6 @@ _NOTEBOOKS = {
                 ("models.p0", "reports.payouts")),
 }  # fmt: skip
 _LONGEST_S = 600  # of a cell
-_LOCATION = "qc_assets"  # as workspace.yaml calls it
 
 
 def notebook_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -47,12 +46,14 @@ def _asset(source: Path, settings: Settings) -> dg.AssetsDefinition:
         deps=[tables.key(name) for name in read],
     )
     def compute() -> dg.MaterializeResult:
+        from qc_assets.assets.run_origins import code_location_name  # with Dagster's storage, which is slow to import
+
         started = time.monotonic()
         target = settings.home / "notebooks" / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
         # Dagster makes a page of it; what is shown is of this warehouse, and of whoever wrote the notebook.
         pages = f"{settings.dagster_url.rstrip('/')}/notebook"
-        query = urlencode({"path": target, "repoLocName": _LOCATION})
+        query = urlencode({"path": target, "repoLocName": code_location_name()})
         charts = run_notebook(source, target, {"QC_HOME": settings.home, "QC_WAREHOUSE": settings.warehouse})
         return dg.MaterializeResult(
             metadata={

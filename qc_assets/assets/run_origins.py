@@ -43,8 +43,13 @@ def located(run: DagsterRun) -> DagsterRun:
     if run.remote_job_origin is not None:
         return run
     repository = _repository_origin()
-    location = {CODE_LOCATION_TAG: repository.code_location_origin.location_name}
+    location = {CODE_LOCATION_TAG: code_location_name()}
     return run.with_job_origin(repository.get_job_origin(run.job_name)).with_tags({**run.tags, **location})
+
+
+def code_location_name() -> str:
+    """The name that `workspace.yaml` gives to the code location."""
+    return _repository_origin().code_location_origin.location_name
 
 
 @cache

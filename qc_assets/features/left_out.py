@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from qc_assets.learning.spec import ModelSpec
 from qc_assets.store.warehouse import Warehouse
 
 # Of the share that passed. What moves it by more than the first deserves a look; by more than the second, predictions
@@ -9,24 +10,25 @@ from qc_assets.store.warehouse import Warehouse
 MOST_MOVED, MOST_BORNE = 0.02, 0.05
 
 
-def of_unknown_size(store: Warehouse) -> dict[str, Any]:
-    """Pull requests that are fit for p0 but for their unknown size: counts, shares that passed, and ``moved``."""
-    row = store.sql_file("features/pull_requests", section="unknown_sizes").row(0, named=True)
-    return row | {"moved": row["moved"] or 0.0}
+def left_out(store: Warehouse, table: str, section: str) -> dict[str, Any]:
+    """Items of a feature table that only a lost fact keeps out of a training, as a section of its SQL tells.
 
-
-def stands_for_all(store: Warehouse) -> tuple[bool, str]:
-    """Whether what a model learnt from stands for what it is asked about, and a sentence on what was left out.
-
-    Of a model with `ModelSpec.leaves_out`; the items are pull requests.
+    Returns:
+        ``left_out``, how many; ``left_out_passed`` and ``kept_passed``, the shares that passed; ``moved``, by how much
+        leaving them out raises the share; ``what`` they are and what to say ``if_none`` is, in words.
     """
-    unknown = of_unknown_size(store)
-    if not unknown["left_out"]:
-        return True, "no size is unknown where sizes decide"
+    return store.sql_file(table.replace(".", "/"), section=section).row(0, named=True)
+
+
+def stands_for_all(store: Warehouse, spec: ModelSpec) -> tuple[bool, str]:
+    """Whether what a model with `ModelSpec.left_out` learnt from stands for what it is asked about, and a sentence."""
+    items = left_out(store, spec.table, spec.left_out)
+    if not items["left_out"]:
+        return True, items["if_none"]
     sentence = (
-        f"{unknown['left_out']:,} pull requests of unknown size were left out, of which "
-        f"{unknown['left_out_passed'] or 0:.1%} passed, against {unknown['kept_passed'] or 0:.1%} of the others: "
-        f"with them the share would be {abs(unknown['moved']):.1%} "
-        f"{'lower' if unknown['moved'] > 0 else 'higher'}, at most {MOST_BORNE:.0%} is borne"
+        f"{items['left_out']:,} {items['what']} were left out, of which "
+        f"{items['left_out_passed'] or 0:.1%} passed, against {items['kept_passed'] or 0:.1%} of the others: "
+        f"with them the share would be {abs(items['moved']):.1%} "
+        f"{'lower' if items['moved'] > 0 else 'higher'}, at most {MOST_BORNE:.0%} is borne"
     )
-    return abs(unknown["moved"]) <= MOST_BORNE, sentence
+    return abs(items["moved"]) <= MOST_BORNE, sentence

@@ -136,8 +136,8 @@ class ModelSpec:
         changes: features that the author of an item decides on, see `qc_assets.learning.what_if`.
         missing_is_a_fact: features whose being unknown was a fact at the opening, such as no history; that of any
             other is a matter of our watching, and must not tell the answer.
-        leaves_out: whether items are left out of the training though it is asked about them, because a fact is lost:
-            nobody is paid by it where they are other items.
+        left_out: section of the table's SQL that tells of items which are left out of the training, though the model is
+            asked about them, because a fact is lost: nobody is paid by it where they are other items.
         refresh_after: a challenger that is no better than the champion replaces it when its data are so much newer.
         limits: sentences for the model card that say what the model does not know.
         order: place among the models where all are shown; equal ones by name.
@@ -179,6 +179,6 @@ class ModelSpec:
     balance: str = ""
     changes: Mapping[str, Change] = field(default_factory=dict)
     missing_is_a_fact: tuple[str, ...] = ()
-    leaves_out: bool = False
+    left_out: str = ""
     refresh_after: timedelta = timedelta(days=90)
     limits: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ SPEC = ModelSpec(
         "repo_hours_to_first_review",
     ),
     # Pull requests whose size at the opening is lost.
-    leaves_out=True,
+    left_out="unknown_sizes",
     # In two weeks most first reviews are in; a row younger than that would be there only if it was quick.
     maturity=timedelta(days=14),
     margins={"roc_auc": 0.02, "log_loss": 0.02},

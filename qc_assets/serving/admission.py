@@ -23,9 +23,7 @@ Scope = MutableMapping[str, Any]
 HEALTH, WEBHOOK, WEBHOOK_KEY = "/health", "/webhook/github", "QC_WEBHOOK_SECRET"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # What says that somebody else stands behind the peer.
-_FORWARDED = re.compile(
-    rb"(x-)?forwarded(-.*)?|via|(x-)?(real|client|true-client|cluster-client|cf-connecting)-?ip|cf-connecting-ip"
-)
+_FORWARDED = re.compile(rb"(x-)?forwarded(-.*)?|via|(x-)?(real|client|true-client|cluster-client|cf-connecting)-?ip")
 # One of the rights lets in; what begins with none of these needs admin to change something, and any key to read.
 _NEEDED: Sequence[tuple[str, tuple[Right, ...]]] = (
     ("/predict", ("predict",)),

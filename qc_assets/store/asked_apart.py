@@ -19,7 +19,7 @@ from qc_assets.store.warehouse import Warehouse
 # Some functions of DuckDB heed neither its memory limit nor an interruption: a process does.
 _MOST_MEMORY = 6 * 2**30
 _GRACE_S = 5.0
-_LONGEST_TEXT = 2_000
+LONGEST_TEXT = 2_000
 
 
 def rows_apart(
@@ -65,11 +65,11 @@ def bounded(value: Any) -> Any:
 
 def _cut(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name[:_LONGEST_TEXT]: _cut(part) for name, part in value.items()}
+        return {name[:LONGEST_TEXT]: _cut(part) for name, part in value.items()}
     if isinstance(value, list):
         return [_cut(part) for part in value]
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        return f"{value[:_LONGEST_TEXT]}… (cut, {len(value):,} characters)"
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"{value[:LONGEST_TEXT]}… (cut, {len(value):,} characters)"
     return value
 
 
@@ -77,7 +77,7 @@ def _answer(place: Any, opening: dict[str, Any], query: str, limit: int, deadlin
     try:
         names, rows = asked_rows(Warehouse(place, **opening), query, limit + 1, deadline_s=deadline_s)
     except (QcError, duckdb.Error, MemoryError) as error:
-        return {"error": (str(error) or "the query takes too much memory: ask for less")[:_LONGEST_TEXT]}
+        return {"error": (str(error) or "the query takes too much memory: ask for less")[:LONGEST_TEXT]}
     kept: list[Any] = []
     size = 0
     for row in map(bounded, rows[:limit]):

@@ -8,7 +8,8 @@ import pytest
 
 from qc_assets.assets.champion_reports import _REPORTS
 from qc_assets.cli.runs import run_job
-from qc_assets.features.left_out import of_unknown_size, stands_for_all
+from qc_assets.features.left_out import left_out, stands_for_all
+from qc_assets.models.p0 import SPEC
 from qc_assets.settings import Settings
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -56,8 +57,8 @@ def test_a_share_that_would_be_another_is_said(
 ) -> None:
     passed = [[True] * yes + [False] * no for yes, no in (kept, unknown)]
     warehouse.replace("features/pull_requests", rows(*passed))
-    assert of_unknown_size(warehouse)["left_out"] == sum(unknown)
-    answer, sentence = stands_for_all(warehouse)
+    assert left_out(warehouse, SPEC.table, SPEC.left_out)["left_out"] == sum(unknown)
+    answer, sentence = stands_for_all(warehouse, SPEC)
     assert answer is stands
     assert words in sentence
 

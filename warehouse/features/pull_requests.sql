@@ -960,4 +960,7 @@ counts AS (
             AS undecided_repositories
     FROM fit
 )
-SELECT *, kept_passed - passed AS moved FROM counts;
+SELECT
+    *, coalesce(kept_passed - passed, 0) AS moved,
+    'pull requests of unknown size' AS what, 'no size is unknown where sizes decide' AS if_none
+FROM counts;
