@@ -1,7 +1,4 @@
-"""A planted bias is found, and none is found where none was planted: over twenty worlds each.
-
-`python -m benchmarks fairness` looks at fifty.
-"""
+"""A planted bias is found, and none is found where none was planted: over fifty worlds each."""
 
 from datetime import date
 
@@ -16,8 +13,7 @@ from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import populate
 from qc_assets.sources.demo.source import DemoSource
 
-SEEDS = 50  # of the benchmark
-FEW = range(20)
+SEEDS = 50
 PRS = 2_600
 LOG_ODDS = -1.0  # 13 points of passing, for a group of at least 140 of the 2,600 pull requests
 FIRST = date(2024, 1, 1)
@@ -48,9 +44,9 @@ def flagged(frame: pl.DataFrame, attribute: str) -> set[str]:
 
 @pytest.mark.slow
 def test_with_nothing_planted_hardly_any_world_shows_a_flag() -> None:
-    worlds = (world(seed, None) for seed in FEW)
+    worlds = (world(seed, None) for seed in range(SEEDS))
     alarms = sum(bool(flagged(demo, "repo") | flagged(demo, "newcomer")) for demo in worlds)
-    assert alarms <= 2
+    assert alarms <= 3
 
 
 @pytest.mark.slow
@@ -59,8 +55,8 @@ def test_with_nothing_planted_hardly_any_world_shows_a_flag() -> None:
     ("acme/atlas", "repo", "acme/atlas"),
 ])  # fmt: skip
 def test_a_planted_bias_is_flagged(group: str, attribute: str, name: str) -> None:
-    flags = sum(name in flagged(world(seed, Bias(group, LOG_ODDS)), attribute) for seed in FEW)
-    assert flags >= 18
+    flags = sum(name in flagged(world(seed, Bias(group, LOG_ODDS)), attribute) for seed in range(SEEDS))
+    assert flags >= 47
 
 
 def test_the_truth_knows_both_probabilities() -> None:

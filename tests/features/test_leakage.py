@@ -51,7 +51,7 @@ OUTCOMES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["pull_requests", "issues"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=histories.histories(), data=st.data())
 def test_no_feature_knows_anything_later_than_its_opening(table: str, rows: Rows, data: st.DataObject) -> None:
     items = rows[table]
