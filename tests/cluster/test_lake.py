@@ -28,7 +28,7 @@ from tests.cluster.loads import TABLES, load_days, world
 from tests.cluster.postgres import running_postgres
 
 pytestmark = pytest.mark.slow
-DAYS = range(5)
+DAYS = range(8)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_four_processes_at_once_and_a_day_loaded_twice_leave_what_one_leaves_in_
     file: Warehouse, new_lake: NewLake, in_bucket: str, tmp_path: Path
 ) -> None:
     place = new_lake(in_bucket)
-    writers = [start(place, tmp_path / f"home{n}", [*DAYS[n::4], DAYS[-1]]) for n in range(4)]
+    writers = [start(place, tmp_path / f"home{n}", [*DAYS[n::4], 7]) for n in range(4)]
     errors = [writer.communicate(timeout=300)[1] for writer in writers]
     assert [writer.returncode for writer in writers] == [0] * 4, errors
     store = opened(place, tmp_path)
@@ -94,7 +94,7 @@ def test_whoever_is_killed_leaves_whole_days_or_nothing_and_readers_see_no_other
     watcher.start()
     kills = 0
     try:
-        while kills < 3:
+        while kills < 5:
             writer = start(place, tmp_path / "home", DAYS)
             assert writer.stdout is not None
             for _ in range(chance.randint(0, 2)):
@@ -127,7 +127,7 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_load_is_an_error_to_unders
 ) -> None:
     place = new_lake()
     database = place.where.split()[0].removeprefix("dbname=")
-    store = load_days(world(place, tmp_path / "home"), DAYS[:2])
+    store = load_days(world(place, tmp_path / "home"), DAYS[:4])
     before = store.snapshot(TABLES)
     lost = pytest.raises(WarehouseAwayError, match=r"does not answer\. Nothing is lost.*run the same command again")
     with lost as raised, store.write() as connection:
@@ -222,7 +222,7 @@ def test_a_warehouse_is_carried_into_a_lake_and_back_and_tidied_without_a_row_ch
     rows = carry(file, lake)
     assert rows["raw.pull_requests"] > 0
     assert lake.snapshot(list(rows)) == file.snapshot(list(rows))
-    load_days(world(lake.place, tmp_path / "home"), DAYS[:2], refresh=True)
+    load_days(world(lake.place, tmp_path / "home"), DAYS[:3], refresh=True)
     files = "SELECT count(*) AS n FROM ducklake_list_files('warehouse', 'pull_requests', schema => 'observed')"
     with lake.read(unsafe=True) as connection:
         many = connection.execute(files).fetchall()[0][0]
