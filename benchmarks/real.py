@@ -210,6 +210,7 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
 def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Options") -> None:
     """What each part of the model gains on the test window, paired on its rows, and what it costs."""
     from qc_assets.learning.metrics.bootstrap import paired_differences
+    from qc_assets.learning.monotony import measure_monotony
     from qc_assets.learning.task import dataset_of, task_of
     from qc_assets.learning.training import train
 
@@ -221,6 +222,7 @@ def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Op
     others |= {
         "the blend": (replace(spec, candidates=larger_trees), options),
         "the refit": (spec, replace(options, refit=False)),
+        "the directions": (replace(spec, monotone={}), options),
         "how strict reviewers are": (without("repo_verdict_share", "repo_changes_rate"), options),
         "the repository": (without("repo_"), options),
     }
@@ -242,6 +244,9 @@ def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Op
             f"trained without it in {seconds:.0f} s",
             flush=True,
         )
+        if part == "the directions":
+            bent = measure_monotony(spec, data.x[trained.split.test], lesser.best.estimator.score)
+            print(f"  with directions: {trained.monotony}; without: {bent}", flush=True)
 
 
 def _logistic(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -60,7 +60,13 @@ class _Trial:
         """Scores of all rows by the version's own kind of estimator, fitted to some."""
         fitted = self.subject.bundle.fitted
         estimator = self.task.fit(
-            fitted["kind"], fitted["parameters"], self.subject.x[rows], known, seed=self.seed, threads=None
+            fitted["kind"],
+            fitted["parameters"],
+            self.subject.x[rows],
+            known,
+            seed=self.seed,
+            threads=None,
+            directions=self.subject.spec.directions,
         )
         return estimator.score(self.subject.x)
 

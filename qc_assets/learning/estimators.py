@@ -9,6 +9,7 @@ import numpy as np
 from qc_assets.errors import QcError
 from qc_assets.learning.fast_forest import FlatForest
 from qc_assets.learning.fast_line import FlatLine
+from qc_assets.learning.monotony import turn_signs
 from qc_assets.learning.safe_skops import load_skops, skops_io
 from qc_assets.learning.spec import Parameters
 
@@ -123,6 +124,7 @@ def fit_classifier(
     *,
     seed: int,
     threads: int | None,
+    directions: tuple[int, ...] = (),
 ) -> AnyEstimator:
     """Fit one classifier by its likelihood, so that its scores are probabilities before any calibration.
 
@@ -136,21 +138,26 @@ def fit_classifier(
         weights: of the rows, (rows,).
         seed: the same seed, rows and threads give the same estimator.
         threads: None means all cores.
+        directions: of the first features, see `ModelSpec.directions`; the others are free.
     """
+    bound = tuple(directions) + (0,) * (x.shape[1] - len(directions)) if any(directions) else None
     if kind == "random_forest":
         from sklearn.ensemble import RandomForestClassifier
 
-        forest = RandomForestClassifier(n_jobs=threads or -1, random_state=seed, **_tree_sample(len(y)), **parameters)
+        sample = _tree_sample(len(y)) | {"monotonic_cst": bound}
+        forest = RandomForestClassifier(n_jobs=threads or -1, random_state=seed, **sample, **parameters)
         return SklearnEstimator(forest.fit(x, y, sample_weight=weights))
     if kind == "lightgbm":
         import lightgbm
 
-        classifier = lightgbm.LGBMClassifier(**_lightgbm(seed, boosting_threads(threads, x)), **parameters)
+        kept = {"monotone_constraints": bound} if bound else {}
+        classifier = lightgbm.LGBMClassifier(**_lightgbm(seed, boosting_threads(threads, x)), **kept, **parameters)
         return LightGBMEstimator(classifier.fit(x, y, sample_weight=weights).booster_)
     if kind == "xgboost":
         import xgboost
 
-        boosted = xgboost.XGBClassifier(**_xgboost(seed, boosting_threads(threads, x)), **parameters)
+        how = _xgboost(seed, boosting_threads(threads, x))
+        boosted = xgboost.XGBClassifier(**how, monotone_constraints=bound, **parameters)
         return XGBoostEstimator(boosted.fit(x, y, sample_weight=weights).get_booster())
     if kind == "logistic":
         from sklearn.linear_model import LogisticRegression
@@ -158,7 +165,10 @@ def fit_classifier(
 
         # Ranks, not normal scores: in the tails of a window that others filled, a line would be sure of itself.
         model = _scaled(LogisticRegression(max_iter=1_000, **parameters), len(y), seed, StandardScaler(), as_="uniform")
-        return SklearnEstimator(model.fit(x, y, logisticregression__sample_weight=weights))
+        model.fit(x, y, logisticregression__sample_weight=weights)
+        if bound:
+            turn_signs(model, x, y, weights, bound)
+        return SklearnEstimator(model)
     raise QcError(f"no classifier called {kind}")
 
 

@@ -32,6 +32,10 @@ COMMON_GATES = {
     "the share that intervals hold, surely off. Only warns.",
     **FEEDBACK_GATES,
 }
+_MONOTONE = {
+    "monotone": "Of a hundred answers at most one moves the wrong way, by a hundredth or more, when a feature takes a "
+    "step with which the answer may only rise, or only fall. Only warns.",
+}
 _LOSING = "no_repository_worse_than_its_base_rate"
 _OF_BASE_RATES = {
     _LOSING: "In no repository with 50 rows or more of the test window is the loss "
@@ -81,7 +85,8 @@ class Decision:
 def gate_names(spec: ModelSpec) -> dict[str, str]:
     """What is promised of a model, by name."""
     task = task_of(spec)
-    return COMMON_GATES | (_OF_BASE_RATES if task.has_base_rates else {}) | dict(task.gates)
+    own = (_OF_BASE_RATES if task.has_base_rates else {}) | (_MONOTONE if spec.monotone else {})
+    return COMMON_GATES | own | dict(task.gates)
 
 
 def check_gates(trained: Trained, options: Options = Options()) -> list[Gate]:
@@ -114,6 +119,11 @@ def check_gates(trained: Trained, options: Options = Options()) -> list[Gate]:
         ),
         _right_everywhere(trained),
         *_better_than_base_rates(trained),
+        *(
+            Gate(name, trained.monotony.holds, str(trained.monotony), blocks=False)
+            for name in _MONOTONE
+            if trained.monotony
+        ),
         *feedback_gates(trained, options.feedback_share, lambda mask: evaluated_on(trained, mask, options)),
     ]
 

@@ -154,6 +154,7 @@ def _validations(
             fold.fit_known[step],
             seed=options.seed,
             threads=options.threads,
+            directions=spec.directions,
         )
         answers = task.uncalibrated(estimator.score(data.x[fold.validate]), context)
         statistics = task.statistics(fold.validate_known.y, answers)
@@ -247,7 +248,8 @@ def _gain(
 ) -> Gain:
     task, statistics = task_of(spec), []
     for x, x_new, known in fits:
-        estimator = task.fit(kind, parameters, x, known, seed=options.seed, threads=options.threads)
+        how: dict[str, Any] = {"seed": options.seed, "threads": options.threads, "directions": spec.directions}
+        estimator = task.fit(kind, parameters, x, known, **how)
         answers = task.uncalibrated(estimator.score(x_new), context)
         statistics.append(task.statistics(fold.validate_known.y, answers))
     weights = fold.validate_known.weights

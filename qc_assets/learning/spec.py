@@ -134,6 +134,8 @@ class ModelSpec:
         balance: column of the feature table whose groups get equal weight in training (inverse frequency), such as
             ``repo_id`` or ``author_seniority``; empty: every row counts alike.
         changes: features that the author of an item decides on, see `qc_assets.learning.what_if`.
+        monotone: features that an answer may only rise with (1), or only fall with (-1), all else equal, such as a
+            longer record of passes (probability); see `qc_assets.learning.monotony`.
         missing_is_a_fact: features whose being unknown was a fact at the opening, such as no history; that of any
             other is a matter of our watching, and must not tell the answer.
         left_out: section of the table's SQL that tells of items which are left out of the training, though the model is
@@ -178,7 +180,13 @@ class ModelSpec:
     sensitive: tuple[str, ...] = ("repo", "seniority")
     balance: str = ""
     changes: Mapping[str, Change] = field(default_factory=dict)
+    monotone: Mapping[str, Literal[1, -1]] = field(default_factory=dict)
     missing_is_a_fact: tuple[str, ...] = ()
     left_out: str = ""
     refresh_after: timedelta = timedelta(days=90)
     limits: tuple[str, ...] = ()
+
+    @property
+    def directions(self) -> tuple[int, ...]:
+        """Of each feature 1 or -1 if it is `monotone`, else 0; empty if none is."""
+        return tuple(self.monotone.get(name, 0) for name in self.features) if self.monotone else ()

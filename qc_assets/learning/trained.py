@@ -10,6 +10,7 @@ from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate
 from qc_assets.learning.missingness import Missingness
+from qc_assets.learning.monotony import Monotony
 from qc_assets.learning.reliability import LosingRepositories, Reliability
 from qc_assets.learning.remaining import RemainingTimes
 from qc_assets.learning.rivals import Rival
@@ -113,6 +114,7 @@ class Trained:
         rivals: plain models on the same rows and features.
         heads: the model's answers to each question of its spec's heads on the test window, by name.
         missingness: what the pattern of unknown features says by itself.
+        monotony: how far answers follow the directions of the spec; None where it has none.
         reliability: predicted against observed by repository and month.
         losing: repositories that are better off with their own share; None where answers are no probabilities.
         bounds: gives answers their intervals; see `Bundle`.
@@ -135,6 +137,7 @@ class Trained:
     rivals: tuple[Rival, ...] = ()
     heads: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     missingness: Missingness | None = None
+    monotony: Monotony | None = None
     reliability: tuple[Reliability, ...] = ()
     losing: LosingRepositories | None = None
     bounds: VennAbers | None = None
@@ -157,3 +160,8 @@ class Windows:
         known = {name: replace(labels, way=None) for name, labels in self.known.items()}
         context = {name: value for name, value in self.context.items() if name != "way"}
         return replace(self, known=known, context=context)
+
+    @property
+    def plain(self) -> "Windows":
+        """The same for rivals, which answer one question and keep to no direction."""
+        return replace(self.with_one_head, spec=replace(self.spec, monotone={}))

@@ -1,6 +1,7 @@
 """Selecting, fitting, calibrating and evaluating the candidates of a spec."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from qc_assets.errors import TrainingError
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate, paired_differences
 from qc_assets.learning.missingness import measure_missingness
+from qc_assets.learning.monotony import measure_monotony
 from qc_assets.learning.pace import Pace, TrainingListener
 from qc_assets.learning.reliability import LosingRepositories, losing_repositories, reliability_of
 from qc_assets.learning.remaining import remaining_times
@@ -134,7 +136,7 @@ def train(
     importance = permutation_importance(trained, options.seed)
     plain_kind = best.kind.removesuffix("_with_texts")
     progress(f"fitting {len(task.rivals)} plain rivals", 0, 0)
-    rivals = [_rival(windows.with_one_head, rival, best, data, options) for rival in task.rivals]
+    rivals = [_rival(windows.plain, rival, best, data, options) for rival in task.rivals]
     if isinstance(best.estimator, HeadsEstimator):
         undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
         # Two heads were kept because one does not gain more than the margin (`one_head_gain`): the same is asked here.
@@ -153,6 +155,9 @@ def train(
         heads=_heads(trained, options),
         bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
         remaining=remaining_times(best.calibration_scores, known["calibration"], context) if spec.left_at else None,
+        monotony=measure_monotony(
+            spec, data.x[split.test][-_IMPORTANCE_ROWS:], lambda x: best.calibrator(best.estimator.score(x))
+        ),
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=reliability_of(*tested, resamples=options.resamples, seed=options.seed),
         losing=_losing(trained) if task.has_base_rates else None,
@@ -195,8 +200,9 @@ def _fit(
 def _fitted_to(
     window: str, windows: "Windows", kind: str, parameters: Parameters, data: Dataset, options: Options
 ) -> Estimator:
-    rows, known = windows.split.known_windows[window], windows.known[window]
-    return task_of(windows.spec).fit(kind, parameters, data.x[rows], known, seed=options.seed, threads=options.threads)
+    spec, rows, known = windows.spec, windows.split.known_windows[window], windows.known[window]
+    how: dict[str, Any] = {"seed": options.seed, "threads": options.threads, "directions": spec.directions}
+    return task_of(spec).fit(kind, parameters, data.x[rows], known, **how)
 
 
 def _heads(trained: Trained, options: Options) -> dict[str, dict[str, Estimate]]:

@@ -76,6 +76,19 @@ SPEC = ModelSpec(
         "repo_pass_rate",
         "repo_hours_to_first_review",
     ),
+    # One more pass on somebody's record never costs them: it is one more that was opened, decided and merged, too. A
+    # person can accept that, and no history shows that it loses anything (docs/truth.md).
+    monotone={
+        "author_prior_prs": 1,
+        "author_prior_prs_in_repo": 1,
+        "author_prior_merged": 1,
+        "author_prior_merged_in_repo": 1,
+        "author_prior_decided": 1,
+        "author_pass_rate": 1,
+        "author_average_cycles": -1,
+        "author_is_newcomer": -1,
+        "author_is_first_contribution": -1,
+    },
     # Pull requests whose size at the opening is lost.
     left_out="unknown_sizes",
     # In two weeks most first reviews are in; a row younger than that would be there only if it was quick.

@@ -100,7 +100,7 @@ def test_too_small_a_test_window_is_said_and_drawn_and_forbids() -> None:
     small = train(SMALL, dataset(n=170), replace(OPTIONS, candidates=("lightgbm",)))
     assert len(small.split.test) < MIN_ROWS
     gates = {gate.name: gate for gate in check_gates(small)}
-    own = {"auc_above_threshold", "beats_base_rate", "no_repository_worse_than_its_base_rate"}
+    own = {"auc_above_threshold", "beats_base_rate", "no_repository_worse_than_its_base_rate", "monotone"}
     assert gates.keys() == (COMMON_GATES.keys() - {WITHIN_SHARES}) | own, "who gave labels is looked at before"
     assert gates["enough_labelled_rows"].forbids and gates["auc_above_threshold"].passed is None
     unseen = [replace(gate, passed=None) for gate in gates.values()]

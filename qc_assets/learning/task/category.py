@@ -101,7 +101,15 @@ class Category(Task):
         return None if len(np.unique(known.y)) >= 2 else f"all {len(known.y)} rows have the same label"
 
     def fit(
-        self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
+        self,
+        kind: str,
+        parameters: Parameters,
+        x: np.ndarray,
+        known: Known,
+        *,
+        seed: int,
+        threads: int | None,
+        directions: tuple[int, ...] = (),
     ) -> Estimator:
         return text_classifiers.fit_text_classifier(
             kind, parameters, x, known.y, known.weights, seed=seed, threads=threads

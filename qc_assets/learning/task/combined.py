@@ -112,18 +112,26 @@ def fit_one_head(
     *,
     seed: int,
     threads: int | None,
+    directions: tuple[int, ...] = (),
 ) -> Estimator:
     """As `qc_assets.learning.estimators.fit_classifier`, or a ``blend`` of its kinds, whose parameters are by kind."""
-    seeded: dict[str, Any] = {"seed": seed, "threads": threads}
+    how: dict[str, Any] = {"seed": seed, "threads": threads, "directions": directions}
     if kind != "blend":
-        return estimators.fit_classifier(kind, parameters, x, y, weights, **seeded)
+        return estimators.fit_classifier(kind, parameters, x, y, weights, **how)
     return BlendEstimator(
-        tuple(estimators.fit_classifier(part, own, x, y, weights, **seeded) for part, own in parameters.items())
+        tuple(estimators.fit_classifier(part, own, x, y, weights, **how) for part, own in parameters.items())
     )
 
 
 def fit_heads(
-    kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
+    kind: str,
+    parameters: Parameters,
+    x: np.ndarray,
+    known: Known,
+    *,
+    seed: int,
+    threads: int | None,
+    directions: tuple[int, ...] = (),
 ) -> HeadsEstimator:
     """Fit a classifier to each question, on the rows that answer it.
 
@@ -133,16 +141,19 @@ def fit_heads(
         known: labels; its `way` says on which way each row was decided.
         seed: the same seed, rows and threads give the same estimator.
         threads: None means all cores.
+        directions: of `ModelSpec.directions`; which way an item is decided is free of them, as it is no praise.
     """
     way = known.way
     assert way is not None, "only rows whose way is known are fitted"
     parts: list[Estimator] = []
-    for y, rows in ((way, np.ones(len(way), bool)), (known.y, way == 1), (known.y, way == 0)):
+    questions = (way, np.ones(len(way), bool), ()), (known.y, way == 1, directions), (known.y, way == 0, directions)
+    for y, rows, bound in questions:
         labels, weights = y[rows], known.weights[rows]
         if len(labels) < _MIN_ROWS or len(np.unique(labels)) < 2:
             parts.append(Rate.of(labels, weights))
         else:
-            parts.append(fit_one_head(kind, parameters, x[rows], labels, weights, seed=seed, threads=threads))
+            how: dict[str, Any] = {"seed": seed, "threads": threads, "directions": bound}
+            parts.append(fit_one_head(kind, parameters, x[rows], labels, weights, **how))
     return HeadsEstimator(tuple(parts))
 
 

@@ -98,7 +98,15 @@ class Duration(Task):
         return None if np.ptp(seen) > 0 else f"all {len(seen)} rows took the same time"
 
     def fit(
-        self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
+        self,
+        kind: str,
+        parameters: Parameters,
+        x: np.ndarray,
+        known: Known,
+        *,
+        seed: int,
+        threads: int | None,
+        directions: tuple[int, ...] = (),
     ) -> Estimator:
         seen = known.weights > 0
         return estimators.fit_regressor(

@@ -107,9 +107,20 @@ class Task(ABC):
 
     @abstractmethod
     def fit(
-        self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
+        self,
+        kind: str,
+        parameters: Parameters,
+        x: np.ndarray,
+        known: Known,
+        *,
+        seed: int,
+        threads: int | None,
+        directions: tuple[int, ...] = (),
     ) -> Estimator:
-        """Fit one estimator; the same seed, rows and threads give the same estimator."""
+        """Fit one estimator; the same seed, rows and threads give the same estimator.
+
+        `directions` are those of `ModelSpec.directions`, which only probabilities have; columns beyond are free.
+        """
 
     @abstractmethod
     def load(self, folder: Path) -> Estimator:

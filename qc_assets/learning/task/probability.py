@@ -77,11 +77,20 @@ class Probability(Task):
         return replace(known, way=way.cast(pl.Float64).to_numpy())
 
     def fit(
-        self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, *, seed: int, threads: int | None
+        self,
+        kind: str,
+        parameters: Parameters,
+        x: np.ndarray,
+        known: Known,
+        *,
+        seed: int,
+        threads: int | None,
+        directions: tuple[int, ...] = (),
     ) -> Estimator:
+        how: dict[str, Any] = {"seed": seed, "threads": threads, "directions": directions}
         if known.way is not None:
-            return combined.fit_heads(kind, parameters, x, known, seed=seed, threads=threads)
-        return combined.fit_one_head(kind, parameters, x, known.y, known.weights, seed=seed, threads=threads)
+            return combined.fit_heads(kind, parameters, x, known, **how)
+        return combined.fit_one_head(kind, parameters, x, known.y, known.weights, **how)
 
     def load(self, folder: Path) -> Estimator:
         return combined.load_any_estimator(folder)
