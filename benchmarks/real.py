@@ -222,7 +222,7 @@ def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Op
     others |= {
         "the blend": (replace(spec, candidates=larger_trees), options),
         "the refit": (spec, replace(options, refit=False)),
-        "the directions": (replace(spec, monotone={}), options),
+        "the signs": (replace(spec, monotone={}), options),
         "how strict reviewers are": (without("repo_verdict_share", "repo_changes_rate"), options),
         "the repository": (without("repo_"), options),
     }
@@ -244,9 +244,9 @@ def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Op
             f"trained without it in {seconds:.0f} s",
             flush=True,
         )
-        if part == "the directions":
+        if part == "the signs":
             bent = measure_monotony(spec, data.x[trained.split.test], lesser.best.estimator.score)
-            print(f"  with directions: {trained.monotony}; without: {bent}", flush=True)
+            print(f"  with signs: {trained.monotony}; without: {bent}", flush=True)
 
 
 def _logistic(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:

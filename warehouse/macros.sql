@@ -367,6 +367,19 @@ SELECT
 FROM items
 LEFT JOIN decided ON items.repo_id = decided.repo_id AND items.number = decided.number;
 
+-- Repositories with a hundred items or more, and how many of them are open: where none is, what is open may have been
+-- left out of the history, and durations are those of survivors.
+CREATE OR REPLACE TEMP MACRO open_by_repository(feature_table) AS TABLE
+SELECT
+    coalesce(ops.qualified(items.repo_id, any_value(repositories.name)), items.repo_id::VARCHAR) AS repo,
+    count(*) AS items,
+    count(*) FILTER (items.closed_at IS NULL) AS still_open
+FROM query_table(feature_table) AS items
+LEFT JOIN raw.repositories AS repositories ON items.repo_id = repositories.repo_id
+GROUP BY items.repo_id
+HAVING count(*) >= 100
+ORDER BY items DESC, repo;
+
 -- What bias reports compare pull requests or issues by; labels are those at the opening.
 CREATE OR REPLACE TEMP MACRO groups_of(feature_table, raw_table) AS TABLE
 WITH items AS (FROM query_table(feature_table)),

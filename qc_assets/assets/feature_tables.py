@@ -55,7 +55,11 @@ def _promises(name: str) -> dict[str, str]:
     always = {f"same_rows_as_raw_{raw}": "Every item of the raw table has exactly one row."}
     if name == "comments":
         return always | {"labels_have_an_origin": "Every category was given by a person, and it is known where."}
-    always |= {"nothing_before_its_opening": "No outcome is older than the opening, and no history is negative."}
+    always |= {
+        "nothing_before_its_opening": "No outcome is older than the opening, and no history is negative.",
+        "open_ones_are_there": "Most items are not of repositories with a hundred or more of which none is open, as in "
+        "a history of closed ones only: such a history does not know what takes longest, or never ends. Only warns.",
+    }
     if name == "issues":
         return always
     return always | {
@@ -127,8 +131,24 @@ def _checks(store: Warehouse, name: str) -> list[dg.AssetCheckResult]:
             passed=counts["impossible"] == 0,
             metadata={"impossible rows": counts["impossible"]},
         ),
+        *([] if name == "comments" else [_open_ones_are_there(store, name)]),
         *([_approvals_land(store), _unknown_sizes_are_few(store)] if name == "pull_requests" else []),
     ]
+
+
+def _open_ones_are_there(store: Warehouse, name: str) -> dg.AssetCheckResult:
+    judged = store.sql_file(f"features/{name}", section="open_by_repository")
+    closed_only = judged.filter(judged["still_open"] == 0)
+    named = [f"{row['repo']}: {row['items']:,}" for row in closed_only.head(10).to_dicts()]
+    more = len(closed_only) - len(named)
+    return dg.AssetCheckResult(
+        check_name="open_ones_are_there",
+        passed=2 * closed_only["items"].sum() <= judged["items"].sum(),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "none of these is open": "; ".join(named) + (f"; and {more} more" if more else "") or "in no repository",
+        },
+    )
 
 
 def _approvals_land(store: Warehouse) -> dg.AssetCheckResult:

@@ -66,7 +66,7 @@ class _Trial:
             known,
             seed=self.seed,
             threads=None,
-            directions=self.subject.spec.directions,
+            signs=self.subject.spec.signs,
         )
         return estimator.score(self.subject.x)
 

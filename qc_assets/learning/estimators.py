@@ -124,7 +124,7 @@ def fit_classifier(
     *,
     seed: int,
     threads: int | None,
-    directions: tuple[int, ...] = (),
+    signs: tuple[int, ...] = (),
 ) -> AnyEstimator:
     """Fit one classifier by its likelihood, so that its scores are probabilities before any calibration.
 
@@ -138,9 +138,9 @@ def fit_classifier(
         weights: of the rows, (rows,).
         seed: the same seed, rows and threads give the same estimator.
         threads: None means all cores.
-        directions: of the first features, see `ModelSpec.directions`; the others are free.
+        signs: of the first features, see `ModelSpec.signs`; the others are free.
     """
-    bound = tuple(directions) + (0,) * (x.shape[1] - len(directions)) if any(directions) else None
+    bound = (*signs, *[0] * (x.shape[1] - len(signs))) if any(signs) else None
     if kind == "random_forest":
         from sklearn.ensemble import RandomForestClassifier
 

@@ -20,7 +20,7 @@ _STEPS = 21
 
 @dataclass(frozen=True)
 class Monotony:
-    """How far answers follow the directions of their spec.
+    """How far answers keep to the signs of their spec.
 
     Attributes:
         share: of the rows, those whose answer moves the wrong way by a hundredth or more when a single feature takes a
@@ -60,7 +60,7 @@ def measure_monotony(spec: ModelSpec, x: np.ndarray, answer: Callable[[np.ndarra
     before = answer(x)
     wrong = np.zeros(len(x))
     most, feature = 0.0, ""
-    for index, direction in enumerate(spec.directions):
+    for index, direction in enumerate(spec.signs):
         values = x[:, index]
         if not direction or np.isnan(values).all():
             continue
@@ -75,7 +75,7 @@ def measure_monotony(spec: ModelSpec, x: np.ndarray, answer: Callable[[np.ndarra
     return Monotony(float(np.mean(wrong >= _NOTABLE)), most, feature)
 
 
-def turn_signs(pipeline: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray, directions: tuple[int, ...]) -> None:
+def turn_signs(pipeline: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray, signs: tuple[int, ...]) -> None:
     """Give a fitted logistic regression the best weights whose signs are right, by L-BFGS-B (Byrd and others, 1995).
 
     Args:
@@ -84,12 +84,12 @@ def turn_signs(pipeline: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray,
         x: features, (rows, features) with NaN.
         y: labels 0 or 1, (rows,).
         weights: of the rows, (rows,).
-        directions: 1, -1 or 0 of each feature; what imputation adds behind them is free.
+        signs: 1, -1 or 0 of each feature; what imputation adds behind them is free.
     """
     model = pipeline[-1]
-    signs = np.zeros(model.coef_.shape[1])
-    signs[: len(directions)] = directions
-    if (model.coef_[0] * signs >= 0).all():
+    bound = np.zeros(model.coef_.shape[1])
+    bound[: len(signs)] = signs
+    if (model.coef_[0] * bound >= 0).all():
         return
     from scipy.optimize import minimize
     from scipy.special import expit
@@ -102,7 +102,7 @@ def turn_signs(pipeline: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray,
         slope = model.C * weights * (expit(log_odds) - y)
         return value, np.append(z.T @ slope + at[:-1], slope.sum())
 
-    start = np.append(np.where(model.coef_[0] * signs < 0, 0.0, model.coef_[0]), model.intercept_)
-    limits = [(0 if sign > 0 else None, 0 if sign < 0 else None) for sign in signs]
+    start = np.append(np.where(model.coef_[0] * bound < 0, 0.0, model.coef_[0]), model.intercept_)
+    limits = [(0 if sign > 0 else None, 0 if sign < 0 else None) for sign in bound]
     solved = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[*limits, (None, None)])
     model.coef_, model.intercept_ = solved.x[None, :-1], solved.x[-1:]

@@ -154,7 +154,7 @@ def _validations(
             fold.fit_known[step],
             seed=options.seed,
             threads=options.threads,
-            directions=spec.directions,
+            signs=spec.signs,
         )
         answers = task.uncalibrated(estimator.score(data.x[fold.validate]), context)
         statistics = task.statistics(fold.validate_known.y, answers)
@@ -248,7 +248,7 @@ def _gain(
 ) -> Gain:
     task, statistics = task_of(spec), []
     for x, x_new, known in fits:
-        how: dict[str, Any] = {"seed": options.seed, "threads": options.threads, "directions": spec.directions}
+        how: dict[str, Any] = {"seed": options.seed, "threads": options.threads, "signs": spec.signs}
         estimator = task.fit(kind, parameters, x, known, **how)
         answers = task.uncalibrated(estimator.score(x_new), context)
         statistics.append(task.statistics(fold.validate_known.y, answers))

@@ -187,6 +187,6 @@ class ModelSpec:
     limits: tuple[str, ...] = ()
 
     @property
-    def directions(self) -> tuple[int, ...]:
+    def signs(self) -> tuple[int, ...]:
         """Of each feature 1 or -1 if it is `monotone`, else 0; empty if none is."""
         return tuple(self.monotone.get(name, 0) for name in self.features) if self.monotone else ()

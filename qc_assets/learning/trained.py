@@ -114,7 +114,7 @@ class Trained:
         rivals: plain models on the same rows and features.
         heads: the model's answers to each question of its spec's heads on the test window, by name.
         missingness: what the pattern of unknown features says by itself.
-        monotony: how far answers follow the directions of the spec; None where it has none.
+        monotony: how far answers keep to the signs of the spec; None where it has none.
         reliability: predicted against observed by repository and month.
         losing: repositories that are better off with their own share; None where answers are no probabilities.
         bounds: gives answers their intervals; see `Bundle`.
@@ -163,5 +163,5 @@ class Windows:
 
     @property
     def plain(self) -> "Windows":
-        """The same for rivals, which answer one question and keep to no direction."""
+        """The same for rivals, which answer one question and keep to no sign."""
         return replace(self.with_one_head, spec=replace(self.spec, monotone={}))

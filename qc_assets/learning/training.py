@@ -201,7 +201,7 @@ def _fitted_to(
     window: str, windows: "Windows", kind: str, parameters: Parameters, data: Dataset, options: Options
 ) -> Estimator:
     spec, rows, known = windows.spec, windows.split.known_windows[window], windows.known[window]
-    how: dict[str, Any] = {"seed": options.seed, "threads": options.threads, "directions": spec.directions}
+    how: dict[str, Any] = {"seed": options.seed, "threads": options.threads, "signs": spec.signs}
     return task_of(spec).fit(kind, parameters, data.x[rows], known, **how)
 
 

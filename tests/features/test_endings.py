@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from qc_assets.assets.feature_tables import _approvals_land
+from qc_assets.assets.feature_tables import _approvals_land, _open_ones_are_there
 from qc_assets.settings import load_settings
 from qc_assets.store.inserts import put
 from qc_assets.store.schema import sql_sections
@@ -175,6 +175,23 @@ def test_repositories_whose_approvals_end_in_closed_are_named(warehouse: Warehou
     result = _approvals_land(warehouse)
     assert not result.passed and result.severity is not None and result.severity.value == "WARN"
     assert next(iter(result.metadata.values())).value == "o/squashed: 30 of 30"
+
+
+@pytest.mark.parametrize("still_open", [0, 1])
+def test_a_history_of_closed_ones_only_is_named(warehouse: Warehouse, still_open: int) -> None:
+    rows = {
+        "issues": [issue(n, 0, closed=None if n <= still_open else 9) for n in range(1, 151)]
+        + [issue(n, 0, repo=2, closed=9) for n in range(1, 51)],
+        "repositories": [{"repo_id": 1, "name": "o/exported"}, {"repo_id": 2, "name": "o/small"}],
+    }
+    with warehouse.write() as connection:
+        histories.cover(connection)
+        histories.put(connection, rows)
+    warehouse.rebuild("features/issues", load_settings().feature_parameters("issues"))
+    result = _open_ones_are_there(warehouse, "issues")
+    assert result.passed == (still_open > 0) and result.severity is not None and result.severity.value == "WARN"
+    expected = "in no repository" if still_open else "o/exported: 150"
+    assert next(iter(result.metadata.values())).value == expected
 
 
 def test_endings_compete_and_open_issues_count_for_as_long_as_they_were_watched(warehouse: Warehouse) -> None:

@@ -45,14 +45,14 @@ def against_sense(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_no_answer_moves_the_wrong_way_whatever_the_rows_say(kind: str) -> None:
     x, y = against_sense()
     fits = {
-        directions: fit_one_head(kind, KINDS[kind], x, y, np.ones(len(y)), seed=0, threads=1, directions=directions)
-        for directions in ((), (1, -1, 0), (1, -1))
+        signs: fit_one_head(kind, KINDS[kind], x, y, np.ones(len(y)), seed=0, threads=1, signs=signs)
+        for signs in ((), (1, -1, 0), (1, -1))
     }
     free, kept, shorter = (measure_monotony(BOUND, x, each.score) for each in fits.values())
     assert free and kept and shorter
     assert free.share > 0.3 and not free.holds and free.feature in ("a", "b") and "move the wrong way" in str(free)
     assert kept.most < 1e-9 and kept.holds and str(kept).startswith("no answer moves")
-    assert shorter == kept, "columns beyond the directions are free"
+    assert shorter == kept, "columns beyond the signs are free"
     assert np.ptp(fits[1, -1, 0].score(x)) > 0.1, "it still learns from the others"
 
 
@@ -86,17 +86,17 @@ def test_weights_of_a_line_have_their_signs_and_no_better_ones_have(
         assert loss(other, intercept + step[3]) >= best - 1e-4 * abs(best)
 
 
-def test_which_way_an_item_is_decided_is_free_of_directions() -> None:
+def test_which_way_an_item_is_decided_is_free_of_signs() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2_000, 3))
     way = rng.random(2_000) < 1 / (1 + np.exp(3 * x[:, 0]))
     known = Known((rng.random(2_000) < 0.5).astype(float), np.ones(2_000), way=way.astype(float))
-    heads = fit_heads("lightgbm", SMALL_TREES, x, known, seed=0, threads=1, directions=(1, 0, 0))
+    heads = fit_heads("lightgbm", SMALL_TREES, x, known, seed=0, threads=1, signs=(1, 0, 0))
     lower, upper = (heads.all_scores(np.array([[a, 0.0, 0.0]]))[0] for a in (-1.0, 1.0))
     assert upper[0] < lower[0] - 0.5 and (upper[1:] >= lower[1:]).all()
 
 
-def test_a_training_measures_it_and_only_a_spec_with_directions_is_asked() -> None:
+def test_a_training_measures_it_and_only_a_spec_with_signs_is_asked() -> None:
     frame = rows(n=900)
     spec = replace(SMALL, monotone={"log_lines": 1})
     kept = train(spec, dataset_of(spec, frame), replace(OPTIONS, candidates=("lightgbm",)))
@@ -108,10 +108,10 @@ def test_a_training_measures_it_and_only_a_spec_with_directions_is_asked() -> No
     assert free.monotony is None and "monotone" not in asked
     bent = measure_monotony(spec, free.data.x[free.split.test], free.best.estimator.score)
     assert bent and bent.share > 0.1, "in these rows larger changes pass less often"
-    assert kept.rivals[1].evaluations == free.rivals[1].evaluations, "rivals keep to no direction"
+    assert kept.rivals[1].evaluations == free.rivals[1].evaluations, "rivals keep to no sign"
 
 
-def test_every_direction_is_of_a_feature() -> None:
+def test_every_sign_is_of_a_feature() -> None:
     for spec in SPECS:
         assert spec.monotone.keys() <= set(spec.features), spec.name
         assert not spec.monotone or spec.task == "probability", spec.name

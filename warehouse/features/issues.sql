@@ -443,6 +443,9 @@ FROM features.issues
 GROUP BY exclusion
 ORDER BY issues DESC;
 
+-- name: open_by_repository
+FROM open_by_repository('features.issues');
+
 -- name: checks
 SELECT
     count(*) AS rows,

@@ -933,6 +933,9 @@ GROUP BY features.repo_id
 HAVING approved_and_closed >= 20 AND not_landed > 0.3 * approved_and_closed
 ORDER BY not_landed DESC;
 
+-- name: open_by_repository
+FROM open_by_repository('features.pull_requests');
+
 -- name: checks
 SELECT
     count(*) AS rows,

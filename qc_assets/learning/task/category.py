@@ -109,7 +109,7 @@ class Category(Task):
         *,
         seed: int,
         threads: int | None,
-        directions: tuple[int, ...] = (),
+        signs: tuple[int, ...] = (),
     ) -> Estimator:
         return text_classifiers.fit_text_classifier(
             kind, parameters, x, known.y, known.weights, seed=seed, threads=threads

@@ -112,10 +112,10 @@ def fit_one_head(
     *,
     seed: int,
     threads: int | None,
-    directions: tuple[int, ...] = (),
+    signs: tuple[int, ...] = (),
 ) -> Estimator:
     """As `qc_assets.learning.estimators.fit_classifier`, or a ``blend`` of its kinds, whose parameters are by kind."""
-    how: dict[str, Any] = {"seed": seed, "threads": threads, "directions": directions}
+    how: dict[str, Any] = {"seed": seed, "threads": threads, "signs": signs}
     if kind != "blend":
         return estimators.fit_classifier(kind, parameters, x, y, weights, **how)
     return BlendEstimator(
@@ -131,7 +131,7 @@ def fit_heads(
     *,
     seed: int,
     threads: int | None,
-    directions: tuple[int, ...] = (),
+    signs: tuple[int, ...] = (),
 ) -> HeadsEstimator:
     """Fit a classifier to each question, on the rows that answer it.
 
@@ -141,18 +141,18 @@ def fit_heads(
         known: labels; its `way` says on which way each row was decided.
         seed: the same seed, rows and threads give the same estimator.
         threads: None means all cores.
-        directions: of `ModelSpec.directions`; which way an item is decided is free of them, as it is no praise.
+        signs: of `ModelSpec.signs`; which way an item is decided is free of them, as it is no praise.
     """
     way = known.way
     assert way is not None, "only rows whose way is known are fitted"
     parts: list[Estimator] = []
-    questions = (way, np.ones(len(way), bool), ()), (known.y, way == 1, directions), (known.y, way == 0, directions)
+    questions = (way, np.ones(len(way), bool), ()), (known.y, way == 1, signs), (known.y, way == 0, signs)
     for y, rows, bound in questions:
         labels, weights = y[rows], known.weights[rows]
         if len(labels) < _MIN_ROWS or len(np.unique(labels)) < 2:
             parts.append(Rate.of(labels, weights))
         else:
-            how: dict[str, Any] = {"seed": seed, "threads": threads, "directions": bound}
+            how: dict[str, Any] = {"seed": seed, "threads": threads, "signs": bound}
             parts.append(fit_one_head(kind, parameters, x[rows], labels, weights, **how))
     return HeadsEstimator(tuple(parts))
 

@@ -106,7 +106,7 @@ class Duration(Task):
         *,
         seed: int,
         threads: int | None,
-        directions: tuple[int, ...] = (),
+        signs: tuple[int, ...] = (),
     ) -> Estimator:
         seen = known.weights > 0
         return estimators.fit_regressor(

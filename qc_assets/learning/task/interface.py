@@ -115,11 +115,11 @@ class Task(ABC):
         *,
         seed: int,
         threads: int | None,
-        directions: tuple[int, ...] = (),
+        signs: tuple[int, ...] = (),
     ) -> Estimator:
         """Fit one estimator; the same seed, rows and threads give the same estimator.
 
-        `directions` are those of `ModelSpec.directions`, which only probabilities have; columns beyond are free.
+        `signs` are those of `ModelSpec.signs`, which only probabilities have; columns beyond are free.
         """
 
     @abstractmethod

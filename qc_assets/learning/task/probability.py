@@ -85,9 +85,9 @@ class Probability(Task):
         *,
         seed: int,
         threads: int | None,
-        directions: tuple[int, ...] = (),
+        signs: tuple[int, ...] = (),
     ) -> Estimator:
-        how: dict[str, Any] = {"seed": seed, "threads": threads, "directions": directions}
+        how: dict[str, Any] = {"seed": seed, "threads": threads, "signs": signs}
         if known.way is not None:
             return combined.fit_heads(kind, parameters, x, known, **how)
         return combined.fit_one_head(kind, parameters, x, known.y, known.weights, **how)
