@@ -257,7 +257,7 @@ def _is_ours(name: str | None) -> bool:
 
 
 def _without_class(message: str) -> str:
-    return re.sub(r"^(qc_assets\.)?[\w.]*Error: ", "", message)
+    return re.sub(r"^[\w.]*(Error|Failure): ", "", message)
 
 
 def result_of(run_id: str, events: Iterable["dg.DagsterEvent"]) -> JobResult:

@@ -57,7 +57,7 @@ class VersionComparison:
             differences = paired_differences(ours, theirs, weights, task.needs, **resampled)
             values = [statistics(weights[None, :]) for statistics in (theirs, ours)]
             for name, metric in task.metrics.items():
-                gain = differences[name].times(metric.sign)
+                gain = metric.gain(differences[name], *(float(value[name][0]) for value in values))
                 sure = "surely better" if gain.is_surely_above(0) else "surely worse" if gain.is_surely_below(0) else ""
                 rows.append(
                     {"metric": metric.label, "window": window.replace("_", " ")}

@@ -205,7 +205,9 @@ def test_the_check_fails_when_more_than_one_percent_of_lines_are_bad(make_settin
 @pytest.mark.slow
 def test_a_day_of_which_nothing_came_is_red_and_says_why(make_settings: Any, tmp_path: Path) -> None:
     settings = archive(make_settings, tmp_path, [])
-    with pytest.raises(RunFailedError, match="nothing was loaded: 2024-05-03: 24 of 24 hours are missing"):
+    with pytest.raises(
+        RunFailedError, match="step raw_tables failed: nothing was loaded: 2024-05-03: 24 of 24 hours are missing"
+    ):
         run_job(settings, "main", days=[date(2024, 5, 3)], ops=QUICK)
     with open_instance(settings) as instance:
         assert instance.get_materialized_partitions(tables.key("raw.issues")) == set()

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from qc_assets.learning.metrics.bootstrap import Estimate
 from qc_assets.learning.promotion import Decision, compare_with_champion
 from qc_assets.learning.task import dataset_of, task_of
 from qc_assets.learning.training import train
@@ -46,6 +47,18 @@ def test_the_differences_are_those_that_decide(both: VersionComparison) -> None:
     assert (shown["difference"], shown["from"], shown["to"]) == (judged.difference, judged.lower, judged.upper)
     assert shown["verdict"] == "surely worse" and judged.regression
     assert shown["difference"] == pytest.approx(shown[NEW] - shown[OLD])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [(0.95, 0.85, "better"), (0.6, 0.7, "better"), (0.7, 0.6, "worse"), (0.8, 0.9, "worse"), (0.75, 0.86, "")],
+)
+def test_more_coverage_is_better_only_up_to_what_was_promised(before: float, after: float, verdict: str) -> None:
+    change = after - before
+    gain = (
+        task_of(RESOLUTION_TIME).metrics["coverage"].gain(Estimate(change, change - 0.01, change + 0.01), before, after)
+    )
+    assert (gain.is_surely_above(0), gain.is_surely_below(0)) == (verdict == "better", verdict == "worse")
 
 
 def test_rows_that_changed_sides_and_features_that_moved_are_named(both: VersionComparison) -> None:

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from qc_assets.learning.metrics.bootstrap import Estimate
+
 
 class Estimator(Protocol):
     """A fitted estimator."""
@@ -50,6 +52,17 @@ class Metric:
     def sign(self) -> int:
         """1 if more is better, else -1."""
         return 1 if self.higher_is_better else -1
+
+    def gain(self, difference: Estimate, before: float, after: float) -> Estimate:
+        """A difference of two values turned so that more is better: nearer to the aim, where there is one.
+
+        Nothing of values on either side of the aim: which is nearer is not what the difference tells.
+        """
+        if self.aim is None:
+            return difference.times(self.sign)
+        if (before - self.aim) * (after - self.aim) < 0:
+            return Estimate(None, None, None)
+        return difference.times(1 if min(before, after) < self.aim else -1)
 
     def beside(
         self, value: float | None, lower: float | None, upper: float | None, baseline: float | None
