@@ -76,14 +76,11 @@ SPEC = ModelSpec(
         "repo_pass_rate",
         "repo_hours_to_first_review",
     ),
-    # One more pass on somebody's record never costs them: it is one more that was opened, decided and merged, too. A
-    # person can accept that, and no history shows that it loses anything (docs/truth.md).
+    # What somebody has achieved never costs them: a person can accept that, and no history shows that it loses
+    # anything. How much somebody opens is no achievement: where many open much, it surely speaks against them.
     monotone={
-        "author_prior_prs": 1,
-        "author_prior_prs_in_repo": 1,
         "author_prior_merged": 1,
         "author_prior_merged_in_repo": 1,
-        "author_prior_decided": 1,
         "author_pass_rate": 1,
         "author_average_cycles": -1,
         "author_is_newcomer": -1,
