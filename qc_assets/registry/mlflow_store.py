@@ -18,6 +18,10 @@ from qc_assets.settings import Settings
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
+# MLflow's tables have room for 200 characters of a run's place, of which run and experiment take some, and for 250 of
+# its name; SQLite takes more, PostgreSQL refuses.
+LONGEST_NAME = 250
+_LONGEST_PLACE = 120
 _last_used = ""
 
 
@@ -154,9 +158,11 @@ class MlflowStore:
         """
         if self.artifacts:
             is_url = "://" in self.artifacts
-            return (
-                f"{self.artifacts.rstrip('/')}/{name}" if is_url else (Path(self.artifacts).absolute() / name).as_uri()
-            )
+            place = self.artifacts.rstrip("/") if is_url else Path(self.artifacts).absolute().as_uri()
+            if len(place) > _LONGEST_PLACE and self._database is None:
+                room = f"MLflow has room for {_LONGEST_PLACE} characters"
+                raise QcError(f"QC_MLFLOW_ARTIFACTS={place}: {room}; name a shorter place")
+            return f"{place}/{name}"
         if self.tracking_uri.startswith("sqlite:"):
             return (self.artifact_root / name).as_uri()
         theirs = ""

@@ -49,7 +49,7 @@ class RecordedDecision:
         """Name and value of the tag that keeps it."""
         content = asdict(self) | {"reason": self.reason[:_LONGEST_REASON]}
         del content["decided_at"]
-        return f"{_TAG}{self.decided_at.isoformat()}", json.dumps(content, separators=(",", ":"))
+        return f"{_TAG}{self.decided_at.isoformat()}", json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def of_tag(cls, name: str, value: str) -> "RecordedDecision":

@@ -19,7 +19,7 @@ from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.learning.trained import FittedCandidate, Trained, Trial
 from qc_assets.registry.bundle_store import is_out_of_reach
-from qc_assets.registry.mlflow_store import MlflowStore, mlflow_at_work
+from qc_assets.registry.mlflow_store import LONGEST_NAME, MlflowStore, mlflow_at_work
 from qc_assets.registry.run_keepers import KEEPER, keep_runs
 from qc_assets.registry.wording import WITHOUT_MODEL, about_experiment
 
@@ -78,7 +78,7 @@ class TrainingRun(TrainingListener):
             client = self._store.client()
             self._catch_up(client)
             best = trained.best
-            client.update_run(self.run_id, name=run_name or f"{self._spec.name} {best.kind}")
+            client.update_run(self.run_id, name=(run_name or f"{self._spec.name} {best.kind}")[:LONGEST_NAME])
             self._log_batch(
                 client,
                 self.run_id,
@@ -239,7 +239,7 @@ def training_run(
             client = store.client()
             experiment_id = store.experiment(client, spec.name, about_experiment(spec))
             own = resolve_tags({**tags, "task": task_of(spec).name, KEEPER: keeper})  # who, from where, which commit
-            named = run_name or f"{spec.name} training"
+            named = (run_name or f"{spec.name} training")[:LONGEST_NAME]
             run_id = client.create_run(experiment_id, tags={**own, "level": "training"}, run_name=named).info.run_id
             client.log_batch(run_id, params=params_of(parameters))
         run = TrainingRun(store, spec, experiment_id, run_id, own)

@@ -12,7 +12,8 @@ from qc_assets.registry.standing import Standing, VersionReference
 
 WITHOUT_MODEL = "without_model"  # group of the metrics of the prediction that knows nothing
 _VIEW = "Trainings"
-_LIMIT = 8_000  # characters that MLflow keeps
+# Characters that MLflow's tables have room for. SQLite takes more; PostgreSQL refuses, and with it the training.
+_LIMIT, _VERSION_LIMIT, _HEAD_LIMIT, _REASON_LIMIT = 8_000, 5_000, 4_000, 400
 _REST = "\n\n*The rest is in the artifact model_card.md of the run.*\n"
 _BETWEEN = "\n\n---\n\n"
 ALIASES = {
@@ -90,7 +91,7 @@ def describe_versions(client: Any, standing: Standing, challenger: int | None, c
         if standing.champion and standing.champion.version == number:
             alias = "champion"
         head = version_head(standing, VersionReference(number, str(registered.run_id)), alias, registered.tags, place)
-        text = beginning_of(f"{head}{_BETWEEN}{kept}")
+        text = beginning_of(f"{beginning_of(head, _HEAD_LIMIT)}{_BETWEEN}{kept}", _VERSION_LIMIT)
         if text != before:
             client.update_model_version(standing.model, registered.version, description=text)
 
@@ -114,9 +115,9 @@ def version_head(
     for decision in decisions[-3:]:
         verdict = "Promoted" if decision.promoted else "Not promoted"
         against = f", compared with version {decision.before.version}" if decision.before else ""
-        lines.append(
-            f"{verdict} on {decision.decided_at:%Y-%m-%d %H:%M} UTC{against}: {markdown_text(decision.reason)}."
-        )
+        is_long = len(decision.reason) > _REASON_LIMIT
+        reason = markdown_text(decision.reason[:_REASON_LIMIT]) + (" …" if is_long else ".")
+        lines.append(f"{verdict} on {decision.decided_at:%Y-%m-%d %H:%M} UTC{against}: {reason}")
     if not decisions:
         lines.append("Not judged: its training ended before it was.")
     run = f"{experiment}/runs/{version.run_id}"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from qc_assets.critique.language_model import LanguageModel
 from qc_assets.errors import QcError
 from qc_assets.places import dagster_config
 from qc_assets.registry.mlflow_store import MlflowStore
+from qc_assets.registry.model_registry import Logged, Registry
+from qc_assets.registry.standing import RecordedDecision, VersionReference
 from qc_assets.settings import Settings
 from qc_assets.shared_database import SharedDatabase
 from qc_assets.sources.github.state import Budget, State
@@ -79,6 +82,28 @@ def test_models_go_to_a_stated_place_or_nowhere(
         store.publish("p0", "page", "<p>seen</p>", {})
         assert [path.read_text() for path in Path(place).rglob("page.html")] == ["<p>seen</p>"]
     assert not list(tmp_path.rglob("mlruns")) or not any(files for _, _, files in os.walk(tmp_path / "mlruns"))
+
+
+def test_what_is_said_of_a_version_fits_into_a_database_that_counts(shared_url: str, tmp_path: Path) -> None:
+    registry = Registry(shared_url, tmp_path / "unused", artifacts=str(tmp_path / "models"))
+    client = registry.client()
+    identity = registry.experiment(client, "p0", NOTE)
+    run = client.create_run(identity)
+    client.create_registered_model("p0")
+    client.create_model_version("p0", source=run.info.artifact_uri, run_id=run.info.run_id)
+    version = VersionReference(1, run.info.run_id)
+    for number in range(4):
+        told = RecordedDecision(
+            version, datetime(2024, 1, 1 + number), "training", True, version, "worse*, über " * 2_000
+        )
+        registry.conclude("p0", Logged(run.info.run_id, identity, 1), told, f"# Card {number}\n" * 4_000)
+        registry.describe("p0")
+        description = client.get_model_version("p0", "1").description
+        assert len(description) <= 5_000 and description.count("---") == 1 and "model card" in description
+        assert description.endswith("model_card.md of the run.*\n") and f"# Card {number}\n" in description
+    assert [decision.decided_at.day for decision in registry.standing("p0").decisions] == [1, 2, 3, 4]
+    with pytest.raises(QcError, match="room for 120 characters"):
+        MlflowStore(shared_url, tmp_path, artifacts=f"s3://bucket/{'x' * 150}").experiment(client, "other", NOTE)
 
 
 def test_two_machines_spend_one_budget(shared: SharedDatabase, tmp_path: Path) -> None:
