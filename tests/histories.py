@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qc_assets.settings import load_settings
 from qc_assets.store.migrations import bring_up_to_date
-from qc_assets.store.schema import RAW_TABLES, define_facts_of_changes, sql_sections
+from qc_assets.store.schema import RAW_TABLES, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 START = datetime(2024, 3, 1)
@@ -164,7 +164,6 @@ def memory(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
 
 def features(connection: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
     """The rows of a feature table, by key."""
-    define_facts_of_changes(connection)
     parameters = load_settings().feature_parameters(name)
     query = sql_sections(f"features/{name}")["rows"]
     return connection.execute(query, parameters).pl().sort("repo_id", "number")

@@ -83,7 +83,7 @@ def features_after(warehouse: Warehouse, table: str, change: str) -> Iterator[tu
     sections = schema.sql_sections(f"features/{table}")
     with warehouse.write() as connection:
         connection.execute(change)
-        schema.define_facts_of_changes(connection)
+        schema.define_functions(connection, sections["rows"])
         rows = connection.execute(
             f"FROM ({sections['rows'].rstrip(';')}) ORDER BY repo_id, number",
             load_settings(_env_file=None).feature_parameters(table),

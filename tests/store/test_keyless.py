@@ -85,7 +85,7 @@ def test_a_url_that_is_not_known_is_refused_with_a_sentence(url: str, reason: st
 
 
 def test_a_lake_has_the_columns_types_comments_and_nulls_that_are_declared(lake: Warehouse) -> None:
-    with lake.read(with_functions=False) as connection:
+    with lake.read() as connection:
         present = shapes_of(connection)
     for table, declared in declared_shapes().items():
         assert present[table].columns == declared.columns, table
