@@ -128,10 +128,10 @@ def test_labels_are_imported_and_reported(qc: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_copy: Settings, tmp_path: Path) -> None:
+def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, migrated_copy: Settings, tmp_path: Path) -> None:
     import mlflow
 
-    same = {"QC_DEMO_PRS": str(main_run_copy.demo_prs), "QC_DEMO_DAYS": str(main_run_copy.demo_days)}
+    same = {"QC_WAREHOUSE": str(migrated_copy.warehouse), "QC_DEMO_PRS": "900", "QC_DEMO_DAYS": "200"}
     options = ("--model-name", "resolution_time", "--candidates", "forest,linear", "--run-name", "mine", "--quick")
     # With the seed of before the model would be the same to the last digit, and make no version.
     done = qc("train", *options, QC_BOOTSTRAP_RESAMPLES="50", QC_SEED="7", **same)
@@ -147,7 +147,7 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
     assert len({frozenset(child.data.metrics) for child in children}) == 1, "the same metric names everywhere"
     champion = client.get_model_version_by_alias("resolution_time", "champion").version
     other = {1: 2, 2: 1}[int(champion)]
-    done = qc("rollback", "resolution_time", "--to", str(other), "--json")
+    done = qc("rollback", "resolution_time", "--to", str(other), "--json", **same)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "model": "resolution_time", "champion_before": int(champion), "champion": other
@@ -158,7 +158,7 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
     found = {row["model"]: row["version"] for row in json.loads(published.stdout)["champions"]}
     assert found["resolution_time"] == other and found["p0"] == 1
     assert json.loads((tmp_path / "out" / "p0" / "latest_model.json").read_text())["version"] == 1
-    alone = qc("publish", "--to", str(tmp_path / "out"), "--roll-back", "p0")
+    alone = qc("publish", "--to", str(tmp_path / "out"), "--roll-back", "p0", **same)
     assert "no sound version of p0 before the latest" in one_line_error(alone)
 
 
