@@ -73,7 +73,8 @@ def _functions() -> dict[str, str]:
 @lru_cache(maxsize=256)
 def _functions_named_in(sql: str) -> str:
     """What defines the functions that a text may name, and those that these name."""
-    functions, named, texts = _functions(), set(), [sql]
+    functions, texts = _functions(), [sql]
+    named: set[str] = set()
     while texts:
         new = set(re.findall(r"\w+", texts.pop().lower())) & functions.keys() - named
         named |= new

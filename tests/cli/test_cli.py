@@ -65,10 +65,7 @@ def test_errors_are_one_line_that_says_how_to_mend(qc: Any) -> None:
 def test_sql_reads_and_does_not_write(qc: Any) -> None:
     assert qc("backfill", "--from", "2024-01-01", "--to", "2024-01-02").returncode == 0
     assert "read-only" in one_line_error(qc("sql", "DROP TABLE raw.users"))
-    assert (
-        "raw.nonsense" in one_line_error(qc("sql", "FROM raw.nonsense"))
-        or "nonsense" in qc("sql", "FROM raw.nonsense").stderr
-    )
+    assert "nonsense" in one_line_error(qc("sql", "FROM raw.nonsense"))
     missing = one_line_error(qc("export", "raw.nonsense"))
     assert "no table raw.nonsense; there are" in missing
     assert "choose csv, parquet or jsonl.gz" in one_line_error(qc("export", "raw.users", "--format", "xls"))
@@ -108,8 +105,6 @@ def test_train_names_what_it_could_have_meant(qc: Any) -> None:
     assert "MODEL is p0 and --model-name close_in_7_days: name one" in both
     unknown = one_line_error(qc("train", "--model-name", "resolution_time", "--candidates", "forest,neural"))
     assert "neural is none of linear, random_forest, svm, xgboost, lightgbm (candidates of resolution_time)" in unknown
-    unclear = one_line_error(qc("train", "resolution_time", "--candidates", "boost"))
-    assert "could be" not in unclear or "xgboost" in unclear
     assert "no model p1" in one_line_error(qc("rollback", "p1"))
 
 

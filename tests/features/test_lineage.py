@@ -111,10 +111,16 @@ CHANGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def before(demo: Warehouse) -> dict[str, pl.Series]:
+    return dict(features_after(demo, "pull_requests", "SELECT 1"))
+
+
 @pytest.mark.parametrize("changed", CHANGES)
-def test_only_what_is_said_to_come_from_a_column_changes_with_it(demo: Warehouse, changed: str) -> None:
+def test_only_what_is_said_to_come_from_a_column_changes_with_it(
+    demo: Warehouse, before: dict[str, pl.Series], changed: str
+) -> None:
     name, column = changed.rsplit(".", 1)
-    before = dict(features_after(demo, "pull_requests", "SELECT 1"))
     after = dict(features_after(demo, "pull_requests", f"UPDATE {name} SET {column} = {CHANGES[changed]}"))
     moved = {feature for feature, values in after.items() if not values.equals(before[feature])}
     lineage = column_lineage("features/pull_requests")
