@@ -39,13 +39,13 @@ def build(state: str, n_prs: int) -> int:
 
 def ours(state: str, memory_limit: str) -> int:
     from qc_assets.settings import load_settings
-    from qc_assets.store.schema import define_what_is_named, sql_sections
+    from qc_assets.store.schema import define_functions, sql_sections
     from qc_assets.store.warehouse import Warehouse
 
     warehouse = Warehouse(Path(state) / "qc.duckdb", staging=Path(state), memory_limit=memory_limit)
     query = sql_sections("features/pull_requests")["rows"].rstrip(";")
-    with warehouse.read(with_functions=False) as connection:
-        define_what_is_named(connection, query)
+    with warehouse.read() as connection:
+        define_functions(connection, query)
         parameters = load_settings().feature_parameters("pull_requests")
         (count,) = connection.execute(f"COPY ({query}) TO '{state}/ours.parquet'", parameters).fetchone()
     return count

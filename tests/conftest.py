@@ -222,6 +222,25 @@ def small_home(shared_folder: Path) -> Settings:
     return settings_of_small_home(folder)
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with everything in it, made by the oldest version and migrated: change only a copy."""
+    from qc_assets.cli.migrate import migrate_all
+    from tests.old_homes import settings_of_old_home, unpack_home
+
+    home = unpack_home(tmp_path_factory.mktemp("migrated"))
+    migrate_all(settings_of_old_home(home))
+    return home
+
+
+@pytest.fixture
+def migrated_copy(migrated: Path, tmp_path: Path) -> Settings:
+    """Settings of a copy of `migrated`."""
+    from tests.old_homes import settings_of_old_home
+
+    return settings_of_old_home(Path(shutil.copytree(migrated, tmp_path / "home")))
+
+
 def copy_of(settings: Settings, folder: Path) -> Settings:
     """Settings of a copy of a warehouse and of all state beside it."""
     shutil.copytree(settings.home, folder / "home", symlinks=True)

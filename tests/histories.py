@@ -9,8 +9,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from qc_assets.settings import load_settings
-from qc_assets.store.migrations import bring_up_to_date
-from qc_assets.store.schema import RAW_TABLES, define_facts_of_changes, sql_sections
+from qc_assets.store.schema import RAW_TABLES, define_functions, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 START = datetime(2024, 3, 1)
@@ -155,16 +154,15 @@ def cover(connection: duckdb.DuckDBPyConnection, days: int = 400) -> None:
 
 
 def memory(warehouse: Warehouse) -> duckdb.DuckDBPyConnection:
-    """An in-memory warehouse with every table."""
-    connection = warehouse.scratch()
-    bring_up_to_date(connection, warehouse.path)
+    """The warehouse with every table, opened for writing; in the tests a new one is a copy (`empty_stores`)."""
+    connection = warehouse.engine.open(read_only=False)
+    define_functions(connection)
     cover(connection)
     return connection
 
 
 def features(connection: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
     """The rows of a feature table, by key."""
-    define_facts_of_changes(connection)
     parameters = load_settings().feature_parameters(name)
     query = sql_sections(f"features/{name}")["rows"]
     return connection.execute(query, parameters).pl().sort("repo_id", "number")

@@ -44,8 +44,8 @@ def load_days(folder: Path) -> None:
 
 
 def loaded(folder: Path) -> Any:
-    store = Warehouse.from_settings(settings_of(folder))
-    tables = {table: store.query(f"FROM raw.{table}").drop("observed_at") for table in RAW_TABLES}
+    with Warehouse.from_settings(settings_of(folder)).at_one_time() as now:
+        tables = {table: now.query(f"FROM raw.{table}").drop("observed_at") for table in RAW_TABLES}
     return {name: sorted(map(repr, table.rows())) for name, table in tables.items()}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 
+from qc_assets.settings import Settings
 from tests import ROOT
 
 MODELS = ("p0", "resolution_time", "close_in_7_days", "comment_category")  # each has a champion
@@ -19,6 +20,11 @@ def unpack_home(folder: Path, version: str = "0.1.0") -> Path:
     with tarfile.open(ROOT / "tests" / "data" / f"home-{version}.tar.xz") as archive:
         archive.extractall(folder)  # our own; Python before 3.11.4 has no filter for those of others
     return (folder / "slim").rename(folder / "moved home")
+
+
+def settings_of_old_home(home: Path) -> Settings:
+    """Settings of a home that `unpack_home` made, or of a copy."""
+    return Settings(home=home, warehouse=home / "qc.duckdb", demo_prs=900, demo_days=200, _env_file=None)  # type: ignore[call-arg]
 
 
 def contents(path: Path) -> dict[str, tuple[int, int]]:

@@ -1,4 +1,4 @@
--- Functions shared by ingestion and features. They hold no state, so every connection creates them anew.
+-- Functions shared by ingestion and features. They hold no state: a connection is given those that it names.
 
 -- Accounts that act for a program: GitHub's own mark, the [bot] suffix, and well-known service accounts.
 CREATE OR REPLACE TEMP MACRO is_bot(login, account_type) AS

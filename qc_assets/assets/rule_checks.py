@@ -33,7 +33,7 @@ def examine_rules(store: Warehouse, assets: Collection[dg.AssetKey]) -> list[dg.
     if not assets:
         return []
     names = {tables.key(f"raw.{name}"): f"raw.{name}" for name in RAW_TABLES}
-    with store.read(with_functions=False) as connection:
+    with store.read() as connection:
         return [_outcome(connection, asset, names[asset]) for asset in assets]
 
 

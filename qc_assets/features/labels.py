@@ -17,7 +17,7 @@ from qc_assets.features.label_files import LabelTable, read_label_table
 from qc_assets.features.rater_agreement import Agreement, agreement_of
 from qc_assets.forges import forge_id, number_of
 from qc_assets.models.comment_category import CATEGORIES
-from qc_assets.store.schema import sql_sections
+from qc_assets.store.schema import define_functions, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 _TEXT = ("body", "message", "comment", "text")
@@ -113,6 +113,7 @@ def import_file(
     digest = hashlib.sha256(repr([list(row.values())[:5] for row in rows]).encode()).hexdigest()
     with warehouse.write() as connection:
         sections = sql_sections("ml/imported_labels")
+        define_functions(connection, "".join(sections.values()))
         frame = pl.DataFrame(rows, schema_overrides=_TYPES)
         connection.register("file_rows", frame.to_arrow())
         connection.execute("CREATE TEMP TABLE labels_to_add AS FROM file_rows")

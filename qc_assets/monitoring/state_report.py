@@ -19,7 +19,7 @@ from qc_assets.monitoring import champion_charts, svg_charts
 from qc_assets.monitoring.svg_charts import Mark, shown_number
 from qc_assets.source_traits import all_traits
 from qc_assets.store.readable import rows_of
-from qc_assets.store.schema import sql_sections
+from qc_assets.store.schema import define_functions, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 SCRIPT = """
@@ -95,6 +95,7 @@ def _tables(store: Warehouse) -> tuple[dict[str, Rows], list[str]]:
     tables: dict[str, Rows] = {}
     missing = []
     with store.read() as connection:
+        define_functions(connection, "".join(queries.values()))
         for name, query in queries.items():
             try:
                 _, tables[name] = rows_of(connection, query)

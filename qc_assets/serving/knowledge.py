@@ -22,7 +22,7 @@ from qc_assets.learning.spec import ModelSpec
 from qc_assets.origin_rules import ORIGINS
 from qc_assets.settings import Settings
 from qc_assets.store.forge_records import assumed_forge, is_made_up
-from qc_assets.store.schema import sql_sections
+from qc_assets.store.schema import define_functions, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ class Reading:
         histories: dict[str, pl.DataFrame] = {}
         errors: dict[str, duckdb.Error] = {}
         with store.read() as connection:
+            define_functions(connection, "".join(sections[name] for name in sections if name != "imagined"))
             names = connection.execute(sections["names"]).pl()
             about: dict[str, Any] = {"forge": assumed_forge(connection, settings)}
             about["numbers"] = dict(connection.execute("SELECT forge, forge_number FROM ops.forges").fetchall())

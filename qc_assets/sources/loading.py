@@ -20,8 +20,8 @@ from qc_assets.store import dead_letters
 from qc_assets.store.connections import again_when_away
 from qc_assets.store.forge_records import register
 from qc_assets.store.keyless import upsert
-from qc_assets.store.merge import Scope, merge, set_reread
-from qc_assets.store.schema import RAW_TABLES, sql_sections
+from qc_assets.store.merge import Scope, merge, prepare_merging
+from qc_assets.store.schema import RAW_TABLES, define_functions, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 
@@ -154,10 +154,10 @@ def _commit(
     with warehouse.write() as connection:
         number = 0 if batch.status == "failed" else register(connection, forge, is_synthetic=is_synthetic)
         scope = Scope(source.name, batch.days, tuple(names) or None, adds=source.traits.states, forge=number)
+        items = [*batch.tables.get("pull_requests", ()), *batch.tables.get("issues", ())]
+        prepare_merging(connection, items if source.traits.states else (), number)
         if source.traits.synthetic:
             _forget_other_worlds(connection, source.name, fingerprint, number)
-        if source.traits.states:
-            set_reread(connection, [*batch.tables.get("pull_requests", ()), *batch.tables.get("issues", ())], number)
         connection.execute(
             "DELETE FROM ops.dead_letters WHERE source = $1 AND list_contains($2, partition_date) "
             "AND (repo IS NULL OR list_contains($3::VARCHAR[], repo))",
@@ -227,6 +227,7 @@ def _follow_names(
     known = {qualified(forge, name): forge_id(number, identity) for name, identity in repos.items() if identity}
     parameters = {"source": source.name, "repos": list(known), "repo_ids": list(known.values())}
     for section in ("leave_name", "follow_name"):
+        define_functions(connection, sql_sections("ops/ingest_log")[section])
         connection.execute(sql_sections("ops/ingest_log")[section], parameters)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 
 from qc_assets.store.readable import NotReadingError, reading_statement, refuse_acts, rows_of
-from qc_assets.store.schema import view_statements
+from qc_assets.store.schema import define_functions, view_statements
 from qc_assets.store.warehouse import Warehouse
 
 
@@ -32,6 +32,7 @@ def asked_rows(
         with store.read(unsafe=unsafe) as connection:
             if not unsafe:
                 refuse_acts(connection, statement, is_lake=store.is_lake)
+            define_functions(connection, statement)
             timer = threading.Timer(deadline_s or 0, connection.interrupt)
             if deadline_s is not None:
                 timer.start()

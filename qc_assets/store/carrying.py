@@ -29,7 +29,7 @@ def carry(source: Warehouse, target: Warehouse) -> dict[str, int]:
     """
     if source.place == target.place or _is_same_file(source.place, target.place):
         raise QcError(f"{source.place} is where the warehouse is: name another place")
-    with source.read(with_functions=False):
+    with source.read():
         pass  # it is there, and of this version
     with target.write() as connection:
         source.engine.attach(connection, "source")

@@ -1,4 +1,4 @@
-"""Connections to DuckDB: prepared with our macros, waited for while somebody else has the file, or locked to it."""
+"""Connections to DuckDB: prepared, waited for while somebody else has the file, or locked to it."""
 
 import re
 import threading
@@ -20,7 +20,6 @@ from tenacity import (
 )
 
 from qc_assets.errors import WarehouseAwayError, WarehouseBusyError
-from qc_assets.store.schema import define_macros
 
 # The second and third: another thread of this process has the file open in the other mode, or is closing it.
 _BUSY = (
@@ -42,17 +41,14 @@ again_when_away = retry(
 
 
 def prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """The connection, with our time zone, order and macros."""
+    """The connection, with our time zone and order."""
     connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
     _quieten(connection)
-    define_macros(connection)
     return connection
 
 
 def connect_locked(path: Path, staging: Path, config: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     """Open a file read-only, so that no statement reaches other files than those staged, nor changes that again.
-
-    Our functions are not defined yet: that takes as long as opening the file, and few statements need them.
 
     Args:
         path: the file.

@@ -9,7 +9,7 @@ from typing import Literal
 import duckdb
 
 from qc_assets.errors import QcError
-from qc_assets.store.schema import RAW_TABLES, columns, id_columns, sql_sections
+from qc_assets.store.schema import RAW_TABLES, columns, define_functions, id_columns, sql_sections
 from qc_assets.store.warehouse import Warehouse
 from qc_assets.terminal_text import FORMULA
 
@@ -93,6 +93,7 @@ def export_history(warehouse: Warehouse, folder: Path) -> dict[str, int]:
     sections, counts = sql_sections("sources/history"), {}
     try:
         with warehouse.staging() as staged, warehouse.read() as connection:
+            define_functions(connection, "own_id".join(sections.values()))
             forges = connection.execute(sections["forges"]).fetchall()
             if not forges:
                 raise QcError("nothing has been loaded yet: `qc backfill` first")

@@ -119,7 +119,7 @@ class LakeEngine:
     def reaching(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that reaches the folder, and knows of no lake."""
         with self.explained(), closing(self._instance()) as connection:
-            self._prepare(connection)
+            self._let_reach_folder(connection)
             yield connection
 
     def _claim(self) -> None:
@@ -248,10 +248,13 @@ class LakeEngine:
         load_extension(connection, "ducklake")
         if self.place.catalogue != "duckdb":
             load_extension(connection, f"{self.place.catalogue}_scanner")
+        self._let_reach_folder(connection)
+        connection.execute("SET GLOBAL TimeZone = 'UTC'; SET GLOBAL ducklake_max_retry_count = 0")
+
+    def _let_reach_folder(self, connection: duckdb.DuckDBPyConnection) -> None:
         if self.place.data.startswith("s3://"):
             load_extension(connection, "httpfs")
             bucket_secret(connection)
-        connection.execute("SET GLOBAL TimeZone = 'UTC'; SET GLOBAL ducklake_max_retry_count = 0")
 
     def _attach(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool) -> None:
         kind = "" if self.place.catalogue == "duckdb" else f"{self.place.catalogue}:"

@@ -12,7 +12,7 @@ from qc_assets.clock import now_utc
 from qc_assets.store import dead_letters
 from qc_assets.store.dead_letters import DeadLetter
 from qc_assets.store.keyless import upsert
-from qc_assets.store.schema import columns, declared, id_columns, shown_by, sql_sections
+from qc_assets.store.schema import columns, declared, define_functions, id_columns, shown_by, sql_sections
 
 # Observations are folded in slices, so that the strings of one slice fit in memory.
 _BYTES_PER_SLICE = 64 * 2**20
@@ -49,7 +49,7 @@ def merge(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Pat
     """Replace what `scope` covers of one raw table by the observations in `files`.
 
     Args:
-        connection: inside a transaction of `Warehouse.write`.
+        connection: inside a transaction of `Warehouse.write`, given to `prepare_merging`.
         table: a table of the raw schema, without the schema.
         files: Parquet files whose columns are a subset of the table's; may be empty.
         scope: what the load covers. Rows outside it are left alone.
@@ -144,8 +144,15 @@ def _fold(connection: duckdb.DuckDBPyConnection, run: "_Run", table: str, size: 
         upsert(connection, f"raw.{table}", "folded")
 
 
-def set_reread(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], forge: int = 0) -> None:
-    """Fill the temporary table `reread` with the pull requests and issues in `files`, for loads that add readings."""
+def prepare_merging(connection: duckdb.DuckDBPyConnection, files: Sequence[Path] = (), forge: int = 0) -> None:
+    """Give a connection what `merge` needs, once a transaction.
+
+    Args:
+        connection: inside a transaction of `Warehouse.write`.
+        files: pull requests and issues that a load which adds readings has read, for the temporary table `reread`.
+        forge: number of their forge.
+    """
+    define_functions(connection, "forge_id is_early".join(sql_sections("merge").values()))
     connection.execute("CREATE OR REPLACE TEMP TABLE reread (repo_id BIGINT, number BIGINT)")
     if files:
         _stage(connection, "pull_requests", files, forge)

@@ -26,6 +26,7 @@ from qc_assets.store.schema import (
     RAW_TABLES,
     TableShape,
     declared_names,
+    define_functions,
     shapes_of,
     sql_sections,
     table_statements,
@@ -144,6 +145,8 @@ def bring_up_to_date(
         return
     version = schema_version(connection)
     refuse_newer(version, path)
+    if pending(version):
+        define_functions(connection)
     for migration in pending(version):
         try:
             migration.apply(connection, forges)

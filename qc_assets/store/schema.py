@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import duckdb
@@ -34,8 +34,14 @@ def sql_sections(name: str) -> dict[str, str]:
     return {"": parts[0].strip(), **dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))}
 
 
-def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection the functions of `macros.sql`, and what the sources say of themselves."""
+def define_functions(connection: duckdb.DuckDBPyConnection, sql: str | None = None) -> None:
+    """Give a connection our functions, and what the sources say of themselves.
+
+    Args:
+        connection: which has none that it has not been given: to define all takes as long as to open the file.
+        sql: those that it may name are enough; None: all.
+    """
+    statements = _functions_named_in(sql) if sql is not None else "".join(_functions().values())
     traits = all_traits()
     variables = {
         "synthetic_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.synthetic]),
@@ -45,30 +51,35 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
         "source_priorities": ("MAP(VARCHAR, INTEGER)", {name: source.priority for name, source in traits.items()}),
         "last_whole_days": ("MAP(VARCHAR, DATE)", {name: source.last_whole_day for name, source in traits.items()}),
     }
+    named = [name for name in variables if name in f"{statements} {sql}".lower()]
     # As text: DuckDB imports pandas as soon as a parameter is bound, in half a second.
-    texts = {name: json.dumps(value, default=str).replace("'", "''") for name, (_, value) in variables.items()}
-    settings = [f"SET VARIABLE {name} = '{texts[name]}'::JSON::{kind};\n" for name, (kind, _) in variables.items()]
-    connection.execute("".join(settings) + sql_sections("macros")[""])
+    texts = {name: json.dumps(variables[name][1], default=str).replace("'", "''") for name in named}
+    connection.execute(
+        "".join(f"SET VARIABLE {name} = '{texts[name]}'::JSON::{variables[name][0]};\n" for name in named) + statements
+    )
 
 
 @cache
-def _functions_of(file: str) -> re.Pattern[str]:
-    names = re.findall(r"^CREATE OR REPLACE TEMP MACRO (\w+)", sql_sections(file)[""], re.MULTILINE)
-    return re.compile(rf"\b({'|'.join(names)})\b", re.IGNORECASE)
+def _functions() -> dict[str, str]:
+    """What defines each function of `macros.sql` and `changes.sql`, by name, in order."""
+    text = "\n".join(sql_sections(file)[""] for file in ("macros", "changes"))
+    parts = re.split(r"^CREATE OR REPLACE TEMP MACRO (\w+)", re.sub(r"^--.*\n", "", text, flags=re.M), flags=re.M)
+    return {
+        name: f"CREATE OR REPLACE TEMP MACRO {name}{body}"
+        for name, body in zip(parts[1::2], parts[2::2], strict=True)
+    }  # fmt: skip
 
 
-def define_what_is_named(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Give a connection those of our functions that a statement may name: to define them takes a while."""
-    names_facts = _functions_of("changes").search(sql) is not None
-    if names_facts or _functions_of("macros").search(sql) or "getvariable" in sql.lower():
-        define_macros(connection)
-    if names_facts:
-        define_facts_of_changes(connection)
-
-
-def define_facts_of_changes(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection that has those of `macros.sql` the functions of `changes.sql`."""
-    connection.execute(sql_sections("changes")[""])
+@lru_cache(maxsize=256)
+def _functions_named_in(sql: str) -> str:
+    """What defines the functions that a text may name, and those that these name."""
+    functions, texts = _functions(), [sql]
+    named: set[str] = set()
+    while texts:
+        new = set(re.findall(r"\w+", texts.pop().lower())) & functions.keys() - named
+        named |= new
+        texts += [functions[name] for name in new]
+    return "".join(functions[name] for name in functions if name in named)
 
 
 def columns(table: str) -> list[tuple[str, str, str]]:

@@ -115,16 +115,15 @@ class Warehouse:
     def scratch(self) -> duckdb.DuckDBPyConnection:
         """An in-memory connection with the project's limits and all its functions; it locks nothing."""
         connection = prepared(duckdb.connect(":memory:", config=self.means.config()))
-        schema.define_facts_of_changes(connection)
+        schema.define_functions(connection)
         return connection
 
     @contextmanager
-    def read(self, *, unsafe: bool = False, with_functions: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open read-only, hand out the connection, close.
+    def read(self, *, unsafe: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open read-only, hand out the connection, close; our functions are where `define_functions` puts them.
 
         Args:
             unsafe: other files than the warehouse and what is staged may be read and written, and settings changed.
-            with_functions: ours are defined.
 
         Raises:
             WarehouseMissingError: if nothing has been loaded yet.
@@ -136,8 +135,6 @@ class Warehouse:
         with nullcontext(self._held) if self._held else self.opened_as_it_is(unsafe=unsafe) as connection:
             if connection is not self._held:
                 refuse_unready(schema_version(connection), self.place)
-            if with_functions and not unsafe:
-                schema.define_macros(connection)
             yield connection
 
     @contextmanager
@@ -146,7 +143,7 @@ class Warehouse:
 
         They share a connection, which is for one thread, and writers wait: be brief, and write to nothing but this.
         """
-        with self.read(with_functions=False) as connection:
+        with self.read() as connection:
             now = copy.copy(self)
             now._held = connection
             yield now
@@ -173,7 +170,8 @@ class Warehouse:
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open for writing, run the body in one transaction, commit (or roll back on any error), close.
 
-        A file of an older version is migrated first, in the same transaction; a copy of it is put beside it.
+        Our functions are where `define_functions` puts them. A file of an older version is migrated first, in the same
+        transaction; a copy of it is put beside it.
         """
         with self.engine.turn() as refuse_if_lost, self.engine.explained(), self._transaction() as connection:
             yield connection
@@ -239,9 +237,9 @@ class Warehouse:
             duckdb.PermissionException: if it names a file.
         """
         statement = reading_statement(sql)
-        with self.read(with_functions=False) as connection:
+        with self.read() as connection:
             refuse_acts(connection, statement, is_lake=self.is_lake)
-            schema.define_what_is_named(connection, sql)
+            schema.define_functions(connection, sql)
             return frame_of(connection, statement, parameters)
 
     def sql_file(self, name: str, parameters: object = None, *, section: str = "rows") -> pl.DataFrame:
@@ -262,8 +260,8 @@ class Warehouse:
         """
         with self.staging() as folder:
             staged = folder / "rows.parquet"
-            with self.read(with_functions=False) as connection:
-                schema.define_what_is_named(connection, sql_sections(name)["rows"])
+            with self.read() as connection:
+                schema.define_functions(connection, sql_sections(name)["rows"])
                 query = f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO $staged_file"
                 connection.execute(query, {**(parameters or {}), "staged_file": str(staged)})
             return self._replace_rows(name, staged)
@@ -289,7 +287,7 @@ class Warehouse:
 
         It does not depend on the order of rows, nor on when or in how many steps they were loaded.
         """
-        with self.read(with_functions=False) as connection:
+        with self.read() as connection:
             return identity_of(connection, tables)
 
     def _refuse_if_missing(self) -> None:

@@ -6,18 +6,7 @@ from typing import Any
 
 import pytest
 
-from qc_assets.cli.migrate import migrate_all
-from qc_assets.settings import Settings
 from tests.command_line import run_qc
-from tests.old_homes import unpack_home
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with everything in it, made by the oldest version and migrated: change only a copy."""
-    home = unpack_home(tmp_path_factory.mktemp("migrated"))
-    migrate_all(Settings(home=home, warehouse=home / "qc.duckdb", _env_file=None))  # type: ignore[call-arg]
-    return home
 
 
 @pytest.fixture

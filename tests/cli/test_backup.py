@@ -21,25 +21,20 @@ from qc_assets.serving.journal import Journal
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.warehouse import Warehouse
-from tests.old_homes import MODELS, unpack_home
+from tests.old_homes import MODELS, settings_of_old_home, unpack_home
 
 pytestmark = pytest.mark.slow
 
 
-def settings_of(home: Path) -> Settings:
-    return Settings(home=home, warehouse=home / "qc.duckdb", _env_file=None)  # type: ignore[call-arg]
-
-
 @pytest.fixture
-def settings(migrated: Path, tmp_path: Path) -> Settings:
-    """A home with everything in it, of today's version."""
-    return settings_of(Path(shutil.copytree(migrated, tmp_path / "home")))
+def settings(migrated_copy: Settings) -> Settings:
+    return migrated_copy
 
 
 def rows_of(settings: Settings) -> dict[str, int]:
-    store = Warehouse.from_settings(settings)
-    tables = store.query("SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() ORDER BY ALL")
-    return {name: store.query(f"SELECT count(*) FROM {name}").item() for name in tables["name"]}
+    with Warehouse.from_settings(settings).at_one_time() as now:
+        tables = now.query("SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() ORDER BY ALL")
+        return {name: now.query(f"SELECT count(*) FROM {name}").item() for name in tables["name"]}
 
 
 def entries_of(path: Path) -> int:
@@ -60,7 +55,7 @@ def test_what_was_backed_up_while_a_server_wrote_comes_back(settings: Settings, 
     assert manifest["rows"] == rows and sum(rows.values()) > 0
     assert manifest["champions"] == dict.fromkeys(MODELS, 1)
     shutil.rmtree(settings.home)
-    restored = settings_of(tmp_path / "it's another home, 100 %")
+    restored = settings_of_old_home(tmp_path / "it's another home, 100 %")
     restore_backup(restored, tmp_path / "backup")
     assert rows_of(restored) == rows
     registry = Registry(restored.tracking_uri, restored.artifact_root)
@@ -105,7 +100,7 @@ def test_a_broken_champion_costs_only_itself(settings: Settings, tmp_path: Path)
     manifest = make_backup(settings, tmp_path / "backup")
     assert version is not None and set(manifest["broken_champions"]) == {"p0"}
     assert manifest["champions"] == dict.fromkeys(sorted(set(MODELS) - {"p0"}), 1)
-    restored = settings_of(tmp_path / "other")
+    restored = settings_of_old_home(tmp_path / "other")
     restore_backup(restored, tmp_path / "backup")
     assert rows_of(restored) == rows_of(settings)
     assert entries_of(restored.journal_file) == entries_of(settings.journal_file)
@@ -127,9 +122,9 @@ def test_a_copy_that_is_worse_than_what_was_copied_is_no_backup(
 
 
 def test_a_home_of_an_older_version_is_backed_up_before_it_is_migrated(tmp_path: Path) -> None:
-    old = settings_of(unpack_home(tmp_path))
+    old = settings_of_old_home(unpack_home(tmp_path))
     assert make_backup(old, tmp_path / "backup")["rows"]["raw.pull_requests"] > 0
-    new = settings_of(tmp_path / "new")
+    new = settings_of_old_home(tmp_path / "new")
     restore_backup(new, tmp_path / "backup")
     migrate_all(new)
     assert Registry(new.tracking_uri, new.artifact_root).champion("p0") is not None

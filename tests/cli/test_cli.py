@@ -65,10 +65,7 @@ def test_errors_are_one_line_that_says_how_to_mend(qc: Any) -> None:
 def test_sql_reads_and_does_not_write(qc: Any) -> None:
     assert qc("backfill", "--from", "2024-01-01", "--to", "2024-01-02").returncode == 0
     assert "read-only" in one_line_error(qc("sql", "DROP TABLE raw.users"))
-    assert (
-        "raw.nonsense" in one_line_error(qc("sql", "FROM raw.nonsense"))
-        or "nonsense" in qc("sql", "FROM raw.nonsense").stderr
-    )
+    assert "nonsense" in one_line_error(qc("sql", "FROM raw.nonsense"))
     missing = one_line_error(qc("export", "raw.nonsense"))
     assert "no table raw.nonsense; there are" in missing
     assert "choose csv, parquet or jsonl.gz" in one_line_error(qc("export", "raw.users", "--format", "xls"))
@@ -108,8 +105,6 @@ def test_train_names_what_it_could_have_meant(qc: Any) -> None:
     assert "MODEL is p0 and --model-name close_in_7_days: name one" in both
     unknown = one_line_error(qc("train", "--model-name", "resolution_time", "--candidates", "forest,neural"))
     assert "neural is none of linear, random_forest, svm, xgboost, lightgbm (candidates of resolution_time)" in unknown
-    unclear = one_line_error(qc("train", "resolution_time", "--candidates", "boost"))
-    assert "could be" not in unclear or "xgboost" in unclear
     assert "no model p1" in one_line_error(qc("rollback", "p1"))
 
 
@@ -128,10 +123,10 @@ def test_labels_are_imported_and_reported(qc: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_copy: Settings, tmp_path: Path) -> None:
+def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, migrated_copy: Settings, tmp_path: Path) -> None:
     import mlflow
 
-    same = {"QC_DEMO_PRS": str(main_run_copy.demo_prs), "QC_DEMO_DAYS": str(main_run_copy.demo_days)}
+    same = {"QC_WAREHOUSE": str(migrated_copy.warehouse), "QC_DEMO_PRS": "900", "QC_DEMO_DAYS": "200"}
     options = ("--model-name", "resolution_time", "--candidates", "forest,linear", "--run-name", "mine", "--quick")
     # With the seed of before the model would be the same to the last digit, and make no version.
     done = qc("train", *options, QC_BOOTSTRAP_RESAMPLES="50", QC_SEED="7", **same)
@@ -147,7 +142,7 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
     assert len({frozenset(child.data.metrics) for child in children}) == 1, "the same metric names everywhere"
     champion = client.get_model_version_by_alias("resolution_time", "champion").version
     other = {1: 2, 2: 1}[int(champion)]
-    done = qc("rollback", "resolution_time", "--to", str(other), "--json")
+    done = qc("rollback", "resolution_time", "--to", str(other), "--json", **same)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "model": "resolution_time", "champion_before": int(champion), "champion": other
@@ -158,7 +153,7 @@ def test_train_some_candidates_under_a_name_then_roll_back(qc: Any, main_run_cop
     found = {row["model"]: row["version"] for row in json.loads(published.stdout)["champions"]}
     assert found["resolution_time"] == other and found["p0"] == 1
     assert json.loads((tmp_path / "out" / "p0" / "latest_model.json").read_text())["version"] == 1
-    alone = qc("publish", "--to", str(tmp_path / "out"), "--roll-back", "p0")
+    alone = qc("publish", "--to", str(tmp_path / "out"), "--roll-back", "p0", **same)
     assert "no sound version of p0 before the latest" in one_line_error(alone)
 
 

@@ -12,14 +12,9 @@ from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.registry.mirror import sync_mirror
 from qc_assets.registry.model_registry import Registry
 from qc_assets.registry.version_record import TABLES
-from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.warehouse import Warehouse
-from tests.old_homes import MODELS, unpack_home
-
-
-def settings_of(home: Path) -> Settings:
-    return Settings(home=home, warehouse=home / "qc.duckdb", _env_file=None)  # type: ignore[call-arg]
+from tests.old_homes import MODELS, settings_of_old_home, unpack_home
 
 
 def places(database: Path) -> list[str]:
@@ -39,7 +34,7 @@ def places(database: Path) -> list[str]:
 @pytest.mark.slow
 def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(tmp_path: Path) -> None:
     home = unpack_home(tmp_path)
-    settings = settings_of(home)
+    settings = settings_of_old_home(home)
     warehouse, mlflow, models = migrate_all(settings)
     assert "0001_numbered_versions" in warehouse.done and Path(warehouse.copy).is_file()
     assert f"found in {settings.artifact_root}" in mlflow.done and Path(mlflow.copy).is_file()
@@ -72,7 +67,7 @@ def test_a_copy_of_a_home_stands_alone(migrated: Path, tmp_path: Path) -> None:
     before = sorted(path for path in original.rglob("*") if path.is_file())
     copy = tmp_path / "it's 100% a copy"
     shutil.copytree(original, copy)
-    settings = settings_of(copy)
+    settings = settings_of_old_home(copy)
     registry = Registry(settings.tracking_uri, settings.artifact_root)
     assert registry.champion("p0") is not None  # no command is needed first
     with existing_sqlite(copy / "mlflow/mlflow.db") as connection:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from qc_assets.features.contract import contract_of
-from qc_assets.store.schema import define_facts_of_changes, define_macros
+from qc_assets.store.schema import define_functions
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
 from tests.features.test_leakage import OUTCOMES
@@ -60,9 +60,8 @@ def told(memory: duckdb.DuckDBPyConnection, number: int, **rows: Any) -> dict[st
 )
 def test_kinds_of_files_are_told_by_their_paths(path: str, kinds: str) -> None:
     with duckdb.connect(":memory:") as connection:
-        define_macros(connection)
-        define_facts_of_changes(connection)
         query = "SELECT is_test_path($p), is_text_path($p), is_machine_made_path($p)"
+        define_functions(connection, query)
         answer = connection.execute(query, {"p": path}).fetchall()[0]
     assert answer == tuple(kind in kinds.split() for kind in ("test", "text", "machine"))
 

@@ -1,7 +1,8 @@
 """A feature knows only its past: cut the warehouse off at the row's opening, and it has the same value, bit for bit."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -49,20 +50,27 @@ OUTCOMES = {
 }
 
 
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    with histories.memory(Warehouse(tmp_path_factory.mktemp("leakage") / "qc.duckdb")) as opened:
+        yield opened
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["pull_requests", "issues"])
 @settings(max_examples=40, deadline=None)
 @given(rows=histories.histories(), data=st.data())
-def test_no_feature_knows_anything_later_than_its_opening(table: str, rows: Rows, data: st.DataObject) -> None:
+def test_no_feature_knows_anything_later_than_its_opening(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: Rows, data: st.DataObject
+) -> None:
     items = rows[table]
     if not items:
         return
     item = data.draw(st.sampled_from(list(items)))
-    with histories.memory(Warehouse(Path("/nonexistent"), staging=Path("/tmp/qc-leakage"))) as connection:
-        histories.put(connection, rows)
-        whole = _row(histories.features(connection, table), item)
-        histories.put(connection, histories.as_of(rows, item["created_at"], item["repo_id"], item["number"]))
-        then = _row(histories.features(connection, table), item)
+    histories.put(connection, rows)
+    whole = _row(histories.features(connection, table), item)
+    histories.put(connection, histories.as_of(rows, item["created_at"], item["repo_id"], item["number"]))
+    then = _row(histories.features(connection, table), item)
     differences = {
         name: (then[name], whole[name]) for name in whole.keys() - OUTCOMES[table] if then[name] != whole[name]
     }
@@ -78,7 +86,7 @@ def test_no_outcome_is_among_the_features_of_a_model(spec: ModelSpec) -> None:
     assert not set(spec.features) & (OUTCOMES[spec.table.removeprefix("features.")] | {spec.known_at, spec.target})
 
 
-def test_the_test_would_see_a_leak(warehouse: Warehouse) -> None:
+def test_the_test_would_see_a_leak(connection: duckdb.DuckDBPyConnection) -> None:
     """Were history counted by opening instead of by decision, the comparison above would differ."""
     rows = {
         "pull_requests": [
@@ -87,10 +95,9 @@ def test_the_test_would_see_a_leak(warehouse: Warehouse) -> None:
         ]
     }
     leaky = "SELECT count(*) FILTER (merged_at IS NOT NULL AND number < 2) FROM raw.pull_requests"
-    with histories.memory(warehouse) as connection:
-        histories.put(connection, rows)
-        in_hindsight = connection.execute(leaky).fetchone()
-        honest = histories.features(connection, "pull_requests").filter(number=2)["author_prior_merged"].item()
-        histories.put(connection, histories.as_of(rows, histories.hour(5), 1, 2))
-        assert connection.execute(leaky).fetchone() != in_hindsight
-        assert histories.features(connection, "pull_requests").filter(number=2)["author_prior_merged"].item() == honest
+    histories.put(connection, rows)
+    in_hindsight = connection.execute(leaky).fetchone()
+    honest = histories.features(connection, "pull_requests").filter(number=2)["author_prior_merged"].item()
+    histories.put(connection, histories.as_of(rows, histories.hour(5), 1, 2))
+    assert connection.execute(leaky).fetchone() != in_hindsight
+    assert histories.features(connection, "pull_requests").filter(number=2)["author_prior_merged"].item() == honest

@@ -83,7 +83,7 @@ def features_after(warehouse: Warehouse, table: str, change: str) -> Iterator[tu
     sections = schema.sql_sections(f"features/{table}")
     with warehouse.write() as connection:
         connection.execute(change)
-        schema.define_facts_of_changes(connection)
+        schema.define_functions(connection, sections["rows"])
         rows = connection.execute(
             f"FROM ({sections['rows'].rstrip(';')}) ORDER BY repo_id, number",
             load_settings(_env_file=None).feature_parameters(table),
@@ -111,10 +111,16 @@ CHANGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def before(demo: Warehouse) -> dict[str, pl.Series]:
+    return dict(features_after(demo, "pull_requests", "SELECT 1"))
+
+
 @pytest.mark.parametrize("changed", CHANGES)
-def test_only_what_is_said_to_come_from_a_column_changes_with_it(demo: Warehouse, changed: str) -> None:
+def test_only_what_is_said_to_come_from_a_column_changes_with_it(
+    demo: Warehouse, before: dict[str, pl.Series], changed: str
+) -> None:
     name, column = changed.rsplit(".", 1)
-    before = dict(features_after(demo, "pull_requests", "SELECT 1"))
     after = dict(features_after(demo, "pull_requests", f"UPDATE {name} SET {column} = {CHANGES[changed]}"))
     moved = {feature for feature, values in after.items() if not values.equals(before[feature])}
     lineage = column_lineage("features/pull_requests")

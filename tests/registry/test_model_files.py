@@ -45,9 +45,7 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(params=["folder", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+def place(request: pytest.FixtureRequest, tmp_path: Any) -> Place:
     if request.param == "folder":
         return Place(str(tmp_path / "export"))
     return Place(f"s3://models/{tmp_path.name}", request.getfixturevalue("s3"))
@@ -117,9 +115,6 @@ def test_a_broken_version_is_noticed_and_passed_over(place: Place, p0: Bundle) -
 
 
 def test_a_document_cannot_lead_out_of_its_folder(place: Place, p0: Bundle) -> None:
-    import hashlib
-    import json
-
     export_version(place, p0, 1, {})
     document = dict(read_version(place, "p0").document)
     document["files"] = {"../../../elsewhere": {"sha256": hashlib.sha256(b"").hexdigest(), "bytes": 0}}

@@ -18,14 +18,12 @@ from qc_assets.serving.knowledge import Knowledge, Reading
 from qc_assets.serving.service import Serving
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
+from tests.conftest import copy_of
 
 
 @pytest.fixture
 def home(small_home: Settings, tmp_path: Path) -> Settings:
-    """Settings of a copy of the small home that may be written to."""
-    shutil.copytree(small_home.home, tmp_path / "home")
-    shutil.copy(small_home.warehouse, tmp_path / "qc.duckdb")
-    return small_home.model_copy(update={"home": tmp_path / "home", "warehouse": tmp_path / "qc.duckdb"})
+    return copy_of(small_home, tmp_path)
 
 
 def _kept(home: Settings) -> list[Path]:

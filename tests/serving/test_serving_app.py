@@ -229,4 +229,4 @@ def test_without_a_champion_it_says_which_command_trains_one(make_settings: Any)
         health = client.get("/health").json()
         assert health["status"] == "degraded" and "no features yet" in health["troubles"]["warehouse"]
         assert "qc train comment_category" in health["troubles"]["comment_category"]
-        assert client.get("/").status_code == 200
+        assert "p0 has no champion yet: run `qc train p0`" in client.get("/").text

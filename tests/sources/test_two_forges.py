@@ -18,7 +18,7 @@ from qc_assets.sources.fake.github_schema import OWN_SCHEMA, load_schema
 from qc_assets.sources.github.revisiting import revisit
 from qc_assets.sources.github.source import GitHubSource
 from qc_assets.store.forge_records import reads_made_up
-from qc_assets.store.merge import Scope, merge
+from qc_assets.store.merge import Scope, merge, prepare_merging
 from qc_assets.store.schema import RAW_TABLES, id_columns
 from qc_assets.store.warehouse import Warehouse
 from tests.github_runs import run, source, span
@@ -126,6 +126,7 @@ def test_an_id_that_no_forge_has_is_a_dead_letter_and_the_rest_lands(warehouse: 
     rows = [{"repo_id": 7, "name": "a/b"} | stamped, {"repo_id": 2**40, "name": "c/d"} | stamped]
     pl.DataFrame(rows).write_parquet(tmp_path / "rows.parquet")
     with warehouse.write() as connection:
+        prepare_merging(connection)
         assert merge(connection, "repositories", [tmp_path / "rows.parquet"], Scope("github", (FIRST,), forge=5)) == 1
     assert warehouse.query("SELECT name, forge_number(repo_id), own_id(repo_id) FROM raw.repositories").rows() == [
         ("a/b", 5, 7)

@@ -85,7 +85,7 @@ def test_a_url_that_is_not_known_is_refused_with_a_sentence(url: str, reason: st
 
 
 def test_a_lake_has_the_columns_types_comments_and_nulls_that_are_declared(lake: Warehouse) -> None:
-    with lake.read(with_functions=False) as connection:
+    with lake.read() as connection:
         present = shapes_of(connection)
     for table, declared in declared_shapes().items():
         assert present[table].columns == declared.columns, table
@@ -251,19 +251,26 @@ def test_a_connection_lost_while_the_catalogue_is_read_is_no_broken_catalogue(tm
         raise duckdb.Error(lost)
 
 
+@pytest.fixture(scope="module")
+def catalogues(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the catalogues of a lake, of one of a newer version, and a file that is none."""
+    folder = tmp_path_factory.mktemp("catalogues")
+    lake_with_a_row(f"ducklake:sqlite:{folder}/a.sqlite", folder / "s")
+    shutil.copy(folder / "a.sqlite", folder / "new.sqlite")
+    with closing(sqlite3.connect(folder / "new.sqlite")) as newer, newer:
+        newer.execute("UPDATE ducklake_metadata SET value = '9.0' WHERE key = 'version'")
+    (folder / "text.sqlite").write_text("no catalogue at all", encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize(("url", "hint"), [
     ("ducklake:sqlite:{}/a.sqlite?data={}/elsewhere", r"are in .*/a\.sqlite\.files/: write \?data="),
     ("ducklake:{}/a.sqlite?data={}/a.sqlite.files", "write ducklake:sqlite:"),
     ("ducklake:sqlite:{}/new.sqlite?data={}/a.sqlite.files", r"of DuckLake 9\.0, and this qc-assets reads \d\.\d:"),
     ("ducklake:sqlite:{}/text.sqlite?data={}/a.sqlite.files", r"cannot be read \(file is not a database\)"),
 ])  # fmt: skip
-def test_a_lake_that_is_named_wrongly_says_how_it_is_named(tmp_path: Path, url: str, hint: str) -> None:
-    lake_with_a_row(f"ducklake:sqlite:{tmp_path}/a.sqlite", tmp_path / "s")
-    shutil.copy(tmp_path / "a.sqlite", tmp_path / "new.sqlite")
-    with closing(sqlite3.connect(tmp_path / "new.sqlite")) as newer, newer:
-        newer.execute("UPDATE ducklake_metadata SET value = '9.0' WHERE key = 'version'")
-    (tmp_path / "text.sqlite").write_text("no catalogue at all", encoding="utf-8")
-    wrong = Warehouse(LakePlace.parse(url.format(tmp_path, tmp_path)), staging=tmp_path / "s")
+def test_a_lake_that_is_named_wrongly_says_how_it_is_named(catalogues: Path, url: str, hint: str) -> None:
+    wrong = Warehouse(LakePlace.parse(url.format(catalogues, catalogues)), staging=catalogues / "s")
     with pytest.raises(QcError, match=hint) as refused:
         wrong.query("SELECT 1")
     assert (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qc_assets.store.merge import Scope, merge
+from qc_assets.store.merge import Scope, merge, prepare_merging
 from qc_assets.store.schema import RAW_TABLES, declared, shown_by
 from qc_assets.store.warehouse import Warehouse
 
@@ -52,6 +52,7 @@ def load(warehouse: Warehouse, folder: Path, day: date, source: str, rows: dict[
             observations, schema_overrides=schema | dict.fromkeys(("author_login", "title", "state"), pl.String)
         ).write_parquet(files[0])
     with warehouse.write() as connection:
+        prepare_merging(connection)
         merge(connection, "pull_requests", files, Scope(source, (day,)))
 
 
@@ -107,6 +108,7 @@ def test_a_load_of_one_repository_leaves_the_others_of_the_day_alone(warehouse: 
         if rows:
             pl.DataFrame([row | stamp for row in rows]).write_parquet(files[0])
         with warehouse.write() as connection:
+            prepare_merging(connection)
             merge(connection, table, files, Scope("demo", (day,), repos))
 
     put([{"repo_id": 1, "name": "a/a"}, {"repo_id": 2, "name": "b/b"}], "repositories", None)
@@ -140,6 +142,7 @@ def test_nul_in_a_text_is_replaced_whichever_source_tells_it(warehouse: Warehous
     }  # fmt: skip
     pl.DataFrame([row]).write_parquet(tmp_path / "rows.parquet")
     with warehouse.write() as connection:
+        prepare_merging(connection)
         merge(connection, "issues", [tmp_path / "rows.parquet"], Scope("gharchive", (date(2024, 1, 1),)))
     (stored,) = warehouse.query("FROM raw.issues").to_dicts()
     told = {name: stored[name] for name in ("author_login", "title", "opened_title", "opened_body", "labels")}

@@ -16,7 +16,7 @@ from qc_assets.sources.github.client import Client, odd_answers
 from qc_assets.sources.github.plan import counts
 from qc_assets.sources.github.query import Part
 from qc_assets.store.keyless import upsert
-from qc_assets.store.merge import Scope, merge, set_reread
+from qc_assets.store.merge import Scope, merge, prepare_merging
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 
@@ -86,7 +86,7 @@ def discover(
         files = raw_rows.write({"repositories": rows + dropped}, folder, "discovery")
         with warehouse.write() as connection:
             number = source.forge_number(connection)
-            set_reread(connection, [])
+            prepare_merging(connection)
             scope = Scope("discovery", (now.date(),), adds=True, forge=number)
             merge(connection, "repositories", list(files.values()), scope)
             connection.execute(

@@ -17,7 +17,7 @@ from qc_assets.sources.github.item_parts import nodes_of, timeline_of
 from qc_assets.sources.github.opening import opened_facts
 from qc_assets.sources.github.requests import requests_of
 from qc_assets.store.dead_letters import DeadLetter
-from qc_assets.store.schema import columns, declared, define_macros, shown_by
+from qc_assets.store.schema import columns, declared, define_functions, shown_by
 
 Rows = dict[str, list[dict[str, Any]]]
 _TYPES: dict[str, Any] = {
@@ -143,7 +143,7 @@ def write(rows_by_table: Rows, folder: Path, name: str) -> dict[str, Path]:
     """Stage rows as one Parquet file a table, with the types that the tables declare; the newest of a key stays."""
     files = {}
     with duckdb.connect(":memory:") as connection:
-        define_macros(connection)
+        define_functions(connection, "is_bot")
         for table, records in rows_by_table.items():
             if not records:
                 continue

@@ -15,7 +15,7 @@ from qc_assets.sources.github.opened_branch import add_opened_branches
 from qc_assets.sources.github.query import Part
 from qc_assets.sources.github.reader import Reader
 from qc_assets.store import dead_letters
-from qc_assets.store.merge import Scope, merge, set_reread
+from qc_assets.store.merge import Scope, merge, prepare_merging
 from qc_assets.store.schema import RAW_TABLES
 from qc_assets.store.warehouse import Warehouse
 
@@ -92,6 +92,6 @@ def _commit(warehouse: Warehouse, source: GitHubAccess, items: Sequence[Item]) -
         with warehouse.write() as connection:
             scope = Scope(source.name, (), adds=True, forge=source.forge_number(connection))
             dead_letters.insert(connection, source.name, letters)
-            set_reread(connection, parents, scope.forge)
+            prepare_merging(connection, parents, scope.forge)
             for table in RAW_TABLES:
                 merge(connection, table, [files[table]] if table in files else [], scope)
