@@ -93,7 +93,7 @@ def export_history(warehouse: Warehouse, folder: Path) -> dict[str, int]:
     sections, counts = sql_sections("sources/history"), {}
     try:
         with warehouse.staging() as staged, warehouse.read() as connection:
-            define_functions(connection, "own_id".join(sections.values()))
+            define_functions(connection, " ".join([*sections.values(), "own_id"]))
             forges = connection.execute(sections["forges"]).fetchall()
             if not forges:
                 raise QcError("nothing has been loaded yet: `qc backfill` first")

@@ -152,7 +152,7 @@ def prepare_merging(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]
         files: pull requests and issues that a load which adds readings has read, for the temporary table `reread`.
         forge: number of their forge.
     """
-    define_functions(connection, "forge_id is_early".join(sql_sections("merge").values()))
+    define_functions(connection, " ".join([*sql_sections("merge").values(), "forge_id", "is_early"]))
     connection.execute("CREATE OR REPLACE TEMP TABLE reread (repo_id BIGINT, number BIGINT)")
     if files:
         _stage(connection, "pull_requests", files, forge)
