@@ -113,7 +113,7 @@ def import_file(
     digest = hashlib.sha256(repr([list(row.values())[:5] for row in rows]).encode()).hexdigest()
     with warehouse.write() as connection:
         sections = sql_sections("ml/imported_labels")
-        define_functions(connection, "".join(sections.values()))
+        define_functions(connection, " ".join(sections.values()))
         frame = pl.DataFrame(rows, schema_overrides=_TYPES)
         connection.register("file_rows", frame.to_arrow())
         connection.execute("CREATE TEMP TABLE labels_to_add AS FROM file_rows")

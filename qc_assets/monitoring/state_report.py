@@ -95,7 +95,7 @@ def _tables(store: Warehouse) -> tuple[dict[str, Rows], list[str]]:
     tables: dict[str, Rows] = {}
     missing = []
     with store.read() as connection:
-        define_functions(connection, "".join(queries.values()))
+        define_functions(connection, " ".join(queries.values()))
         for name, query in queries.items():
             try:
                 _, tables[name] = rows_of(connection, query)

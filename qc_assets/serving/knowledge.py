@@ -118,7 +118,7 @@ class Reading:
         histories: dict[str, pl.DataFrame] = {}
         errors: dict[str, duckdb.Error] = {}
         with store.read() as connection:
-            define_functions(connection, "".join(sections[name] for name in sections if name != "imagined"))
+            define_functions(connection, " ".join(sections[name] for name in sections if name != "imagined"))
             names = connection.execute(sections["names"]).pl()
             about: dict[str, Any] = {"forge": assumed_forge(connection, settings)}
             about["numbers"] = dict(connection.execute("SELECT forge, forge_number FROM ops.forges").fetchall())
