@@ -174,5 +174,6 @@ def measured_heads(
             needs,
             resamples=resamples,
             seed=seed,
+            units=known[rows].units,
         )
     return judged
