@@ -69,6 +69,17 @@ def test_copies_of_rows_make_nothing_surer() -> None:
     assert (five_times.lower, five_times.upper) == pytest.approx((once.lower, once.upper))
 
 
+@pytest.mark.parametrize(("weeks", "is_told"), [(1, False), (3, False), (4, False), (8, True)])
+def test_nothing_is_sure_of_a_handful_of_weeks_of_one_author(weeks: int, is_told: bool) -> None:
+    rng = np.random.default_rng(7)
+    week = np.arange(400) % weeks
+    units = units_of(pl.DataFrame({"author_id": np.zeros(400, int)}), START + week * np.timedelta64(7, "D"))
+    rows = world(rng, 400, 400, 0.0) | {"units": units}
+    difference = rivals_difference(rows, rng, first=0.0)
+    assert difference.value is not None and (difference.lower is not None) == is_told
+    assert is_told or difference.reason
+
+
 def test_large_authors_are_told_apart_by_weeks_and_unknown_ones_by_themselves() -> None:
     frame = pl.DataFrame({"author_id": [7] * 6 + list(range(20, 36)) + [None, None]})
     opened = START + np.arange(24) * np.timedelta64(1, "D")

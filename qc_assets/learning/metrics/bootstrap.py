@@ -18,6 +18,7 @@ from qc_assets.learning.metrics.units import effective_units, independent
 MIN_ROWS = 30
 # A resample in which a metric does not exist is left out; where more than a tenth are, so is the interval.
 DEFINED = 0.9
+_FEWEST_UNITS = 5
 _CELLS = 4_000_000  # numbers held at once while resampling
 
 # Each metric under each of many weightings (resamples, rows) of the same rows: (resamples,) by name.
@@ -156,6 +157,10 @@ def _estimates(
         elif len(defined) < DEFINED * len(resampled):
             reason = f"it needs {need}, which many resamples lack"
             estimates[name] = Estimate(value, None, None, known, reason)
+        elif not tail:
+            estimates[name] = Estimate(
+                value, None, None, known, "rows of so few authors and weeks say nothing of chance"
+            )
         else:
             lower, upper = np.quantile(defined, [tail, 1 - tail])
             estimates[name] = Estimate(value, float(lower), float(upper), known)
@@ -183,10 +188,11 @@ def draws(
 def _tail(units: float) -> float:
     """The share beyond each end of an interval of 95 % from so many units: Hesterberg's expanded percentiles (2015).
 
-    A bootstrap's spread is too small by sqrt(1 - 1/n), and few units need Student's t.
+    A bootstrap's spread is too small by sqrt(1 - 1/n), and few units need Student's t. Zero where nothing can be said:
+    three units lie on the same side by chance once in four times.
     """
     from scipy.stats import norm, t
 
-    if units <= 1 + 1e-9:
+    if units < _FEWEST_UNITS:
         return 0.0
     return float(norm.sf(np.sqrt(units / (units - 1)) * t.isf(0.025, units - 1)))
