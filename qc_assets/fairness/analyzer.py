@@ -73,6 +73,7 @@ class BiasAnalyzer:
         kind: Kind | None = None,
         weights: str | None = None,
         query: str | None = None,
+        units: str | None = None,
         attribute: str = "group",
         judge: bool = True,
         note: str = "",
@@ -87,6 +88,8 @@ class BiasAnalyzer:
                 probability if all truths are 0 or 1 and all predictions within [0, 1], else number.
             weights: column of the rows' weights, for numbers.
             query: for rankings, column of what is ranked together; truth is then the relevance.
+            units: column of whose the rows are, two numbers each (see `qc_assets.learning.metrics.units`): rows of one
+                author say less than as many of many. Not for rankings.
             attribute: name of what the groups are groups of, for the report.
             judge: False shows every metric and flags none, as for groups that are made by the outcome itself.
             note: kept for the report.
@@ -94,7 +97,7 @@ class BiasAnalyzer:
         Raises:
             FairnessError: if there are no rows, a column is missing, or truths or predictions are not numbers.
         """
-        rows, keys, empty = self._rows(slices, y_true, y_pred, weights, query)
+        rows, keys, empty = self._rows(slices, y_true, y_pred, weights, query, units)
         if kind:
             comparison = COMPARISON_KINDS[kind]
         else:
@@ -113,9 +116,15 @@ class BiasAnalyzer:
         return BiasAnalysis(attribute, comparison, findings, _counts(rows, empty), *limits, note)
 
     def _rows(
-        self, slices: Mapping[str, Any], y_true: str, y_pred: str, weights: str | None, query: str | None
+        self,
+        slices: Mapping[str, Any],
+        y_true: str,
+        y_pred: str,
+        weights: str | None,
+        query: str | None,
+        units: str | None,
     ) -> tuple[Rows, np.ndarray | None, list[str]]:
-        columns = [name for name in (y_true, y_pred, weights, query) if name]
+        columns = [name for name in (y_true, y_pred, weights, query, units) if name]
         names, parts, empty = [], [], []
         for name, frame in slices.items():
             lacking = [column for column in columns if column not in frame.columns]
@@ -137,10 +146,11 @@ class BiasAnalyzer:
                 [_numbers(part[column], column, name) for part, name in zip(parts, names, strict=True)]
             )
             for column in columns
-            if column != query
+            if column not in (query, units)
         }
         weighting = numbers[weights] if weights else np.ones(sizes.sum())
-        rows = Rows(tuple(names), sizes, numbers[y_true], numbers[y_pred], weighting)
+        whose = np.concatenate([part[units] for part in parts]) if units else None
+        rows = Rows(tuple(names), sizes, numbers[y_true], numbers[y_pred], weighting, whose)
         if (weighting < 0).any() or (sum_by_group(rows, np.ones_like(rows.y)) <= 0).any():
             raise FairnessError(f"{weights} must not be negative, nor 0 throughout a group")
         keys = np.concatenate([part[query] for part in parts]) if query else None
@@ -164,12 +174,12 @@ class BiasAnalyzer:
         return findings.with_columns(status=pl.when(flagged).then(pl.lit(FLAGGED)).otherwise("status"))
 
     def _judged(self, rows: Rows, metric: str, judged: Judged, *, judge: bool) -> pl.DataFrame:
-        from scipy.stats import norm
+        from scipy.stats import t
 
         gap = judged.value - judged.expected
         with np.errstate(invalid="ignore", divide="ignore"):
             relative, detectable = gap / judged.scale, _DETECTABLE * judged.deviation / judged.scale
-            p = 2 * norm.sf(np.abs(gap) / judged.deviation)
+            p = 2 * t.sf(np.abs(gap) / judged.deviation, judged.freedom)
         supported = (rows.sizes >= self.min_support) & np.isfinite(gap) & (judged.deviation > 0)
         frame = pl.DataFrame(
             {

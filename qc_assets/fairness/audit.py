@@ -109,6 +109,7 @@ def audit_groups(
             "y_pred",
             kind=task.groups_as,
             weights="weight" if task.unended_is_a_label else None,
+            units="unit",
             attribute=attribute,
             judge=not late,
             note=_AFTERWARDS_NOTE if late else "",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from qc_assets.learning.metrics.units import scatter_of_sum
+
 _CLIP = 1e-6
 _BINS = 512
 _FEWEST = 30  # rows of a group that can stand out
@@ -22,6 +24,7 @@ class Rows:
         y: labels, (rows,).
         p: predictions, (rows,).
         weights: of the rows, (rows,).
+        units: whose the rows are, see `qc_assets.learning.metrics.units`, (rows, 2); None: each is by itself.
     """
 
     names: tuple[str, ...]
@@ -29,6 +32,7 @@ class Rows:
     y: np.ndarray
     p: np.ndarray
     weights: np.ndarray
+    units: np.ndarray | None = None
 
     @property
     def codes(self) -> np.ndarray:
@@ -43,6 +47,19 @@ class Rows:
 def sum_by_group(rows: Rows, values: np.ndarray) -> np.ndarray:
     """Weighted sum of each group, (groups,)."""
     return np.add.reduceat(rows.weights * values, rows.starts)
+
+
+def scatter_among_authors(rows: Rows, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of each group's weighted mean as its authors differ, and the degrees of freedom, (groups,) both.
+
+    Zero and infinite where nobody knows whose the rows are.
+    """
+    if rows.units is None:
+        return np.zeros(len(rows.sizes)), np.full(len(rows.sizes), np.inf)
+    parts = [slice(start, start + size) for start, size in zip(rows.starts, rows.sizes, strict=True)]
+    scattered = [scatter_of_sum(values[part], rows.weights[part], rows.units[part]) for part in parts]
+    variance, freedom = np.array(scattered).T
+    return variance / sum_by_group(rows, np.ones_like(values)) ** 2, freedom
 
 
 def promised_by_others(rows: Rows) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:

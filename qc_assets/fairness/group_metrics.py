@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from qc_assets.fairness.expected import Rows, promised_by_others, recalibrated, sum_by_group
+from qc_assets.fairness.expected import Rows, promised_by_others, recalibrated, scatter_among_authors, sum_by_group
 from qc_assets.learning.metrics.bootstrap import draws
+from qc_assets.learning.metrics.units import effective_units
 
 THRESHOLDS = (0.5, 0.7, 0.9)  # where the confidence buckets of p0 begin
 _NULL_DRAWS = 400
@@ -32,6 +33,7 @@ class Judged:
         scale: what a gap is divided by to be relative, (groups,).
         deviation: standard deviation of the value if the group were treated as everybody is, (groups,).
         lower, upper: 95 % bootstrap interval of the gap, value - expected, (groups,).
+        freedom: degrees of freedom of Student's t for that deviation, (groups,); infinite where it is promised.
     """
 
     value: np.ndarray
@@ -40,6 +42,7 @@ class Judged:
     deviation: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    freedom: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,11 @@ def measures_of_probabilities(rows: Rows, *, resamples: int, seed: int) -> Measu
 
     def against(value: np.ndarray, expected: np.ndarray, slope: np.ndarray, drawn_gap: np.ndarray) -> Judged:
         """Means of a group whose rows change by `slope` for each label, against what the others promise."""
-        own_variance = sum_by_group(rows, slope**2 * variance) / n**2
-        variance_of_others = doubt(slope)
+        promised = sum_by_group(rows, slope**2 * variance) / n**2
+        among_authors, freedom = scatter_among_authors(rows, value - expected)
+        own_variance = np.maximum(promised, among_authors)
+        # The others have authors, too.
+        variance_of_others = doubt(slope) * max(1.0, among_authors @ n**2 / max(promised @ n**2, 1e-12))
         wider = np.sqrt(1 + _ratio(variance_of_others, own_variance))
         observed, expected_mean = sum_by_group(rows, value) / n, sum_by_group(rows, expected) / n
         gap, (lower, upper) = observed - expected_mean, _interval(drawn_gap)
@@ -83,6 +89,7 @@ def measures_of_probabilities(rows: Rows, *, resamples: int, seed: int) -> Measu
             np.sqrt(own_variance + variance_of_others),
             gap - (gap - lower) * wider,
             gap + (upper - gap) * wider,
+            np.where(among_authors > promised, freedom, np.inf),
         )
 
     judged = {
@@ -146,10 +153,19 @@ def _against_all(
     weight = sum_by_group(rows, np.ones_like(values))
     value = sum_by_group(rows, values) / weight
     squares = np.add.reduceat(w**2, rows.starts) / weight**2
-    deviation = np.sqrt(variance * squares * np.clip(1 - weight / total, 0, 1))
+    among_authors, freedom = scatter_among_authors(rows, values)
+    alike = variance * squares
+    deviation = np.sqrt(np.maximum(alike, among_authors) * np.clip(1 - weight / total, 0, 1))
     overall = drawn.sum(axis=1) / drawn_weight.sum(axis=1)
     gaps = _ratio(drawn, drawn_weight) - overall[:, None]
-    return Judged(value, np.full(len(value), mean), np.abs(scale), deviation, *_interval(gaps))
+    return Judged(
+        value,
+        np.full(len(value), mean),
+        np.abs(scale),
+        deviation,
+        *_interval(gaps),
+        np.where(among_authors > alike, freedom, np.inf),
+    )
 
 
 def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
@@ -158,7 +174,9 @@ def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
 
     from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 
-    by_name: dict[str, list[float]] = {name: [] for name in ("value", "expected", "deviation", "lower", "upper")}
+    by_name: dict[str, list[float]] = {
+        name: [] for name in ("value", "expected", "deviation", "lower", "upper", "freedom")
+    }
     rng = np.random.default_rng(seed + 1)
     for start, size in zip(rows.starts, rows.sizes, strict=True):
         part = slice(start, start + size)
@@ -167,12 +185,17 @@ def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
             ranks = rankdata(p)
             drawn = np.concatenate([_auc(ranks, rng.random((k, size)) < chance) for k in _steps(_NULL_DRAWS, size)])
             metrics = WeightedMetrics(y, p)
-            booted = np.concatenate([metrics(w)["roc_auc"] for w in draws(size, resamples, seed)])
+            units = None if rows.units is None else rows.units[part]
+            booted = np.concatenate([metrics(w)["roc_auc"] for w in draws(size, resamples, seed, units)])
             expected = float(np.nanmean(drawn))
             ends = np.nanpercentile(booted - expected, [2.5, 97.5])
-            numbers = (float(_auc(ranks, y[None, :] > 0)[0]), expected, float(np.nanstd(drawn)), *map(float, ends))
+            few = effective_units(np.ones(size), units)
+            deviation, among_authors = float(np.nanstd(drawn)), float(np.nanstd(booted)) * (units is not None)
+            freedom = few - 1 if among_authors > deviation else np.inf
+            value = float(_auc(ranks, y[None, :] > 0)[0])
+            numbers = (value, expected, max(deviation, among_authors), *map(float, ends), freedom)
         else:
-            numbers = (np.nan,) * 5
+            numbers = (np.nan,) * 6
         for name, number in zip(by_name, numbers, strict=True):
             by_name[name].append(number)
     arrays = {name: np.array(values) for name, values in by_name.items()}
@@ -195,8 +218,8 @@ def _steps(total: int, size: int) -> Iterator[int]:
 def _group_sums(rows: Rows, columns: Mapping[str, np.ndarray], resamples: int, seed: int) -> dict[str, np.ndarray]:
     """Weighted sums by group under every resample, (resamples, groups) by column."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in columns}
-    for drawn in draws(len(rows.y), resamples, seed):
-        drawn *= rows.weights
+    for drawn in draws(len(rows.y), resamples, seed, rows.units):
+        drawn = drawn * rows.weights
         for name, values in columns.items():
             parts[name].append(np.add.reduceat(drawn * values, rows.starts, axis=1))
     return {name: np.concatenate(sums) for name, sums in parts.items()}

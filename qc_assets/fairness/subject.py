@@ -10,6 +10,7 @@ import polars as pl
 from qc_assets.errors import FairnessError
 from qc_assets.fairness.slicer import ATTRIBUTES
 from qc_assets.features.model_rows import model_rows
+from qc_assets.learning.metrics.units import units_of
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import dataset_of, task_of
 from qc_assets.learning.task.terms import Known
@@ -56,7 +57,7 @@ class Subject:
         return self.measured(self.bundle.predict_matrix(self.x[self.windows["test"]]))
 
     def measured(self, answers: np.ndarray) -> pl.DataFrame:
-        """Rows of the test window whose label is known, with y_true, y_pred and weight, for any answers (rows, …).
+        """Rows of the test window whose label is known, with y_true, y_pred, weight and unit, by answers (rows, …).
 
         Probabilities: label and probability. Durations: log hours, ln(1 + hours), weighted for censoring.
         Categories: whether the likeliest one is right, and the confidence in it.
@@ -64,10 +65,13 @@ class Subject:
         task, known, classes = task_of(self.spec), self.known["test"], self.bundle.classes
         y_true = task.judged_labels(known, answers)
         y_pred = task.on_label_scale(task.table(classes, answers)["prediction"].to_numpy())
-        return (
-            self.frame[self.windows["test"]]
-            .with_columns(y_true=pl.Series(y_true), y_pred=pl.Series(y_pred), weight=pl.Series(known.weights))
-            .filter(pl.col("weight") > 0)
+        frame = self.frame[self.windows["test"]]
+        units = units_of(frame, frame[self.spec.opened_at].to_numpy())
+        # Who nobody knows is an author of his own.
+        units = np.arange(len(frame))[:, None].repeat(2, axis=1) if units is None else units
+        columns = {"y_true": y_true, "y_pred": y_pred, "weight": known.weights, "unit": units}
+        return frame.with_columns(**{name: pl.Series(values) for name, values in columns.items()}).filter(
+            pl.col("weight") > 0
         )
 
 

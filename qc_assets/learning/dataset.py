@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.errors import TrainingError
+from qc_assets.learning.metrics.units import units_of
 from qc_assets.learning.spec import ModelSpec
 
 
@@ -100,6 +101,10 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def units(self, rows: np.ndarray) -> np.ndarray | None:
+        """Whose some rows are, see `units_of`."""
+        return units_of(self.frame[rows], self.opened_at[rows])
 
 
 def _left_hours(spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:

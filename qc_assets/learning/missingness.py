@@ -66,5 +66,6 @@ def measure_missingness(
     test = known["test"]
     statistics = task.statistics(test.y, task.uncalibrated(estimator.score(x[split.test]), context))
     needs = {task.quality: task.needs[task.quality]}
-    measured = evaluate(statistics, statistics, test.weights, needs, resamples=_RESAMPLES, seed=seed)
+    sampling = {"resamples": _RESAMPLES, "seed": seed}
+    measured = evaluate(statistics, statistics, test.weights, needs, **sampling, units=test.units)
     return Missingness(names, label, measured[task.quality])

@@ -284,18 +284,18 @@ def compare_with_champion(
     task = task_of(trained.spec)
     champion = champion.as_judged
     theirs = champion.predict(champion.with_unknown(trained.data.frame[trained.split.test]))
-    known = trained.known["test"]
     comparisons = []
     for window, whole in evaluation_windows(trained.data, trained.split).items():
         mask = whole if only is None else whole & only
-        y = known.y[mask]
+        known = trained.known["test"][mask]
         differences = paired_differences(
-            task.statistics(y, trained.best.predictions[mask]),
-            task.statistics(y, theirs[mask]),
-            known.weights[mask],
+            task.statistics(known.y, trained.best.predictions[mask]),
+            task.statistics(known.y, theirs[mask]),
+            known.weights,
             task.needs,
             resamples=options.resamples,
             seed=options.seed,
+            units=known.units,
         )
         for metric, margin in trained.spec.margins.items():
             difference = differences[metric]

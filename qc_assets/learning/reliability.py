@@ -8,6 +8,7 @@ import polars as pl
 
 from qc_assets.learning.metrics.bootstrap import MIN_ROWS, Estimate, evaluate
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics, log_losses
+from qc_assets.learning.metrics.units import scatter_of_sum, units_of
 from qc_assets.learning.task.terms import Known
 
 # Of the parts that are named as off, at most one in twenty is so by chance (Benjamini and Hochberg, 1995).
@@ -72,7 +73,7 @@ def reliability_of(
         parts["repository"] = _repositories(frame)
     if "origin" in frame.columns:
         parts["origin"] = frame["origin"].fill_null("unknown").to_numpy().astype(str)
-    promised = predicted[seen], observed[seen], weights[seen], error
+    promised = predicted[seen], observed[seen], weights[seen], units_of(frame, opened_at), error
     return tuple(
         row
         for part, names in parts.items()
@@ -94,20 +95,24 @@ def _by(
     predicted: np.ndarray,
     observed: np.ndarray,
     weights: np.ndarray,
+    units: np.ndarray | None,
     error: float,
     resamples: int,
     seed: int,
 ) -> list[Reliability]:
-    from scipy.stats import false_discovery_control, norm
+    from scipy.stats import false_discovery_control, norm, t
 
     members = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
     judged = [name for name, of_part in members.items() if len(of_part) >= MIN_ROWS]
     chances = []
     for name in judged:
         p, y, w = predicted[members[name]], observed[members[name]], weights[members[name]]
-        # Were the predictions right, the sum of the labels would have this variance.
-        variance = w**2 @ (p * (1 - p)) + (error * w.sum()) ** 2
-        chances.append(2 * norm.sf(abs(w @ (y - p)) / np.sqrt(max(variance, 1e-9))))
+        # Were the predictions right, the sum of the labels would have this variance, and more where authors differ.
+        variance, calibrated = w**2 @ (p * (1 - p)), (error * w.sum()) ** 2
+        among_authors, freedom = scatter_of_sum(y - p, w, None if units is None else units[members[name]])
+        gap, is_wider = abs(w @ (y - p)), units is not None and among_authors > variance
+        spread = np.sqrt(max(calibrated + (among_authors if is_wider else variance), 1e-9))
+        chances.append(2 * (t.sf(gap / spread, freedom) if is_wider else norm.sf(gap / spread)))
     corrected = false_discovery_control(chances) if judged else ()
     is_off = dict(zip(judged, (bool(q <= _FALSE_ALARMS) for q in corrected), strict=True))
     needs = {"ece": "rows", "gap": "rows"}
@@ -127,7 +132,8 @@ def _by(
             gap = w @ excess / w.sum(axis=1)
             return {"ece": np.abs(gap) if is_constant else metrics(w)["ece"], "gap": gap}
 
-        measured = evaluate(statistics, statistics, w_part, needs, resamples=resamples, seed=seed)
+        whose = None if units is None else units[of_part]
+        measured = evaluate(statistics, statistics, w_part, needs, resamples=resamples, seed=seed, units=whose)
         means = float(np.average(p, weights=w_part)), float(np.average(y, weights=w_part))
         parts.append(Reliability(part, name, len(p), *means, measured["gap"], measured["ece"], is_off.get(name)))
     return parts
@@ -156,7 +162,7 @@ def losing_repositories(
         tested: rows of the test window, and theirs.
         predicted: the model's probabilities for these, (n,).
     """
-    from scipy.stats import false_discovery_control, norm
+    from scipy.stats import false_discovery_control, t
 
     (frame, known), (rows, test) = before, tested
     if "repo_id" not in frame.columns:
@@ -173,7 +179,9 @@ def losing_repositories(
         losses = (log_losses(test.y[of_test], p) for p in (predicted[of_test], np.full(of_test.sum(), own)))
         excess = np.subtract(*losses)
         labels.append(f"{names[of_test][0]} (by {excess.mean():.3f} of log loss)")
-        chances.append(norm.sf(excess.mean() / max(excess.std(ddof=1) / np.sqrt(len(excess)), 1e-9)))
+        units = None if test.units is None else test.units[of_test]
+        variance, freedom = scatter_of_sum(excess, np.ones(len(excess)), units)
+        chances.append(t.sf(excess.sum() / np.sqrt(max(variance, 1e-12)), freedom))
     corrected = false_discovery_control(chances) if chances else ()
     surely = tuple(label for label, q in zip(labels, corrected, strict=True) if q <= _FALSE_ALARMS)
     return LosingRepositories(len(labels), surely)

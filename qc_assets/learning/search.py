@@ -46,7 +46,7 @@ def usable_folds(
             fit,
             balanced(spec, data, fit, task.known(data, fit, start, context)),
             validate,
-            task.known(data, validate, end, context),
+            replace(task.known(data, validate, end, context), units=data.units(validate)),
         )
         for fit, validate, start in time_folds(data, split.before_test, spec.maturity, n_folds)
     ]
@@ -252,10 +252,9 @@ def _gain(
         estimator = task.fit(kind, parameters, x, known, **how)
         answers = task.uncalibrated(estimator.score(x_new), context)
         statistics.append(task.statistics(fold.validate_known.y, answers))
-    weights = fold.validate_known.weights
+    weights, units = fold.validate_known.weights, fold.validate_known.units
     metric = task.metrics[task.selection]
-    differences = paired_differences(
-        statistics[1], statistics[0], weights, task.needs, resamples=options.resamples, seed=options.seed
-    )
+    sampling = {"resamples": options.resamples, "seed": options.seed}
+    differences = paired_differences(statistics[1], statistics[0], weights, task.needs, **sampling, units=units)
     without, with_it = (float(measured(weights[None, :])[task.selection][0]) for measured in statistics)
     return Gain(change, metric.label, without, with_it, differences[task.selection].times(metric.sign))

@@ -66,9 +66,10 @@ def train(
     folds = usable_folds(spec, data, split, context, options.n_folds)
     for name in ("train", "before_test", "labelled"):
         known[name] = balanced(spec, data, split.known_windows[name], known[name])
-    if "repo_id" in data.frame.columns:
-        for name in ("calibration", "test"):
-            known[name] = replace(known[name], groups=data.frame["repo_id"][split.windows[name]].to_numpy())
+    for name in ("calibration", "test"):
+        rows = split.windows[name]
+        groups = data.frame["repo_id"][rows].to_numpy() if "repo_id" in data.frame.columns else None
+        known[name] = replace(known[name], groups=groups, units=data.units(rows))
     skipped = {
         candidate.kind: "too slow for a quick training"
         for candidate in spec.candidates
@@ -230,6 +231,7 @@ def _rival(windows: "Windows", rival: Candidate, best: FittedCandidate, data: Da
         task.needs,
         resamples=options.resamples,
         seed=options.seed,
+        units=test.units,
     )
     name = rival.kind if rival.defaults else f"{rival.kind} with its defaults"
     return Rival(name, fitted.evaluations["test"], differences)
@@ -244,16 +246,16 @@ def evaluation_windows(data: Dataset, split: TimeSplit) -> dict[str, np.ndarray]
 def _evaluate(
     spec: ModelSpec, known: Known, answers: np.ndarray, trivial: np.ndarray, mask: np.ndarray, options: Options
 ) -> dict[str, Estimate]:
-    task = task_of(spec)
-    y = known.y[mask]
-    constant = np.repeat(trivial, len(y), axis=0)
+    task, known = task_of(spec), known[mask]
+    constant = np.repeat(trivial, len(known.y), axis=0)
     return evaluate(
-        task.statistics(y, answers[mask]),
-        task.statistics(y, constant),
-        known.weights[mask],
+        task.statistics(known.y, answers[mask]),
+        task.statistics(known.y, constant),
+        known.weights,
         task.needs,
         resamples=options.resamples,
         seed=options.seed,
+        units=known.units,
     )
 
 

@@ -49,12 +49,13 @@ class VersionComparison:
     @cached_property
     def differences(self) -> pl.DataFrame:
         """Every metric of both by window, with the paired difference, its 95 % interval, and what it says."""
-        task, known, rows = task_of(self.trained.spec), self.trained.known["test"], []
+        task, rows = task_of(self.trained.spec), []
         for window, mask in evaluation_windows(self.trained.data, self.trained.split).items():
-            weights = known.weights[mask]
-            ours, theirs = (task.statistics(known.y[mask], self.answers[name][mask]) for name in (NEW, OLD))
+            known = self.trained.known["test"][mask]
+            weights = known.weights
+            ours, theirs = (task.statistics(known.y, self.answers[name][mask]) for name in (NEW, OLD))
             resampled = {"resamples": self.options.resamples, "seed": self.options.seed}
-            differences = paired_differences(ours, theirs, weights, task.needs, **resampled)
+            differences = paired_differences(ours, theirs, weights, task.needs, **resampled, units=known.units)
             values = [statistics(weights[None, :]) for statistics in (theirs, ours)]
             for name, metric in task.metrics.items():
                 gain = metric.gain(differences[name], *(float(value[name][0]) for value in values))

@@ -1,7 +1,7 @@
 """How champions do after their training: by week, against what happened; and whether their inputs have moved."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning.metrics.bootstrap import MIN_ROWS, evaluate, paired_differences
+from qc_assets.learning.metrics.units import units_of
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.terms import Known
@@ -18,7 +19,8 @@ PSI_LIMIT = 0.25
 ANSWERS = "answers"  # what drift calls the champion's predictions
 _LOST = 0.25  # an input that is unknown for so much larger a share of rows
 RECENT = timedelta(days=28)
-_FLOOR = 1e-4
+# Seen in each bin beside what was (Jeffreys): an empty one has no share of nothing, whose logarithm knows no end.
+_BESIDE = 0.5
 _WEEK = {
     "week": pl.Date, "items": pl.Int64, "decided": pl.Int64, "mean_prediction": pl.Float64, "observed": pl.Float64,
     "quality": pl.String, "quality_value": pl.Float64, "error": pl.String, "error_value": pl.Float64,
@@ -44,8 +46,7 @@ class Live:
 
     def where(self, mask: np.ndarray) -> "Live":
         """Only some rows."""
-        known = Known(self.known.y[mask], self.known.weights[mask])
-        return Live(self.frame.filter(pl.Series(mask)), known, self.answers[mask], self.delay[mask])
+        return Live(self.frame.filter(pl.Series(mask)), self.known[mask], self.answers[mask], self.delay[mask])
 
     @property
     def decided(self) -> np.ndarray:
@@ -67,6 +68,7 @@ def beside_outcomes(
     columns = ["is_test", "prediction", "lower", "upper", "answer"]
     frame = scored.select(*spec.key, *columns).join(features, on=spec.key, how="inner").sort(spec.opened_at, *spec.key)
     known, answers = task.live(spec, frame, context or {})
+    known = replace(known, units=units_of(frame, frame[spec.opened_at].to_numpy()))
     return Live(frame, known, answers, np.where(known.weights > 0, task.hours_to_label(spec, frame), np.nan))
 
 
@@ -134,10 +136,11 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
         return {"excess": w @ excess / w.sum(axis=1)}
 
     needs = {"excess": "decided items"}
-    gap = evaluate(mean_excess, mean_excess, weights, needs, resamples=resamples, seed=seed)["excess"]
+    sampling = {"resamples": resamples, "seed": seed}
+    gap = evaluate(mean_excess, mean_excess, weights, needs, **sampling, units=decided.known.units)["excess"]
     is_calibrated = not (gap.is_surely_above(task.tolerance) or gap.is_surely_below(-task.tolerance))
     sentence = f"predictions minus outcomes {gap:+.3f} over {n} items, up to ±{task.tolerance} allowed"
-    is_ranked, numbers = task.order_holds(spec, decided.known, decided.answers, resamples=resamples, seed=seed)
+    is_ranked, numbers = task.order_holds(spec, decided.known, decided.answers, **sampling)
     return is_calibrated and is_ranked, f"{sentence}; {numbers}" if numbers else sentence
 
 
@@ -152,15 +155,18 @@ def stability(reference: np.ndarray, current: np.ndarray, bins: int = 10) -> flo
 
 
 def _shares(reference: np.ndarray, current: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of both in the bins that either reaches."""
     known = reference[~np.isnan(reference)]
     edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])) if len(known) else np.array([])
 
-    def shares(values: np.ndarray) -> np.ndarray:
+    def counts(values: np.ndarray) -> np.ndarray:
         index = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="left"))
-        counts = np.bincount(index, minlength=len(edges) + 2)
-        return np.maximum(counts / max(1, len(values)), _FLOOR)
+        return np.bincount(index, minlength=len(edges) + 2)
 
-    return shares(reference), shares(current)
+    both = np.stack([counts(reference), counts(current)])
+    both = both[:, both.sum(axis=0) > 0] + _BESIDE
+    p, q = both / both.sum(axis=1, keepdims=True)
+    return p, q
 
 
 def drift(features: Sequence[str], reference: np.ndarray, current: np.ndarray) -> pl.DataFrame:
@@ -182,7 +188,7 @@ def drift(features: Sequence[str], reference: np.ndarray, current: np.ndarray) -
     rows: list[dict[str, Any]] = []
     for index, feature in enumerate(features):
         p, _ = _shares(reference[:, index], current[:, index], 10)
-        freedom = max(1, int((p > _FLOOR).sum()) - 1)
+        freedom = max(1, len(p) - 1)
         by_chance = float(chi2.ppf(0.999, freedom) * (1 / n + 1 / m))
         psi = stability(reference[:, index], current[:, index])
         rows.append(
@@ -240,7 +246,8 @@ def compare_live(
     weights = ours.known.weights
     of_champion = task.statistics(ours.known.y, ours.answers)
     of_challenger = task.statistics(ours.known.y, theirs.answers)
-    differences = paired_differences(of_challenger, of_champion, weights, needs, resamples=resamples, seed=seed)
+    sampling = {"resamples": resamples, "seed": seed}
+    differences = paired_differences(of_challenger, of_champion, weights, needs, **sampling, units=ours.known.units)
     champion_values, challenger_values = of_champion(weights[None, :]), of_challenger(weights[None, :])
     return [
         {

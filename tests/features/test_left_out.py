@@ -51,6 +51,7 @@ def rows(kept: list[bool], unknown: list[bool]) -> pl.DataFrame:
     ((70, 30), (7, 3), True, "10 pull requests of unknown size were left out, of which 70.0% passed, against 70.0%"),
     ((70, 30), (10, 40), False, "the share would be 16.7% lower, at most 5% is borne"),
     ((30, 70), (40, 10), False, "the share would be 16.7% higher"),
+    ((17, 7), (2, 4), True, "the share would be 7.5% lower, at most 5% is borne; of so few that may be chance"),
 ])  # fmt: skip
 def test_a_share_that_would_be_another_is_said(
     warehouse: Warehouse, kept: tuple[int, int], unknown: tuple[int, int], stands: bool, words: str

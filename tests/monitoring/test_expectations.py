@@ -28,11 +28,14 @@ def test_of_calibrated_probabilities_the_interval_holds_what_is_found_and_the_va
         p = rng.beta(4, 2, 200)
         expected.append(expected_metrics(p, resamples=100, seed=seed))
         realised.append(realised_metrics(p, (rng.random(200) < p) * 1.0))
+    held = []
     for name in METRICS:
         inside = [e[name].lower <= r[name] <= e[name].upper for e, r in zip(expected, realised, strict=True)]
         assert np.mean(inside) >= 0.9, name
+        held.append(np.mean(inside))
         bias = np.mean([e[name].value - r[name] for e, r in zip(expected, realised, strict=True)])
         assert abs(bias) < 0.012, name
+    assert np.mean(held) <= 0.975, "an interval of 95 % that holds 99 % sees no change"
 
 
 def test_that_items_have_become_harder_is_seen_and_that_the_world_is_another_is_not() -> None:

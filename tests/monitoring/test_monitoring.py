@@ -110,6 +110,21 @@ def test_chance_alone_hardly_ever_counts_as_drift(seed: int, n: int) -> None:
     assert not monitoring.drift(["a", "b", "c"], reference, current)["is_drifting"].any()
 
 
+@pytest.mark.parametrize(("before", "now"), [(30, 30), (500, 30), (30, 500), (100, 100)])
+def test_few_items_like_those_before_are_no_drift(before: int, now: int) -> None:
+    """A promise of one in a thousand; with empty bins counted as next to nothing it were 10 to 120 of a thousand."""
+    rng = np.random.default_rng(before)
+    alarms = 0
+
+    def items(n: int) -> np.ndarray:
+        skewed = np.where(rng.random((n, 10)) < 0.2, np.nan, np.exp(2 * rng.normal(size=(n, 10))))
+        return np.hstack([rng.normal(size=(n, 10)), rng.random((n, 10)) < 0.05, rng.poisson(1, (n, 10)), skewed])
+
+    for _ in range(10):
+        alarms += monitoring.drift([str(i) for i in range(40)], items(before), items(now))["is_drifting"].sum()
+    assert alarms <= 3
+
+
 def test_a_shift_and_new_unknown_values_are_drift() -> None:
     rng = np.random.default_rng(0)
     reference, current = rng.normal(size=(2_000, 3)), rng.normal(size=(500, 3))
@@ -140,7 +155,8 @@ def test_what_moved_is_told_and_only_what_can_be_acted_on_warns() -> None:
 
 def test_the_index_is_its_formula() -> None:
     reference, current = np.array([0.0] * 50 + [1.0] * 50), np.array([0.0] * 20 + [1.0] * 80)
-    expected = (0.5 - 0.2) * np.log(0.5 / 0.2) + (0.5 - 0.8) * np.log(0.5 / 0.8)
+    rare, common = 20.5 / 101, 80.5 / 101  # half an item more in each bin
+    expected = (0.5 - rare) * np.log(0.5 / rare) + (0.5 - common) * np.log(0.5 / common)
     assert monitoring.stability(reference, current) == pytest.approx(expected)
 
 

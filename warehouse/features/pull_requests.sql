@@ -956,6 +956,8 @@ WITH fit AS (
 counts AS (
     SELECT
         count(*) FILTER (is_left_out) AS left_out,
+        count(passed) FILTER (is_left_out) AS left_out_decided,
+        count(passed) FILTER (coalesce(NOT is_left_out, true)) AS kept_decided,
         avg(passed::INTEGER) FILTER (is_left_out) AS left_out_passed,
         avg(passed::INTEGER) FILTER (coalesce(NOT is_left_out, true)) AS kept_passed,
         avg(passed::INTEGER) AS passed,

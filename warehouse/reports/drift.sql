@@ -20,7 +20,7 @@ COMMENT ON COLUMN reports.drift.feature IS 'Feature column, or answers: what the
 COMMENT ON COLUMN reports.drift.reference_rows IS 'Rows opened in the test window';
 COMMENT ON COLUMN reports.drift.current_rows IS 'Rows opened in the last 28 days';
 COMMENT ON COLUMN reports.drift.psi IS
-    'Population stability index over tenths of the reference, and one bin for unknown values';
+    'Population stability index over tenths of the reference and one bin for unknown values, half an item more in each';
 COMMENT ON COLUMN reports.drift.by_chance IS 'What so few rows reach once in a thousand times without any drift';
 COMMENT ON COLUMN reports.drift.is_drifting IS 'Above 0.25 and above what chance does';
 COMMENT ON COLUMN reports.drift.unknown_before IS 'Share of rows of the test window in which it is unknown';

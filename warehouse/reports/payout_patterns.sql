@@ -11,7 +11,8 @@ CREATE TABLE reports.payout_patterns (
     PRIMARY KEY (pattern, worker_id, subject)
 );
 COMMENT ON TABLE reports.payout_patterns IS
-    'What gaming of payouts would look like. None of it proves anything: a person should look';
+    'What gaming of payouts would look like. None of it proves anything: a person should look. Whoever opens two small '
+    'pull requests a week by chance has five in some week of half a year 97 times of 100, and three in a day 76 times';
 COMMENT ON COLUMN reports.payout_patterns.pattern IS
     'many_small_tasks: five or more payouts in a week for changes of at most 30 lines; probing: five or more different '
     'questions about a task before it was paid for; flipped_bucket: what was claimed of a task moved p0 into another '

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qc_assets.learning.metrics.bootstrap import DEFINED, MIN_ROWS, Estimate, draws
+from qc_assets.learning.metrics.bootstrap import DEFINED, MIN_ROWS, Estimate
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 
 _METRICS = {
@@ -11,14 +11,15 @@ _METRICS = {
     "log_loss": "predictions",
     "accuracy": "predictions",
 }
+_CELLS = 2_000_000  # labels held at once
 
 
 def expected_metrics(predictions: np.ndarray, *, resamples: int, seed: int) -> dict[str, Estimate]:
     """Confidence-based performance estimation, as NannyML's CBPE: each metric as the predictions let one expect it.
 
-    Labels are drawn by the predictions, for predictions that are drawn again (Poisson bootstrap): the value is the
-    mean, the interval holds 95 % of what would be found. It rests on the predictions being calibrated still: it sees
-    that items have become harder, and not that the world has become another.
+    Labels of these very items are drawn by the predictions: the value is the mean, the interval holds 95 % of what
+    would be found of them, each item by itself. It rests on the predictions being calibrated still: it sees that items
+    have become harder, and not that the world has become another.
 
     Args:
         predictions: calibrated probabilities, (n,).
@@ -32,9 +33,10 @@ def expected_metrics(predictions: np.ndarray, *, resamples: int, seed: int) -> d
         return dict.fromkeys(_METRICS, Estimate(None, None, None, reason=reason))
     rng = np.random.default_rng(seed)
     measured = _Measured(predictions)
+    step = max(1, _CELLS // len(predictions))
     drawn = [
-        measured(weights, rng.random(weights.shape) < predictions)
-        for weights in draws(len(predictions), resamples, seed)
+        measured(rng.random((min(step, resamples - start), len(predictions))) < predictions)
+        for start in range(0, resamples, step)
     ]
     estimates = {}
     for name, need in _METRICS.items():
@@ -52,12 +54,12 @@ def realised_metrics(predictions: np.ndarray, labels: np.ndarray) -> dict[str, f
     """The same metrics of predictions whose labels, 0 or 1, are known; those that do not exist are left out."""
     if len(labels) < MIN_ROWS:
         return {}
-    measured = _Measured(predictions)(np.ones((1, len(labels))), labels[None, :] > 0)
+    measured = _Measured(predictions)(labels[None, :] > 0)
     return {name: float(value[0]) for name, value in measured.items() if np.isfinite(value[0])}
 
 
 class _Measured:
-    """Metrics of fixed predictions under many weightings (draws, n) and as many labellings (draws, n) at once."""
+    """Metrics of fixed predictions under many labellings (draws, n) at once."""
 
     def __init__(self, predictions: np.ndarray) -> None:
         n = len(predictions)
@@ -65,7 +67,7 @@ class _Measured:
         self.metrics = WeightedMetrics(np.repeat([1.0, 0.0], n), np.tile(predictions, 2))
         self.is_likely = predictions >= 0.5
 
-    def __call__(self, weights: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        measured = self.metrics(np.hstack([weights * labels, weights * ~labels]))
-        right = (weights * (labels == self.is_likely)).sum(axis=1) / weights.sum(axis=1)
+    def __call__(self, labels: np.ndarray) -> dict[str, np.ndarray]:
+        measured = self.metrics(np.hstack([labels, ~labels]).astype(np.float64))
+        right = (labels == self.is_likely).mean(axis=1)
         return {name: measured[name] for name in ("roc_auc", "brier", "log_loss")} | {"accuracy": right}

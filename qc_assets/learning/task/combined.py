@@ -185,5 +185,6 @@ def measured_heads(
             needs,
             resamples=resamples,
             seed=seed,
+            units=known[rows].units,
         )
     return judged

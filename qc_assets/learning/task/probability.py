@@ -204,7 +204,8 @@ class Probability(Task):
         if self.why_not(known) is not None:
             return True, ""
         statistics = self.statistics(known.y, answers)
-        auc = evaluate(statistics, statistics, known.weights, self.needs, resamples=resamples, seed=seed)["roc_auc"]
+        sampling = {"resamples": resamples, "seed": seed}
+        auc = evaluate(statistics, statistics, known.weights, self.needs, **sampling, units=known.units)["roc_auc"]
         return not auc.is_surely_below(spec.min_auc), f"ROC AUC {auc:.3f}, threshold {spec.min_auc:.2f}"
 
     def correctable(self, answers: np.ndarray, context: Mapping[str, Any]) -> tuple[np.ndarray, float] | None:

@@ -1,6 +1,6 @@
 """What the lifecycle and the kinds of answers speak of: estimators, metrics, labels and promises."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,6 +90,7 @@ class Known:
         weights: (rows,); 0 for a row whose label was not known, more than 1 for one that stands for others.
         groups: ids of repositories, of which none may decide a calibration alone, and each may have intervals of its
             own, (rows,); None where there are none.
+        units: whose the rows are, see `qc_assets.learning.metrics.units`, (rows, 2); None where nobody knows.
         way: 1 where a row was decided the way that the spec's heads ask about, else 0, (rows,); None without heads.
     """
 
@@ -97,15 +98,12 @@ class Known:
     weights: np.ndarray
     groups: np.ndarray | None = None
     way: np.ndarray | None = None
+    units: np.ndarray | None = None
 
     def __getitem__(self, rows: Any) -> "Known":
         """Only some rows."""
-        return Known(
-            self.y[rows],
-            self.weights[rows],
-            None if self.groups is None else self.groups[rows],
-            None if self.way is None else self.way[rows],
-        )
+        some = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(self, **{name: part[rows] for name, part in some.items() if part is not None})
 
 
 @dataclass(frozen=True)
