@@ -85,7 +85,7 @@ class Decision:
 def gate_names(spec: ModelSpec) -> dict[str, str]:
     """What is promised of a model, by name."""
     task = task_of(spec)
-    own = (_OF_BASE_RATES if task.has_base_rates else {}) | (_MONOTONE if spec.monotone else {})
+    own = (_OF_BASE_RATES if task.is_binary else {}) | (_MONOTONE if spec.monotone else {})
     return COMMON_GATES | own | dict(task.gates)
 
 

@@ -161,7 +161,7 @@ def train(
         ),
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=reliability_of(*tested, resamples=options.resamples, seed=options.seed),
-        losing=_losing(trained) if task.has_base_rates else None,
+        losing=_losing(trained) if task.is_binary else None,
     )
 
 

@@ -17,8 +17,7 @@ from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
 from qc_assets.learning.venn_abers import VennAbers
 
-# Rounded to two decimals it would be nothing.
-_NOTABLE = 0.005
+_NOTABLE = 0.005  # rounded to two decimals it would be nothing
 
 
 class Task(ABC):
@@ -44,11 +43,10 @@ class Task(ABC):
         min_confidence: below it, such an answer is UNCERTAIN.
         unended_is_a_label: whether an item without a label says something, too: that it still lasts.
         reads_texts: whether the features are texts; else they are numbers and levels.
-        is_binary: whether labels are 0 or 1 and answers their probabilities.
+        is_binary: whether labels are 0 or 1, answers their probabilities, and so a share of labels an answer, too.
         compares_live: whether kept predictions are enough to compare two versions on the same items.
         groups_as: how bias reports compare groups, see `qc_assets.fairness.comparison_kinds`.
         refits: whether a model is fitted anew to newer rows once it is calibrated and once it is judged.
-        has_base_rates: whether labels are 0 or 1, so that a repository's share of them is an answer, too.
         refit_rows, refit_repeats: most rows of a fit for each mitigation, and most repeats of one row in it.
     """
 
@@ -74,7 +72,6 @@ class Task(ABC):
     compares_live: ClassVar[bool] = True
     groups_as: ClassVar[Literal["probability", "number"]] = "probability"
     refits: ClassVar[bool] = True
-    has_base_rates: ClassVar[bool] = False
     refit_rows: ClassVar[int] = 20_000
     refit_repeats: ClassVar[int] = 10
 
@@ -87,11 +84,7 @@ class Task(ABC):
 
     @abstractmethod
     def labels(self, spec: ModelSpec, target: pl.Series) -> np.ndarray:
-        """The target column as `Dataset.y`, (rows,).
-
-        Raises:
-            TrainingError: if a label cannot be.
-        """
+        """The target column as `Dataset.y`, (rows,); a TrainingError if a label cannot be."""
 
     def context(self, spec: ModelSpec, data: Dataset, split: TimeSplit) -> dict[str, Any]:
         """What must be settled before fitting, such as a horizon; JSON."""
@@ -117,10 +110,7 @@ class Task(ABC):
         threads: int | None,
         signs: tuple[int, ...] = (),
     ) -> Estimator:
-        """Fit one estimator; the same seed, rows and threads give the same estimator.
-
-        `signs` are those of `ModelSpec.signs`, which only probabilities have; columns beyond are free.
-        """
+        """Fit one estimator, the same from the same; `signs` as `ModelSpec.signs`: probabilities heed them."""
 
     @abstractmethod
     def load(self, folder: Path) -> Estimator:

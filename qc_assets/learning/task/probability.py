@@ -41,7 +41,6 @@ class Probability(Task):
         "log_loss": Metric("log loss", False),
         "ece": Metric("calibration error (ECE)", False, beside_a_constant=False),
     }
-    has_base_rates = True
     selection = "log_loss"
     loss = "log_loss"
     quality, error, tolerance = "roc_auc", "brier", 0.05
