@@ -14,7 +14,7 @@ from qc_assets.settings import load_settings
 from qc_assets.sources.fake.github_schema import load_schema
 from qc_assets.sources.github.source import GitHubSource
 from qc_assets.sources.loading import LoadReport, load
-from qc_assets.store.schema import RAW_TABLES, id_columns
+from qc_assets.store.schema import RAW_TABLES, define_functions, id_columns
 from qc_assets.store.warehouse import Warehouse
 from tests.conftest import SHARED
 
@@ -53,6 +53,7 @@ def contents(store: Warehouse, *, without: Sequence[str] = ()) -> dict[str, pl.D
         return f"SELECT * {left_out} REPLACE ({own}) FROM raw.{table} ORDER BY ALL"
 
     with store.read() as connection:
+        define_functions(connection, "own_id")
         return {table: connection.execute(query(table)).pl() for table in RAW_TABLES}
 
 

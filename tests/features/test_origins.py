@@ -16,7 +16,7 @@ from qc_assets.features.history import History, history_rows, imagine
 from qc_assets.origin_rules import EVIDENCE, ORIGINS, origin_rules
 from qc_assets.places import sql_root
 from qc_assets.settings import Settings, load_settings
-from qc_assets.store.schema import sql_sections
+from qc_assets.store.schema import define_functions, sql_sections
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
 from tests.histories import hour, issue, pull_request, review
@@ -218,6 +218,7 @@ def test_what_serving_looks_up_is_of_the_same_hand(warehouse: Warehouse) -> None
     with warehouse.write() as writing:
         histories.put(writing, {"pull_requests": rows, "reviews": reviews})
         histories.cover(writing)
+        define_functions(writing)
         trained = histories.features(writing, "pull_requests").filter(opened_at=hour(50))
     parameters = load_settings().feature_parameters("pull_requests")
     with warehouse.overlay() as looking:

@@ -200,6 +200,5 @@ def test_ids_decide_what_has_been_read_and_names_follow(
         load(DAYS, ["o/r0", "p/new"])
         assert warehouse.query(log).rows() == [("new", 3), ("r0", 3), (f"r0@{old['databaseId']}", 2)]
         counted = "SELECT own_id(repo_id), count(*) FROM raw.pull_requests GROUP BY 1"
-        with warehouse.read() as connection:
-            counts = dict(connection.execute(counted).fetchall())
+        counts = dict(warehouse.query(counted).rows())
     assert counts[world.repos["o/r0"]["databaseId"]] == 4, "also of the days that the name had been read for"
