@@ -18,7 +18,7 @@ import numpy as np
 
 from qc_assets.fairness.expected import Rows, promised_by_others, recalibrated, scatter_among_authors, sum_by_group
 from qc_assets.learning.metrics.bootstrap import draws
-from qc_assets.learning.metrics.units import effective_units
+from qc_assets.learning.metrics.units import effective_units, independent
 
 THRESHOLDS = (0.5, 0.7, 0.9)  # where the confidence buckets of p0 begin
 _NULL_DRAWS = 400
@@ -185,12 +185,12 @@ def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
             ranks = rankdata(p)
             drawn = np.concatenate([_auc(ranks, rng.random((k, size)) < chance) for k in _steps(_NULL_DRAWS, size)])
             metrics = WeightedMetrics(y, p)
-            units = None if rows.units is None else rows.units[part]
-            booted = np.concatenate([metrics(w)["roc_auc"] for w in draws(size, resamples, seed, units)])
+            codes = None if rows.units is None else independent(rows.units[part], np.ones(size))
+            booted = np.concatenate([metrics(w)["roc_auc"] for w in draws(size, resamples, seed, codes)])
             expected = float(np.nanmean(drawn))
             ends = np.nanpercentile(booted - expected, [2.5, 97.5])
-            few = effective_units(np.ones(size), units)
-            deviation, among_authors = float(np.nanstd(drawn)), float(np.nanstd(booted)) * (units is not None)
+            few = effective_units(np.ones(size), codes)
+            deviation, among_authors = float(np.nanstd(drawn)), float(np.nanstd(booted)) * (codes is not None)
             freedom = few - 1 if among_authors > deviation else np.inf
             value = float(_auc(ranks, y[None, :] > 0)[0])
             numbers = (value, expected, max(deviation, among_authors), *map(float, ends), freedom)
@@ -218,8 +218,9 @@ def _steps(total: int, size: int) -> Iterator[int]:
 def _group_sums(rows: Rows, columns: Mapping[str, np.ndarray], resamples: int, seed: int) -> dict[str, np.ndarray]:
     """Weighted sums by group under every resample, (resamples, groups) by column."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in columns}
-    for drawn in draws(len(rows.y), resamples, seed, rows.units):
-        drawn = drawn * rows.weights
+    codes = None if rows.units is None else independent(rows.units, np.ones(len(rows.y)))
+    for drawn in draws(len(rows.y), resamples, seed, codes):
+        drawn *= rows.weights
         for name, values in columns.items():
             parts[name].append(np.add.reduceat(drawn * values, rows.starts, axis=1))
     return {name: np.concatenate(sums) for name, sums in parts.items()}

@@ -32,8 +32,9 @@ COMMON_GATES = {
     "the share that intervals hold, surely off. Only warns.",
     **FEEDBACK_GATES,
 }
-_MONOTONE = {
-    "monotone": "Of a hundred answers at most one moves the wrong way, by a hundredth or more, when a feature takes a "
+_MONOTONE = "monotone"
+_OF_SIGNS = {
+    _MONOTONE: "Of a hundred answers at most one moves the wrong way, by a hundredth or more, when a feature takes a "
     "step with which the answer may only rise, or only fall. Only warns.",
 }
 _LOSING = "no_repository_worse_than_its_base_rate"
@@ -85,7 +86,7 @@ class Decision:
 def gate_names(spec: ModelSpec) -> dict[str, str]:
     """What is promised of a model, by name."""
     task = task_of(spec)
-    own = (_OF_BASE_RATES if task.is_binary else {}) | (_MONOTONE if spec.monotone else {})
+    own = (_OF_BASE_RATES if task.is_binary else {}) | (_OF_SIGNS if spec.monotone else {})
     return COMMON_GATES | own | dict(task.gates)
 
 
@@ -119,11 +120,7 @@ def check_gates(trained: Trained, options: Options = Options()) -> list[Gate]:
         ),
         _right_everywhere(trained),
         *_better_than_base_rates(trained),
-        *(
-            Gate(name, trained.monotony.holds, str(trained.monotony), blocks=False)
-            for name in _MONOTONE
-            if trained.monotony
-        ),
+        *_keeps_to_signs(trained),
         *feedback_gates(trained, options.feedback_share, lambda mask: evaluated_on(trained, mask, options)),
     ]
 
@@ -147,6 +144,11 @@ def _better_than_base_rates(trained: Trained) -> list[Gate]:
     detail = f"surely worse in {len(losing.names)} of {losing.judged} repositories: {named}" if losing.names else ""
     passed = not losing.names if losing.judged else None
     return [Gate(_LOSING, passed, detail or f"surely worse in none of {losing.judged} repositories", blocks=False)]
+
+
+def _keeps_to_signs(trained: Trained) -> list[Gate]:
+    monotony = trained.monotony
+    return [] if monotony is None else [Gate(_MONOTONE, monotony.holds, str(monotony), blocks=False)]
 
 
 def decide_promotion(

@@ -147,15 +147,8 @@ def _validations(
     for fold in folds:
         # Evenly thinned, so that the fold keeps its span of time.
         step = slice(None, None, -(-len(fold.fit) // options.search_rows))
-        estimator = task.fit(
-            kind,
-            parameters,
-            data.x[fold.fit[step]],
-            fold.fit_known[step],
-            seed=options.seed,
-            threads=options.threads,
-            signs=spec.signs,
-        )
+        known = fold.fit_known[step]
+        estimator = task.fit(kind, parameters, data.x[fold.fit[step]], known, **options.fitting(spec))
         answers = task.uncalibrated(estimator.score(data.x[fold.validate]), context)
         statistics = task.statistics(fold.validate_known.y, answers)
         yield float(statistics(fold.validate_known.weights[None, :])[task.selection][0])
@@ -248,8 +241,7 @@ def _gain(
 ) -> Gain:
     task, statistics = task_of(spec), []
     for x, x_new, known in fits:
-        how: dict[str, Any] = {"seed": options.seed, "threads": options.threads, "signs": spec.signs}
-        estimator = task.fit(kind, parameters, x, known, **how)
+        estimator = task.fit(kind, parameters, x, known, **options.fitting(spec))
         answers = task.uncalibrated(estimator.score(x_new), context)
         statistics.append(task.statistics(fold.validate_known.y, answers))
     weights, units = fold.validate_known.weights, fold.validate_known.units

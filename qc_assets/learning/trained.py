@@ -16,7 +16,7 @@ from qc_assets.learning.remaining import RemainingTimes
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.terms import Calibrator, Estimator, Known
+from qc_assets.learning.task.terms import Calibrator, Estimator, Fitting, Known
 from qc_assets.learning.text.text_features import TextReducer
 from qc_assets.learning.venn_abers import VennAbers
 
@@ -51,6 +51,10 @@ class Options:
     candidates: tuple[str, ...] = ()
     refit: bool = True
     feedback_share: float = 0.05
+
+    def fitting(self, spec: ModelSpec) -> Fitting:
+        """How a model's estimators are fitted."""
+        return {"seed": self.seed, "threads": self.threads, "signs": spec.signs}
 
 
 @dataclass(frozen=True)

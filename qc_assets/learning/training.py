@@ -1,7 +1,6 @@
 """Selecting, fitting, calibrating and evaluating the candidates of a spec."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -202,8 +201,7 @@ def _fitted_to(
     window: str, windows: "Windows", kind: str, parameters: Parameters, data: Dataset, options: Options
 ) -> Estimator:
     spec, rows, known = windows.spec, windows.split.known_windows[window], windows.known[window]
-    how: dict[str, Any] = {"seed": options.seed, "threads": options.threads, "signs": spec.signs}
-    return task_of(spec).fit(kind, parameters, data.x[rows], known, **how)
+    return task_of(spec).fit(kind, parameters, data.x[rows], known, **options.fitting(spec))
 
 
 def _heads(trained: Trained, options: Options) -> dict[str, dict[str, Estimate]]:

@@ -115,9 +115,8 @@ def test_the_funnel_adds_up(main_run: Any) -> None:
 def test_a_model_below_its_threshold_fails_the_run_at_its_end_and_the_champion_stays(
     migrated_copy: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = migrated_copy.model_copy(
-        update={"seed": 7, "bootstrap_resamples": 60}
-    )  # another model: the same would make no version
+    # Another model: the same would make no version.
+    settings = migrated_copy.model_copy(update={"seed": 7, "bootstrap_resamples": 60})
     hard = tuple(replace(spec, min_auc=0.99) if spec.name == "close_in_7_days" else spec for spec in SPECS)
     monkeypatch.setattr(models, "SPECS", hard)
     (spec,) = (spec for spec in SPECS if spec.name == "close_in_7_days")

@@ -105,9 +105,7 @@ def evaluate(
     """
     if too_few := _too_few(weights):
         return dict.fromkeys(needs, Estimate(None, None, None, reason=too_few))
-    drawn = [statistics(draw * weights) for draw in draws(len(weights), resamples, seed, units, weights)]
-    tail = _tail(effective_units(weights, units))
-    return _estimates(statistics(weights[None, :]), drawn, needs, trivial(weights[None, :]), tail)
+    return _estimates(statistics, weights, needs, trivial(weights[None, :]), resamples, seed, units)
 
 
 def paired_differences(
@@ -129,8 +127,7 @@ def paired_differences(
         with np.errstate(invalid="ignore"):
             return {name: own[name] - other[name] for name in needs}
 
-    drawn = [both(draw * weights) for draw in draws(len(weights), resamples, seed, units, weights)]
-    return _estimates(both(weights[None, :]), drawn, needs, {}, _tail(effective_units(weights, units)))
+    return _estimates(both, weights, needs, {}, resamples, seed, units)
 
 
 def _too_few(weights: np.ndarray) -> str:
@@ -140,12 +137,18 @@ def _too_few(weights: np.ndarray) -> str:
 
 
 def _estimates(
-    values: Mapping[str, np.ndarray],
-    drawn: list[dict[str, np.ndarray]],
+    statistics: Statistics,
+    weights: np.ndarray,
     needs: Mapping[str, str],
     baselines: Mapping[str, np.ndarray],
-    tail: float,
+    resamples: int,
+    seed: int,
+    units: np.ndarray | None,
 ) -> dict[str, Estimate]:
+    codes = None if units is None else independent(units, weights)
+    values = statistics(weights[None, :])
+    drawn = [statistics(draw * weights) for draw in draws(len(weights), resamples, seed, codes)]
+    tail = _tail(effective_units(weights, codes))
     estimates = {}
     for name, need in needs.items():
         value, resampled = float(values[name][0]), np.concatenate([draw[name] for draw in drawn])
@@ -158,25 +161,21 @@ def _estimates(
             reason = f"it needs {need}, which many resamples lack"
             estimates[name] = Estimate(value, None, None, known, reason)
         elif not tail:
-            estimates[name] = Estimate(
-                value, None, None, known, "rows of so few authors and weeks say nothing of chance"
-            )
+            reason = "rows of so few authors and weeks say nothing of chance"
+            estimates[name] = Estimate(value, None, None, known, reason)
         else:
             lower, upper = np.quantile(defined, [tail, 1 - tail])
             estimates[name] = Estimate(value, float(lower), float(upper), known)
     return estimates
 
 
-def draws(
-    n: int, resamples: int, seed: int, units: np.ndarray | None = None, weights: np.ndarray | None = None
-) -> Iterator[np.ndarray]:
+def draws(n: int, resamples: int, seed: int, codes: np.ndarray | None = None) -> Iterator[np.ndarray]:
     """Poisson(1) weights of `n` rows for every resample, in parts of (some resamples, n) that fit into memory.
 
-    With `units` (see `units_of`) all rows of one have the same weight; `weights` say which rows count at all.
+    With `codes` (see `independent`) all rows of one have the same weight.
     """
     rng = np.random.default_rng(seed)
     step = max(1, _CELLS // n)
-    codes = None if units is None else independent(units, np.ones(n) if weights is None else weights)
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         if codes is None:

@@ -42,9 +42,14 @@ def independent(units: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.unique(codes, return_inverse=True)[1]
 
 
-def effective_units(weights: np.ndarray, units: np.ndarray | None) -> float:
-    """How many units of equal weight say as much as those of some rows (Kish, 1965)."""
-    mass = weights if units is None else np.bincount(independent(units, weights), weights=weights)
+def effective_units(weights: np.ndarray, codes: np.ndarray | None) -> float:
+    """How many units of equal weight say as much as some rows (Kish, 1965).
+
+    Args:
+        weights: of the rows, (rows,).
+        codes: see `independent`, (rows,); None: each row says something of its own.
+    """
+    mass = weights if codes is None else np.bincount(codes, weights=weights)
     return float(mass.sum() ** 2 / max((mass**2).sum(), 1e-300))
 
 
@@ -58,5 +63,5 @@ def scatter_of_sum(values: np.ndarray, weights: np.ndarray, units: np.ndarray | 
     codes = np.arange(len(values)) if units is None else independent(units, weights)
     parts = np.bincount(codes, weights=weights * (values - np.average(values, weights=weights)))
     # Infinite from one unit alone, which says nothing of chance.
-    few = max(effective_units(weights, units), 1.0)
+    few = max(effective_units(weights, codes), 1.0)
     return float(parts @ parts * few / max(few - 1, 1e-9)), max(few - 1, 1e-3)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from qc_assets.learning.metrics.category_metrics import MIN_CONFIDENCE, UNCERTAI
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Task
-from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
+from qc_assets.learning.task.terms import Estimator, Fitting, Gate, Known, Metric
 from qc_assets.learning.text import text_classifiers
 
 _CLIP = 1e-9
@@ -100,19 +100,9 @@ class Category(Task):
     def why_not(self, known: Known) -> str | None:
         return None if len(np.unique(known.y)) >= 2 else f"all {len(known.y)} rows have the same label"
 
-    def fit(
-        self,
-        kind: str,
-        parameters: Parameters,
-        x: np.ndarray,
-        known: Known,
-        *,
-        seed: int,
-        threads: int | None,
-        signs: tuple[int, ...] = (),
-    ) -> Estimator:
+    def fit(self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[Fitting]) -> Estimator:
         return text_classifiers.fit_text_classifier(
-            kind, parameters, x, known.y, known.weights, seed=seed, threads=threads
+            kind, parameters, x, known.y, known.weights, seed=how["seed"], threads=how["threads"]
         )
 
     def load(self, folder: Path) -> Estimator:

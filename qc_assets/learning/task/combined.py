@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self, Unpack
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from qc_assets.learning import estimators
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import Heads, Parameters
-from qc_assets.learning.task.terms import Estimator, Known
+from qc_assets.learning.task.terms import Estimator, Fitting, Known
 
 # With fewer rows on one way its rate is all that is known of it.
 _MIN_ROWS = 50
@@ -109,13 +109,9 @@ def fit_one_head(
     x: np.ndarray,
     y: np.ndarray,
     weights: np.ndarray,
-    *,
-    seed: int,
-    threads: int | None,
-    signs: tuple[int, ...] = (),
+    **how: Unpack[Fitting],
 ) -> Estimator:
     """As `qc_assets.learning.estimators.fit_classifier`, or a ``blend`` of its kinds, whose parameters are by kind."""
-    how: dict[str, Any] = {"seed": seed, "threads": threads, "signs": signs}
     if kind != "blend":
         return estimators.fit_classifier(kind, parameters, x, y, weights, **how)
     return BlendEstimator(
@@ -123,37 +119,27 @@ def fit_one_head(
     )
 
 
-def fit_heads(
-    kind: str,
-    parameters: Parameters,
-    x: np.ndarray,
-    known: Known,
-    *,
-    seed: int,
-    threads: int | None,
-    signs: tuple[int, ...] = (),
-) -> HeadsEstimator:
+def fit_heads(kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[Fitting]) -> HeadsEstimator:
     """Fit a classifier to each question, on the rows that answer it.
+
+    Which way an item is decided keeps to no sign, as it is no praise.
 
     Args:
         kind, parameters: of `fit_one_head`, the same for all three.
         x: features, (rows, features) with NaN.
         known: labels; its `way` says on which way each row was decided.
-        seed: the same seed, rows and threads give the same estimator.
-        threads: None means all cores.
-        signs: of `ModelSpec.signs`; which way an item is decided is free of them, as it is no praise.
+        how: see `Fitting`.
     """
     way = known.way
     assert way is not None, "only rows whose way is known are fitted"
     parts: list[Estimator] = []
-    questions = (way, np.ones(len(way), bool), ()), (known.y, way == 1, signs), (known.y, way == 0, signs)
-    for y, rows, bound in questions:
+    free: Fitting = {**how, "signs": ()}
+    for y, rows, its_own in ((way, np.ones(len(way), bool), free), (known.y, way == 1, how), (known.y, way == 0, how)):
         labels, weights = y[rows], known.weights[rows]
         if len(labels) < _MIN_ROWS or len(np.unique(labels)) < 2:
             parts.append(Rate.of(labels, weights))
         else:
-            how: dict[str, Any] = {"seed": seed, "threads": threads, "signs": bound}
-            parts.append(fit_one_head(kind, parameters, x[rows], labels, weights, **how))
+            parts.append(fit_one_head(kind, parameters, x[rows], labels, weights, **its_own))
     return HeadsEstimator(tuple(parts))
 
 

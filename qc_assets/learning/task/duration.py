@@ -12,7 +12,7 @@ serve all candidates alike; an AFT objective would serve XGBoost only, and claim
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 import polars as pl
@@ -26,7 +26,7 @@ from qc_assets.learning.metrics.duration_metrics import DurationMetrics, are_ins
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task.interface import Task
-from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
+from qc_assets.learning.task.terms import Calibrator, Estimator, Fitting, Gate, Known, Metric
 
 # At the horizon this share of a window's items must still be watched: no item stands for more than five.
 _WATCHED = 0.2
@@ -97,20 +97,10 @@ class Duration(Task):
             return "too few endings were seen"
         return None if np.ptp(seen) > 0 else f"all {len(seen)} rows took the same time"
 
-    def fit(
-        self,
-        kind: str,
-        parameters: Parameters,
-        x: np.ndarray,
-        known: Known,
-        *,
-        seed: int,
-        threads: int | None,
-        signs: tuple[int, ...] = (),
-    ) -> Estimator:
+    def fit(self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[Fitting]) -> Estimator:
         seen = known.weights > 0
         return estimators.fit_regressor(
-            kind, parameters, x[seen], known.y[seen], known.weights[seen], seed=seed, threads=threads
+            kind, parameters, x[seen], known.y[seen], known.weights[seen], seed=how["seed"], threads=how["threads"]
         )
 
     def load(self, folder: Path) -> Estimator:

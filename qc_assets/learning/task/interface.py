@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from qc_assets.learning.leaks import Dominance
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.terms import Calibrator, Estimator, Gate, Known, Metric
+from qc_assets.learning.task.terms import Calibrator, Estimator, Fitting, Gate, Known, Metric
 from qc_assets.learning.venn_abers import VennAbers
 
 _NOTABLE = 0.005  # rounded to two decimals it would be nothing
@@ -99,18 +99,8 @@ class Task(ABC):
         """Why nothing can be learnt from, or judged on, these labels; None if it can."""
 
     @abstractmethod
-    def fit(
-        self,
-        kind: str,
-        parameters: Parameters,
-        x: np.ndarray,
-        known: Known,
-        *,
-        seed: int,
-        threads: int | None,
-        signs: tuple[int, ...] = (),
-    ) -> Estimator:
-        """Fit one estimator, the same from the same; `signs` as `ModelSpec.signs`: probabilities heed them."""
+    def fit(self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[Fitting]) -> Estimator:
+        """Fit one estimator."""
 
     @abstractmethod
     def load(self, folder: Path) -> Estimator:

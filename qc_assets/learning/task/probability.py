@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,7 @@ from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task import combined
 from qc_assets.learning.task.interface import Task
-from qc_assets.learning.task.terms import Estimator, Gate, Known, Metric
+from qc_assets.learning.task.terms import Estimator, Fitting, Gate, Known, Metric
 from qc_assets.learning.venn_abers import VennAbers
 
 _NOTHING = (
@@ -75,18 +75,7 @@ class Probability(Task):
         way = data.frame[context["way"]][rows].fill_null(False)
         return replace(known, way=way.cast(pl.Float64).to_numpy())
 
-    def fit(
-        self,
-        kind: str,
-        parameters: Parameters,
-        x: np.ndarray,
-        known: Known,
-        *,
-        seed: int,
-        threads: int | None,
-        signs: tuple[int, ...] = (),
-    ) -> Estimator:
-        how: dict[str, Any] = {"seed": seed, "threads": threads, "signs": signs}
+    def fit(self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[Fitting]) -> Estimator:
         if known.way is not None:
             return combined.fit_heads(kind, parameters, x, known, **how)
         return combined.fit_one_head(kind, parameters, x, known.y, known.weights, **how)

@@ -1,7 +1,7 @@
 """What the lifecycle and the kinds of answers speak of: estimators, metrics, labels and promises."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 
@@ -79,6 +79,19 @@ class Metric:
         if gain == 0:
             return None, False
         return gain > 0, lower is not None and upper is not None and not lower <= baseline <= upper
+
+
+class Fitting(TypedDict):
+    """How an estimator is fitted; the same seed, rows and threads give the same one.
+
+    Attributes:
+        threads: None means all cores.
+        signs: of `ModelSpec.signs`, which only probabilities heed; columns beyond are free.
+    """
+
+    seed: int
+    threads: int | None
+    signs: NotRequired[tuple[int, ...]]
 
 
 @dataclass(frozen=True)
