@@ -60,7 +60,7 @@ def explained(error: BaseException) -> str:
         if advice := advice_about(f"{type(cause).__name__}: {cause}"):
             return f"{_what(cause)} – {advice}"
     if isinstance(error, duckdb.Error):  # about the query that was typed
-        return _what(error)
+        return f"{_what(error)}{_hint(error)}"
     return (
         f"{type(error).__name__}: {_what(error)} – nobody thought of this: run the command again with --debug, and "
         "report what it prints; `qc doctor` says what else is wrong"
@@ -77,6 +77,12 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+
+
+def _hint(error: BaseException) -> str:
+    """What DuckDB offers in place of a name that it does not know, which it says on a line of its own."""
+    hint = re.search(r"^(Did you mean|Candidate bindings:) .*", str(error), re.MULTILINE)
+    return f" {hint[0][:300]}" if hint else ""
 
 
 def _what(error: BaseException) -> str:

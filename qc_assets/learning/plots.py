@@ -13,11 +13,16 @@ _COLOURS = ("tab:blue", "tab:orange")
 
 def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
     """What `draw` puts on axes of `size` inches, as a PNG."""
+    return png_of_figure(lambda figure: draw(figure.add_subplot()), size)
+
+
+def png_of_figure(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:
+    """What `draw` puts on a figure of `size` inches, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     canvas = FigureCanvasAgg(Figure(figsize=size, dpi=80, layout="constrained"))
-    draw(canvas.figure.add_subplot())
+    draw(canvas.figure)
     buffer = io.BytesIO()
     canvas.print_png(buffer)  # `savefig` draws twice
     return buffer.getvalue()

@@ -25,6 +25,7 @@ from qc_assets.progress import Milestone, Reporter, unheard
 
 WINDOWS = ("test", "last_30_days")
 _IMPORTANCE_ROWS = 2_000
+_IMPORTANCE_AT_ONCE = 50_000
 
 
 def recent_rows(data: Dataset, rows: np.ndarray, days: int = 30) -> np.ndarray:
@@ -280,12 +281,16 @@ def permutation_importance(trained: Trained, seed: int, repeats: int = 3) -> dic
 
     x = data.x[rows]
     whole, rng = metric(answers_to(x)), np.random.default_rng(seed)
-    # All repeats are asked at once: each question to a forest costs as much as many rows.
-    tiled = np.tile(x, (repeats, 1))
+    # All repeats of many features are asked at once: each question to a forest costs as much as many rows.
+    at_once = max(1, _IMPORTANCE_AT_ONCE // (repeats * len(x)))
     drops = {}
-    for index, feature in enumerate(trained.spec.features):
-        tiled[:, index] = np.concatenate([rng.permutation(x[:, index]) for _ in range(repeats)])
-        shuffled = [metric(part) for part in np.split(answers_to(tiled), repeats)]
-        tiled[:, index] = np.tile(x[:, index], repeats)
-        drops[feature] = whole - float(np.mean(shuffled))
+    for start in range(0, x.shape[1], at_once):
+        features = range(start, min(start + at_once, x.shape[1]))
+        asked = np.tile(x, (len(features) * repeats, 1))
+        for block, index in zip(np.split(asked, len(features)), features, strict=True):
+            block[:, index] = np.concatenate([rng.permutation(x[:, index]) for _ in range(repeats)])
+        shuffled = [metric(part) for part in np.split(answers_to(asked), len(features) * repeats)]
+        for place, index in enumerate(features):
+            drop = whole - float(np.mean(shuffled[place * repeats : (place + 1) * repeats]))
+            drops[trained.spec.features[index]] = drop
     return dict(sorted(drops.items(), key=lambda item: -item[1]))

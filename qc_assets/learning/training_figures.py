@@ -1,13 +1,12 @@
 """Figures of a training, as PNG bytes."""
 
-import io
 from typing import Any
 
 import numpy as np
 
 from qc_assets.learning.explain import tree_contributions
 from qc_assets.learning.metrics.bootstrap import MISSING
-from qc_assets.learning.plots import png
+from qc_assets.learning.plots import png, png_of_figure
 from qc_assets.learning.task import task_of
 from qc_assets.learning.trained import Trained
 
@@ -28,31 +27,28 @@ def training_figures(trained: Trained) -> dict[str, bytes]:
 def performance(trained: Trained) -> bytes:
     """Every candidate's judged metrics on the test window, with intervals, beside the trivial answer."""
     task, metrics = task_of(trained.spec), list(trained.spec.margins)
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(metrics), 3.2), layout="constrained")
     names = [candidate.kind.replace("_", " ") for candidate in trained.candidates]
-    for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
-        estimates = [candidate.evaluations["test"][metric] for candidate in trained.candidates]
-        numbers = np.array([[each.value, each.lower, each.upper] for each in estimates], dtype=float)  # None is NaN
-        spread = np.abs(numbers[:, 1:].T - numbers[:, 0])
-        axes.errorbar(numbers[:, 0], names, xerr=spread, fmt="o", color="tab:blue", capsize=3)
-        for place, estimate in enumerate(estimates):
-            if estimate.value is None:
-                text = f"{MISSING} {estimate.reason}"
-                note = axes.annotate(text, (0.02, place), xycoords=("axes fraction", "data"), fontsize=7)
-                note.set_in_layout(False)  # a long reason would leave no room for the axes
-        if estimates[0].baseline is not None:
-            axes.axvline(estimates[0].baseline, color="0.6", linestyle="--", label=task.trivial_name)
-            axes.legend(fontsize=8)
-        better = "higher" if task.metrics[metric].higher_is_better else "lower"
-        axes.set(xlabel=f"{task.metrics[metric].label} ({better} is better)")
-        axes.margins(y=0.3)
-    figure.suptitle("Candidates on the test window")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    return buffer.getvalue()
+
+    def draw(figure: Any) -> None:
+        for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+            estimates = [candidate.evaluations["test"][metric] for candidate in trained.candidates]
+            numbers = np.array([[each.value, each.lower, each.upper] for each in estimates], dtype=float)  # None is NaN
+            spread = np.abs(numbers[:, 1:].T - numbers[:, 0])
+            axes.errorbar(numbers[:, 0], names, xerr=spread, fmt="o", color="tab:blue", capsize=3)
+            for place, estimate in enumerate(estimates):
+                if estimate.value is None:
+                    text = f"{MISSING} {estimate.reason}"
+                    note = axes.annotate(text, (0.02, place), xycoords=("axes fraction", "data"), fontsize=7)
+                    note.set_in_layout(False)  # a long reason would leave no room for the axes
+            if estimates[0].baseline is not None:
+                axes.axvline(estimates[0].baseline, color="0.6", linestyle="--", label=task.trivial_name)
+                axes.legend(fontsize=8)
+            better = "higher" if task.metrics[metric].higher_is_better else "lower"
+            axes.set(xlabel=f"{task.metrics[metric].label} ({better} is better)")
+            axes.margins(y=0.3)
+        figure.suptitle("Candidates on the test window")
+
+    return png_of_figure(draw, (4.2 * len(metrics), 3.2))
 
 
 def by_month(trained: Trained) -> bytes:

@@ -1,6 +1,8 @@
 """Bundles in MLflow: each is what its run noted, and what its key signed, or it is not loaded."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,18 @@ class BundleStore(MlflowStore):
             client = self.client()
             run_id = str(client.get_model_version(model, str(version)).run_id)
             return self.load_logged(client, client.get_model_version_download_uri(model, str(version)), model, run_id)
+
+    @contextmanager
+    def downloaded(self, model: str, version: int) -> Iterator[Path]:
+        """A folder with the files of a registered version, which are what was registered; gone afterwards."""
+        with tempfile.TemporaryDirectory() as folder:
+            with mlflow_at_work():
+                client = self.client()
+                run_id = str(client.get_model_version(model, str(version)).run_id)
+                files = self._download(client.get_model_version_download_uri(model, str(version)), folder)
+                noted = self._manifest_of(client, run_id)
+            verify_manifest(files, Expected(model, run_id, noted, self.signing_key))
+            yield files
 
     def load_logged(self, client: Any, source: str, model: str, run_id: str) -> Bundle:
         """The bundle that a run logged at a source, once it is what the run says it is."""

@@ -33,26 +33,26 @@ class Exported:
     troubles: tuple[str, ...] = ()
 
 
-def export_version(place: Place, bundle: "Bundle", version: int, facts: Mapping[str, Any]) -> bool:
+def export_version(place: Place, model: str, version: int, files: Path, facts: Mapping[str, Any]) -> bool:
     """Export a version and make it the latest; doing it again changes nothing.
 
     Args:
         place: where to.
-        bundle: the version.
+        model: its name.
         version: its number.
+        files: folder of its bundle, whose files are exported as they are.
         facts: what else its document says, such as metrics, and the `run_id` by which the version is known.
 
     Returns:
         Whether anything was written.
     """
-    model = bundle.model
     number = _number_of(place, model, version, facts.get("run_id"))
     try:
         document = _document(place, model, number)
         _verified(place, document, model, number)
         is_new = False
     except ExportError:
-        document = _write_version(place, bundle, version, number, facts)
+        document = _write_version(place, model, version, number, files, facts)
         is_new = True
     text = _json(document)
     try:
@@ -78,17 +78,14 @@ def _number_of(place: Place, model: str, version: int, run_id: str | None) -> in
 
 
 def _write_version(
-    place: Place, bundle: "Bundle", version: int, number: int, facts: Mapping[str, Any]
+    place: Place, model: str, version: int, number: int, folder: Path, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        bundle.save(folder, str(facts.get("run_id") or ""), place.signing_key)
-        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    history = f"{bundle.model}/history/{number}"
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    history = f"{model}/history/{number}"
     for path, data in files.items():
         place.write(f"{history}/{path}", data)
     document = dict(facts) | {
-        "model": bundle.model,
+        "model": model,
         "version": version,
         "folder": f"history/{number}",
         "files": {path: {"sha256": _digest(data), "bytes": len(data)} for path, data in sorted(files.items())},

@@ -34,7 +34,8 @@ def champions(place: Place, store: Warehouse, registry: "Registry") -> list[dict
             broken.append(f"version {reference.version} of {model} is not exported: {error}")
             continue
         info = model_info([champion], store)[model]
-        is_new = export_version(place, champion.bundle, champion.version, info)
+        with registry.downloaded(model, champion.version) as files:
+            is_new = export_version(place, model, champion.version, files, info)
         rows.append({"model": model, "version": champion.version, "is_new": is_new})
     if broken:
         raise QcError("; ".join(broken))

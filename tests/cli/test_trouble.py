@@ -45,7 +45,10 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (MemoryError(), "free some memory"),
         (KeyError("x"), "KeyError: 'x' – nobody thought of this: run the command again with --debug"),
         (QcError("as it is"), "as it is"),
-        (duckdb.BinderException('Binder Error: column "x" not found\nLINE 1: …'), 'Binder Error: column "x" not found'),
+        (
+            duckdb.BinderException('Binder Error: "pased" not found!\nCandidate bindings: "passed"\n\nLINE 1: …'),
+            'Binder Error: "pased" not found! Candidate bindings: "passed"',
+        ),
     ],
 )
 def test_an_error_is_one_sentence_that_says_how_to_mend(error: Exception, says: str) -> None:

@@ -25,8 +25,9 @@ from qc_assets.learning.manifest import MANIFEST, Expected, ManifestError, write
 from qc_assets.learning.safe_skops import load_skops
 from qc_assets.learning.text.text_estimators import LinearTextEstimator
 from qc_assets.registry.export_place import LATEST, ExportError, Place
-from qc_assets.registry.model_files import export_version, read_soundest_version, read_version
+from qc_assets.registry.model_files import read_soundest_version, read_version
 from tests.learning.test_models import SMALL
+from tests.registry.conftest import exported
 
 KEY, OTHER_KEY = b"a key of sixteen characters", b"another key, as long as that"
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -161,7 +162,7 @@ def _with_mended_sums(place: Place) -> None:
     unsigned = Place(place.url)
     bundle = read_version(place, "p0").bundle
     place.write("p0/history/2/bundle.json", b"{")
-    assert export_version(unsigned, bundle, 2, {"run_id": "b"})
+    assert exported(unsigned, bundle, 2, {"run_id": "b"})
 
 
 CHANGES = [_of_another_model, _of_another_folder, _with_other_metrics, _with_an_older_one_in_its_place]
@@ -173,7 +174,7 @@ def test_a_changed_export_falls_back_to_the_version_before(
 ) -> None:
     place = Place(str(tmp_path), signing_key=KEY)
     for number, run_id in ((1, "a"), (2, "b")):
-        export_version(place, bundle, number, {"run_id": run_id, "metrics": {"roc_auc": 0.7}})
+        exported(place, bundle, number, {"run_id": run_id, "metrics": {"roc_auc": 0.7}})
     assert read_version(place, "p0").version == 2
     change(place)
     with pytest.raises(ExportError):
@@ -181,12 +182,12 @@ def test_a_changed_export_falls_back_to_the_version_before(
     fallback = read_soundest_version(place, "p0")
     sound = 2 if change in (_of_another_model, _of_another_folder) else 1
     assert fallback.document["folder"] == f"history/{sound}" and fallback.troubles
-    assert export_version(place, bundle, 2, {"run_id": "b"}) and read_version(place, "p0").version == 2
+    assert exported(place, bundle, 2, {"run_id": "b"}) and read_version(place, "p0").version == 2
 
 
 def test_without_a_key_a_document_still_has_to_be_that_of_its_model_and_folder(bundle: Bundle, tmp_path: Path) -> None:
     place = Place(str(tmp_path))
-    export_version(place, bundle, 1, {"is_synthetic": False})
+    exported(place, bundle, 1, {"is_synthetic": False})
     with pytest.raises(ExportError, match="is_synthetic"):
         read_version(place, "p0")
     shutil.copytree(tmp_path / "p0", tmp_path / "resolution_time")

@@ -19,7 +19,6 @@ from qc_assets.models.p0 import SPEC
 from qc_assets.registry.export_place import LATEST, ExportError, Place
 from qc_assets.registry.lifecycle import bundle_of_training
 from qc_assets.registry.model_files import (
-    export_version,
     read_soundest_version,
     read_version,
     roll_back_export,
@@ -27,7 +26,7 @@ from qc_assets.registry.model_files import (
 from qc_assets.serving import publish
 from qc_assets.store.warehouse import Warehouse
 from tests.learning.test_models import SMALL, rows
-from tests.registry.conftest import QUICK
+from tests.registry.conftest import QUICK, exported
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +69,9 @@ def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, main_run:
     champion = RegistryResource.from_settings(main_run[0]).open().champion("p0")
     assert champion is not None
     p0 = champion[1]
-    assert export_version(place, p0, 1, {"metrics": {"roc_auc": 0.7}})
-    assert not export_version(place, p0, 1, {"metrics": {"roc_auc": 0.7}}), "nothing new"
-    assert export_version(place, p0, 2, {})
+    assert exported(place, p0, 1, {"metrics": {"roc_auc": 0.7}})
+    assert not exported(place, p0, 1, {"metrics": {"roc_auc": 0.7}}), "nothing new"
+    assert exported(place, p0, 2, {})
     assert place.versions("p0") == [2, 1]
     found = read_version(place, "p0")
     assert found.version == 2 and read_version(place, "p0", 1).document["metrics"] == {"roc_auc": 0.7}
@@ -82,9 +81,9 @@ def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, main_run:
 
 
 def test_another_registrys_version_of_the_same_number_is_another(place: Place, p0: Bundle) -> None:
-    assert export_version(place, p0, 1, {"run_id": "of-the-old"})
-    assert export_version(place, p0, 1, {"run_id": "of-the-new"})
-    assert not export_version(place, p0, 1, {"run_id": "of-the-new"})
+    assert exported(place, p0, 1, {"run_id": "of-the-old"})
+    assert exported(place, p0, 1, {"run_id": "of-the-new"})
+    assert not exported(place, p0, 1, {"run_id": "of-the-new"})
     assert read_version(place, "p0").document["run_id"] == "of-the-new" and place.versions("p0") == [2, 1]
     assert roll_back_export(place, "p0") == 1
     assert read_version(place, "p0").document["run_id"] == "of-the-old"
@@ -92,7 +91,7 @@ def test_another_registrys_version_of_the_same_number_is_another(place: Place, p
 
 def test_a_broken_version_is_noticed_and_passed_over(place: Place, p0: Bundle) -> None:
     for version in (1, 2, 3):
-        export_version(place, p0, version, {})
+        exported(place, p0, version, {})
     name = next(iter(read_version(place, "p0", 3).document["files"]))
     place.write(f"p0/history/3/{name}", b"something else")
     with pytest.raises(ExportError, match=f"{name} of p0 version 3 has other contents"):
@@ -106,7 +105,7 @@ def test_a_broken_version_is_noticed_and_passed_over(place: Place, p0: Bundle) -
     with pytest.raises(ExportError, match="version 3"):
         roll_back_export(place, "p0", 3)
     assert read_version(place, "p0").version == 1, "a refused roll back changes nothing"
-    assert export_version(place, p0, 3, {}), "and what is broken is written again"
+    assert exported(place, p0, 3, {}), "and what is broken is written again"
     assert read_version(place, "p0").version == 3
     place.write(f"p0/{LATEST}", b"{")
     assert read_soundest_version(place, "p0").version == 3
@@ -115,7 +114,7 @@ def test_a_broken_version_is_noticed_and_passed_over(place: Place, p0: Bundle) -
 
 
 def test_a_document_cannot_lead_out_of_its_folder(place: Place, p0: Bundle) -> None:
-    export_version(place, p0, 1, {})
+    exported(place, p0, 1, {})
     document = dict(read_version(place, "p0").document)
     document["files"] = {"../../../elsewhere": {"sha256": hashlib.sha256(b"").hexdigest(), "bytes": 0}}
     line = f"../../../elsewhere:{hashlib.sha256(b'').hexdigest()}\n"
