@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from qc_assets.clock import naive_utc
 from qc_assets.models.comment_category import CATEGORIES
@@ -56,6 +56,23 @@ class Strict(BaseModel):
     """Refuses fields that it does not know: a misspelt one would be imputed without a word."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    numbers: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        parts = {name: {field.annotation, *get_args(field.annotation)} for name, field in cls.model_fields.items()}
+        kinds = {name: {get_args(part)[0] if get_args(part) else part for part in parts[name]} for name in parts}
+        cls.numbers = frozenset(name for name in kinds if kinds[name] & {int, float})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_boolean_is_no_number(cls, told: Any) -> Any:
+        """To pydantic true is the number 1, and a change of one line is another than one of a thousand."""
+        if not isinstance(told, dict):
+            return told
+        booleans = [name for name, value in told.items() if (value is True or value is False) and name in cls.numbers]
+        return told | {name: str(told[name]) for name in booleans} if booleans else told  # a word is refused, too
 
 
 class Reason(BaseModel):

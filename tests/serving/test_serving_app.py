@@ -38,6 +38,7 @@ def test_a_prediction_has_its_bucket_and_action_and_nothing_else(api: TestClient
 @pytest.mark.parametrize(("field", "value"), [
     ("lines_changed", -1), ("files_changed", 0), ("worker_pass_rate", 1.5), ("submission_hour", 24),
     ("worker_id", ""), ("lines_chnged", 3), ("task_id", "a\0b"), ("worker_avg_cycles", "many"),
+    ("lines_changed", True), ("worker_pass_rate", False),
 ])  # fmt: skip
 def test_bad_fields_are_named(api: TestClient, field: str, value: object) -> None:
     answer = api.post("/predict", json=FACTS | {field: value})
