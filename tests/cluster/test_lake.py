@@ -80,7 +80,7 @@ def test_whoever_is_killed_leaves_whole_days_or_nothing_and_readers_see_no_other
         nonlocal looks
         reader = opened(place, tmp_path)
         try:
-            while not is_over.wait(0.05):
+            while not is_over.wait(0.5):
                 there = observations_of_loaded_days(reader)
                 looks += len(there)
                 torn.extend(set(there) - whole)
