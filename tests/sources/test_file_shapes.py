@@ -11,6 +11,7 @@ import pytest
 
 from qc_assets.errors import SourceError
 from qc_assets.settings import Settings
+from qc_assets.sources.files.lines import LONGEST_TEXT
 from qc_assets.sources.registry import open_source
 
 Make = Callable[..., Settings]
@@ -204,6 +205,18 @@ def test_every_row_that_is_lost_is_told_on_a_day_that_is_loaded(read: Callable[.
         for name, line in [("pull_requests.jsonl", 1), ("pull_requests.jsonl", 6), ("reviews.jsonl", 2)]
     ]
     assert "submitted_at is no TIMESTAMP: 31/12/2024" in lost.letters["reason"][2]
+
+
+@pytest.mark.parametrize("shape", [list, typed])
+def test_a_text_that_no_forge_takes_costs_its_row_and_never_the_file(
+    read: Callable[..., Read], shape: Callable[[Rows], Rows | pl.DataFrame]
+) -> None:
+    bodies = {0: "x" * LONGEST_TEXT, 2: "y" * (LONGEST_TEXT + 1)}
+    lost = read(shape([row | {"body": bodies.get(place)} for place, row in enumerate(PULLS)]))
+    assert [number for (number,) in lost.rows("pull_requests", "number")] == [1, 2, 4, 5, 6]
+    endless = lost.letters.filter(pl.col("file").str.contains("pull_requests"))
+    assert endless["line"].to_list() == [3]
+    assert "1,048,576" in endless["reason"][0] and len(endless["reason"][0]) < 200
 
 
 def test_a_review_belongs_to_the_pull_request_that_it_says(read: Callable[..., Read]) -> None:

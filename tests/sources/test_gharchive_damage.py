@@ -93,6 +93,8 @@ ODD_LINES: dict[str, tuple[bytes, list[int], list[tuple[str, int]]]] = {
     "too large a number": (BROKEN.replace(b'"comments":0', b'"comments":1e400'), [1, 3], [("malformed_line", 2)]),
     "a number below zero": (BROKEN.replace(b'"comments":0', b'"comments":-1'), [1, 3], [("impossible_number", 2)]),
     "an id that is none of GitHub's": (BROKEN.replace(b'"id":202', b'"id":%d' % 2**40), [1, 3], [("foreign_id", 2)]),
+    "the longest text": (BROKEN.replace(b"it breaks", b"x" * 65_536), [1, 2, 3], []),
+    "a text without an end": (BROKEN.replace(b"it breaks", b"x" * 2**20), [1, 3], [("endless_text", 2)]),
     "no number": (BROKEN.replace(b'"number"', b'"numbre"'), [1, 3], [("no_item", 2)]),
     "no repository": (BROKEN.replace(b'"repo"', b'"rope"'), [1, 3], [("no_repository", 2)]),
     "a day that is none": (BROKEN.replace(b"05-01T00:02", b"13-45T00:02"), [1, 3], [("impossible_time", 2)]),

@@ -63,7 +63,8 @@ SELECT NULL::STRUCT(
 
 -- name: read
 -- Events of pull requests and issues, and whatever nobody can tell what it is. `refusal` says why an event is a dead
--- letter. What is JSON in some other sense than ours is an error, unless the lines have been looked at before.
+-- letter. GitHub takes texts of 65,536 characters, so that what has more than twice their bytes is none of its own; a
+-- transaction holds the texts of a day in memory. What is JSON in some other sense than ours is an error, unless the lines have been looked at before.
 WITH events AS (
     SELECT
         filename,
@@ -132,6 +133,10 @@ SELECT
             repo_id, actor_id, pull_request.id, pull_request."user".id, pull_request.merged_by.id, issue.id,
             issue."user".id, comment.id, comment."user".id, review.id, review."user".id
         ) >= 1099511627776 THEN 'foreign_id'
+        WHEN greatest(
+            strlen(pull_request.title), strlen(pull_request.body), strlen(issue.title), strlen(issue.body),
+            strlen(comment.body), strlen(comment.diff_hunk), strlen(comment.path), strlen(review.body)
+        ) > 524288 THEN 'endless_text'
     END AS refusal,
     coalesce(hash(repo_id), 0) % $slices AS slice
 FROM events

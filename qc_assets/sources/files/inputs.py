@@ -10,7 +10,7 @@ import duckdb
 from qc_assets.errors import SourceError
 from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.files.data_sets import DataSet
-from qc_assets.sources.files.lines import LINE, NAMES, columns_named, texts_of
+from qc_assets.sources.files.lines import LINE, LONGEST_TEXT, NAMES, columns_named, texts_of
 from qc_assets.store.schema import RAW_TABLES, columns, id_columns, sql_sections
 
 # What the data sets are known to call columns of ours; a column of the right name goes before them.
@@ -27,7 +27,6 @@ ALIASES = {
 }
 _COMMITS = [("committed_at", "TIMESTAMP"), ("additions", "BIGINT"), ("deletions", "BIGINT")]
 _LETTERS_PER_FILE = 100
-_WORDS = {"VARCHAR": "name"}
 # Words of a fixed set, in SQL by their text, as forges and libraries spell them.
 _SPELLED = dict.fromkeys(("state_reason", "closed_with", "told_origin", "change"), "lower(replace({}, ' ', '_'))")
 _SPELLED |= dict.fromkeys(("author_association", "opened_author_association"), "upper({})")
@@ -97,7 +96,7 @@ def read_table(
             values.append(f"{value} AS {name}")
             unreadable.append(
                 f'CASE WHEN "text of {name}" IS NOT NULL AND {name} IS NULL '
-                f"THEN '{name} is no {_WORDS.get(expected[name], expected[name])}: ' "
+                f"THEN '{name} is no {_word(name, expected[name])}: ' "
                 f'|| left("text of {name}"::VARCHAR, 40) END'
             )
         statement = sql_sections("sources/files")["read"].format(
@@ -174,10 +173,22 @@ def _cast(column: str, kind: str, name: str, expected: str) -> tuple[str, str, s
     if name in _SPELLED:  # of which NONE is one
         return text, f"nullif(trim({before}), '')", _SPELLED[name].format(told)
     if expected == "VARCHAR":
-        is_name = name in ("repo", "name", "login", "state", "action") or name.endswith("_login")
-        return (text, f"nullif(trim({before}), '')", f"plain_name({told})") if is_name else (text, before, told)
+        if _is_name(name):
+            return text, f"nullif(trim({before}), '')", f"plain_name({told})"
+        return text, before, f"CASE WHEN length({told}) <= {LONGEST_TEXT} THEN {told} END"
     values = {"TIMESTAMP": f"moment({told})", "BIGINT": f"whole({told})", "BOOLEAN": f"truth({told})"}
     return text, f"told({before})", values.get(expected, f"TRY_CAST({told} AS {expected})")
+
+
+def _is_name(name: str) -> bool:
+    return name in ("repo", "name", "login", "state", "action") or name.endswith(("_login", "_id"))
+
+
+def _word(name: str, kind: str) -> str:
+    """What a column should be, in a sentence about a value that is not."""
+    if kind != "VARCHAR":
+        return kind
+    return "name" if _is_name(name) or name in _SPELLED else f"text of at most {LONGEST_TEXT:,} characters"
 
 
 def _named_field(kind: str) -> str:

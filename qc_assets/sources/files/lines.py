@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,10 @@ from qc_assets.sources.files.csv_rows import BadLine, csv_records
 LINE = "line of the file"
 NAMES = ("login", "username", "full_name", "path_with_namespace", "nameWithOwner", "name")
 """What an account, a repository or a label is called where a dump has an object for it; the first that is there."""
-_ROWS = 50_000  # held in memory at once
+_HELD = 2**26  # characters, of rows that are held in memory at once
+_ROW = 2**10  # characters that a row takes beside its texts
+LONGEST_TEXT = 2**20
+"""Characters of a text: as many as GitLab takes, and sixteen times GitHub's; a database holds 2,048 of them at once."""
 
 
 def columns_named(there: Sequence[str], known: Sequence[str]) -> dict[str, int]:
@@ -64,7 +66,7 @@ def texts_of(
     lines = 0
     try:
         rows = (_csv_rows if ".csv" in path.name.lower()[-7:] else _json_rows)(path, known, bounds)
-        while chunk := list(islice(rows, _ROWS)):
+        for chunk in _chunks(rows):
             lines += len(chunk)
             bad += [row for row in chunk if isinstance(row, tuple)]
             good = [row for row in chunk if isinstance(row, dict)]
@@ -77,6 +79,27 @@ def texts_of(
     if bad and len(bad) == lines:  # the file is another thing than its name says
         raise SourceError(f"{path} has no line that can be read; line {bad[0][0]}: {bad[0][1]}")
     return parts, bad, lines
+
+
+def _chunks(rows: Iterator[dict[str, Any] | BadLine]) -> Iterator[list[dict[str, Any] | BadLine]]:
+    """Rows, as many at once as fit; of one whose text no forge takes, what is wrong with it."""
+    chunk: list[dict[str, Any] | BadLine] = []
+    held = 0
+    for row in rows:
+        if isinstance(row, dict):
+            sizes = {name: len(text) for name, text in row.items() if isinstance(text, str)}
+            name = max(sizes, key=sizes.__getitem__, default="")
+            if name and sizes[name] > LONGEST_TEXT:
+                row = (row[LINE], f"{name} has {sizes[name]:,} characters; a forge takes {LONGEST_TEXT:,}", "")
+            else:
+                held += sum(sizes.values())
+        chunk.append(row)
+        held += _ROW
+        if held > _HELD:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
 
 
 def _csv_rows(path: Path, known: Sequence[str], bounds: Bounds) -> Iterator[dict[str, Any] | BadLine]:
