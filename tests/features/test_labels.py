@@ -104,7 +104,9 @@ def test_imported_is_what_a_model_sees_and_what_is_not_loaded_waits_by_name(
         ("a,discussion,,2999-01-01", "in the future"),
         ("a,discussion,,0001-01-01T00:00:00+14:00", "not an ISO 8601 time"),
         ("a,praise,,", "none of functional"),
+        (f"{'a' * 1_048_577},discussion,,", "a cell has 1,048,577 characters"),
     ],
+    ids=lambda text: text[:20],
 )
 def test_a_bad_row_is_named_and_its_neighbours_land(warehouse: Warehouse, tmp_path: Path, row: str, why: str) -> None:
     lines = [
