@@ -95,6 +95,10 @@ ODD_LINES: dict[str, tuple[bytes, list[int], list[tuple[str, int]]]] = {
     "an id that is none of GitHub's": (BROKEN.replace(b'"id":202', b'"id":%d' % 2**40), [1, 3], [("foreign_id", 2)]),
     "the longest text": (BROKEN.replace(b"it breaks", b"x" * 65_536), [1, 2, 3], []),
     "a text without an end": (BROKEN.replace(b"it breaks", b"x" * 2**20), [1, 3], [("endless_text", 2)]),
+    "labels without an end": (
+        BROKEN.replace(b'"labels":[]', b'"labels":[' + b'{"name":"bug"},' * 1_000 + b'{"name":"a"}]'),
+        [1, 3], [("endless_list", 2)],
+    ),
     "no number": (BROKEN.replace(b'"number"', b'"numbre"'), [1, 3], [("no_item", 2)]),
     "no repository": (BROKEN.replace(b'"repo"', b'"rope"'), [1, 3], [("no_repository", 2)]),
     "a day that is none": (BROKEN.replace(b"05-01T00:02", b"13-45T00:02"), [1, 3], [("impossible_time", 2)]),

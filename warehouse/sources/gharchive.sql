@@ -137,6 +137,10 @@ SELECT
             strlen(pull_request.title), strlen(pull_request.body), strlen(issue.title), strlen(issue.body),
             strlen(comment.body), strlen(comment.diff_hunk), strlen(comment.path), strlen(review.body)
         ) > 524288 THEN 'endless_text'
+        WHEN greatest(
+            len(pull_request.labels), len(issue.labels), len(pull_request.requested_reviewers),
+            len(pull_request.requested_teams)
+        ) > 1000 THEN 'endless_list'
     END AS refusal,
     coalesce(hash(repo_id), 0) % $slices AS slice
 FROM events

@@ -25,6 +25,7 @@ _REASONS = {
     "impossible_number": "has a number below zero",
     "foreign_id": "has an id that cannot be GitHub's (2**40 or more)",
     "endless_text": "has a text of more than 512 KiB, twice what GitHub takes",
+    "endless_list": "has more than 1,000 labels or reviewers, ten times what GitHub takes",
 }
 # The strings of one slice are held in memory at once; unpacked bytes. Of long lines most is strings, of others little.
 _BYTES_PER_SLICE, _BYTES_PER_LONG_SLICE, _LONG_LINE = 2**30, 2**27, 2**14
