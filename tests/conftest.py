@@ -244,7 +244,7 @@ def migrated_copy(migrated: Path, tmp_path: Path) -> Settings:
 def copy_of(settings: Settings, folder: Path) -> Settings:
     """Settings of a copy of a warehouse and of all state beside it."""
     shutil.copytree(settings.home, folder / "home", symlinks=True)
-    shutil.copy(settings.warehouse, folder / "qc.duckdb")
+    shutil.copy2(settings.warehouse, folder / "qc.duckdb")  # with its time, by which servers know it again
     return settings.model_copy(update={"home": folder / "home", "warehouse": folder / "qc.duckdb"})
 
 

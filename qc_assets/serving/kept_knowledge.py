@@ -44,7 +44,8 @@ def key_of_knowledge(
     tables = sorted({spec.table.removeprefix("features.") for spec in specs})
     parts = {
         "code": [digest_of(folder, _CODE) for folder in (PACKAGE, sql_root())],
-        "warehouse": [str(settings.warehouse), *stamp],
+        # Time and size of a file say more than where it lies: a home that was moved, or copied, knows what it knew.
+        "warehouse": [str(settings.warehouse) if settings.has_lake else "", *stamp],
         "settings": [settings.forge, settings.is_synthetic, settings.origin_parameters],
         "parameters": [settings.feature_parameters(table) for table in tables],
         "wanted": [[spec.table, spec.features, spec.target] for spec in specs],
