@@ -11,7 +11,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pickle
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -25,6 +24,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from deploy.local_servers import free_port as free_port
 from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, configure_embeddings
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
@@ -254,13 +254,6 @@ def main_run_copy(main_run: tuple[Settings, Any], tmp_path: Path) -> Settings:
     return copy_of(main_run[0], tmp_path)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def serving_settings(main_run: tuple[Settings, Any], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a copy of `main_run` that one server of this process may write to."""
@@ -282,19 +275,10 @@ def api(serving_settings: Settings) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def api_url(api: Any) -> Iterator[str]:
     """Where the application of `api` answers on a real socket."""
-    import threading
-    import time
+    from tests.local_app import listening, url_of
 
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(api.app, port=free_port(), lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{server.config.port}"
-    server.should_exit = True
-    thread.join()
+    with listening(api.app, lifespan="off") as server:
+        yield url_of(server)
 
 
 def chromium_path() -> str | None:
