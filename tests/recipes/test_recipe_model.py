@@ -22,7 +22,7 @@ from qc_assets.sources.demo.source import DemoSource
 from qc_assets.sources.loading import load
 from qc_assets.store.warehouse import Warehouse
 
-settings = load_settings(demo_prs=800, demo_days=90, start_date=date(2024, 1, 1), bootstrap_resamples=50)
+settings = load_settings(demo_prs=1_500, demo_days=150, start_date=date(2024, 1, 1), bootstrap_resamples=50)
 graph = build_definitions(settings).resolve_asset_graph()
 assets = sorted(key.to_user_string() for key in graph.get_all_asset_keys() if "merged" in key.to_user_string())
 store = Warehouse.from_settings(settings)
@@ -69,7 +69,7 @@ def test_a_model_takes_one_file(tmp_path: Path) -> None:
         "merged",
     ]
     assert {"merged_model", "merged_bias_by_repo", "merged_bias_by_seniority"} <= set(seen["assets"])
-    assert seen["trained"]["rows"] > 300
+    assert seen["trained"]["rows"] > 500
     assert seen["trained"]["drafts_and_small"] > 0, "p0's filter is p0's"
     status, answer = seen["answer"]
     assert status == 200, answer

@@ -17,7 +17,7 @@ from qc_assets.serving import guard
 from qc_assets.serving.guard import RequestGuard
 from qc_assets.serving.other_uis import UIS
 from qc_assets.serving.prometheus import Metrics
-from qc_assets.serving.server import refuse_open_door
+from qc_assets.serving.server import refuse_open_door, run_server
 from qc_assets.settings import Settings, load_settings
 from tests.local_app import listening
 
@@ -223,7 +223,9 @@ def test_unfinished_bodies_have_a_bound_together_and_small_ones_are_taken(
     assert statuses.count(503) >= 15 and others == [200, 200]
 
 
-def test_qc_up_does_not_open_doors_without_a_key(make_settings: Any) -> None:
+def test_neither_qc_up_nor_qc_serve_opens_doors_without_a_key(make_settings: Any) -> None:
+    with pytest.raises(QcError, match=r"0\.0\.0\.0 can be reached by other machines: set QC_API_KEY"):
+        run_server(make_settings(host="0.0.0.0"))
     for host in ("0.0.0.0", "192.0.2.1", "::", "qc.example"):
         with pytest.raises(QcError, match="set QC_API_KEY, make keys"):
             refuse_open_door(make_settings(host=host))
