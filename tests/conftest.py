@@ -8,6 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
+import json
 import pickle
 import re
 import shutil
@@ -223,14 +224,20 @@ def small_home(shared_folder: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with everything in it, made by the oldest version and migrated: change only a copy."""
+def migrated(shared_folder: Path) -> Path:
+    """A home with everything in it, made by the oldest version and migrated: change only a copy.
+
+    What migrating said lies beside it in `steps.json`.
+    """
     from qc_assets.cli.migrate import migrate_all
     from tests.old_homes import settings_of_old_home, unpack_home
 
-    home = unpack_home(tmp_path_factory.mktemp("migrated"))
-    migrate_all(settings_of_old_home(home))
-    return home
+    folder = shared_folder / "migrated"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "steps.json").exists():
+            steps = migrate_all(settings_of_old_home(unpack_home(folder)))
+            (folder / "steps.json").write_text(json.dumps([vars(step) for step in steps]))
+    return folder / "moved home"
 
 
 @pytest.fixture
