@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -31,14 +30,13 @@ _CODE = (".py", ".sql", ".csv")
 def key_of_knowledge(
     settings: Settings,
     specs: Sequence[ModelSpec],
-    as_of: datetime | None,
     needs: Mapping[str, Collection[str]],
     stamp: Sequence[int],
 ) -> str:
     """What a reading is kept under: another key means that it might differ.
 
     Args:
-        settings, specs, as_of, needs: as in `Reading.of`.
+        settings, specs, needs: as in `Reading.of`.
         stamp: of the warehouse, see `StoreEngine.stamp`.
     """
     tables = sorted({spec.table.removeprefix("features.") for spec in specs})
@@ -50,7 +48,6 @@ def key_of_knowledge(
         "parameters": [settings.feature_parameters(table) for table in tables],
         "wanted": [[spec.table, spec.features, spec.target] for spec in specs],
         "needs": {table: sorted(columns) for table, columns in needs.items()},
-        "as_of": as_of,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 

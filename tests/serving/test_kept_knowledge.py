@@ -49,7 +49,7 @@ def _known(settings: Settings) -> Knowledge:
 def _readings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A list that grows whenever the warehouse itself is asked."""
     read, readings = Reading.of, []
-    monkeypatch.setattr(Reading, "of", lambda *given: readings.append(given) or read(*given))
+    monkeypatch.setattr(Reading, "of", lambda *given, **more: readings.append(given) or read(*given, **more))
     return readings
 
 
@@ -100,7 +100,7 @@ def test_it_follows_from_the_code_and_not_from_a_warehouse_that_lies_among_it(
     monkeypatch.setattr(kept_knowledge, "sql_root", lambda: sql)
 
     def key() -> str:
-        return kept_knowledge.key_of_knowledge(home, service._ITEMS, None, {}, (1,))
+        return kept_knowledge.key_of_knowledge(home, service._ITEMS, {}, (1,))
 
     before = key()
     (sql / "qc.duckdb").write_bytes(b"rows")
