@@ -45,7 +45,7 @@ from qc_assets.shared_database import AlreadyWrittenError, SharedDatabaseError
 from qc_assets.sources.github.posting import PostingError
 
 # Their order is that of OpenAPI's document; of two routes that fit a path the first answers.
-_PARTS = (*(routes, model_routes, payout_routes, webhook_route, checking, feedback_page, page, report_route, api_docs),)
+_PARTS = (routes, model_routes, payout_routes, webhook_route, checking, feedback_page, page, report_route, api_docs)
 # After a reading that failed, such as of a busy warehouse.
 _SOON_S = 15.0
 # What may be over in a moment.
