@@ -114,6 +114,12 @@ def existing_sqlite(path: Path, *, writable: bool = False, timeout_s: float = 30
         yield connection
 
 
+def copy_sqlite(path: Path, target: Path) -> None:
+    """Copy a file as it is at one moment, whoever writes to it meanwhile."""
+    with existing_sqlite(path) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+
+
 def _use_write_ahead_log(connection: sqlite3.Connection, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while True:

@@ -8,10 +8,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
+import json
 import pickle
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from deploy.local_servers import free_port as free_port
 from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, configure_embeddings
 from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
@@ -223,14 +224,20 @@ def small_home(shared_folder: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with everything in it, made by the oldest version and migrated: change only a copy."""
+def migrated(shared_folder: Path) -> Path:
+    """A home with everything in it, made by the oldest version and migrated: change only a copy.
+
+    What migrating said lies beside it in `steps.json`.
+    """
     from qc_assets.cli.migrate import migrate_all
     from tests.old_homes import settings_of_old_home, unpack_home
 
-    home = unpack_home(tmp_path_factory.mktemp("migrated"))
-    migrate_all(settings_of_old_home(home))
-    return home
+    folder = shared_folder / "migrated"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "steps.json").exists():
+            steps = migrate_all(settings_of_old_home(unpack_home(folder)))
+            (folder / "steps.json").write_text(json.dumps([vars(step) for step in steps]))
+    return folder / "moved home"
 
 
 @pytest.fixture
@@ -244,7 +251,7 @@ def migrated_copy(migrated: Path, tmp_path: Path) -> Settings:
 def copy_of(settings: Settings, folder: Path) -> Settings:
     """Settings of a copy of a warehouse and of all state beside it."""
     shutil.copytree(settings.home, folder / "home", symlinks=True)
-    shutil.copy(settings.warehouse, folder / "qc.duckdb")
+    shutil.copy2(settings.warehouse, folder / "qc.duckdb")  # with its time, by which servers know it again
     return settings.model_copy(update={"home": folder / "home", "warehouse": folder / "qc.duckdb"})
 
 
@@ -252,13 +259,6 @@ def copy_of(settings: Settings, folder: Path) -> Settings:
 def main_run_copy(main_run: tuple[Settings, Any], tmp_path: Path) -> Settings:
     """Settings of a copy of `main_run`."""
     return copy_of(main_run[0], tmp_path)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -282,19 +282,10 @@ def api(serving_settings: Settings) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def api_url(api: Any) -> Iterator[str]:
     """Where the application of `api` answers on a real socket."""
-    import threading
-    import time
+    from tests.local_app import listening, url_of
 
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(api.app, port=free_port(), lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{server.config.port}"
-    server.should_exit = True
-    thread.join()
+    with listening(api.app, lifespan="off") as server:
+        yield url_of(server)
 
 
 def chromium_path() -> str | None:

@@ -66,7 +66,7 @@ def _empty_warehouse(folder: Path) -> Path:
         if not empty.exists():
             draft = empty.with_name("draft_of_empty.duckdb")
             with closing(
-                _open_file(FileEngine(draft, Warehouse(draft, staging=folder).means), read_only=False)
+                _open_file(FileEngine(draft, Warehouse(draft, staging=folder / "staging").means), read_only=False)
             ) as connection:
                 bring_up_to_date(connection, draft)
             draft.rename(empty)

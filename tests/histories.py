@@ -18,6 +18,12 @@ _CLOSING = {"closed_with", "closed_by_id", "closed_title"}
 _EVERY_ROW = {"source": "github", "observed_at": START, "partition_date": date(2024, 3, 1)}
 
 
+def make_features(store: Warehouse, *names: str, **knobs: Any) -> None:
+    """Compute feature tables: those that payouts are joined with, if none is named."""
+    for name in names or ("pull_requests", "issues"):
+        store.rebuild(f"features/{name}", load_settings(**knobs).feature_parameters(name))
+
+
 def hour(n: float) -> datetime:
     return START + timedelta(hours=n)
 

@@ -1,5 +1,6 @@
 """A home with a small warehouse and a trained p0, made in seconds: what people see does not depend on its size."""
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from qc_assets.learning.trained import Options
 from qc_assets.models.p0 import SPEC
 from qc_assets.registry import lifecycle, mirror
 from qc_assets.registry.model_registry import Registry
+from qc_assets.serving.service import Serving
 from qc_assets.settings import Settings
 from qc_assets.sources.fake.fake_world import Node, World
 from qc_assets.sources.loading import load
@@ -44,6 +46,10 @@ def make_small_home(folder: Path) -> None:
     if not outcome.decision.promote:
         registry.roll_back(SPEC.name, 1)
     mirror.sync_mirror(store, registry, SPEC.name)
+    # What servers know of it is kept: each that starts on a copy would compute it again.
+    with closing(Serving(settings, journal=folder / "journal.db")) as serving:
+        serving.refresh_champions()
+        assert serving.refresh_knowledge()
 
 
 def opened_on(world: World, repo: str, **fields: Any) -> Node:

@@ -6,14 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import yaml
 
 from qc_assets.serving.app import create_app
@@ -23,7 +21,8 @@ from qc_assets.sources.fake.fake_server import FakeGitHub
 from qc_assets.sources.fake.fake_world import Node, World
 from qc_assets.sources.fake.github_schema import OWN_SCHEMA, load_schema
 from tests import ROOT
-from tests.conftest import copy_of, free_port
+from tests.conftest import copy_of
+from tests.local_app import listening, url_of
 from tests.small_home import opened_on
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -68,18 +67,12 @@ def test_the_action_is_one_composite_step_whose_script_holds_nothing_from_outsid
 def test_the_step_asks_a_running_api_and_posts_when_it_is_told_to(
     small_home: Settings, fake: tuple[FakeGitHub, Node], tmp_path: Path
 ) -> None:
-    copy, port = copy_of(small_home, tmp_path), free_port()
+    copy = copy_of(small_home, tmp_path)
     key = make_key(keys_file(copy.journal_file), "action", ["predict", "post"])
     more: dict[str, Any] = {"github_url": fake[0].url, "github_tokens": "t0ken", "check_repos": "acme/atlas"}
     app = create_app(Settings(**(copy.model_dump() | more | {"_env_file": None})))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    inputs = {"api-url": f"http://127.0.0.1:{port}/", "api-key": key, "repository": "acme/atlas", "number": "9007"}
-    try:
+    with listening(app) as server:
+        inputs = {"api-url": f"{url_of(server)}/", "api-key": key, "repository": "acme/atlas", "number": "9007"}
         done, summary, output = run_step(tmp_path, inputs)
         assert done.returncode == 0, done.stdout + done.stderr
         assert summary.startswith("**p0 = ") and 0 < float(output.removeprefix("p0=")) < 1
@@ -94,9 +87,6 @@ def test_the_step_asks_a_running_api_and_posts_when_it_is_told_to(
         assert done.returncode == 1 and re.search("::error::the qc API answered 409: .*QC_CHECK_REPOS", done.stdout)
         done, _, output = run_step(tmp_path, inputs | {"api-key": "wrong"})
         assert done.returncode == 1 and "::error::the qc API answered 401" in done.stdout and output == ""
-    finally:
-        server.should_exit = True
-        thread.join(30)
     done, _, _ = run_step(tmp_path, inputs)
     assert done.returncode == 1 and "::error::the qc API does not answer" in done.stdout
 

@@ -8,9 +8,8 @@ import hashlib
 import json
 import logging
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,7 @@ from qc_assets.serving.former_journals import server_of
 from qc_assets.serving.keys import keys_file
 from qc_assets.serving.outbox import outbox_file
 from qc_assets.settings import Settings
-from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.sqlite_files import copy_sqlite, existing_sqlite
 from qc_assets.store.copies import copy_under_lock
 from qc_assets.store.warehouse import Warehouse
 
@@ -223,8 +222,7 @@ def _copy(settings: Settings, part: _Part, target: Path) -> None:
     elif part.home.is_dir():
         shutil.copytree(part.home, target)
     else:
-        with existing_sqlite(part.home) as source, closing(sqlite3.connect(target)) as copy:
-            source.backup(copy)
+        copy_sqlite(part.home, target)
 
 
 def _checked(draft: Path, settings: Settings) -> dict[str, Any]:

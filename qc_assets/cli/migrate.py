@@ -1,9 +1,7 @@
 """`qc migrate`: what an older version left, or a home that was moved, becomes this version's."""
 
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +11,9 @@ from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.models.specs import SPECS
 from qc_assets.registry.artifact_paths import follow_move
+from qc_assets.registry.local_store import revisions
 from qc_assets.settings import Settings
-from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.sqlite_files import copy_sqlite
 from qc_assets.store.copies import copies_of
 from qc_assets.store.warehouse import Warehouse
 
@@ -59,19 +58,14 @@ def _migrate_mlflow(settings: Settings) -> list[Step]:
     if settings.mlflow_tracking_uri or not database.is_file():
         return []  # another's server is not ours to migrate
     copy = database.with_name(f"{database.name}.{now_utc():%Y%m%dT%H%M%S}.bak")
-    with existing_sqlite(database) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-    revision = _revision(database)
-    command = [sys.executable, "-m", "mlflow", "db", "upgrade", settings.tracking_uri]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it does not say why"])[-1]
-        advice = advice_about(reason) or "run `mlflow db upgrade` by hand to see all that it says"
-        raise QcError(f"{database}: mlflow db upgrade failed ({reason}) – {advice}; the copy of before is {copy}")
+    copy_sqlite(database, copy)
+    revision, needed = revisions(database)
+    if revision != needed:
+        _upgrade(database, settings, copy)
     moved = follow_move(database, settings.artifact_root)
     steps = []
-    if _revision(database) != revision:
-        steps.append(f"schema {revision} became {_revision(database)}")
+    if revision != needed:
+        steps.append(f"schema {revision} became {needed}")
     if moved:
         steps.append(f"the artifacts of {moved} experiments are found in {settings.artifact_root}")
     if not steps:
@@ -80,14 +74,22 @@ def _migrate_mlflow(settings: Settings) -> list[Step]:
     return [Step("MLflow", "; ".join(steps), str(copy))]
 
 
+def _upgrade(database: Path, settings: Settings, copy: Path) -> None:
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", settings.tracking_uri]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it does not say why"])[-1]
+        advice = advice_about(reason) or "run `mlflow db upgrade` by hand to see all that it says"
+        raise QcError(f"{database}: mlflow db upgrade failed ({reason}) – {advice}; the copy of before is {copy}")
+
+
 def _migrate_dagster(settings: Settings) -> list[Step]:
     """Names of assets are the one thing that changes: Dagster migrates its own tables when it opens them."""
     index = settings.home / "dagster" / "history" / "runs" / "index.db"
     if not index.is_file():
         return []
     copy = index.with_name(f"index.{now_utc():%Y%m%dT%H%M%S}.bak")
-    with existing_sqlite(index) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    copy_sqlite(index, copy)
     renamed = bring_up_to_date(settings.home / "dagster")
     if not renamed:
         copy.unlink()
@@ -114,8 +116,3 @@ def _agree(settings: Settings) -> list[Step]:
     if settings.signing_secret is not None and (signed := sum(registry.sign_all(spec.name) for spec in SPECS)):
         records.append(f"{signed} versions are signed with QC_SIGNING_KEY")
     return [Step("models", "; ".join([*records, *changes]) or _UNCHANGED)]
-
-
-def _revision(database: Path) -> str:
-    with existing_sqlite(database) as connection:
-        return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])

@@ -45,13 +45,13 @@ class Thread:
     path: str | None
     remarks: tuple[Remark, ...]
 
-    def transcript(self, most_characters: int = _MOST_CHARACTERS) -> str:
-        """Who said what, masked; without quotes of what was said before; cut off at `most_characters`.
+    def transcript(self) -> str:
+        """Who said what, masked; without quotes of what was said before; cut off at some length.
 
         A suggestion is told in words, in one line.
         """
         lines = [f"{remark.role}: {masked(parts(remark.body).told() or remark.body)}" for remark in self.remarks]
-        return "\n".join(lines)[:most_characters]
+        return "\n".join(lines)[:_MOST_CHARACTERS]
 
     def content_hash(self, *versions: str) -> str:
         """Identity of what is to be summarized, and of how."""

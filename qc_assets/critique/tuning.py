@@ -159,11 +159,11 @@ def _prompt_and_answer(row: dict[str, Any]) -> dict[str, Any]:
     return {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]}
 
 
-def _written(model: Any, tokenizer: Any, prompt: list[dict[str, str]], most_tokens: int = 60) -> str:
+def _written(model: Any, tokenizer: Any, prompt: list[dict[str, str]]) -> str:
     import torch
 
     inputs = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     with torch.no_grad():
-        tokens = model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False)
+        tokens = model.generate(**inputs, max_new_tokens=60, do_sample=False)
     return tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()

@@ -43,6 +43,11 @@ class Rows:
     def starts(self) -> np.ndarray:
         return np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
 
+    @property
+    def parts(self) -> list[slice]:
+        """Where the rows of each group lie."""
+        return [slice(start, start + size) for start, size in zip(self.starts, self.sizes, strict=True)]
+
 
 def sum_by_group(rows: Rows, values: np.ndarray) -> np.ndarray:
     """Weighted sum of each group, (groups,)."""
@@ -56,8 +61,7 @@ def scatter_among_authors(rows: Rows, values: np.ndarray) -> tuple[np.ndarray, n
     """
     if rows.units is None:
         return np.zeros(len(rows.sizes)), np.full(len(rows.sizes), np.inf)
-    parts = [slice(start, start + size) for start, size in zip(rows.starts, rows.sizes, strict=True)]
-    scattered = [scatter_of_sum(values[part], rows.weights[part], rows.units[part]) for part in parts]
+    scattered = [scatter_of_sum(values[part], rows.weights[part], rows.units[part]) for part in rows.parts]
     variance, freedom = np.array(scattered).T
     return variance / sum_by_group(rows, np.ones_like(values)) ** 2, freedom
 

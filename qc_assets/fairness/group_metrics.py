@@ -12,7 +12,6 @@ Every judged metric has an expected value: what the group would have if it were 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -126,10 +125,11 @@ def _shown(
     names: tuple[str, ...],
     intervals: Mapping[str, tuple[np.ndarray, np.ndarray]],
 ) -> dict[str, Shown]:
-    frame = metric_frame(rows, metrics)
-    values, nothing = np.stack(frame.by_group.to_list()), np.full(len(rows.sizes), np.nan)
+    groups = [metrics(rows.y[part], rows.p[part], rows.weights[part]) for part in rows.parts]
+    values, nothing = np.stack(groups), np.full(len(rows.sizes), np.nan)
+    overall = metrics(rows.y, rows.p, rows.weights)
     return {
-        name: Shown(values[:, index], float(frame.overall[index]), *intervals.get(name, (nothing, nothing)))
+        name: Shown(values[:, index], float(overall[index]), *intervals.get(name, (nothing, nothing)))
         for index, name in enumerate(names)
     }
 
@@ -174,32 +174,26 @@ def _roc_auc(rows: Rows, q: np.ndarray, resamples: int, seed: int) -> Judged:
 
     from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 
-    by_name: dict[str, list[float]] = {
-        name: [] for name in ("value", "expected", "deviation", "lower", "upper", "freedom")
-    }
+    groups = []
     rng = np.random.default_rng(seed + 1)
-    for start, size in zip(rows.starts, rows.sizes, strict=True):
-        part = slice(start, start + size)
+    for part, size in zip(rows.parts, rows.sizes, strict=True):
         y, p, chance = rows.y[part], rows.p[part], q[part]
-        if 0 < y.sum() < size:
-            ranks = rankdata(p)
-            drawn = np.concatenate([_auc(ranks, rng.random((k, size)) < chance) for k in _steps(_NULL_DRAWS, size)])
-            metrics = WeightedMetrics(y, p)
-            codes = None if rows.units is None else independent(rows.units[part], np.ones(size))
-            booted = np.concatenate([metrics(w)["roc_auc"] for w in draws(size, resamples, seed, codes)])
-            expected = float(np.nanmean(drawn))
-            ends = np.nanpercentile(booted - expected, [2.5, 97.5])
-            few = effective_units(np.ones(size), codes)
-            deviation, among_authors = float(np.nanstd(drawn)), float(np.nanstd(booted)) * (codes is not None)
-            freedom = few - 1 if among_authors > deviation else np.inf
-            value = float(_auc(ranks, y[None, :] > 0)[0])
-            numbers = (value, expected, max(deviation, among_authors), *map(float, ends), freedom)
-        else:
-            numbers = (np.nan,) * 6
-        for name, number in zip(by_name, numbers, strict=True):
-            by_name[name].append(number)
-    arrays = {name: np.array(values) for name, values in by_name.items()}
-    return Judged(scale=arrays["expected"], **arrays)
+        if not 0 < y.sum() < size:
+            groups.append((np.nan,) * 6)
+            continue
+        ranks = rankdata(p)
+        drawn = np.concatenate([_auc(ranks, rng.random((k, size)) < chance) for k in _steps(_NULL_DRAWS, size)])
+        metrics = WeightedMetrics(y, p)
+        codes = None if rows.units is None else independent(rows.units[part], np.ones(size))
+        booted = np.concatenate([metrics(w)["roc_auc"] for w in draws(size, resamples, seed, codes)])
+        expected = float(np.nanmean(drawn))
+        lower, upper = np.nanpercentile(booted - expected, [2.5, 97.5])
+        deviation, among_authors = float(np.nanstd(drawn)), float(np.nanstd(booted)) * (codes is not None)
+        freedom = effective_units(np.ones(size), codes) - 1 if among_authors > deviation else np.inf
+        value = float(_auc(ranks, y[None, :] > 0)[0])
+        groups.append((value, expected, max(deviation, among_authors), lower, upper, freedom))
+    value, expected, deviation, lower, upper, freedom = np.array(groups).T
+    return Judged(value, expected, expected, deviation, lower, upper, freedom)
 
 
 def _auc(ranks: np.ndarray, ones: np.ndarray) -> np.ndarray:
@@ -241,25 +235,6 @@ def _interval(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ends[0], ends[1]
 
 
-def metric_frame(rows: Rows, metrics: Callable[..., np.ndarray]) -> Any:
-    """Fairlearn's MetricFrame over the groups, in their order, with the rows' weights.
-
-    Args:
-        rows: the groups.
-        metrics: gives all metrics of some rows at once: the frame's overhead for each call is a thousand times
-            that of the arithmetic.
-    """
-    from fairlearn.metrics import MetricFrame
-
-    return MetricFrame(
-        metrics=metrics,
-        y_true=rows.y,
-        y_pred=rows.p,
-        sensitive_features=rows.codes,
-        sample_params={"sample_weight": rows.weights},
-    )
-
-
 SHOWN_OF_PROBABILITIES = (
     "mean_prediction",
     "ece",
@@ -268,11 +243,10 @@ SHOWN_OF_PROBABILITIES = (
 SHOWN_OF_NUMBERS = ("rmse", "r2")
 
 
-def _shown_of_probabilities(y: Any, p: Any, sample_weight: Any) -> np.ndarray:
+def _shown_of_probabilities(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> np.ndarray:
     """Metrics in the order of their names; a rate of no rows at all is NaN."""
     from qc_assets.learning.metrics.probability_metrics import expected_calibration_error
 
-    y, p = np.asarray(y), np.asarray(p)
     values = [p.mean(), expected_calibration_error(y, p)]
     for at in THRESHOLDS:
         chosen = p >= at
@@ -284,9 +258,8 @@ def _share(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _shown_of_numbers(y: Any, p: Any, sample_weight: Any) -> np.ndarray:
+def _shown_of_numbers(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> np.ndarray:
     """RMSE and R² with weights, in the order of their names."""
-    y, p, w = np.asarray(y), np.asarray(p), np.asarray(sample_weight)
     squares = float(np.average((p - y) ** 2, weights=w))
     spread = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
     return np.array([np.sqrt(squares), 1 - squares / spread if spread > 0 else np.nan])

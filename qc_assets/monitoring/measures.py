@@ -144,20 +144,20 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
     return is_calibrated and is_ranked, f"{sentence}; {numbers}" if numbers else sentence
 
 
-def stability(reference: np.ndarray, current: np.ndarray, bins: int = 10) -> float:
+def stability(reference: np.ndarray, current: np.ndarray) -> float:
     """Population stability index: sum of (p - q) ln(p / q) over tenths of the reference and one bin for NaN.
 
     Args:
         reference, current: values, (n,) and (m,), NaN for unknown.
     """
-    p, q = _shares(reference, current, bins)
+    p, q = _shares(reference, current)
     return float(np.sum((p - q) * np.log(p / q)))
 
 
-def _shares(reference: np.ndarray, current: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+def _shares(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Shares of both in the bins that either reaches."""
     known = reference[~np.isnan(reference)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])) if len(known) else np.array([])
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, 11)[1:-1])) if len(known) else np.array([])
 
     def counts(values: np.ndarray) -> np.ndarray:
         index = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="left"))
@@ -187,7 +187,7 @@ def drift(features: Sequence[str], reference: np.ndarray, current: np.ndarray) -
         return pl.DataFrame()
     rows: list[dict[str, Any]] = []
     for index, feature in enumerate(features):
-        p, _ = _shares(reference[:, index], current[:, index], 10)
+        p, _ = _shares(reference[:, index], current[:, index])
         freedom = max(1, len(p) - 1)
         by_chance = float(chi2.ppf(0.999, freedom) * (1 / n + 1 / m))
         psi = stability(reference[:, index], current[:, index])

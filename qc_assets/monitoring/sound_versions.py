@@ -4,6 +4,7 @@ The server (`qc_assets.serving.champions`), scoring and monitoring go by this ru
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,40 +78,42 @@ def answering(registry: "Registry", spec: ModelSpec, *, with_challenger: bool = 
     standing = registry.standing(spec.name)
     references = [standing.champion, *standing.earlier_champions] if standing.champion is not None else []
     troubles: list[str] = []
-    version = None
-    for reference in filter(None, references):
-        version = _sound(registry, spec, reference.version, troubles, stands_in=bool(troubles))
-        if version is not None:
-            break
+    sound = first_sound(registry, spec, [reference.version for reference in references], troubles)
+    version = None if sound is None else SoundVersion(*sound, stands_in=bool(troubles))
     champions_trouble = ""
     if troubles:
         instead = f"version {version.version} stands in" if version else "and no champion before it is sound"
         champions_trouble = f"the champion, {troubles[0]}; {instead}"
-    challenger: SoundVersion | None = None
     others: list[str] = []
     number = registry.version_of(spec.name, "challenger") if with_challenger else None
-    if number is not None and (version is None or number != version.version):
-        challenger = _sound(registry, spec, number, others)
+    challengers = [] if number is None or (version is not None and number == version.version) else [number]
+    sound = first_sound(registry, spec, challengers, others)
+    challenger = None if sound is None else SoundVersion(*sound)
     told = [champions_trouble, *(f"the challenger, {trouble}" for trouble in others)]
     champion = standing.champion.version if standing.champion else None
     return Answering(champion, version, challenger, champions_trouble, tuple(filter(None, told)))
 
 
-def _sound(
-    registry: "Registry", spec: ModelSpec, version: int, troubles: list[str], *, stands_in: bool = False
-) -> SoundVersion | None:
-    """A version if it is sound, else None and why not in `troubles`."""
+def first_sound(
+    registry: "Registry", spec: ModelSpec, versions: Iterable[int], troubles: list[str]
+) -> "tuple[int, Bundle] | None":
+    """The first of some versions that can be loaded and asked; why those before it cannot, goes into `troubles`.
+
+    Raises:
+        Exception: if they are out of reach, sound or not.
+    """
     from qc_assets.registry.bundle_store import is_out_of_reach
 
-    try:
-        return SoundVersion(version, load_and_try(registry, spec, version), stands_in)
-    except Exception as error:  # whatever a broken file does
-        if is_out_of_reach(error):
-            raise
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        troubles.append(f"version {version} of {spec.name} cannot be loaded: {why}")
-        log.warning("%s", troubles[-1])
-        return None
+    for version in versions:
+        try:
+            return version, load_and_try(registry, spec, version)
+        except Exception as error:  # whatever a broken file does
+            if is_out_of_reach(error):
+                raise
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+            troubles.append(f"version {version} of {spec.name} cannot be loaded: {why}")
+            log.warning("%s", troubles[-1])
+    return None
 
 
 def bounding_bundle(registry: "Registry", spec: ModelSpec, *, is_synthetic: bool) -> "Bundle | None":

@@ -87,10 +87,16 @@ def hide_empty_default(database: Path) -> None:
         connection.execute(_HIDE_DEFAULT)
 
 
-def _refuse_other_version(database: Path) -> None:
+def revisions(database: Path) -> tuple[str, str]:
+    """Of a store's schema: the one that it has, and the one that this MLflow needs."""
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     with existing_sqlite(database) as connection:
         (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    if revision != _get_latest_schema_revision():
+    return revision, _get_latest_schema_revision()
+
+
+def _refuse_other_version(database: Path) -> None:
+    revision, needed = revisions(database)
+    if revision != needed:
         raise OlderStoreError(f"{database} was made by another version of MLflow (schema {revision}): run `qc migrate`")

@@ -60,11 +60,8 @@ def end_abandoned(store: MlflowStore) -> int:
                     client.set_tag(run.info.run_id, "ended", "its process died without a word")
                     client.set_terminated(run.info.run_id, "KILLED")
                     ended += 1
-        except (
-            MlflowException,
-            QcError,
-            OSError,
-        ) as error:  # what is being done now matters more than what became of something else
+        # What is being done now matters more than what became of something else.
+        except (MlflowException, QcError, OSError) as error:
             log.warning("runs of a process that died are still running in MLflow's eyes: %s", error)
             return ended
         with suppress(FileNotFoundError):  # another process was quicker

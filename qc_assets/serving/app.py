@@ -5,7 +5,6 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,8 @@ from qc_assets.settings import Settings
 from qc_assets.shared_database import AlreadyWrittenError, SharedDatabaseError
 from qc_assets.sources.github.posting import PostingError
 
+# Their order is that of OpenAPI's document; of two routes that fit a path the first answers.
+_PARTS = (routes, model_routes, payout_routes, webhook_route, checking, feedback_page, page, report_route, api_docs)
 # After a reading that failed, such as of a busy warehouse.
 _SOON_S = 15.0
 # What may be over in a moment.
@@ -69,18 +70,15 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 
-def create_app(
-    settings: Settings, as_of: datetime | None = None, sockets: Path | None = None, *, starts_at_once: bool = False
-) -> FastAPI:
+def create_app(settings: Settings, sockets: Path | None = None, *, starts_at_once: bool = False) -> FastAPI:
     """The application; champions and what the warehouse knows are loaded when it starts, and again when they change.
 
     Args:
         settings: everything.
-        as_of: instant whose history is looked up; default: the end of what has been observed.
         sockets: folder of the sockets of the UIs of Dagster and MLflow, which are shown under /dagster and /mlflow.
         starts_at_once: take requests before all is loaded; those that need it wait, see `RequestGuard`.
     """
-    serving = Serving(settings, as_of)
+    serving = Serving(settings)
     metrics = Metrics(serving)
 
     has_loaded = asyncio.Event()
@@ -139,15 +137,8 @@ def create_app(
             allow_headers=["X-API-Key", "Authorization", "Content-Type"],
         )
     _explain_errors(app)
-    app.include_router(routes.router)
-    app.include_router(model_routes.router)
-    app.include_router(payout_routes.router)
-    app.include_router(webhook_route.router)
-    app.include_router(checking.router)
-    app.include_router(feedback_page.router)
-    app.include_router(page.router)
-    app.include_router(report_route.router)
-    app.include_router(api_docs.router)
+    for part in _PARTS:
+        app.include_router(part.router)
     return app
 
 

@@ -127,7 +127,7 @@ def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: dic
         serving.journal.write("payout", audit | {"d1": None, "refused": refused}, written_at=instant())
         shown = [vars(contradiction) for contradiction in known.contradictions]
         raise PayoutRefusedError(refused, **({"contradictions": shown} if shown else {}))
-    details = details_of(serving, predictions, 0)
+    details = details_of(serving, predictions)
     audit["reasons"] = [reason.model_dump() for reason in details.reasons]
     audit["differences"] = [difference.model_dump() for difference in details.differences]
     if serving.journal.write("payout", audit | {"refused": None}, written_at=instant(), key=answer["id"]) is not None:

@@ -14,7 +14,7 @@ from qc_assets.errors import QcError
 from qc_assets.features.model_rows import feature_types
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.models import specs
-from qc_assets.monitoring.sound_versions import load_and_try
+from qc_assets.monitoring.sound_versions import first_sound, load_and_try
 
 if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle
@@ -55,10 +55,12 @@ class Champion:
 
 def load_champion(registry: "Registry", model: str, reference: "VersionReference") -> Champion:
     """A registered version, ready to answer."""
-    bundle = load_and_try(registry, SPECS[model], reference.version)
-    return Champion(
-        model, reference.version, bundle, registry.registered_at(model, reference.version), reference.run_id
-    )
+    return _champion(registry, model, reference, load_and_try(registry, SPECS[model], reference.version))
+
+
+def _champion(registry: "Registry", model: str, reference: "VersionReference", bundle: "Bundle") -> Champion:
+    registered_at = registry.registered_at(model, reference.version)
+    return Champion(model, reference.version, bundle, registered_at, reference.run_id)
 
 
 @dataclass
@@ -98,7 +100,7 @@ class Champions:
                         self._report(model, standing.removal)
                         continue
                     if before is None or (before.version, before.run_id) != (reference.version, reference.run_id):
-                        changed[model] = self._load(spec, reference)
+                        changed[model] = load_champion(self.registry, model, reference)
                     self._report(model, None)
                 except Exception as error:  # noqa: BLE001  # whatever a foreign or broken file does, the old one serves
                     trouble = f"the champion cannot be loaded: {type(error).__name__}: {error}"
@@ -112,21 +114,14 @@ class Champions:
             self._serving = changed  # one assignment: readers see all of the old or all of the new
             return news
 
-    def _load(self, spec: ModelSpec, reference: "VersionReference") -> Champion:
-        return load_champion(self.registry, spec.name, reference)
-
     def _last_sound(self, spec: ModelSpec) -> Champion | None:
         """The last champion of before that is still what it was, for a server that starts beside a broken one."""
         try:
-            earlier = self.registry.standing(spec.name).earlier_champions
+            earlier = {each.version: each for each in self.registry.standing(spec.name).earlier_champions}
+            sound = first_sound(self.registry, spec, earlier, [])
+            return sound and _champion(self.registry, spec.name, earlier[sound[0]], sound[1])
         except Exception:  # noqa: BLE001  # the registry is away: the trouble is told by whoever asks
             return None
-        for reference in earlier:
-            try:
-                return self._load(spec, reference)
-            except Exception as error:  # noqa: BLE001  # as broken as the one that it stands in for
-                log.warning("version %s of %s cannot be loaded: %s", reference.version, spec.name, error)
-        return None
 
     def _report(self, model: str, trouble: str | None) -> None:
         if trouble is None:

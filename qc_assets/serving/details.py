@@ -18,28 +18,28 @@ _REASONS = 3
 _BACKGROUND = 200
 
 
-def details_of(serving: Serving, predictions: Predictions, index: int) -> Details:
-    """Answer, confidence, what nobody knows, the three features that moved a prediction most, and what if.
+def details_of(serving: Serving, predictions: Predictions) -> Details:
+    """Answer, confidence, what nobody knows, the three features that moved the first prediction most, and what if.
 
     Reasons are Shapley values against rows of the warehouse; see `qc_assets.learning.explain`.
     """
     spec, bundle = predictions.spec, predictions.champion.bundle
     knowledge = serving.ready()
-    row = predictions.rows[index]
+    row = predictions.rows[0]
     known = bundle.with_unknown(knowledge.tasks[spec.table.removeprefix("features.")].rows)
     background = known.sample(min(_BACKGROUND, len(known)), seed=0)
     item = feature_frame([row], spec, bundle)
     if background.is_empty():  # nothing to compare with but the item itself
         background = item
     reasons = explain(bundle, item, background, top=_REASONS, changes=spec.changes)
-    prediction, lower, upper, answer = predictions.table.row(index)
+    prediction, lower, upper, answer = predictions.table.row(0)
     heads = None
     if spec.heads is not None and isinstance(bundle.estimator, HeadsEstimator):
         p = bundle.estimator.all_scores(bundle.matrix(item))[0]
         heads = {name: round(float(value), 6) for name, value in zip(spec.heads.names, p, strict=True)}
     return Details(
         answer=answer,
-        raised=predictions.raised[index] or None,
+        raised=predictions.raised[0] or None,
         confidence=task_of(spec).confidence(prediction),
         heads=heads,
         lower=lower,
@@ -49,20 +49,20 @@ def details_of(serving: Serving, predictions: Predictions, index: int) -> Detail
         history_as_of=(row.as_of or knowledge.as_of).replace(tzinfo=UTC),
         unknown_features=[name for name in bundle.features if row.features.get(name) is None],
         reasons=[Reason(**reason) for reason in reasons.with_columns(pl.col("contribution").round(6)).to_dicts()],
-        differences=_differences(serving, predictions, index, known),
+        differences=_differences(serving, predictions, known),
     )
 
 
-def _differences(serving: Serving, predictions: Predictions, index: int, known: pl.DataFrame) -> list[Difference]:
+def _differences(serving: Serving, predictions: Predictions, known: pl.DataFrame) -> list[Difference]:
     """The champion is really asked about the item as it would be."""
-    spec, champion, row = predictions.spec, predictions.champion, predictions.rows[index]
+    spec, champion, row = predictions.spec, predictions.champion, predictions.rows[0]
     changes = {name: change for name, change in spec.changes.items() if name in champion.bundle.features}
     usual = usual_changes(changes, row.features, known)
     if not usual:
         return []
     rows = [replace(row, features=row.features | {each.feature: each.value}) for each in usual]
     after = ask_champion(champion, rows, serving.champions.bounding(champion)).table["prediction"].to_list()
-    before = predictions.table["prediction"][index]
+    before = predictions.table["prediction"][0]
     order = sorted(zip(usual, after, strict=True), key=lambda change: -abs(change[1] - before))
     told = [(each, value, task_of(spec).difference(before, value)) for each, value in order]
     return [

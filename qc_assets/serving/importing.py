@@ -27,10 +27,10 @@ _PUT_BACK = (
     "the journal no longer has entry {up_to}, which the warehouse has: an older copy was put back, so what came after "
     "that copy is in the warehouse only if it was imported, and a payout_id of then could be paid again"
 )
-# Of payouts; older servers have not written them.
-_SINCE_FACTS_DECIDE = (
-    "id", "facts_from", "claimed", "origin", "run_id", "model_hash", "snapshot", "replaces", "correction",
-    "received_key", "received_from", "hash",
+# Of payouts.
+_NOT_OF_OLDER_SERVERS = (
+    "id", "facts_from", "claimed", "origin", "run_id", "model_hash", "snapshot", "replaces", "correction", "hash",
+    "p0_lower", "p0_upper",
 )  # fmt: skip
 _IDS_HOLD_FORGES = 2  # version of the schema
 
@@ -148,123 +148,76 @@ def _remember(connection: duckdb.DuckDBPyConnection, name: str, up_to: int, lost
 
 
 def _prediction(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    prediction = entry["document"]
-    copied = ("model", "version", "repo_id", "number", "comment_id", "answer", "task_id", "worker_id", "latency_ms")
-    numbers = {
-        name: None if prediction[name] is None else float(prediction[name]) for name in ("prediction", "lower", "upper")
-    }
-    return (
-        {name: prediction[name] for name in copied}
-        | numbers
-        | {
-            "entry": f"{journal}:{entry['number']}",
-            "role": "served",
-            "opened_at": datetime.fromisoformat(prediction["opened_at"] or entry["written_at"]),
-            "predicted_at": datetime.fromisoformat(entry["written_at"]),
-            "as_of": prediction["as_of"] and datetime.fromisoformat(prediction["as_of"]),
-            "inputs": _inputs(prediction),
-        }
-        | _received(prediction)
+    document, written_at = entry["document"], entry["written_at"]
+    names = ("model", "version", "repo_id", "number", "comment_id", "answer", "task_id", "worker_id", "latency_ms")
+    numbers = {name: document[name] for name in ("prediction", "lower", "upper")}
+    return _row(
+        entry,
+        names,
+        "as_of",
+        **{name: None if number is None else float(number) for name, number in numbers.items()},
+        entry=f"{journal}:{entry['number']}",
+        role="served",
+        opened_at=_moment(document["opened_at"] or written_at),
+        predicted_at=_moment(written_at),
+        inputs=_inputs(document),
     )
 
 
 def _feedback(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    feedback = entry["document"]
-    copied = ("feedback_id", "model", "kind", "repo_id", "number", "comment_id", "label", "reason", "given_by")
-    return (
-        {name: feedback[name] for name in copied}
-        | {
-            "given_at": datetime.fromisoformat(feedback["given_at"]),
-            "received_at": datetime.fromisoformat(entry["written_at"]),
-        }
-        | _received(feedback)
-    )
+    names = ("feedback_id", "model", "kind", "repo_id", "number", "comment_id", "label", "reason", "given_by")
+    return _row(entry, names, "given_at", received_at=_moment(entry["written_at"]))
 
 
 def _outcome(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    outcome = entry["document"]
-    repo, number = repository_and_number(outcome["task_id"])
-    decided_at = datetime.fromisoformat(outcome["decided_at"])
-    return {
-        "repo_id": outcome.get("repo_id", 0),  # which older servers have not written
-        "repo": repo,
-        "number": number,
-        "event": outcome["event"],
-        "passed": outcome["passed"],
-        "decided_at": decided_at,
-    } | _received(outcome)
+    repo, number = repository_and_number(entry["document"]["task_id"])
+    repo_id = entry["document"].get("repo_id", 0)  # which older servers have not written
+    return _row(entry, ("event", "passed"), "decided_at", repo_id=repo_id, repo=repo, number=number)
 
 
 def _closing(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    closing = entry["document"]
-    copied = ("repo_id", "number", "state_reason", "closed_by_id", "closed_by_login", "closed_by_is_bot")
-    closed_at = datetime.fromisoformat(closing["closed_at"])
-    return {name: closing[name] for name in copied} | {"closed_at": closed_at} | _received(closing)
+    names = ("repo_id", "number", "state_reason", "closed_by_id", "closed_by_login", "closed_by_is_bot")
+    return _row(entry, names, "closed_at")
 
 
 def _delivery(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    delivery = entry["document"]
-    copied = (
-        "content",
-        "delivery_id",
-        "event",
-        "action",
-        "repo_id",
-        "number",
-        "author_id",
-        "author_login",
-        "sender_id",
-    )
-    return (
-        {name: delivery[name] for name in copied}
-        | {
-            "happened_at": datetime.fromisoformat(delivery["happened_at"]),
-            "received_at": datetime.fromisoformat(entry["written_at"]),
-            "facts": json.dumps(delivery["facts"]),
-        }
-        | _received(delivery)
-    )
+    names = ("content", "delivery_id", "event", "action", "repo_id", "number", "author_id", "author_login", "sender_id")
+    facts = json.dumps(entry["document"]["facts"])
+    return _row(entry, names, "happened_at", received_at=_moment(entry["written_at"]), facts=facts)
 
 
 def _payout(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     payout = entry["document"]
-    copied = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
+    names = ("payout_id", "task_id", "worker_id", "repo_id", "number", "is_synthetic", "refused", "allowed")
     exact = ("beta", "p0", "value", "d1")  # as text: DuckDB makes decimals of it
-    return {name: payout[name] for name in (*copied, *exact)} | {
-        "p0_lower": payout.get("p0_lower"),  # which older servers have not written
-        "p0_upper": payout.get("p0_upper"),
-        **{name: payout.get(name) for name in _SINCE_FACTS_DECIDE},
-        "as_of": _moment(payout.get("as_of")),
-        "reasons": json.dumps({name: payout[name] for name in ("reasons", "differences")})
-        if "reasons" in payout
-        else None,
-        "entry": f"{journal}:{entry['number']}",
-        "asked_at": datetime.fromisoformat(entry["written_at"]),
-        "version": int(payout["model_version"]),
-        "inputs": _inputs(payout),
-    }
-
-
-def _appeal(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
-    appeal = entry["document"]
-    copied = ("payout", "state", "told_by", "reason", "fact", "hash")
-    return (
-        {name: appeal[name] for name in copied}
-        | {
-            "entry": f"{journal}:{entry['number']}",
-            "told_at": datetime.fromisoformat(entry["written_at"]),
-        }
-        | _received(appeal)
+    explained = {name: payout[name] for name in ("reasons", "differences") if "reasons" in payout}
+    return _row(
+        entry,
+        (*names, *exact),
+        **{name: payout.get(name) for name in _NOT_OF_OLDER_SERVERS},
+        as_of=_moment(payout.get("as_of")),
+        reasons=json.dumps(explained) if explained else None,
+        entry=f"{journal}:{entry['number']}",
+        asked_at=_moment(entry["written_at"]),
+        version=int(payout["model_version"]),
+        inputs=_inputs(payout),
     )
 
 
-def _received(document: dict[str, Any]) -> dict[str, Any]:
-    """Which key wrote an entry, from where; older servers have not written it."""
-    return {name: document.get(name) for name in ("received_key", "received_from")}
+def _appeal(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
+    names = ("payout", "state", "told_by", "reason", "fact", "hash")
+    return _row(entry, names, entry=f"{journal}:{entry['number']}", told_at=_moment(entry["written_at"]))
+
+
+def _row(entry: dict[str, Any], names: Sequence[str], /, *moments: str, **made: Any) -> dict[str, Any]:
+    """What an entry says under these names, its moments, what was `made` of it, and which key wrote it, from where."""
+    document = entry["document"]
+    row = {name: document[name] for name in names} | {name: _moment(document[name]) for name in moments}
+    return row | made | {name: document.get(name) for name in ("received_key", "received_from")}
 
 
 def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return datetime.fromisoformat(text) if text else None
 
 
 def _inputs(document: dict[str, Any]) -> str:

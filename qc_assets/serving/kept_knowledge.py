@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -31,25 +30,24 @@ _CODE = (".py", ".sql", ".csv")
 def key_of_knowledge(
     settings: Settings,
     specs: Sequence[ModelSpec],
-    as_of: datetime | None,
     needs: Mapping[str, Collection[str]],
     stamp: Sequence[int],
 ) -> str:
     """What a reading is kept under: another key means that it might differ.
 
     Args:
-        settings, specs, as_of, needs: as in `Reading.of`.
+        settings, specs, needs: as in `Reading.of`.
         stamp: of the warehouse, see `StoreEngine.stamp`.
     """
     tables = sorted({spec.table.removeprefix("features.") for spec in specs})
     parts = {
         "code": [digest_of(folder, _CODE) for folder in (PACKAGE, sql_root())],
-        "warehouse": [str(settings.warehouse), *stamp],
+        # Time and size of a file say more than where it lies: a home that was moved, or copied, knows what it knew.
+        "warehouse": [str(settings.warehouse) if settings.has_lake else "", *stamp],
         "settings": [settings.forge, settings.is_synthetic, settings.origin_parameters],
         "parameters": [settings.feature_parameters(table) for table in tables],
         "wanted": [[spec.table, spec.features, spec.target] for spec in specs],
         "needs": {table: sorted(columns) for table, columns in needs.items()},
-        "as_of": as_of,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 

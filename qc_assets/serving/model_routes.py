@@ -81,7 +81,7 @@ async def predict_one(
         predictions, documents = await run_in_threadpool(serving.predict, model, [facts])
     else:
         predictions, documents = serving.predict(model, [facts])  # two milliseconds: a thread would cost more
-    details = await run_in_threadpool(details_of, serving, predictions, 0) if with_details else None
+    details = await run_in_threadpool(details_of, serving, predictions) if with_details else None
     return Prediction(facts, predictions, documents[0], details)
 
 

@@ -83,7 +83,7 @@ class ModelTools:
         prediction = self._ask(model, facts)
         if not isinstance(prediction.request, Facts):
             raise ToolRefusedError(f"{model} judges a text and gives no reasons: ask `predict`")
-        details = details_of(self._serving, prediction.predictions, 0)
+        details = details_of(self._serving, prediction.predictions)
         return details.model_dump(mode="json", exclude_none=True)
 
     @_refusing

@@ -42,7 +42,7 @@ def note_of(serving: Serving, predictions: Predictions, link: str | None = None)
         predictions: of one pull request.
         link: where to disagree; None leaves it out.
     """
-    details, row = details_of(serving, predictions, 0), predictions.rows[0]
+    details, row = details_of(serving, predictions), predictions.rows[0]
     p0 = float(predictions.table["prediction"][0])
     title = f"p0 = {p0:.2f}{_interval(details)}"
     paragraphs = [

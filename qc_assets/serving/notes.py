@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from filelock import FileLock, Timeout
 
-from qc_assets.clock import Clock, SystemClock
+from qc_assets.clock import now_utc
 from qc_assets.errors import QcError, SourceError
 from qc_assets.forges import forge_at, is_on_this_machine
 from qc_assets.serving.feedback_links import FeedbackLinks
@@ -35,14 +35,12 @@ class Notes:
 
     Args:
         settings: which repositories, by whom, as what.
-        clock: tells the time.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.outbox = Outbox(outbox_file(settings.journal_file))
         self.links = FeedbackLinks.from_settings(settings)
-        self._clock = clock or SystemClock()
         self._lock = FileLock(self.outbox.path.with_name("notes.lock"))
         self._wake, self._is_closed = threading.Event(), False
         self._board: PullRequestBoard | None = None
@@ -83,7 +81,7 @@ class Notes:
         note = note_of(serving, predictions, link)
         kind = self.settings.check_as
         sha = sha if kind == "check_run" else ""
-        return OutgoingNote(repo, number, kind, sha, note.title, note.text, self._clock.now())
+        return OutgoingNote(repo, number, kind, sha, note.title, note.text, now_utc())
 
     def show(self, serving: Serving, predictions: Predictions, forge: str, event: Event, *, is_repeated: bool) -> None:
         """Have a delivery's pull request show what p0 says of it, soon; nothing where its repository is not listed.
@@ -118,7 +116,7 @@ class Notes:
             return  # most repositories are not
         note, sha = self.outbox.of(f"{repo}#{pull_request.number}"), pull_request.head.sha
         if note is not None and note.kind == self.settings.check_as == "check_run" and sha not in ("", note.sha):
-            self.want(replace(note, sha=sha, shown=None, shown_at=None, wanted_at=self._clock.now()))
+            self.want(replace(note, sha=sha, shown=None, shown_at=None, wanted_at=now_utc()))
 
     def want(self, note: OutgoingNote) -> OutgoingNote:
         """Have a note shown soon; see `Outbox.want`."""
@@ -151,7 +149,7 @@ class Notes:
         Returns:
             The note with what became of it: also a failure is written down.
         """
-        now = self._clock.now()
+        now = now_utc()
         try:
             with self._lock.acquire(timeout=_LOCK_S):
                 current = self.outbox.of(note.task) or note
@@ -185,7 +183,7 @@ class Notes:
         """Why notes of the last two days are not shown, for /health."""
         if not self.settings.check_repos:
             return {}
-        stuck = self.outbox.in_trouble(self._clock.now() - _TOLD)
+        stuck = self.outbox.in_trouble(now_utc() - _TOLD)
         if not stuck:
             return {}
         waiting = sum(note.due_at is not None for note in stuck)
@@ -205,7 +203,7 @@ class Notes:
     def _work(self) -> None:
         while not self._is_closed:
             try:
-                for note in self.outbox.due(self._clock.now()):
+                for note in self.outbox.due(now_utc()):
                     if self._is_closed:
                         return
                     self.deliver(note)

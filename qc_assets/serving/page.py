@@ -105,7 +105,7 @@ def _page(request: Request, form: _Form, *, is_sent: bool) -> HTMLResponse:
 
 def _answer(request: Request, serving: Serving, form: _Form) -> dict[str, Any]:
     predictions, (document,) = serving.predict("p0", [form.facts])
-    details = details_of(serving, predictions, 0)
+    details = details_of(serving, predictions)
     answer = P0Answer(**p0_fields(document), details=details)
     request.app.state.metrics.predictions.labels("p0", answer.confidence_bucket).inc()
     reasons = pages.html_table(pl.DataFrame([reason.model_dump() for reason in details.reasons]), digits=3)

@@ -44,13 +44,11 @@ class Serving:
 
     Args:
         settings: where warehouse, registry and journal are.
-        as_of: instant whose history is looked up; default: the end of what has been observed.
         journal: where to write down; default: the settings' journal, which one process may have.
     """
 
-    def __init__(self, settings: Settings, as_of: datetime | None = None, journal: Path | None = None) -> None:
+    def __init__(self, settings: Settings, journal: Path | None = None) -> None:
         self.settings = settings
-        self.as_of = as_of
         # A server must be able to stop meanwhile; it tries again soon.
         patience_s = min(settings.lock_timeout_s, _PATIENCE_S)
         self.store = Warehouse.from_settings(settings, lock_timeout_s=patience_s)
@@ -166,10 +164,10 @@ class Serving:
     def _known(self, needs: Mapping[str, frozenset[str]], stamp: tuple[int, ...]) -> Knowledge:
         """What was kept of this very warehouse, or else what it says; that is kept."""
         folder = self.settings.journal_file.with_name("knowledge")
-        key = key_of_knowledge(self.settings, _ITEMS, self.as_of, needs, stamp)
+        key = key_of_knowledge(self.settings, _ITEMS, needs, stamp)
         if (kept := kept_reading(folder, key)) is not None:
             return Knowledge.of(kept)
-        reading = Reading.of(self.store, self.settings, _ITEMS, self.as_of, needs)
+        reading = Reading.of(self.store, self.settings, _ITEMS, needs=needs)
         # What was read while somebody wrote belongs to no state of the file, and a table may be readable soon.
         if stamp and stamp == self.store.engine.stamp() and not reading.about["troubles"]:
             keep_reading(folder, key, reading)

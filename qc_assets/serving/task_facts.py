@@ -39,7 +39,6 @@ class TaskFacts:
 
     Attributes:
         task_id: its name, with the number in its one form.
-        names: the task ids by which the journal may have it, in lower case.
         row: what p0 is asked about.
         source: who says that: warehouse, delivery, or claims, which are the caller's.
         claimed: what the caller alone says.
@@ -51,7 +50,6 @@ class TaskFacts:
     """
 
     task_id: str
-    names: tuple[str, ...]
     row: Row
     source: Literal["warehouse", "delivery", "claims"]
     claimed: tuple[str, ...]
@@ -119,7 +117,6 @@ def known_task(serving: Serving, facts: PayoutFacts, place: tuple[int, int]) -> 
     contract_of(facts.table).complete(features, Owner.ITEM)
     return TaskFacts(
         task_id=task_id,
-        names=names,
         row=Row(features, repo_id, number, opened_at, knowledge.as_of),
         source=source,  # type: ignore[arg-type]
         claimed=tuple(claims),

@@ -15,13 +15,12 @@ import pytest
 
 from qc_assets.cli import backup
 from qc_assets.cli.backup import BackupError, make_backup, restore_backup
-from qc_assets.cli.migrate import migrate_all
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.journal import Journal
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.warehouse import Warehouse
-from tests.old_homes import MODELS, settings_of_old_home, unpack_home
+from tests.old_homes import MODELS, settings_of_old_home
 
 pytestmark = pytest.mark.slow
 
@@ -119,15 +118,6 @@ def test_a_copy_that_is_worse_than_what_was_copied_is_no_backup(
     with pytest.raises(BackupError, match=r"the copy of the champion of .* is not whole"):
         make_backup(settings, tmp_path / "backup")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("backup")] == []
-
-
-def test_a_home_of_an_older_version_is_backed_up_before_it_is_migrated(tmp_path: Path) -> None:
-    old = settings_of_old_home(unpack_home(tmp_path))
-    assert make_backup(old, tmp_path / "backup")["rows"]["raw.pull_requests"] > 0
-    new = settings_of_old_home(tmp_path / "new")
-    restore_backup(new, tmp_path / "backup")
-    migrate_all(new)
-    assert Registry(new.tracking_uri, new.artifact_root).champion("p0") is not None
 
 
 def test_backup_and_restore_that_are_killed_can_be_done_again(settings: Settings, tmp_path: Path) -> None:

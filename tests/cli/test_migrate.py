@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from qc_assets.cli.migrate import migrate_all
+from qc_assets.cli.backup import make_backup, restore_backup
+from qc_assets.cli.migrate import Step, migrate_all
 from qc_assets.registry.artifact_paths import follow_move
 from qc_assets.registry.mirror import sync_mirror
 from qc_assets.registry.model_registry import Registry
 from qc_assets.registry.version_record import TABLES
+from qc_assets.settings import Settings
 from qc_assets.sqlite_files import existing_sqlite
 from qc_assets.store.warehouse import Warehouse
 from tests.old_homes import MODELS, settings_of_old_home, unpack_home
@@ -32,12 +34,13 @@ def places(database: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(tmp_path: Path) -> None:
-    home = unpack_home(tmp_path)
-    settings = settings_of_old_home(home)
-    warehouse, mlflow, models = migrate_all(settings)
+def test_a_moved_home_of_0_1_0_has_every_champion_after_migrating(
+    migrated: Path, migrated_copy: Settings, tmp_path: Path
+) -> None:
+    warehouse, mlflow, models = (Step(**step) for step in json.loads((migrated.parent / "steps.json").read_text()))
     assert "0001_numbered_versions" in warehouse.done and Path(warehouse.copy).is_file()
-    assert f"found in {settings.artifact_root}" in mlflow.done and Path(mlflow.copy).is_file()
+    assert f"found in {migrated}/mlflow/artifacts" in mlflow.done and Path(mlflow.copy).is_file()
+    settings, home = migrated_copy, migrated_copy.home
     assert models.done.startswith("4 versions are logged with what the warehouse knew of them; the metrics of ")
     registry = Registry(settings.tracking_uri, settings.artifact_root)
     champions = {model: registry.champion(model) for model in MODELS}
@@ -88,8 +91,13 @@ def test_a_store_that_does_not_lie_beside_its_artifacts_is_left_alone(tmp_path: 
 
 
 @pytest.mark.slow
-def test_doctor_names_what_is_pending_and_migrate_mends_it(qc: Any, tmp_path: Path) -> None:
-    home = unpack_home(tmp_path)
+def test_of_an_older_home_that_was_restored_doctor_names_what_is_pending_and_migrate_mends_it(
+    qc: Any, tmp_path: Path
+) -> None:
+    manifest = make_backup(settings_of_old_home(unpack_home(tmp_path)), tmp_path / "backup")
+    assert manifest["rows"]["raw.pull_requests"] > 0
+    home = tmp_path / "new"
+    restore_backup(settings_of_old_home(home), tmp_path / "backup")
     where = {"QC_HOME": str(home), "QC_WAREHOUSE": str(home / "qc.duckdb")}
     findings = {row["what"]: row for row in json.loads(qc("doctor", "--json", **where).stdout)}
     assert "0001_numbered_versions" in findings["schema"]["found"]
@@ -98,3 +106,5 @@ def test_doctor_names_what_is_pending_and_migrate_mends_it(qc: Any, tmp_path: Pa
     assert qc("migrate", **where).returncode == 0
     findings = {row["what"]: row for row in json.loads(qc("doctor", "--json", **where).stdout)}
     assert findings["schema"]["ok"]
+    settings = settings_of_old_home(home)
+    assert Registry(settings.tracking_uri, settings.artifact_root).champion("p0") is not None

@@ -152,7 +152,7 @@ def test_bad_input_is_an_error_or_too_small_to_say() -> None:
     assert all_alike.flags.is_empty()
 
 
-def test_metric_frame_agrees_with_a_direct_computation() -> None:
+def test_metrics_of_groups_agree_with_a_direct_computation() -> None:
     from sklearn.metrics import brier_score_loss, roc_auc_score
 
     data = items(3_000, harsh=0.5)

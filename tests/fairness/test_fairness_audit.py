@@ -246,7 +246,7 @@ def test_no_level_of_seniority_holds_everybody_on_real_data() -> None:
 def test_a_prejudice_that_the_model_has_learnt_is_seen_in_the_outcomes_of_like_changes(tmp_path: Path) -> None:
     """From the source to the report: newcomers judged more harshly, and a model that predicts it rightly."""
     source = DemoSource(
-        tmp_path / "demo", n_prs=14_000, days=240, first_day=date(2024, 1, 1), seed=5, bias="newcomers:-1.5"
+        tmp_path / "demo", n_prs=9_000, days=240, first_day=date(2024, 1, 1), seed=5, bias="newcomers:-1.5"
     )
     warehouse = Warehouse(tmp_path / "qc.duckdb", staging=tmp_path / "staging")
     load(warehouse, source, days_between(source.first_day, source.last_day))

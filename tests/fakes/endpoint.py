@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import threading
-import time
-from types import TracebackType
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+
+from tests.local_app import listening, url_of
 
 
 class FakeEndpoint:
@@ -46,18 +44,11 @@ class FakeEndpoint:
             document |= {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
             return JSONResponse(document | ({"usage": usage} if self.counts_tokens else {}))
 
-        self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._listening = listening(app)
 
     def __enter__(self) -> "FakeEndpoint":
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}/v1"
+        self.url = f"{url_of(self._listening.__enter__())}/v1"
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = True
-        self._thread.join()
+    def __exit__(self, *error: Any) -> None:
+        self._listening.__exit__(*error)

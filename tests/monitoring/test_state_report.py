@@ -23,6 +23,7 @@ from qc_assets.serving.keys import keys_file, make_key
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 from tests.conftest import copy_of
+from tests.local_app import listening, url_of
 
 HOSTILE = "a/<img src=x onerror=alert(1)>"
 
@@ -151,37 +152,25 @@ def test_the_api_shows_it_to_who_may(home: Settings) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1440, 900])
-def test_a_person_filters_it_by_repository_and_sees_numbers(browser: Browser, home: Settings, width: int) -> None:
-    import threading
-    import time
-
-    import uvicorn
-
-    from tests.conftest import free_port
-
+def test_a_person_filters_it_by_repository_and_sees_numbers(browser: Browser, home: Settings) -> None:
     for name in ("funnel", "weekly_activity", "calibration"):
         Warehouse.from_settings(home).rebuild(f"reports/{name}")
-    server = uvicorn.Server(uvicorn.Config(create_app(home), port=free_port(), log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    page = browser.new_page(viewport={"width": width, "height": 1000})
     errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: errors.append(request.url) if not request.url.endswith("/report") else None)
-    page.goto(f"http://127.0.0.1:{server.config.port}/report")
-    rows = page.locator("#repositories ~ .scroll tr[data-group]")
-    assert rows.count() == 8
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing stands beside the page"
-    assert page.locator("svg .mark title").first.text_content().startswith("all pull requests: 400")
-    page.fill("#filter", "ATLAS")
-    assert rows.locator("visible=true").count() == 1
-    page.fill("#filter", "")
-    assert rows.locator("visible=true").count() == 8
-    server.should_exit = True
-    thread.join()
+    with listening(create_app(home)) as server:
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: errors.append(request.url) if not request.url.endswith("/report") else None)
+        page.goto(f"{url_of(server)}/report")
+        rows = page.locator("#repositories ~ .scroll tr[data-group]")
+        assert rows.count() == 8
+        assert page.locator("svg .mark title").first.text_content().startswith("all pull requests: 400")
+        page.fill("#filter", "ATLAS")
+        assert rows.locator("visible=true").count() == 1
+        page.fill("#filter", "")
+        for width in (1440, 900):
+            page.set_viewport_size({"width": width, "height": 1000})
+            assert rows.locator("visible=true").count() == 8
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing stands beside the page"
     assert errors == [], "the policy lets it do all that it does, and it asks for nothing else"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".qc", ".*_cache", "__pycache__", "node_modules", "dist", "*.duckdb", "*.duckdb.wal"
+    ".git", ".venv", ".qc", ".*_cache", "node_modules", "dist", "*.duckdb", "*.duckdb.wal"
 )
 _FENCE = re.compile(r"^```(diff|python|sql|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

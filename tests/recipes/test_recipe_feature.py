@@ -25,16 +25,17 @@ from qc_assets.sources.loading import load
 from qc_assets.store.warehouse import Warehouse
 
 settings = load_settings(
-    demo_prs=1_500, demo_days=150, start_date=date(2024, 1, 1), bootstrap_resamples=50, webhook_secret="a long secret"
+    demo_prs=800, demo_days=90, start_date=date(2024, 1, 1), bootstrap_resamples=50, webhook_secret="a long secret"
 )
 store = Warehouse.from_settings(settings)
 load(store, DemoSource.from_settings(settings), days_between(settings.first_date, settings.last_date))
 store.rebuild("ops/coverage", {"min_archive_completeness": settings.min_archive_completeness})
 for table in ("pull_requests", "issues"):
     store.rebuild(f"features/{table}", settings.feature_parameters(table))
+config = training_config(quick=True, candidates=["lightgbm"])
 (training,) = [asset for asset in model_assets(settings) if asset.op.name == "train_p0"]
 keys = [key.to_user_string() for key in training.keys]
-run_job(settings, "training", selection=keys, ops={"train_p0": training_config(quick=True)["train_p0"]})
+run_job(settings, "training", selection=keys, ops={"train_p0": config["train_p0"]})
 (column,) = [c for c in tables.column_schema("features.pull_requests").columns if c.name == "author_prior_failed"]
 row = store.query(
     "SELECT f.*, r.name AS repo, u.login FROM features.pull_requests AS f JOIN raw.repositories AS r USING (repo_id) "

@@ -15,10 +15,10 @@ from qc_assets.learning.training import train
 from qc_assets.learning.version_comparison import NEW, OLD, VersionComparison
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.registry.comparison_page import comparison_page
-from qc_assets.registry.lifecycle import bundle_of_training, train_and_register
+from qc_assets.registry.lifecycle import bundle_of_training
 from qc_assets.registry.model_registry import Registry
-from tests.learning.test_models import SMALL, later, rows
-from tests.registry.conftest import ORIGIN, QUICK
+from tests.learning.test_models import SMALL, rows
+from tests.registry.conftest import QUICK
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +93,9 @@ def test_a_feature_that_the_champion_does_not_know_has_no_reach_there(both: Vers
     assert reach.filter(feature="log_lines")[NEW].item() is None
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("without_figures")
-def test_a_run_keeps_the_page_only_if_there_was_a_champion(registry: Registry) -> None:
-    kept = []
-    for frame in (rows(900), later(rows(900, seed=5))):
-        outcome = train_and_register(SMALL, frame, registry, QUICK, is_synthetic=False, origin=ORIGIN)
-        assert outcome.logged is not None
-        kept.append({each.path for each in registry.client().list_artifacts(outcome.logged.run_id)})
+def test_a_run_keeps_the_page_only_if_there_was_a_champion(trained_twice: Registry) -> None:
+    client, runs = trained_twice.client(), trained_twice.standing("p0").versions
+    kept = [{each.path for each in client.list_artifacts(runs[version])} for version in (1, 2)]
     assert ["comparison.html" in artifacts for artifacts in kept] == [False, True]
 
 

@@ -25,7 +25,7 @@ from qc_assets.registry.tracking_server import TrackingServerAwayError
 from qc_assets.settings import Settings
 from tests.conftest import copy_of
 from tests.learning.test_models import SMALL, rows
-from tests.registry.conftest import ORIGIN, QUICK
+from tests.registry.conftest import ORIGIN, QUICK, registry_in
 
 pytestmark = pytest.mark.usefixtures("without_figures")
 SEARCH = replace(QUICK, quick=False, n_trials=3, n_folds=2)
@@ -117,8 +117,7 @@ def test_too_little_data_once_it_has_begun_is_a_failed_run(registry: Registry) -
 
 def stay_at_work(folder: str) -> None:
     """A training that comes to its third trial and stays there."""
-    registry = Registry(f"sqlite:///{Path(folder) / 'mlflow' / 'mlflow.db'}", Path(folder) / "artifacts")
-    train(registry, lambda what, done, total: time.sleep(600) if "trial 3" in what else None)
+    train(registry_in(Path(folder)), lambda what, done, total: time.sleep(600) if "trial 3" in what else None)
 
 
 @pytest.mark.slow

@@ -35,9 +35,11 @@ def contents(store: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
     return {table: store.query(f"FROM ml.{table} ORDER BY ALL").rows() for table in TABLES}
 
 
-def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: Warehouse, registry: Registry) -> None:
-    assert train(warehouse, registry, rows(n=1_500)).decision.promote
-    assert train(warehouse, registry, later(rows(n=1_500, seed=5))).decision.promote
+def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(
+    warehouse: Warehouse, trained_twice: Registry
+) -> None:
+    registry = trained_twice
+    mirror.sync_mirror(warehouse, registry, "p0")
     # Most of what it is fitted to is noise: good enough for the gates, worse than the champion.
     rng = np.random.default_rng(0)
     coin = pl.Series(rng.random(1_500) < 0.5)
@@ -77,10 +79,10 @@ def test_every_decision_is_a_row_with_its_numbers_and_can_be_undone(warehouse: W
 
 
 def test_a_new_warehouse_beside_old_models_is_told_all_by_the_registry(
-    warehouse: Warehouse, registry: Registry, tmp_path: Path
+    warehouse: Warehouse, trained_twice: Registry, tmp_path: Path
 ) -> None:
-    train(warehouse, registry, rows(n=1_000))
-    train(warehouse, registry, later(rows(n=1_000, seed=5)))
+    registry = trained_twice
+    mirror.sync_mirror(warehouse, registry, "p0")
     registry.roll_back("p0", 1)
     mirror.sync_mirror(warehouse, registry, "p0")
     fresh = Warehouse(tmp_path / "fresh.duckdb", staging=tmp_path / "staging", lock_timeout_s=20)
@@ -89,10 +91,11 @@ def test_a_new_warehouse_beside_old_models_is_told_all_by_the_registry(
 
 
 def test_versions_of_older_days_get_logged_what_only_the_warehouse_knew(
-    warehouse: Warehouse, registry: Registry, tmp_path: Path
+    warehouse: Warehouse, trained_once: Registry, tmp_path: Path
 ) -> None:
-    train(warehouse, registry, rows(n=1_000))
-    (artifacts,) = (tmp_path / "artifacts").rglob("version_record")
+    registry = trained_once
+    mirror.sync_mirror(warehouse, registry, "p0")
+    (artifacts,) = registry.artifact_root.rglob("version_record")
     before = contents(warehouse)
     for path in artifacts.iterdir():
         path.unlink()
@@ -108,9 +111,9 @@ def test_versions_of_older_days_get_logged_what_only_the_warehouse_knew(
     assert contents(fresh) == before == contents(warehouse)
 
 
-def test_what_is_done_by_hand_in_mlflow_is_seen_and_written_down(warehouse: Warehouse, registry: Registry) -> None:
-    train(warehouse, registry, rows(n=1_000))
-    train(warehouse, registry, later(rows(n=1_000, seed=5)))
+def test_what_is_done_by_hand_in_mlflow_is_seen_and_written_down(warehouse: Warehouse, trained_twice: Registry) -> None:
+    registry = trained_twice
+    mirror.sync_mirror(warehouse, registry, "p0")
     client = mlflow.MlflowClient(registry.tracking_uri)
     client.set_registered_model_alias("p0", "champion", "1")
     differs = mirror.what_differs(warehouse, registry, "p0")
@@ -126,9 +129,9 @@ def test_what_is_done_by_hand_in_mlflow_is_seen_and_written_down(warehouse: Ware
     assert "version 1 of p0" in (mirror.what_differs(warehouse, registry, "p0") or "")
 
 
-def test_a_number_never_means_another_version(warehouse: Warehouse, registry: Registry) -> None:
-    train(warehouse, registry, rows(n=1_000))
-    train(warehouse, registry, later(rows(n=1_000, seed=5)))
+def test_a_number_never_means_another_version(warehouse: Warehouse, trained_twice: Registry) -> None:
+    registry = trained_twice
+    mirror.sync_mirror(warehouse, registry, "p0")
     before = contents(warehouse)
     client = mlflow.MlflowClient(registry.tracking_uri)
     client.delete_registered_model("p0")

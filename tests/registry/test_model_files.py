@@ -65,17 +65,14 @@ def _aws() -> Iterator[None]:
         yield
 
 
-def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, main_run: Any) -> None:
-    champion = RegistryResource.from_settings(main_run[0]).open().champion("p0")
-    assert champion is not None
-    p0 = champion[1]
+def test_what_is_exported_is_read_back_and_twice_is_once(place: Place, p0: Bundle) -> None:
     assert exported(place, p0, 1, {"metrics": {"roc_auc": 0.7}})
     assert not exported(place, p0, 1, {"metrics": {"roc_auc": 0.7}}), "nothing new"
     assert exported(place, p0, 2, {})
     assert place.versions("p0") == [2, 1]
     found = read_version(place, "p0")
     assert found.version == 2 and read_version(place, "p0", 1).document["metrics"] == {"roc_auc": 0.7}
-    openings = Warehouse.from_settings(main_run[0]).query("FROM features.pull_requests LIMIT 50")
+    openings = rows(50)
     np.testing.assert_array_equal(found.bundle.predict(openings), p0.predict(openings))
     assert {"version", "sha256", "files", "folder", "model"} <= set(found.document)
 
@@ -125,8 +122,8 @@ def test_a_document_cannot_lead_out_of_its_folder(place: Place, p0: Bundle) -> N
         read_version(place, "p0")
 
 
-def test_every_champion_and_all_predictions_go_out(place: Place, main_run: Any, tmp_path: Any) -> None:
-    settings, _ = main_run
+def test_every_champion_and_all_predictions_go_out(s3: str, main_run: Any, tmp_path: Any) -> None:
+    settings, place = main_run[0], Place("s3://models/champions", s3)
     store, registry = Warehouse.from_settings(settings), RegistryResource.from_settings(settings).open()
     first = publish.champions(place, store, registry)
     assert [row["model"] for row in first if row["is_new"]] == [
@@ -138,8 +135,8 @@ def test_every_champion_and_all_predictions_go_out(place: Place, main_run: Any, 
     assert document["features"][: len(SPEC.features)] == list(SPEC.features)
     counts = {row["model"]: row["rows"] for row in publish.predictions(place, store)}
     (tmp_path / "p0.parquet").write_bytes(place.read("predictions/p0.parquet"))
-    rows = pl.read_parquet(tmp_path / "p0.parquet")
-    assert len(rows) == counts["p0"] == store.query("SELECT count(*) FROM ml.predictions WHERE model = 'p0'").item()
+    written = pl.read_parquet(tmp_path / "p0.parquet")
+    assert len(written) == counts["p0"] == store.query("SELECT count(*) FROM ml.predictions WHERE model = 'p0'").item()
 
 
 def test_the_main_job_exports_what_it_promotes(main_run: Any) -> None:

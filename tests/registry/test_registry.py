@@ -1,26 +1,22 @@
 """The lifecycle against a real MLflow store."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
 
+from qc_assets.learning.trained import Options
 from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
-from tests.learning.test_models import OPTIONS, SMALL, later, rows
+from tests.learning.test_models import OPTIONS, SMALL, rows
+from tests.registry.conftest import FIRST, QUICK, SECOND
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}", tmp_path / "artifacts")
-
-
-def run(registry: Registry, frame: Any, **origin: str) -> lifecycle.TrainingOutcome:
+def run(registry: Registry, frame: Any, options: Options = OPTIONS, **origin: str) -> lifecycle.TrainingOutcome:
     return lifecycle.train_and_register(
-        SMALL, frame, registry, OPTIONS, is_synthetic=False, origin={"snapshot": "abc"} | origin
+        SMALL, frame, registry, options, is_synthetic=False, origin={"snapshot": "abc"} | origin
     )
 
 
@@ -59,22 +55,17 @@ def test_a_version_is_registered_explained_and_served_by_mlflow(registry: Regist
     champion = registry.champion("p0")
     assert champion is not None
     assert np.allclose(answer, champion[1].predict(frame))
-
-
-@pytest.mark.slow
-def test_no_file_of_a_version_is_a_pickle(registry: Registry, tmp_path: Path) -> None:
-    run(registry, rows(n=800))
-    files = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+    files = [path for path in registry.artifact_root.rglob("*") if path.is_file()]
     assert any(path.name == "bundle.json" for path in files)
-    assert [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib", ".cloudpickle")] == []
+    unsafe = (".pkl", ".pickle", ".joblib", ".cloudpickle")
+    assert [path for path in files if path.suffix in unsafe] == [], "no file is a pickle"
 
 
 @pytest.mark.slow
-def test_a_regression_becomes_challenger_and_the_champion_stays(registry: Registry) -> None:
-    assert run(registry, rows(n=1_500)).logged.version == 1  # type: ignore[union-attr]
-    frame = rows(n=1_500)
-    broken = frame.with_columns(log_lines=frame["log_lines"].shuffle(seed=1))
-    outcome = run(registry, broken)
+@pytest.mark.usefixtures("without_figures")
+def test_a_regression_becomes_challenger_and_the_champion_stays(trained_once: Registry) -> None:
+    registry = trained_once
+    outcome = run(registry, FIRST.with_columns(log_lines=FIRST["log_lines"].shuffle(seed=1)), QUICK)
     assert not outcome.decision.promote
     said = mlflow.MlflowClient(registry.tracking_uri).get_model_version("p0", "2").description
     assert (
@@ -83,7 +74,7 @@ def test_a_regression_becomes_challenger_and_the_champion_stays(registry: Regist
     client = mlflow.MlflowClient(registry.tracking_uri)
     assert client.get_model_version_by_alias("p0", "champion").version == 1
     assert client.get_model_version_by_alias("p0", "challenger").version == 2
-    assert run(registry, later(rows(n=1_500, seed=5))).decision.promote
+    assert run(registry, SECOND, QUICK).decision.promote
     assert client.get_model_version_by_alias("p0", "champion").version == 3
     assert "It was champion, and another is now" in client.get_model_version("p0", "1").description
     assert "It has no alias" in client.get_model_version("p0", "2").description

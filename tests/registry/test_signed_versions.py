@@ -1,6 +1,5 @@
 """Files of registered versions that were changed: refused, and the champion before serves."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from qc_assets.learning.manifest import MANIFEST, ManifestError
 from qc_assets.monitoring import scoring
 from qc_assets.monitoring.examination import Examined, examine_champion
 from qc_assets.monitoring.sound_versions import answering
-from qc_assets.registry import lifecycle
 from qc_assets.registry.export_place import LATEST, Place
 from qc_assets.registry.mirror import sync_mirror
 from qc_assets.registry.model_registry import Registry
@@ -21,26 +19,16 @@ from qc_assets.serving import champions, publish
 from qc_assets.settings import load_settings
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
-from tests.learning.test_models import SMALL, later, rows
-from tests.registry.conftest import QUICK
+from tests.learning.test_models import SMALL
 
 KEY = b"a key of sixteen characters"
 
 
 @pytest.fixture
-def two_versions(registry: Registry, without_figures: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+def two_versions(trained_twice: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
     for module in (champions, publish):
         monkeypatch.setattr(module, "SPECS", {"p0": SMALL})
-    for frame in (rows(n=600), later(rows(n=600, seed=5))):
-        assert lifecycle.train_and_register(SMALL, frame, registry, QUICK, is_synthetic=False, origin={}).logged
-    standing = registry.standing("p0")
-    first, second = (VersionReference(number, standing.versions[number]) for number in (1, 2))
-    # Whatever the gates thought of so few rows.
-    for subject, before in ((first, None), (second, first)):
-        registry.client().set_registered_model_alias("p0", "champion", str(subject.version))
-        instant = registry.standing("p0").next_instant(now_utc())
-        registry.note_decision("p0", RecordedDecision(subject, instant, "training", True, before, "in a test"))
-    yield registry
+    return trained_twice
 
 
 def bundle_of(registry: Registry, version: int) -> Path:

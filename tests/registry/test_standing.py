@@ -1,7 +1,6 @@
 """Champions that people remove, move and roll back; versions that are the same; trainings that meet."""
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -16,7 +15,7 @@ from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.champions import Champions, NoChampionError
 from tests.learning.test_models import SMALL, later, rows
-from tests.registry.conftest import ORIGIN, QUICK
+from tests.registry.conftest import FIRST, ORIGIN, QUICK, SECOND
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_figures")]
 
@@ -44,8 +43,8 @@ def client_of(registry: Registry) -> Any:
 
 
 @pytest.mark.parametrize("removal", ["alias", "version", "registered model"])
-def test_no_champion_is_not_never_had_one(registry: Registry, removal: str) -> None:
-    train(registry, rows(1_200))
+def test_no_champion_is_not_never_had_one(trained_once: Registry, removal: str) -> None:
+    registry = trained_once
     assert registry.standing("p0").removal is None
     client = client_of(registry)
     if removal == "alias":
@@ -65,13 +64,12 @@ def test_no_champion_is_not_never_had_one(registry: Registry, removal: str) -> N
 
 
 def test_a_removed_champion_stops_serving_and_health_says_so(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    trained_once: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("qc_assets.serving.champions.SPECS", {"p0": SMALL})
-    serving = Champions(registry)
+    registry, serving = trained_once, Champions(trained_once)
     with pytest.raises(NoChampionError, match="run `qc train p0`"):
         serving.of("p0")
-    train(registry, rows(1_000))
     serving.refresh()
     assert serving.of("p0").version == 1
     client_of(registry).delete_registered_model_alias("p0", "champion")
@@ -90,14 +88,12 @@ def test_a_removed_champion_stops_serving_and_health_says_so(
     assert serving.refresh() == ["p0"]
 
 
-def test_a_rollback_lasts_until_something_is_better(registry: Registry) -> None:
-    train(registry, rows(1_500))
-    newer = later(rows(1_500, seed=5))
-    train(registry, newer)
+def test_a_rollback_lasts_until_something_is_better(trained_twice: Registry) -> None:
+    registry = trained_twice
     assert registry.roll_back("p0", 1) == (2, 1)
-    twin = train(registry, newer)
+    twin = train(registry, SECOND)
     assert twin.logged is None and twin.decision.reason == "to the last digit the same as version 2"
-    nearly = train(registry, newer[1:])
+    nearly = train(registry, SECOND[1:])
     assert not nearly.decision.promote and "no gain over version 2" in nearly.decision.reason
     assert registry.version_of("p0", "champion") == 1
     better = train(registry, later(rows(1_500, seed=5, signal=9.0)))
@@ -106,9 +102,9 @@ def test_a_rollback_lasts_until_something_is_better(registry: Registry) -> None:
     assert [down.version for down in registry.standing("p0").taken_down] == [better.logged.version]  # type: ignore[union-attr]
 
 
-def test_a_challenger_that_is_the_champion_makes_no_version(registry: Registry) -> None:
-    train(registry, rows(1_000))
-    outcome = train(registry, rows(1_000))
+def test_a_challenger_that_is_the_champion_makes_no_version(trained_once: Registry) -> None:
+    registry = trained_once
+    outcome = train(registry, FIRST)
     assert outcome.logged is None and not outcome.decision.promote
     assert outcome.decision.reason == "to the last digit the same as version 1"
     assert list(registry.standing("p0").versions) == [1]
@@ -144,10 +140,10 @@ def test_the_later_of_two_trainings_is_compared_with_the_earlier(
     assert decisions[1].comparisons, "not another first version"
 
 
-def test_what_cannot_be_rolled_back_says_why(registry: Registry) -> None:
+def test_what_cannot_be_rolled_back_says_why(registry: Registry, trained_once: Registry) -> None:
     with pytest.raises(QcError, match="p0 has no champion to roll back from"):
         registry.roll_back("p0")
-    train(registry, rows(n=1_000))
+    registry = trained_once
     with pytest.raises(QcError, match="version 1 of p0 replaced no other: name a version with --to"):
         registry.roll_back("p0")
     with pytest.raises(QcError, match="p0 has no version 7; there are 1"):
@@ -158,11 +154,10 @@ def test_what_cannot_be_rolled_back_says_why(registry: Registry) -> None:
 
 
 def test_an_unreadable_champion_blocks_no_training_and_an_absent_server_promotes_nothing(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_twice: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(registry, rows(1_000))
-    train(registry, later(rows(1_000, seed=5)))
-    newest = max((tmp_path / "artifacts").rglob("bundle.json"), key=lambda path: path.stat().st_mtime)
+    registry = trained_twice
+    newest = max(registry.artifact_root.rglob("bundle.json"), key=lambda path: path.stat().st_mtime)
     newest.write_text("{")
     outcome = train(registry, spoilt(rows(1_000)))
     assert not outcome.decision.promote, "version 1 can be loaded, and is better"

@@ -42,12 +42,12 @@ def open_all(folders: list[Path], together: Barrier, answers: "multiprocessing.Q
 @pytest.mark.slow
 def test_pairs_of_processes_open_fresh_stores_at_once(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
-    folders = [tmp_path / f"home {n}" for n in range(4)]
+    folders = [tmp_path / f"home {n}" for n in range(2)]
     together, answers = spawn.Barrier(2), spawn.Queue()
     pair = [spawn.Process(target=open_all, args=(folders, together, answers)) for _ in range(2)]
     for process in pair:
         process.start()
-    assert [answers.get(timeout=120) for _ in range(8)] == ["None"] * 8
+    assert [answers.get(timeout=120) for _ in range(4)] == ["None"] * 4
     for process in pair:
         process.join()
 

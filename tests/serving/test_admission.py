@@ -157,22 +157,6 @@ def test_keys_are_stored_as_hashes_and_revoked_at_once(make_settings: Make, tmp_
     assert KeyRing(tmp_path / "none.json", SecretStr("s3cret-key")).is_needed
 
 
-@pytest.mark.parametrize(("headers", "is_in"), [
-    ({"origin": "https://evil.example"}, False), ({"origin": "null"}, False), ({"sec_fetch_site": "cross-site"}, False),
-    ({"origin": "http://127.0.0.1:9999"}, False), ({"origin": "http://127.0.0.1:8000"}, True), ({}, True),
-    ({"origin": "https://ours.example", "sec_fetch_site": "cross-site"}, True), ({"sec_fetch_site": "none"}, True),
-    ({"sec_fetch_site": "same-origin", "origin": "null"}, True), ({"sec_fetch_site": "same-site"}, False),
-])  # fmt: skip
-def test_a_page_of_another_site_changes_nothing(make_settings: Make, headers: dict[str, str], is_in: bool) -> None:
-    admission = Admission(make_settings(api_origins="https://ours.example"))
-    for path in ("/payout", "/predict", "/", "/feedback"):
-        assert (ask(admission, path, "POST", **headers) != 403) == is_in
-    assert (ask(admission, **headers) != 403) == is_in
-    follows_link = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
-    if "origin" not in headers:
-        assert ask(admission, **headers, **follows_link) != 403, "whoever follows a link here may read"
-
-
 def test_no_get_writes_anything_down(api: TestClient, serving_settings: Settings) -> None:
     api.app.state.serving.journal.flush()  # type: ignore[attr-defined]
     (before,) = journal_reader.latest(

@@ -1,8 +1,6 @@
 """What a client may make the server hold or wait for before there is a request: heads, bodies, connections."""
 
-import asyncio
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +10,7 @@ import pytest
 import uvicorn
 
 from qc_assets.serving.connection_limits import ConnectionLimits, limited_connections
+from tests.local_app import listening
 
 LIMITS = ConnectionLimits(connections=8, head_bytes=4_096, head_s=0.4, body_s=0.6)
 
@@ -32,16 +31,8 @@ async def _echo(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[uvicorn.Server]:
-    protocol = limited_connections(LIMITS)
-    config = uvicorn.Config(_echo, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield server
-    server.should_exit = True
-    thread.join()
+    with listening(_echo, http=limited_connections(LIMITS), ws="none", lifespan="off") as server:
+        yield server
 
 
 def connect(server: uvicorn.Server, *parts: bytes) -> socket.socket:

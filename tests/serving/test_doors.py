@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,15 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from qc_assets.errors import QcError
 from qc_assets.serving import guard
 from qc_assets.serving.guard import RequestGuard
 from qc_assets.serving.other_uis import UIS
 from qc_assets.serving.prometheus import Metrics
-from qc_assets.serving.server import refuse_open_door
+from qc_assets.serving.server import refuse_open_door, run_server
 from qc_assets.settings import Settings, load_settings
+from tests.local_app import listening
 
 HOME = {"Host": "127.0.0.1:8000"}
 JSON = {"Content-Type": "application/json"}
@@ -47,19 +46,11 @@ async def _mirror(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture(scope="module")
 def sockets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("s")
-    servers = []
-    for ui in UIS:
-        place = str(folder / f"{ui.prefix.strip('/')}.sock")
-        server = uvicorn.Server(uvicorn.Config(_mirror, uds=place, lifespan="off", log_config=None))
-        thread = threading.Thread(target=lambda server=server: asyncio.run(server.serve()), daemon=True)
-        thread.start()
-        servers.append((server, thread))
-    while not all(server.started for server, _ in servers):
-        time.sleep(0.01)
-    yield folder
-    for server, thread in servers:
-        server.should_exit = True
-        thread.join()
+    with ExitStack() as servers:
+        for ui in UIS:
+            place = str(folder / f"{ui.prefix.strip('/')}.sock")
+            servers.enter_context(listening(_mirror, uds=place, lifespan="off"))
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +99,10 @@ def test_pages_of_others_cannot_embed_but_may_link(gate: Any, path: str) -> None
 @pytest.mark.parametrize("path", PATHS)
 def test_our_own_pages_programs_and_named_origins_are_answered(gate: Any, path: str) -> None:
     own = {"Origin": "http://127.0.0.1:8000", "Sec-Fetch-Site": "same-origin"}
+    form = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}  # of a page whose policy hides where it is
     named = {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}
-    assert gate("POST", path, JSON, b"{}").status_code == 200
-    assert gate("POST", path, JSON | own, b"{}").status_code == 200
+    for headers in ({}, own, form, {"Sec-Fetch-Site": "none"}):
+        assert gate("POST", path, JSON | headers, b"{}").status_code == 200
     assert gate("POST", path, JSON | named, b"{}", api_origins=("https://app.example",)).status_code == 200
 
 
@@ -231,7 +223,9 @@ def test_unfinished_bodies_have_a_bound_together_and_small_ones_are_taken(
     assert statuses.count(503) >= 15 and others == [200, 200]
 
 
-def test_qc_up_does_not_open_doors_without_a_key(make_settings: Any) -> None:
+def test_neither_qc_up_nor_qc_serve_opens_doors_without_a_key(make_settings: Any) -> None:
+    with pytest.raises(QcError, match=r"0\.0\.0\.0 can be reached by other machines: set QC_API_KEY"):
+        run_server(make_settings(host="0.0.0.0"))
     for host in ("0.0.0.0", "192.0.2.1", "::", "qc.example"):
         with pytest.raises(QcError, match="set QC_API_KEY, make keys"):
             refuse_open_door(make_settings(host=host))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,10 @@ from hypothesis import strategies as st
 
 from qc_assets.serving.importing import Imported, bring_in
 from qc_assets.serving.journal import Journal
-from qc_assets.serving.journal_reader import Place, count_lost, entries_after
+from qc_assets.serving.journal_reader import Place
 from qc_assets.serving.payouts import payout
-from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
-from tests.serving.test_serving_journal import reopened
 
 NOW = datetime(2026, 3, 1)
 
@@ -80,22 +78,6 @@ def test_everything_comes_in_once(warehouse: Warehouse, tmp_path: Path) -> None:
     assert warehouse.query("FROM ml.closings").rows() == [
         (7, 2, datetime(2026, 2, 28, 12), "not_planned", 5, "amy", False, "QC_WEBHOOK_SECRET", "::1")
     ]
-
-
-def test_old_predictions_leave_the_journal_and_nothing_else_does(warehouse: Warehouse, tmp_path: Path) -> None:
-    path = tmp_path / "journal.db"
-    fill(path)
-    assert bring_in(warehouse, path, keep_days=30, now=NOW).forgotten == 0
-    assert bring_in(warehouse, path, keep_days=30, now=NOW + timedelta(days=40)).forgotten == 3
-    kinds = [one["kind"] for one in entries_after(path, 0, ["prediction", "payout", "feedback", "outcome"])]
-    assert kinds == ["payout", "payout", "feedback", "outcome"]
-    journal = Journal(path)
-    assert journal.lost == 0, "what was forgotten was not lost"
-    journal.record("prediction", [prediction(9)], written_at="2026-04-20T00:00:00")
-    journal.close()
-    assert bring_in(warehouse, path, keep_days=30, now=NOW + timedelta(days=400)).forgotten == 0, "the last stays"
-    assert reopened(path).lost == 0 and count_lost(path) == 0
-    assert warehouse.query("SELECT count(*) FROM ml.predictions").item() == 4
 
 
 @pytest.mark.parametrize("with_counter", [False, True])
@@ -166,9 +148,7 @@ def test_the_newest_feedback_is_the_label_and_predictions_never_are(warehouse: W
         histories.put(connection, {"pull_requests": rows, "issues": issues})
         histories.cover(connection)
     bring_in(warehouse, path, keep_days=9)
-    parameters = Settings(_env_file=None).feature_parameters
-    for table in ("pull_requests", "issues"):
-        warehouse.rebuild(f"features/{table}", parameters(table))
+    histories.make_features(warehouse)
     found = warehouse.query(
         "SELECT passed, exclusion, author_prior_merged FROM features.pull_requests ORDER BY number"
     ).rows()
@@ -212,8 +192,7 @@ def test_the_report_finds_a_payout_that_does_not_add_up(warehouse: Warehouse, tm
     journal.write("payout", paid(d1="62.51"), written_at="2026-02-28T13:00:00")
     journal.close()
     bring_in(warehouse, path, keep_days=9)
-    for table in ("pull_requests", "issues"):
-        warehouse.rebuild(f"features/{table}", Settings(_env_file=None).feature_parameters(table))
+    histories.make_features(warehouse)
     warehouse.rebuild("reports/payouts")
     rows = warehouse.query("SELECT d1, recomputed_d1, adds_up, passed FROM reports.payouts ORDER BY d1").rows()
     ends = warehouse.query("SELECT p0_lower, p0_upper, d1_lower, d1_upper FROM reports.payouts ORDER BY d1").rows()

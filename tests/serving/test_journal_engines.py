@@ -26,8 +26,8 @@ from qc_assets.serving.journal_reader import (
     outcomes_of,
 )
 from qc_assets.serving.payout_audit import audit_payouts
-from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
+from tests.histories import make_features
 from tests.serving.test_importing import fill, paid, prediction
 
 NOW = "2026-01-01T00:00:00"
@@ -131,16 +131,17 @@ def test_everything_comes_in_once_and_old_predictions_leave(
     fill(place, opened)
     assert bring_in(warehouse, place, keep_days=9, now=now, beside=beside) == Imported(3, 1, 1, 2, closings=1)
     assert bring_in(warehouse, place, keep_days=9, now=now) == Imported()
-    for table in ("pull_requests", "issues"):
-        warehouse.rebuild(f"features/{table}", Settings(_env_file=None).feature_parameters(table))
+    make_features(warehouse)
     assert audit_payouts(warehouse, None, place).troubles == ()  # type: ignore[arg-type]
     assert bring_in(warehouse, place, keep_days=30, now=datetime(2026, 5, 1)).forgotten == 3
     kinds = [one["kind"] for one in entries_where(place, "number > ? ORDER BY number", [0])]
     assert kinds == ["payout", "payout", "feedback", "outcome", "closing"]
     with closing(opened()) as journal:
+        assert journal.lost == 0, "what was forgotten was not lost"
         journal.record("prediction", [prediction(9)], written_at="2026-04-20T00:00:00")
     assert bring_in(warehouse, place, keep_days=9, now=datetime(2027, 1, 1)).predictions == 1
     assert forget(place, 2**62, "2099") == 0, "the last stays, so that numbers go on"
+    assert count_lost(place) == 0
     assert warehouse.query("SELECT count(*) FROM ml.predictions").item() == 4
 
 

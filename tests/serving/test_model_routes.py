@@ -14,6 +14,7 @@ from qc_assets.serving.facts import Facts, PullRequestFacts, askable, request_of
 from qc_assets.serving.rows import feature_frame, item_row
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
+from tests.serving.test_serving_app import FACTS
 
 STRANGER = {"worker_id": "nobody-knows-me", "task_id": "acme/atlas#99999"}
 ITEM_SPECS = [spec for spec in SPECS if issubclass(request_of(spec), Facts)]
@@ -34,13 +35,20 @@ def test_every_feature_of_a_known_item_is_that_of_its_training_row(
     """Nothing but author and task is said; a feature that were looked up elsewhere, or not at all, would differ."""
     knowledge = api.app.state.serving.knowledge  # type: ignore[attr-defined]
     items = known_items(serving_settings, spec)
+    champion = api.app.state.serving.champions.of(spec.name).bundle  # type: ignore[attr-defined]
     assert len(items) == 10
     for index, item in enumerate(items.iter_rows(named=True)):
-        facts = request_of(spec)(worker_id=item["login"], task_id=f"{item['repo']}#{item['number']}")
+        asked = {"worker_id": item["login"].upper(), "task_id": f"{item['repo']}#{item['number']}"}
+        facts = request_of(spec)(**asked)
         assert isinstance(facts, Facts)
         served = feature_frame([item_row(facts, knowledge, datetime.now(UTC))], spec)
         numbers = items[index].select(pl.col(name).cast(served.schema[name]) for name in spec.features)
         assert served.select(spec.features).equals(numbers), (item["repo"], item["number"])
+        if not spec.bound:  # another champion bounds its answer
+            answer = api.post(f"/predict/{spec.name}", json=asked).json()
+            assert answer.get("probability", answer.get("hours")) in champion.predict(items[index])
+    somebody_else = api.post(f"/predict/{spec.name}?details=true", json=asked | {"worker_id": "nobody"}).json()
+    assert not somebody_else["details"]["is_known_task"], "what its author knew is not another's"
 
 
 @pytest.mark.parametrize("spec", ITEM_SPECS, ids=lambda spec: spec.name)
@@ -87,6 +95,12 @@ def test_generic_answers_are_those_of_the_named_endpoints(api: TestClient) -> No
 
 
 @pytest.mark.parametrize(("model", "changes", "field"), [
+    ("", {"lines_changed": -1}, "lines_changed"), ("", {"files_changed": 0}, "files_changed"),
+    ("", {"worker_pass_rate": 1.5}, "worker_pass_rate"), ("", {"submission_hour": 24}, "submission_hour"),
+    ("", {"worker_id": ""}, "worker_id"), ("", {"lines_chnged": 3}, "lines_chnged"),
+    ("", {"task_id": "a\0b"}, "task_id"),
+    ("", {"worker_avg_cycles": "many"}, "worker_avg_cycles"),
+    ("", {"lines_changed": True}, "lines_changed"), ("p0", {"link_count": False}, "link_count"),
     ("p0", {"link_count": -1}, "link_count"),
     ("p0", {"author_association": "KING"}, "author_association"),
     ("p0", {"weekday": 7}, "weekday"),
@@ -95,8 +109,9 @@ def test_generic_answers_are_those_of_the_named_endpoints(api: TestClient) -> No
     ("resolution_time", {"label_count": 1.5}, "label_count"),
 ])  # fmt: skip
 def test_bad_facts_are_named(api: TestClient, model: str, changes: dict[str, Any], field: str) -> None:
-    answer = api.post(f"/predict/{model}", json=STRANGER | changes)
-    assert answer.status_code == 422 and answer.json()["detail"][0]["loc"][1] == field
+    answer = api.post(f"/predict/{model}".rstrip("/"), json=(STRANGER if model else FACTS) | changes)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][-1] == field and answer.json()["detail"][0]["msg"]
 
 
 def test_a_text_must_be_there(api: TestClient) -> None:

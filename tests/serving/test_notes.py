@@ -234,7 +234,7 @@ def test_a_check_run_follows_the_newest_commit(
     assert [run["head_sha"] for run in (first, second)] == [node["commit"]["oid"] for node in item["_commits"]]
 
 
-@examples(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(title=st.text(max_size=50), body=st.text(max_size=200), login=st.text(min_size=1, max_size=20), label=st.text())
 def test_no_word_of_a_stranger_comes_out_again(checker: Checker, title: str, body: str, login: str, label: str) -> None:
     mark = "\u2603"  # ours has no snowman

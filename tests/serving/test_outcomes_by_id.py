@@ -9,7 +9,6 @@ import pytest
 from qc_assets.serving import journal_reader
 from qc_assets.serving.importing import bring_in
 from qc_assets.serving.journal import Journal
-from qc_assets.settings import load_settings
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
 from tests.serving.test_importing import paid
@@ -37,8 +36,7 @@ def known(warehouse: Warehouse) -> Warehouse:
     with warehouse.write() as connection:
         histories.put(connection, {"repositories": names})
         histories.cover(connection)
-    for table in ("pull_requests", "issues"):
-        warehouse.rebuild(f"features/{table}", load_settings().feature_parameters(table))
+    histories.make_features(warehouse)
     return warehouse
 
 

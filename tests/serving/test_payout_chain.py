@@ -17,12 +17,22 @@ from qc_assets.serving.journal import Journal
 from qc_assets.serving.journal_reader import broken_links, entries_after, latest, missing_numbers
 from qc_assets.serving.one_form import normalised, plain_number
 from qc_assets.serving.payout_audit import audit_payouts
-from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
 from tests.serving.test_importing import paid, prediction
 
 NOW = "2026-03-01T00:00:00"
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """A warehouse that knows nothing of what is paid for; it is only read."""
+    folder = tmp_path_factory.mktemp("judged")
+    store = Warehouse(folder / "qc.duckdb", staging=folder / "staging")
+    with store.write():
+        pass
+    histories.make_features(store)
+    return store
 
 
 def written(path: Path, count: int = 4) -> None:
@@ -38,25 +48,6 @@ def change(path: Path, statement: str) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(statement)
     connection.close()
-
-
-@pytest.mark.parametrize("statement", [
-    "UPDATE entries SET document = replace(document, '62.50', '99.50') WHERE key = 'p1'",
-    "UPDATE entries SET written_at = '2026-02-01T00:00:00' WHERE key = 'p1'",
-    "UPDATE entries SET key = 'other' WHERE key = 'p1'",
-    "DELETE FROM entries WHERE key = 'p1'",
-    "INSERT INTO entries SELECT number + 100, kind, 'more', written_at, document FROM entries WHERE key = 'p1'",
-    "UPDATE entries SET document = json_remove(document, '$.hash') WHERE key = 'p2'",
-])  # fmt: skip
-def test_what_is_changed_in_the_journal_shows(tmp_path: Path, statement: str) -> None:
-    path = tmp_path / "journal.db"
-    written(path)
-    written_again = Journal(path)  # the chain goes on after a start
-    written_again.write("appeal", {"payout": "p1", "state": "open"}, written_at=NOW)
-    written_again.close()
-    assert broken_links(path) == []
-    change(path, statement)
-    assert broken_links(path)
 
 
 def test_entries_of_before_there_was_a_chain_are_sealed_by_the_first_link(tmp_path: Path) -> None:
@@ -78,8 +69,7 @@ def test_the_end_of_the_chain_is_in_the_warehouse(warehouse: Warehouse, tmp_path
     bring_in(warehouse, path, keep_days=9)
     with warehouse.write() as connection:
         histories.put(connection, {"pull_requests": [{"repo_id": 7, "number": 1, "author_id": 5, "created_at": NOW}]})
-    for table in ("pull_requests", "issues"):
-        warehouse.rebuild(f"features/{table}", Settings(_env_file=None).feature_parameters(table))
+    histories.make_features(warehouse)
     assert audit_payouts(warehouse, None, path).troubles == ()  # type: ignore[arg-type]
     change(path, "DELETE FROM entries WHERE key = 'p3'")
     assert broken_links(path) == []
@@ -87,17 +77,13 @@ def test_the_end_of_the_chain_is_in_the_warehouse(warehouse: Warehouse, tmp_path
     assert "the journal lost entry" in trouble
 
 
-def test_the_audit_finds_wrong_sums_and_tasks_that_were_paid_for_twice(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_the_audit_finds_wrong_sums_and_tasks_that_were_paid_for_twice(judged: Warehouse, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db")
     journal.write("payout", paid(id="a", d1="62.51", repo_id=0), written_at=NOW)
     journal.write("payout", paid(id="b", repo_id=0, task_id="A/B#1"), written_at=NOW)
     journal.write("payout", paid(id="c", repo_id=0, replaces="b"), written_at=NOW)
     journal.close()
-    with warehouse.write():
-        pass
-    for table in ("pull_requests", "issues"):
-        warehouse.rebuild(f"features/{table}", Settings(_env_file=None).feature_parameters(table))
-    audit = audit_payouts(warehouse, None, tmp_path / "journal.db")  # type: ignore[arg-type]
+    audit = audit_payouts(judged, None, tmp_path / "journal.db")  # type: ignore[arg-type]
     assert audit.payments == 3 and len(audit.troubles) == 2
     assert "is not 62.51" in audit.troubles[0] and "had been paid for by a" in audit.troubles[1]
 
@@ -184,8 +170,7 @@ def test_gaming_shows(warehouse: Warehouse, tmp_path: Path) -> None:
     ]
     with warehouse.write() as connection:
         histories.put(connection, {"pull_requests": opened})
-    for table in ("pull_requests", "issues"):
-        warehouse.rebuild(f"features/{table}", Settings(_env_file=None).feature_parameters(table))
+    histories.make_features(warehouse)
     warehouse.rebuild("reports/payout_patterns")
     rows = warehouse.query("SELECT pattern, worker_id, count FROM reports.payout_patterns ORDER BY ALL").rows()
     assert rows == [
@@ -203,23 +188,25 @@ def test_gaming_shows(warehouse: Warehouse, tmp_path: Path) -> None:
     "UPDATE entries SET document = x'ff00' WHERE key = 'p1'",
     "UPDATE entries SET document = replace(document, '62.50', 'many') WHERE key = 'p3'",
     "UPDATE entries SET document = replace(document, '\"p0\":\"', '\"p0\":\"9') WHERE key = 'p3'",
+    "UPDATE entries SET document = replace(document, '62.50', '99.50') WHERE key = 'p1'",
+    "UPDATE entries SET written_at = '2026-02-01T00:00:00' WHERE key = 'p1'",
+    "UPDATE entries SET key = 'other' WHERE key = 'p1'",
+    "INSERT INTO entries SELECT number + 100, kind, 'more', written_at, document FROM entries WHERE key = 'p1'",
+    "UPDATE entries SET document = json_remove(document, '$.hash') WHERE key = 'p2'",
+    "DELETE FROM entries WHERE key = 'p1'",
     "DELETE FROM entries WHERE key = 'p3'",
     "DELETE FROM entries WHERE key IN ('p2', 'p3')",
     "UPDATE entries SET document = json_remove(json_set(document, '$.facts_from', 'claims'), '$.hash', '$.previous')",
 ])  # fmt: skip
 def test_an_audit_tells_what_was_done_to_a_journal_and_goes_on(
-    warehouse: Warehouse, tmp_path: Path, statement: str
+    judged: Warehouse, tmp_path: Path, statement: str
 ) -> None:
     path = tmp_path / "journal.db"
     written(path)
-    with warehouse.write():
-        pass
-    for table in ("pull_requests", "issues"):
-        warehouse.rebuild(f"features/{table}", Settings(_env_file=None).feature_parameters(table))
-    assert audit_payouts(warehouse, None, path).troubles == ()  # type: ignore[arg-type]
+    assert audit_payouts(judged, None, path).troubles == ()  # type: ignore[arg-type]
     change(path, "DROP INDEX entries_of_task")  # which would not take what is no JSON
     change(path, statement)
-    audit = audit_payouts(warehouse, None, path)  # type: ignore[arg-type]
+    audit = audit_payouts(judged, None, path)  # type: ignore[arg-type]
     assert audit.troubles and audit.payments >= 2, "the others are audited"
 
 

@@ -130,8 +130,12 @@ def test_a_payout_can_be_looked_up_contested_settled_and_corrected(
     asked = {"payout_id": "2024/07 \u00e9"}
     first = pay(api, task, **asked)
     assert first.status_code == 200
+    assert first.json()["beta"] == str(serving_settings.payout_beta)
+    before = journal_reader.latest(serving_settings.journal_file, ["payout"], 1)[0]["number"]
     assert pay(api, task, payout_id=" 2024/07 e\u0301 ", value="1000.00").json() == first.json(), "the same"
-    assert pay(api, task, payout_id="2024/07 \u00e9", value="1001").status_code == 409
+    assert journal_reader.latest(serving_settings.journal_file, ["payout"], 1)[0]["number"] == before
+    other = pay(api, task, payout_id="2024/07 \u00e9", value="1001")
+    assert other.status_code == 409 and "give each payout an id of its own" in other.json()["detail"]
     shown = api.get("/payouts/2024/07 \u00e9").json()
     assert shown["d1"] == first.json()["d1"] and len(shown["reasons"]) == 3 and len(shown["model_hash"]) == 64
     assert shown["snapshot"] and shown["run_id"] and shown["hash"] and shown["differences"]

@@ -1,22 +1,16 @@
 """The API on the champions of the main run."""
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
 from qc_assets.assets.resources import RegistryResource
-from qc_assets.learning.spec import ModelSpec
 from qc_assets.models.p0 import SPEC as P0
-from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.models.specs import SPECS
 from qc_assets.serving.app import create_app
-from qc_assets.serving.facts import Facts, IssueFacts, PullRequestFacts
-from qc_assets.serving.rows import feature_frame, item_row
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 
@@ -33,17 +27,6 @@ def test_a_prediction_has_its_bucket_and_action_and_nothing_else(api: TestClient
     assert answer["task_id"] == FACTS["task_id"] and answer["worker_id"] == FACTS["worker_id"]
     better = api.post("/predict", json=FACTS | {"worker_pass_rate": 0.99, "lines_changed": 3}).json()
     assert better["p0"] > answer["p0"]
-
-
-@pytest.mark.parametrize(("field", "value"), [
-    ("lines_changed", -1), ("files_changed", 0), ("worker_pass_rate", 1.5), ("submission_hour", 24),
-    ("worker_id", ""), ("lines_chnged", 3), ("task_id", "a\0b"), ("worker_avg_cycles", "many"),
-    ("lines_changed", True), ("worker_pass_rate", False),
-])  # fmt: skip
-def test_bad_fields_are_named(api: TestClient, field: str, value: object) -> None:
-    answer = api.post("/predict", json=FACTS | {field: value})
-    assert answer.status_code == 422
-    assert answer.json()["detail"][0]["loc"][-1] == field and answer.json()["detail"][0]["msg"]
 
 
 def test_a_batch_answers_in_order_and_as_single_requests_do(api: TestClient) -> None:
@@ -114,37 +97,6 @@ def _bundle(settings: Settings, model: str) -> Any:
     return found[1]
 
 
-def _same_vector(
-    api: TestClient, settings: Settings, spec: ModelSpec, facts: Facts, theirs: pl.DataFrame
-) -> np.ndarray:
-    """The API's matrix is the training SQL's; returns the bundle's answer to the latter."""
-    knowledge = api.app.state.serving.knowledge  # type: ignore[attr-defined]
-    bundle = _bundle(settings, spec.name)
-    ours = feature_frame([item_row(facts, knowledge, datetime.now(UTC))], spec)
-    np.testing.assert_array_equal(bundle.matrix(ours), bundle.matrix(theirs))
-    return bundle.predict(theirs)[0]
-
-
-def test_a_historical_pull_request_gets_the_vector_and_p0_of_the_training_sql(
-    api: TestClient, serving_settings: Settings
-) -> None:
-    found = Warehouse.from_settings(serving_settings).query(
-        "SELECT f.*, r.name AS repo, u.login FROM features.pull_requests AS f "
-        "JOIN raw.repositories AS r USING (repo_id) JOIN raw.users AS u ON f.author_id = u.user_id "
-        "WHERE exclusion IS NULL AND link_count > 0 AND author_prior_prs_in_repo > 2 ORDER BY opened_at DESC LIMIT 20"
-    )
-    assert len(found) == 20
-    for index in range(20):
-        one = found.row(index, named=True)
-        least = ("lines_changed", "files_changed", "title_length")
-        asked = {name: one[name] for name in least} | {"worker_id": one["login"].upper()}
-        asked["task_id"] = f"{one['repo']}#{one['number']}"
-        p0 = _same_vector(api, serving_settings, P0, PullRequestFacts(**asked), found[index])
-        assert api.post("/predict", json=asked).json()["p0"] == p0
-    somebody_else = api.post("/predict?details=true", json=asked | {"worker_id": "nobody"}).json()
-    assert not somebody_else["details"]["is_known_task"], "what its author knew is not another's"
-
-
 def test_issues_are_answered_with_an_interval_and_as_in_training(api: TestClient, serving_settings: Settings) -> None:
     found = Warehouse.from_settings(serving_settings).query(
         "SELECT f.*, r.name AS repo, u.login FROM features.issues AS f JOIN raw.repositories AS r USING (repo_id) "
@@ -152,7 +104,7 @@ def test_issues_are_answered_with_an_interval_and_as_in_training(api: TestClient
     )
     one = found.row(0, named=True)
     asked = {"worker_id": one["login"], "task_id": f"{one['repo']}#{one['number']}"}
-    hours = _same_vector(api, serving_settings, RESOLUTION_TIME, IssueFacts(**asked), found)
+    hours = _bundle(serving_settings, "resolution_time").predict(found)[0]
     answer = api.post("/predict/resolution-time", json=asked).json()
     assert [answer["lower"], answer["hours"], answer["upper"]] == hours.tolist()
     assert 0 <= answer["lower"] <= answer["hours"] <= answer["upper"] <= answer["horizon_hours"]

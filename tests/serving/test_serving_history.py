@@ -33,7 +33,7 @@ def test_an_opening_knows_what_the_training_row_of_the_same_instant_knew(main_ru
     seen = {"pair": 0, "stranger": 0}
     strangers = pl.col(prior) == 0
     items = [spec for spec in ITEMS if spec.table == f"features.{table}"]
-    for row in [*rows.filter(strangers)[:200:50].to_dicts(), *rows.filter(~strangers)[:200:50].to_dicts()]:
+    for row in [*rows.filter(strangers)[:200:100].to_dicts(), *rows.filter(~strangers)[:200:100].to_dicts()]:
         knowledge = Knowledge.of(Reading.of(store, settings, items, row["opened_at"]))
         known = knowledge.history(table, row["repo"].upper(), row["author"], origin=row.get("origin"))
         for name in contract_of(table).history:

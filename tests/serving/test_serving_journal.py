@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qc_assets.errors import QcError
 from qc_assets.serving.journal import Journal, JournalFullError
-from qc_assets.serving.journal_reader import count_lost, doubts, entries_after, identity, latest
+from qc_assets.serving.journal_reader import count_lost, doubts, entries_after
 from qc_assets.serving.payouts import PayoutError, payout
 from tests.killed_writers import accepted_until_killed
 
@@ -31,35 +31,6 @@ def reopened(path: Path) -> Journal:
     journal = Journal(path)
     journal.close()
     return journal
-
-
-def test_what_is_recorded_is_written_in_its_order(tmp_path: Path) -> None:
-    path = tmp_path / "journal.db"
-    journal = Journal(path)
-    for number in range(100):
-        journal.record("prediction", numbered(number), written_at=NOW)
-    journal.write("payout", {"n": -1}, written_at=NOW)
-    assert journal.waiting == 0, "what was accepted before is written before"
-    journal.close()
-    assert [entry["document"]["n"] for entry in entries_after(path, 0, ["prediction"])] == list(range(100))
-    assert [entry["number"] for entry in entries_after(path, 98, ["prediction", "payout"])] == [99, 100, 101]
-    assert [entry["number"] for entry in latest(path, ["prediction"], 2)] == [100, 99]
-    again = Journal(path)
-    assert again.lost == 0 and again.doubt == "" and again.identity == identity(path)
-    again.close()
-    with pytest.raises(JournalFullError, match="is closed"):
-        journal.record("prediction", numbered(1), written_at=NOW)
-
-
-def test_a_key_counts_once(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.db")
-    assert journal.write("feedback", {"x": 1}, written_at=NOW, key="a") is None
-    assert journal.write("feedback", {"x": 2}, written_at=NOW, key="a") == {"x": 1}
-    assert journal.write("outcome", {"x": 3}, written_at=NOW, key="a") is None, "of another kind"
-    assert journal.find("feedback", "a") == {"x": 1} and journal.find("feedback", "b") is None
-    journal.close()
-    (entry,) = entries_after(tmp_path / "journal.db", 0, ["feedback"])
-    assert entry["document"] == {"x": 1}
 
 
 def test_a_full_journal_refuses_instead_of_dropping(tmp_path: Path) -> None:

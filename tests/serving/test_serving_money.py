@@ -28,12 +28,6 @@ def test_a_payout_is_decimal_and_says_what_it_was_computed_from(
     assert audit["features"]["author_pass_rate"] == task["author_pass_rate"] and audit["d1"] == answer["d1"]
 
 
-def test_beta_is_that_of_the_settings_unless_a_request_says_another(
-    api: TestClient, serving_settings: Settings, task: dict[str, Any]
-) -> None:
-    assert pay(api, task, value=10).json()["beta"] == str(serving_settings.payout_beta)
-
-
 @pytest.mark.parametrize(("field", "value"), [
     ("beta", "1.5"), ("beta", "-0.1"), ("value", "-1"), ("value", "NaN"), ("value", "1e30"), ("value", "much"),
     ("p0", "1"),
@@ -41,17 +35,6 @@ def test_beta_is_that_of_the_settings_unless_a_request_says_another(
 def test_nonsense_is_not_paid(api: TestClient, field: str, value: str) -> None:
     answer = api.post("/payout", json={"facts": FACTS, "value": "1", field: value})
     assert answer.status_code == 422 and field in answer.json()["detail"][0]["loc"]
-
-
-def test_the_same_payout_is_made_once(api: TestClient, serving_settings: Settings, task: dict[str, Any]) -> None:
-    asked = {"value": "250", "payout_id": "invoice-7"}
-    first = pay(api, task, **asked)
-    before = journal_reader.latest(serving_settings.journal_file, ["payout"], 1)[0]["number"]
-    again = pay(api, task, **asked)
-    assert first.status_code == again.status_code == 200 and first.json() == again.json()
-    assert journal_reader.latest(serving_settings.journal_file, ["payout"], 1)[0]["number"] == before
-    other = pay(api, task, value="251", payout_id="invoice-7")
-    assert other.status_code == 409 and "give each payout an id of its own" in other.json()["detail"]
 
 
 def test_nobody_is_paid_by_an_uncertain_or_outdated_prediction(

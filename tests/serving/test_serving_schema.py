@@ -25,7 +25,7 @@ def test_no_request_breaks_it_and_answers_are_as_documented(api_url: str, mode: 
         operation = found.ok()
 
         @given(case=operation.as_strategy(generation_mode=mode))
-        @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
         def ask(case: Any) -> None:
             nonlocal seen
             case.call_and_validate(checks=CHECKS)

@@ -19,7 +19,7 @@ import pytest
 from qc_assets.serving import journal_reader
 from qc_assets.serving.journal import Journal
 from qc_assets.settings import Settings
-from tests.conftest import free_port
+from tests.conftest import copy_of, free_port
 from tests.serving.test_serving_app import FACTS
 from tests.serving.test_serving_journal import reopened
 
@@ -27,11 +27,17 @@ pytestmark = pytest.mark.slow
 KEY = "a-very-secret-key"
 
 
+@pytest.fixture
+def home(small_home: Settings, tmp_path: Path) -> Settings:
+    return copy_of(small_home, tmp_path)
+
+
 @contextmanager
 def server(settings: Settings, log: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
     port = free_port()
     variables = {"QC_HOME": str(settings.home), "QC_WAREHOUSE": str(settings.warehouse), "QC_API_PORT": str(port),
-                 "QC_API_KEY": KEY, "QC_CHAMPION_REFRESH_S": "0.3"}  # fmt: skip
+                 "QC_API_KEY": KEY, "QC_CHAMPION_REFRESH_S": "0.3", "QC_DEMO_PRS": str(settings.demo_prs),
+                 "QC_DEMO_DAYS": str(settings.demo_days)}  # fmt: skip
     with log.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "qc_assets.cli", "serve"], env=os.environ | variables | environment, stderr=file
@@ -86,13 +92,11 @@ class Load:
             time.sleep(0.05)
 
 
-def test_promotion_drops_no_request_and_a_broken_champion_changes_nothing(
-    main_run_copy: Settings, tmp_path: Path
-) -> None:
-    mlflow.set_tracking_uri(main_run_copy.tracking_uri)
+def test_promotion_drops_no_request_and_a_broken_champion_changes_nothing(home: Settings, tmp_path: Path) -> None:
+    mlflow.set_tracking_uri(home.tracking_uri)
     store = mlflow.MlflowClient()
     first = store.get_model_version("p0", "1")
-    with server(main_run_copy, tmp_path / "log") as (process, client):
+    with server(home, tmp_path / "log") as (process, client):
         load = Load(client)
         load.wait_for(lambda: len(load.answers) > 50)
         second = store.create_model_version("p0", first.source, first.run_id).version
@@ -102,45 +106,45 @@ def test_promotion_drops_no_request_and_a_broken_champion_changes_nothing(
         empty.mkdir()
         third = store.create_model_version("p0", empty.as_uri()).version
         store.set_registered_model_alias("p0", "champion", third)
-        load.wait_for(lambda: client.get("/health").json()["status"] == "degraded")
+        load.wait_for(lambda: "p0" in client.get("/health").json()["troubles"])
         count = len(load.answers)
         load.wait_for(lambda: len(load.answers) > count + 50)
         health = client.get("/health").json()
-        assert "p0" in health["troubles"] and health["champions"]["p0"] == str(second)
+        assert health["status"] == "degraded" and health["champions"]["p0"] == str(second)
         store.set_registered_model_alias("p0", "champion", "1")
         load.wait_for(lambda: load.answers[-1][1] == "1")
-        assert client.get("/health").json()["status"] == "ok"
+        assert "p0" not in client.get("/health").json()["troubles"]
         load.stop()
         assert {status for status, _ in load.answers} == {200} and load.broken == 0
         assert {version for _, version in load.answers} == {"1", str(second)}
         # An orderly end: what was accepted is on the disk, and asked requests are answered.
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-    journal = main_run_copy.journal_file
+    journal = home.journal_file
     written = journal_reader.entries_after(journal, 0, ["prediction"])
     assert len(written) == len(load.answers)
     assert reopened(journal).lost == 0
 
 
 def test_kill_9_loses_at_most_a_moment_and_says_how_much_and_no_secret_is_logged(
-    main_run_copy: Settings, tmp_path: Path
+    home: Settings, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    with server(main_run_copy, log, QC_WEBHOOK_SECRET="hook-secret", GITHUB_TOKEN="ghp_token") as (process, client):
+    with server(home, log, QC_WEBHOOK_SECRET="hook-secret", GITHUB_TOKEN="ghp_token") as (process, client):
         _send_secrets(client)
         load = Load(client)
         load.wait_for(lambda: len(load.answers) > 300)
         process.kill()
         process.wait()
         load.stop()
-    written = len(journal_reader.entries_after(main_run_copy.journal_file, 0, ["prediction"]))
-    again = Journal(main_run_copy.journal_file)
+    written = len(journal_reader.entries_after(home.journal_file, 0, ["prediction"]))
+    again = Journal(home.journal_file)
     again.close()
     answered = len(load.answers)
     # What was answered is written or counted as lost; two requests may have been written and not answered.
     assert answered <= written + again.lost <= answered + 2
     assert again.lost <= 100, "at some hundred requests a second, a tenth of a second holds no more"
-    assert journal_reader.count_lost(main_run_copy.journal_file) == again.lost
+    assert journal_reader.count_lost(home.journal_file) == again.lost
 
     text = log.read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
