@@ -15,7 +15,7 @@ from qc_assets.learning.remaining import remaining_times
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.search import balanced, choose, one_head_gain, text_gain, usable_folds
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
-from qc_assets.learning.splits import TimeSplit, time_split
+from qc_assets.learning.splits import CARRIES, TimeSplit, time_split
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.combined import HeadsEstimator, measured_heads
 from qc_assets.learning.task.terms import Estimator, Known
@@ -153,7 +153,7 @@ def train(
         if options.refit and task.refits
         else None,
         heads=_heads(trained, options),
-        bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
+        bounds=task.bounds(known["calibration"], calibrated) if split.train_share >= CARRIES else None,
         remaining=remaining_times(best.calibration_scores, known["calibration"], context) if spec.left_at else None,
         monotony=measure_monotony(
             spec, data.x[split.test][-_IMPORTANCE_ROWS:], lambda x: best.calibrator(best.estimator.score(x))
@@ -181,10 +181,10 @@ def _fit(
     task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
     estimator = _fitted_to("train", windows, kind, parameters, data, options)
     calibration_scores = estimator.score(x[split.calibration])
-    calibrator = task.calibrate(
-        calibration_scores, known["calibration"], windows.context, carries=split.calibration_carries
-    )
-    if options.refit and task.refits:
+    is_refitted = options.refit and task.refits
+    knew = split.train_share if is_refitted else 1.0
+    calibrator = task.calibrate(calibration_scores, known["calibration"], windows.context, knew=knew)
+    if is_refitted:
         estimator = _fitted_to("before_test", windows, kind, parameters, data, options)
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)
