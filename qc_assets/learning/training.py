@@ -25,6 +25,8 @@ from qc_assets.progress import Milestone, Reporter, unheard
 
 WINDOWS = ("test", "last_30_days")
 _IMPORTANCE_ROWS = 2_000
+# With more rows of its own a project was not seen to gain by what others know (`python -m benchmarks prior`).
+_SMALL_PROJECT = 500
 
 
 def recent_rows(data: Dataset, rows: np.ndarray, days: int = 30) -> np.ndarray:
@@ -53,6 +55,8 @@ def train(
         TrainingError: if a window is empty or holds nothing to learn, or no feature is known at all.
     """
     task = task_of(spec)
+    if len(data) > _SMALL_PROJECT:
+        options = replace(options, others=None)
     split = time_split(data, spec.maturity)
     context = task.context(spec, data, split)
     known = {name: task.known(data, rows, split.as_of[name], context) for name, rows in split.known_windows.items()}
@@ -136,7 +140,7 @@ def train(
     importance = permutation_importance(trained, options.seed)
     plain_kind = best.kind.removesuffix("_with_texts")
     progress(f"fitting {len(task.rivals)} plain rivals", 0, 0)
-    rivals = [_rival(windows.plain, rival, best, data, options) for rival in task.rivals]
+    rivals = [_rival(windows.plain, rival, best, data, replace(options, others=None)) for rival in task.rivals]
     if isinstance(best.estimator, HeadsEstimator):
         undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
         # Two heads were kept because one does not gain more than the margin (`one_head_gain`): the same is asked here.

@@ -20,7 +20,7 @@ from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import CARRIES, TimeSplit
 from qc_assets.learning.task import combined
 from qc_assets.learning.task.interface import Task
-from qc_assets.learning.task.terms import Estimator, Fitting, Gate, Known, Metric
+from qc_assets.learning.task.terms import Estimator, Fitting, Gate, Known, Metric, RowsFitting
 from qc_assets.learning.venn_abers import VennAbers
 
 _NOTHING = (
@@ -76,9 +76,14 @@ class Probability(Task):
         return replace(known, way=way.cast(pl.Float64).to_numpy())
 
     def fit(self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[Fitting]) -> Estimator:
+        others = how.get("others")
+        rows: RowsFitting = {"seed": how["seed"], "threads": how["threads"], "signs": how.get("signs", ())}
+        own: Estimator
         if known.way is not None:
-            return combined.fit_heads(kind, parameters, x, known, **how)
-        return combined.fit_one_head(kind, parameters, x, known.y, known.weights, **how)
+            own = combined.fit_heads(kind, parameters, x, known, **rows)
+        else:
+            own = combined.fit_one_head(kind, parameters, x, known.y, known.weights, **rows)
+        return own if others is None else combined.with_others(own, others, x, known)
 
     def load(self, folder: Path) -> Estimator:
         return combined.load_any_estimator(folder)
