@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import isolated
-from benchmarks.real import HISTORIES, SPECS, load_folder
+from benchmarks.real import HISTORIES, SPECS, load_rows
 from qc_assets.errors import TrainingError
 from qc_assets.learning.splits import CARRIES
 from qc_assets.models.p0 import SPEC as P0
@@ -219,7 +219,7 @@ def main() -> None:
         for folder in folders:
             state = Path(name) / folder.name
             state.mkdir()
-            spec, _, _ = isolated(load_folder, str(folder), str(state))
-            if spec:
-                print(f"\n== {folder.name}, {spec}", flush=True)
-                isolated(compare, spec, str(state / "rows.parquet"))
+            names, _, _ = isolated(load_rows, str(folder), str(state))
+            for asked in names:
+                print(f"\n== {folder.name}, {asked}", flush=True)
+                isolated(compare, asked, str(state / f"{asked}.parquet"))

@@ -17,8 +17,7 @@ import polars as pl
 from scipy.special import expit, logit
 
 from benchmarks.measure import isolated
-from benchmarks.real import HISTORIES, SPECS, loaded
-from qc_assets.models.p0 import SPEC as P0
+from benchmarks.real import HISTORIES, SPECS, load_rows
 
 if TYPE_CHECKING:
     from qc_assets.learning.dataset import Dataset
@@ -110,19 +109,6 @@ def learning_curves(name: str, target: str, others: list[str]) -> None:
                     measured, base, np.ones(len(y)), task.needs, resamples=RESAMPLES, seed=0, units=units
                 )
                 print(f"    {way}: {gain['log_loss']:+.4f}, ROC AUC {gain['roc_auc']:+.3f}", flush=True)
-
-
-def load_rows(folder: str, state: str) -> list[str]:
-    """Leave the rows of both questions in `state`, as far as a history can be asked them; their names."""
-    from qc_assets.features.model_rows import model_rows
-
-    if (history := loaded(folder, state)) is None:
-        return []
-    store, report = history
-    asked = [name for name, spec in SPECS.items() if report.rows.get("reviews") or spec.target != P0.target]
-    for name in asked:
-        model_rows(store, SPECS[name], is_synthetic=False).write_parquet(Path(state) / f"{name}.parquet")
-    return asked
 
 
 def main() -> None:

@@ -156,7 +156,10 @@ def others_of(settings: Settings, spec: ModelSpec, *, is_synthetic: bool) -> Oth
     if not settings.others_url or not spec.learns_from_others:
         return None
     place = Place(settings.others_url, settings.s3_endpoint, settings.signing_secret)
-    bundle = read_version(place, spec.name).bundle
+    try:
+        bundle = read_version(place, spec.name).bundle
+    except ExportError as error:
+        raise ExportError(f"QC_OTHERS_URL: {error}") from error
     if bundle.features != spec.features or dict(bundle.categories) != dict(spec.categories):
         raise ExportError(
             f"QC_OTHERS_URL: {spec.name} at {place.url} reads other features than this version of qc-assets: train and "

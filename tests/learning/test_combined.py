@@ -11,6 +11,7 @@ from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.estimators import SklearnEstimator
 from qc_assets.learning.metrics.bootstrap import Estimate
+from qc_assets.learning.promotion import Decision
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.spec import Candidate
 from qc_assets.learning.task import dataset_of, task_named
@@ -25,6 +26,7 @@ from qc_assets.learning.task.combined import (
 from qc_assets.learning.task.terms import Known, Others
 from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC as P0
+from qc_assets.registry.card import model_card
 from tests.learning.test_models import OPTIONS, SMALL, rows
 
 SMALL_TREES = {"n_estimators": 60, "num_leaves": 4}
@@ -112,6 +114,8 @@ def test_only_a_project_of_few_rows_learns_from_others_and_its_rivals_never_do()
     losses = [one.best.evaluations["test"]["log_loss"].value for one in (with_others, alone)]
     assert losses[0] < losses[1] - 0.01
     assert [one.evaluations for one in with_others.rivals] == [one.evaluations for one in alone.rivals]
+    cards = [model_card(one, [], Decision(False, "no"), {"synthetic": "true"}) for one in (with_others, alone)]
+    assert ["is what the p0 of other projects knows" in card for card in cards] == [True, False]
     many = dataset_of(spec, rows(n=700))
     assert np.array_equal(train(spec, many, told).best.predictions, train(spec, many, OPTIONS).best.predictions), (
         "it knows enough by itself"

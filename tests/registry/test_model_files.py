@@ -182,7 +182,7 @@ def test_what_others_put_among_exports_is_passed_over(tmp_path: Path) -> None:
 def test_what_other_projects_know_is_read_where_their_home_published_it(tmp_path: Path, p0: Bundle) -> None:
     assert others_of(Settings(), SMALL, is_synthetic=True) is None, "unless it is asked for"
     settings = Settings(others_url=str(tmp_path))
-    with pytest.raises(ExportError, match="run `qc publish`"):
+    with pytest.raises(ExportError, match=r"QC_OTHERS_URL: .* has no p0/latest_model.json: run `qc publish`"):
         others_of(settings, SMALL, is_synthetic=True)
     export_version(Place(str(tmp_path)), p0, 1, {})
     others = others_of(settings, SMALL, is_synthetic=True)
