@@ -1,7 +1,7 @@
 """`make bench`: run all benchmarks, or those named: `python -m benchmarks archive features startup`.
 
-`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `facts`, `responses` and
-`uncertainty` are folders.
+`python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `alternatives`, `facts`,
+`prior`, `responses` and `uncertainty` are folders.
 `python -m benchmarks soak [DAYS]` takes as long as a life does, `heavy_day [HOURS]` much disk: both are run when they
 are named only. With QC_BENCH_SMALL=1 those that make their own data make little of it, to see that they run.
 What was measured is kept in `benchmarks/results.json`; `python -m benchmarks compare OLD [NEW]` says what got worse
@@ -14,12 +14,12 @@ import sys
 from benchmarks import results
 
 BENCHMARKS = (
-    *("startup", "archive", "features", "pipeline", "github", "growth", "heavy_day", "history", "lake"),
-    *("merge", "training", "embeddings", "facts", "fairness", "load", "critique", "origins", "real", "responses"),
-    *("serving", "soak", "texts", "uncertainty"),
+    *("startup", "alternatives", "archive", "features", "pipeline", "github", "growth", "heavy_day", "history", "lake"),
+    *("merge", "training", "embeddings", "facts", "fairness", "load", "critique", "origins", "prior", "real"),
+    *("responses", "serving", "soak", "texts", "uncertainty"),
 )
 _ON_DEMAND = ("soak", "heavy_day")
-_WITH_FOLDERS = ("facts", "heavy_day", "real", "responses", "soak", "uncertainty")
+_WITH_FOLDERS = ("alternatives", "facts", "heavy_day", "prior", "real", "responses", "soak", "uncertainty")
 
 
 def main() -> None:

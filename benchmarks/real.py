@@ -145,6 +145,19 @@ def load_folder(folder: str, state: str) -> str:
     return spec.name
 
 
+def load_rows(folder: str, state: str) -> list[str]:
+    """Leave the rows of both questions in `state`, as far as a history can be asked them; their names."""
+    from qc_assets.features.model_rows import model_rows
+
+    if (history := loaded(folder, state)) is None:
+        return []
+    store, report = history
+    asked = [name for name, spec in SPECS.items() if report.rows.get("reviews") or spec.target != P0.target]
+    for name in asked:
+        model_rows(store, SPECS[name], is_synthetic=False).write_parquet(Path(state) / f"{name}.parquet")
+    return asked
+
+
 def judge(name: str, path: str, elsewhere: list[str]) -> None:
     """Train on rows, and print how good the answers are, and those of the rivals."""
     from qc_assets.learning.metrics.bootstrap import shown

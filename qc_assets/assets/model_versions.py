@@ -79,6 +79,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
         from qc_assets.learning.task.terms import Gate
         from qc_assets.learning.trained import Options
         from qc_assets.registry import lifecycle
+        from qc_assets.registry.model_files import others_of
 
         store, models = warehouse.open(), registry.open()
         options = Options(
@@ -109,7 +110,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
                 spec,
                 rows,
                 models,
-                options,
+                replace(options, others=others_of(settings, spec, is_synthetic=made_up)),
                 is_synthetic=made_up,
                 origin=origin,
                 run_name=config.run_name,

@@ -96,7 +96,7 @@ class ProbabilityCalibrator:
             mapped = np.interp(scores, self.x, self.y)
         else:
             slope, intercept = self.y
-            mapped = 1 / (1 + np.exp(-(slope * _log_odds(scores) + intercept)))
+            mapped = _logistic(slope * _log_odds(scores) + intercept)
         return mapped if not self.of_the_score else mapped + self.of_the_score * (scores - mapped)
 
     def to_json(self) -> dict[str, Any]:
@@ -117,6 +117,24 @@ def weights_by_group(groups: np.ndarray) -> np.ndarray:
     _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     weights = (_ROWS_THAT_COUNT / (_ROWS_THAT_COUNT + sizes))[inverse]
     return weights / weights.mean()
+
+
+def at_level_of(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Scores whose mean is that of the labels, moved by the same log-odds each.
+
+    A map that is fitted to them says how sure scores should be, and nothing of their level. An estimator that is fitted
+    anew to the rows of the map has learnt their level by itself, and the map must not move it a second time.
+
+    Args:
+        labels: 0 or 1, of both kinds, (rows,).
+        scores: probabilities, (rows,).
+        weights: of the rows, (rows,).
+    """
+    from scipy.optimize import brentq
+
+    z, level = _log_odds(scores), np.average(labels, weights=weights)
+    step = brentq(lambda step: np.average(_logistic(z + step), weights=weights) - level, -30, 30)
+    return _logistic(z + step)
 
 
 def neighbours_out_of_order(scores: np.ndarray, answers: np.ndarray, *, ties_count: bool = True) -> int:
@@ -147,7 +165,7 @@ def _slope_and_intercept(scores: np.ndarray, labels: np.ndarray, weights: np.nda
         intercept, log_slope = parameters
         slope = np.exp(log_slope)
         margin = slope * z + intercept
-        excess = weights * (1 / (1 + np.exp(-margin)) - labels)
+        excess = weights * (_logistic(margin) - labels)
         value = weights @ (np.logaddexp(0, margin) - labels * margin) + log_slope**2 / 2
         return float(value), np.array([excess.sum(), slope * (excess @ z) + log_slope])
 
@@ -164,3 +182,7 @@ def _losses(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def _log_odds(scores: np.ndarray) -> np.ndarray:
     clipped = np.clip(scores, _CLIP, 1 - _CLIP)
     return np.log(clipped / (1 - clipped))
+
+
+def _logistic(log_odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-log_odds))

@@ -136,6 +136,7 @@ class ModelSpec:
         changes: features that the author of an item decides on, see `qc_assets.learning.what_if`.
         monotone: features that an answer may only rise with (1), or only fall with (-1), all else equal, such as a
             longer record of passes (probability); see `qc_assets.learning.monotony`.
+        learns_from_others: whether a project of few rows learns from what other projects know, where that is there.
         missing_is_a_fact: features whose being unknown was a fact at the opening, such as no history; that of any
             other is a matter of our watching, and must not tell the answer.
         left_out: section of the table's SQL that tells of items which are left out of the training, though the model is
@@ -181,6 +182,7 @@ class ModelSpec:
     balance: str = ""
     changes: Mapping[str, Change] = field(default_factory=dict)
     monotone: Mapping[str, Literal[1, -1]] = field(default_factory=dict)
+    learns_from_others: bool = False
     missing_is_a_fact: tuple[str, ...] = ()
     left_out: str = ""
     refresh_after: timedelta = timedelta(days=90)

@@ -10,6 +10,9 @@ import numpy as np
 from qc_assets.errors import TrainingError
 from qc_assets.learning.dataset import Dataset
 
+# What knows less than this share of what another estimator knows says little of what that one's scores mean.
+CARRIES = 0.5
+
 
 @dataclass(frozen=True)
 class TimeSplit:
@@ -42,12 +45,9 @@ class TimeSplit:
         return np.setdiff1d(self.before_test, np.concatenate([self.train, self.calibration]))
 
     @property
-    def calibration_carries(self) -> bool:
-        """Whether what is fitted to the train window knows at least half of what is fitted to all before the test.
-
-        Else what the first one's scores turned out to mean says little of the second one's.
-        """
-        return 2 * len(self.train) >= len(self.before_test)
+    def train_share(self) -> float:
+        """The share of what is fitted to all before the test that is fitted to the train window, too."""
+        return len(self.train) / len(self.before_test)
 
     @property
     def known_windows(self) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from qc_assets.learning.remaining import RemainingTimes
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.spec import ModelSpec, Parameters
 from qc_assets.learning.splits import TimeSplit
-from qc_assets.learning.task.terms import Calibrator, Estimator, Fitting, Known
+from qc_assets.learning.task.terms import Calibrator, Estimator, Fitting, Known, Others
 from qc_assets.learning.text.text_features import TextReducer
 from qc_assets.learning.venn_abers import VennAbers
 
@@ -37,6 +37,7 @@ class Options:
         candidates: only these kinds; empty means all of the spec.
         refit: after the calibration, fit anew to all that was known before the test, and what is served to all that is
             labelled; False to measure what that gains.
+        others: what a project of few rows learns from besides them; rivals do not.
         feedback_share: of a window's labels that may rest on feedback, or be contradicted by it, 0 to 1.
     """
 
@@ -50,11 +51,12 @@ class Options:
     threads: int | None = None
     candidates: tuple[str, ...] = ()
     refit: bool = True
+    others: Others | None = None
     feedback_share: float = 0.05
 
     def fitting(self, spec: ModelSpec) -> Fitting:
         """How a model's estimators are fitted."""
-        return {"seed": self.seed, "threads": self.threads, "signs": spec.signs}
+        return {"seed": self.seed, "threads": self.threads, "signs": spec.signs, "others": self.others}
 
 
 @dataclass(frozen=True)

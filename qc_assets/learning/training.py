@@ -15,7 +15,7 @@ from qc_assets.learning.remaining import remaining_times
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.search import balanced, choose, one_head_gain, text_gain, usable_folds
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
-from qc_assets.learning.splits import TimeSplit, time_split
+from qc_assets.learning.splits import CARRIES, TimeSplit, time_split
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.combined import HeadsEstimator, measured_heads
 from qc_assets.learning.task.terms import Estimator, Known
@@ -26,6 +26,8 @@ from qc_assets.progress import Milestone, Reporter, unheard
 WINDOWS = ("test", "last_30_days")
 _IMPORTANCE_ROWS = 2_000
 _IMPORTANCE_AT_ONCE = 50_000
+# With more rows of its own a project was not seen to gain by what others know (`python -m benchmarks prior`).
+_SMALL_PROJECT = 500
 
 
 def recent_rows(data: Dataset, rows: np.ndarray, days: int = 30) -> np.ndarray:
@@ -54,6 +56,8 @@ def train(
         TrainingError: if a window is empty or holds nothing to learn, or no feature is known at all.
     """
     task = task_of(spec)
+    if len(data) > _SMALL_PROJECT:
+        options = replace(options, others=None)
     split = time_split(data, spec.maturity)
     context = task.context(spec, data, split)
     known = {name: task.known(data, rows, split.as_of[name], context) for name, rows in split.known_windows.items()}
@@ -137,7 +141,7 @@ def train(
     importance = permutation_importance(trained, options.seed)
     plain_kind = best.kind.removesuffix("_with_texts")
     progress(f"fitting {len(task.rivals)} plain rivals", 0, 0)
-    rivals = [_rival(windows.plain, rival, best, data, options) for rival in task.rivals]
+    rivals = [_rival(windows.plain, rival, best, data, replace(options, others=None)) for rival in task.rivals]
     if isinstance(best.estimator, HeadsEstimator):
         undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
         # Two heads were kept because one does not gain more than the margin (`one_head_gain`): the same is asked here.
@@ -154,7 +158,7 @@ def train(
         if options.refit and task.refits
         else None,
         heads=_heads(trained, options),
-        bounds=task.bounds(known["calibration"], calibrated) if split.calibration_carries else None,
+        bounds=task.bounds(known["calibration"], calibrated) if split.train_share >= CARRIES else None,
         remaining=remaining_times(best.calibration_scores, known["calibration"], context) if spec.left_at else None,
         monotony=measure_monotony(
             spec, data.x[split.test][-_IMPORTANCE_ROWS:], lambda x: best.calibrator(best.estimator.score(x))
@@ -182,10 +186,10 @@ def _fit(
     task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
     estimator = _fitted_to("train", windows, kind, parameters, data, options)
     calibration_scores = estimator.score(x[split.calibration])
-    calibrator = task.calibrate(
-        calibration_scores, known["calibration"], windows.context, carries=split.calibration_carries
-    )
-    if options.refit and task.refits:
+    is_refitted = options.refit and task.refits
+    knew = split.train_share if is_refitted else 1.0
+    calibrator = task.calibrate(calibration_scores, known["calibration"], windows.context, knew=knew)
+    if is_refitted:
         estimator = _fitted_to("before_test", windows, kind, parameters, data, options)
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)

@@ -86,6 +86,7 @@ SPEC = ModelSpec(
         "author_is_newcomer": -1,
         "author_is_first_contribution": -1,
     },
+    learns_from_others=True,
     # Pull requests whose size at the opening is lost.
     left_out="unknown_sizes",
     # In two weeks most first reviews are in; a row younger than that would be there only if it was quick.

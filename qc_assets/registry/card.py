@@ -10,6 +10,7 @@ from qc_assets.learning.conformal import ROWS_OF_A_REPOSITORY, Intervals
 from qc_assets.learning.metrics.bootstrap import MISSING, shown
 from qc_assets.learning.promotion import Decision
 from qc_assets.learning.task import task_of
+from qc_assets.learning.task.combined import ProjectEstimator
 from qc_assets.learning.task.terms import Gate
 from qc_assets.learning.trained import Trained
 from qc_assets.learning.training import WINDOWS
@@ -205,10 +206,15 @@ def model_card(trained: Trained, gates: list[Gate], decision: Decision, context:
     importance = markdown_table(["feature", lost], ([name, f"{drop:+.4f}"] for name, drop in most_important))
     method = best.calibrator.method
     calibrated = "uncalibrated, as no calibration was better" if method == "none" else f"with {method} calibration"
+    with_others = (
+        f" Half of each answer, in log-odds, is what the {spec.name} of other projects knows, at the level of this one."
+        if isinstance(best.estimator, ProjectEstimator)
+        else ""
+    )
     return f"""# {spec.name}: {spec.question}
 {synthetic}
 A {_words(best.kind)}, selected by {measure} on time-ordered folds ({best.validation:.3f}), {task.method},
-{calibrated}.
+{calibrated}.{with_others}
 
 ## Metrics
 

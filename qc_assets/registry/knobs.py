@@ -15,6 +15,11 @@ class RegistryKnobs(BaseModel):
     export_url: str | None = Field(
         None, description="Folder or s3://bucket/prefix that champions are exported to; default: QC_HOME/export."
     )
+    others_url: str | None = Field(
+        None,
+        description="Where another home's `qc publish` put its champions, a folder or s3://bucket/prefix: a small "
+        "project's p0 learns from what that p0 knows, too.",
+    )
     s3_endpoint: str | None = Field(None, description="Of another S3 than Amazon's, such as http://minio:9000.")
     signing_key: SecretStr | None = Field(
         None, min_length=16, description="Signs models and exports; with it, only what it signed is loaded."

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from qc_assets.errors import QcError
 from qc_assets.learning.manifest import Expected, ManifestError, refuse_unless_signed, signature
+from qc_assets.learning.spec import ModelSpec
+from qc_assets.learning.task.terms import Others
 from qc_assets.registry.export_place import LATEST, ExportError, Place
+from qc_assets.settings import Settings
 
 if TYPE_CHECKING:
     from qc_assets.learning.bundle import Bundle
@@ -133,6 +136,37 @@ def read_soundest_version(place: Place, model: str) -> Exported:
         else:
             return Exported(exported.version, exported.bundle, exported.document, tuple(problems))
     raise ExportError(f"no version of {model} at {place.url} can be used: {'; '.join(problems)}")
+
+
+def others_of(settings: Settings, spec: ModelSpec, *, is_synthetic: bool) -> Others | None:
+    """What other projects know, as another home published it; None where QC_OTHERS_URL is not set, or for a spec that
+    does not learn from others.
+
+    Args:
+        settings: where it lies.
+        spec: the model.
+        is_synthetic: whether it is to be learnt from by what is made up.
+
+    Raises:
+        ExportError: if it is missing or not sound, reads other features, or is made up and the project is not.
+    """
+    if not settings.others_url or not spec.learns_from_others:
+        return None
+    place = Place(settings.others_url, settings.s3_endpoint, settings.signing_secret)
+    try:
+        bundle = read_version(place, spec.name).bundle
+    except ExportError as error:
+        raise ExportError(f"QC_OTHERS_URL: {error}") from error
+    if bundle.features != spec.features or dict(bundle.categories) != dict(spec.categories):
+        raise ExportError(
+            f"QC_OTHERS_URL: {spec.name} at {place.url} reads other features than this version of qc-assets: train and "
+            "publish it there with this version"
+        )
+    if bundle.is_synthetic and not is_synthetic:
+        raise ExportError(f"QC_OTHERS_URL: {spec.name} at {place.url} was trained on made-up data")
+    if bundle.texts is not None:
+        raise ExportError(f"QC_OTHERS_URL: {spec.name} at {place.url} reads texts: train it there with --quick")
+    return Others(bundle.estimator, len(bundle.features))
 
 
 def roll_back_export(place: Place, model: str, to: int | None = None) -> int:

@@ -11,13 +11,22 @@ from qc_assets.learning.bundle import Bundle
 from qc_assets.learning.calibration import ProbabilityCalibrator
 from qc_assets.learning.estimators import SklearnEstimator
 from qc_assets.learning.metrics.bootstrap import Estimate
+from qc_assets.learning.promotion import Decision
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.spec import Candidate
-from qc_assets.learning.task import dataset_of
-from qc_assets.learning.task.combined import BlendEstimator, HeadsEstimator, Rate, fit_heads, fit_one_head
-from qc_assets.learning.task.terms import Known
+from qc_assets.learning.task import dataset_of, task_named
+from qc_assets.learning.task.combined import (
+    BlendEstimator,
+    HeadsEstimator,
+    ProjectEstimator,
+    Rate,
+    fit_heads,
+    fit_one_head,
+)
+from qc_assets.learning.task.terms import Known, Others
 from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC as P0
+from qc_assets.registry.card import model_card
 from tests.learning.test_models import OPTIONS, SMALL, rows
 
 SMALL_TREES = {"n_estimators": 60, "num_leaves": 4}
@@ -66,6 +75,51 @@ def test_a_blend_is_the_mean_of_log_odds_and_is_the_same_after_loading(tmp_path:
     bundle = Bundle.of(SMALL, heads, ProbabilityCalibrator.none(), trivial=(), context={}, is_synthetic=True)
     bundle.save(tmp_path)
     assert np.array_equal(Bundle.load(tmp_path).estimator.score(x), heads.score(x))
+
+
+def other_projects(turned: float = 1.0) -> Others:
+    """They know how the second feature ends, and are too sure of it, and at another level."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(3_000, 2))
+    y = (rng.random(3_000) < 1 / (1 + np.exp(-turned * (4 * x[:, 1] + 2)))) * 1.0
+    return Others(fit_one_head("logistic", {"C": 0.1}, x, y, np.ones(3_000), seed=0, threads=1), 2)
+
+
+def test_a_small_project_learns_from_others_and_is_the_same_after_loading(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, new = rng.normal(size=(60, 9)), rng.normal(size=(4_000, 9))
+    true = lambda x: 1 / (1 + np.exp(-2 * x[:, 1] + 0.5))  # noqa: E731
+    known, task = Known((rng.random(60) < true(x)) * 1.0, np.ones(60)), task_named("probability")
+    alone = task.fit("logistic", {"C": 0.03}, x, known, seed=0, threads=1)
+    both = task.fit("logistic", {"C": 0.03}, x, known, seed=0, threads=1, others=other_projects())
+    assert isinstance(both, ProjectEstimator) and both.slope > 0
+    assert np.abs(both.score(new) - true(new)).mean() < np.abs(alone.score(new) - true(new)).mean() - 0.03
+    others = other_projects().estimator.score(new[:, :2])
+    assert np.abs(both.score(new) - true(new)).mean() < np.abs(others - true(new)).mean(), "it has a level of its own"
+    bundle = Bundle.of(SMALL, both, ProbabilityCalibrator.none(), trivial=(), context={}, is_synthetic=True)
+    bundle.save(tmp_path)
+    assert np.array_equal(Bundle.load(tmp_path).estimator.score(new), both.score(new))
+    turned = task.fit("logistic", {"C": 0.03}, x, known, seed=0, threads=1, others=other_projects(-1.0))
+    assert np.array_equal(turned.score(new), alone.score(new)), "others for whom it is the other way round"
+
+
+def test_only_a_project_of_few_rows_learns_from_others_and_its_rivals_never_do() -> None:
+    spec = replace(SMALL, candidates=(Candidate("lightgbm", SMALL_TREES),))
+    of_many = train(spec, dataset_of(spec, rows(n=3_000, seed=7)), OPTIONS).best.estimator
+    told = replace(OPTIONS, others=Others(of_many, len(spec.features)))
+    few = dataset_of(spec, rows(n=450))
+    with_others, alone = train(spec, few, told), train(spec, few, OPTIONS)
+    assert isinstance(with_others.best.estimator, ProjectEstimator)
+    assert isinstance(with_others.served, ProjectEstimator), "and so does what is served"
+    losses = [one.best.evaluations["test"]["log_loss"].value for one in (with_others, alone)]
+    assert losses[0] < losses[1] - 0.01
+    assert [one.evaluations for one in with_others.rivals] == [one.evaluations for one in alone.rivals]
+    cards = [model_card(one, [], Decision(False, "no"), {"synthetic": "true"}) for one in (with_others, alone)]
+    assert ["is what the p0 of other projects knows" in card for card in cards] == [True, False]
+    many = dataset_of(spec, rows(n=700))
+    assert np.array_equal(train(spec, many, told).best.predictions, train(spec, many, OPTIONS).best.predictions), (
+        "it knows enough by itself"
+    )
 
 
 def test_a_line_as_flat_arrays_answers_as_the_pipeline_does() -> None:

@@ -5,11 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss
 
 from qc_assets.learning.bundle import Bundle
+from qc_assets.learning.calibration import at_level_of, neighbours_out_of_order
 from qc_assets.learning.promotion import compare_with_champion
 from qc_assets.learning.spec import Candidate
-from qc_assets.learning.task import dataset_of
+from qc_assets.learning.splits import CARRIES
+from qc_assets.learning.task import dataset_of, task_named
+from qc_assets.learning.task.terms import Known
 from qc_assets.learning.trained import Trained
 from qc_assets.learning.training import train
 from qc_assets.registry.lifecycle import bundle_of_training
@@ -29,8 +36,14 @@ def test_on_a_later_window_the_refit_is_no_worse_and_better_where_times_change()
     changed = steady.with_columns(
         passed=pl.when(pl.col("opened_at") >= turn).then(~pl.col("passed")).otherwise(pl.col("passed"))
     )
+
+    def loss(frame: pl.DataFrame, refit: bool) -> float:
+        """Before any map, which is carried to the one and not to the other."""
+        one = trained(frame, refit=refit)
+        return float(log_loss(one.known["test"].y, one.best.scores))
+
     losses = {
-        name: [trained(frame, refit=refit).best.evaluations["test"]["log_loss"].value for refit in (False, True)]
+        name: [loss(frame, refit) for refit in (False, True)]
         for name, frame in (("steady", steady), ("changed", changed))
     }
     assert losses["steady"][1] < losses["steady"][0] + 0.01
@@ -66,6 +79,33 @@ def test_a_champion_is_compared_by_what_had_not_seen_the_window() -> None:
 def test_a_map_of_a_model_that_knew_little_is_not_carried_to_one_that_knows_much() -> None:
     growing = rows(n=1_500, growth=12.0)
     split = trained(growing, refit=True)
-    assert not split.split.calibration_carries
+    assert split.split.train_share < CARRIES
     assert split.best.calibrator.method == "none" and split.bounds is None
-    assert trained(later(rows(n=1_200)), refit=True).split.calibration_carries
+    assert trained(later(rows(n=1_200)), refit=True).split.train_share >= CARRIES
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(2, 400), rate=st.floats(0.01, 0.99), seed=st.integers(0, 99))
+def test_scores_at_the_level_of_their_labels_have_its_mean_and_their_own_order(n: int, rate: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.r_[0.0, 1.0, (rng.random(n - 2) < rate) * 1.0]
+    scores, weights = rng.random(n), 1 + rng.random(n)
+    level = at_level_of(labels, scores, weights)
+    assert np.average(level, weights=weights) == pytest.approx(np.average(labels, weights=weights))
+    assert neighbours_out_of_order(scores, level) == 0
+
+
+def test_the_map_of_a_model_that_is_fitted_anew_says_how_sure_it_is_and_moves_no_level() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, 1, 6_000)
+    # Until the calibration window fewer passed; what was fitted to that time is too low, and twice too sure.
+    logistic = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    known = Known((rng.random(6_000) < logistic(truth + 0.6)) * 1.0, np.ones(6_000))
+    stale, fitted_anew = logistic(2 * truth - 0.6), logistic(2 * truth + 0.9)
+    task = task_named("probability")
+    as_it_is = task.calibrate(stale, known, {})
+    assert as_it_is(stale).mean() == pytest.approx(known.y.mean(), abs=0.02)
+    assert as_it_is(fitted_anew).mean() > known.y.mean() + 0.08, "the level moves a second time"
+    carried = task.calibrate(stale, known, {}, knew=0.8)
+    assert carried.method != "none" and carried(fitted_anew).mean() == pytest.approx(known.y.mean(), abs=0.02)
+    assert np.abs(carried(fitted_anew) - logistic(truth + 0.6)).mean() < 0.03

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from qc_assets.models.p0 import SPEC
 from qc_assets.registry.export_place import LATEST, ExportError, Place
 from qc_assets.registry.lifecycle import bundle_of_training
 from qc_assets.registry.model_files import (
+    others_of,
     read_soundest_version,
     read_version,
     roll_back_export,
 )
 from qc_assets.serving import publish
+from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 from tests.learning.test_models import SMALL, rows
 from tests.registry.conftest import QUICK, exported
@@ -170,3 +173,20 @@ def test_what_others_put_among_exports_is_passed_over(tmp_path: Path) -> None:
             place.write(name, text.encode())
         with pytest.raises(ExportError, match=r"no version of p0 .* can be used"):
             read_soundest_version(place, "p0")
+
+
+def test_what_other_projects_know_is_read_where_their_home_published_it(tmp_path: Path, p0: Bundle) -> None:
+    assert others_of(Settings(), SMALL, is_synthetic=True) is None, "unless it is asked for"
+    settings = Settings(others_url=str(tmp_path))
+    with pytest.raises(ExportError, match=r"QC_OTHERS_URL: .* has no p0/latest_model.json: run `qc publish`"):
+        others_of(settings, SMALL, is_synthetic=True)
+    exported(Place(str(tmp_path)), p0, 1, {})
+    others = others_of(settings, SMALL, is_synthetic=True)
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    assert others is not None and others.columns == 3
+    assert np.array_equal(others.estimator.score(x), p0.estimator.score(x))
+    assert others_of(settings, replace(SMALL, learns_from_others=False), is_synthetic=True) is None
+    with pytest.raises(ExportError, match="made-up data"):
+        others_of(settings, SMALL, is_synthetic=False)
+    with pytest.raises(ExportError, match=r"reads other features.*publish it there with this version"):
+        others_of(settings, SPEC, is_synthetic=True)

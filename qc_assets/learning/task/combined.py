@@ -1,12 +1,12 @@
 """Estimators made of others.
 
 Heads: one answer from two questions with causes of their own: which way an item will be decided, and how, on each way.
-Blend: the mean of several kinds.
+Blend: the mean of several kinds. Project: the mean of what a small project's rows say and of what other projects know.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Self, Unpack
 
@@ -16,7 +16,7 @@ from qc_assets.learning import estimators
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import Heads, Parameters
-from qc_assets.learning.task.terms import Estimator, Fitting, Known
+from qc_assets.learning.task.terms import Estimator, Known, Others, RowsFitting
 
 # With fewer rows on one way its rate is all that is known of it.
 _MIN_ROWS = 50
@@ -63,12 +63,14 @@ class CombinedEstimator:
             inside = folder / f"part_{index}"
             inside.mkdir(exist_ok=True)
             part.save(inside)
-        (folder / self.file).write_text(json.dumps({"parts": len(self.parts)}), encoding="utf-8")
+        numbers = {each.name: getattr(self, each.name) for each in fields(self)} | {"parts": len(self.parts)}
+        (folder / self.file).write_text(json.dumps(numbers), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        count = json.loads((folder / cls.file).read_text(encoding="utf-8"))["parts"]
-        return cls(tuple(load_any_estimator(folder / f"part_{index}") for index in range(count)))
+        numbers = json.loads((folder / cls.file).read_text(encoding="utf-8"))
+        parts = tuple(load_any_estimator(folder / f"part_{index}") for index in range(numbers.pop("parts")))
+        return cls(parts, **numbers)
 
 
 class HeadsEstimator(CombinedEstimator):
@@ -87,8 +89,28 @@ class BlendEstimator(CombinedEstimator):
     file = "blend.json"
 
     def score(self, x: np.ndarray) -> np.ndarray:
-        p = np.clip(self.all_scores(x), 1e-6, 1 - 1e-6)
-        return 1 / (1 + np.exp(-np.log(p / (1 - p)).mean(axis=1)))
+        return 1 / (1 + np.exp(-_log_odds(self.all_scores(x)).mean(axis=1)))
+
+
+@dataclass(frozen=True)
+class ProjectEstimator(BlendEstimator):
+    """The mean log-odds of a project's own estimator and, with a slope and a level of its own, of other projects'.
+
+    Attributes:
+        slope, level: of the others' log-odds.
+        columns: how many the others read.
+    """
+
+    slope: float = 1.0
+    level: float = 0.0
+    columns: int = 0
+
+    file = "project.json"
+
+    def all_scores(self, x: np.ndarray) -> np.ndarray:
+        own, others = self.parts
+        known = self.slope * _log_odds(others.score(x[:, : self.columns])) + self.level
+        return np.column_stack([own.score(x), 1 / (1 + np.exp(-known))])
 
 
 def load_any_estimator(folder: Path) -> Estimator:
@@ -97,7 +119,7 @@ def load_any_estimator(folder: Path) -> Estimator:
     Raises:
         QcError: if there is none.
     """
-    for kind in (HeadsEstimator, BlendEstimator, Rate):
+    for kind in (HeadsEstimator, BlendEstimator, ProjectEstimator, Rate):
         if (folder / kind.file).exists():
             return kind.load(folder)
     return estimators.load_estimator(folder)
@@ -109,7 +131,7 @@ def fit_one_head(
     x: np.ndarray,
     y: np.ndarray,
     weights: np.ndarray,
-    **how: Unpack[Fitting],
+    **how: Unpack[RowsFitting],
 ) -> Estimator:
     """As `qc_assets.learning.estimators.fit_classifier`, or a ``blend`` of its kinds, whose parameters are by kind."""
     if kind != "blend":
@@ -119,7 +141,9 @@ def fit_one_head(
     )
 
 
-def fit_heads(kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[Fitting]) -> HeadsEstimator:
+def fit_heads(
+    kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[RowsFitting]
+) -> HeadsEstimator:
     """Fit a classifier to each question, on the rows that answer it.
 
     Which way an item is decided keeps to no sign, as it is no praise.
@@ -128,12 +152,12 @@ def fit_heads(kind: str, parameters: Parameters, x: np.ndarray, known: Known, **
         kind, parameters: of `fit_one_head`, the same for all three.
         x: features, (rows, features) with NaN.
         known: labels; its `way` says on which way each row was decided.
-        how: see `Fitting`.
+        how: see `RowsFitting`.
     """
     way = known.way
     assert way is not None, "only rows whose way is known are fitted"
     parts: list[Estimator] = []
-    free: Fitting = {**how, "signs": ()}
+    free: RowsFitting = {**how, "signs": ()}
     for y, rows, its_own in ((way, np.ones(len(way), bool), free), (known.y, way == 1, how), (known.y, way == 0, how)):
         labels, weights = y[rows], known.weights[rows]
         if len(labels) < _MIN_ROWS or len(np.unique(labels)) < 2:
@@ -141,6 +165,27 @@ def fit_heads(kind: str, parameters: Parameters, x: np.ndarray, known: Known, **
         else:
             parts.append(fit_one_head(kind, parameters, x[rows], labels, weights, **its_own))
     return HeadsEstimator(tuple(parts))
+
+
+def with_others(own: Estimator, others: Others, x: np.ndarray, known: Known) -> Estimator:
+    """An estimator beside what other projects know; by itself where its rows say the opposite.
+
+    Args:
+        own: fitted to these rows.
+        others: what others know.
+        x, known: the rows, (rows, features) with NaN, and their labels.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    theirs = _log_odds(others.estimator.score(x[:, : others.columns]))[:, None]
+    line = LogisticRegression().fit(theirs, known.y, sample_weight=known.weights)
+    slope, level = float(line.coef_[0, 0]), float(line.intercept_[0])
+    return own if slope <= 0 else ProjectEstimator((own, others.estimator), slope, level, others.columns)
+
+
+def _log_odds(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.log(p / (1 - p))
 
 
 def measured_heads(

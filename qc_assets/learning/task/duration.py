@@ -107,7 +107,7 @@ class Duration(Task):
         return estimators.load_estimator(folder)
 
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, knew: float = 1.0
     ) -> Intervals:
         return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)
 

@@ -108,7 +108,7 @@ class Task(ABC):
 
     @abstractmethod
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, knew: float = 1.0
     ) -> Calibrator:
         """The map from scores to answers, fitted on the calibration window.
 
@@ -116,7 +116,8 @@ class Task(ABC):
             scores: of an estimator that had not seen these rows.
             known: their labels.
             context: what was settled before fitting.
-            carries: whether the estimator that will answer is like the one that gave the scores.
+            knew: the share of what the estimator that will answer is fitted to that the one of the scores was; below 1
+                it has been fitted anew, to these rows as well.
         """
 
     def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:

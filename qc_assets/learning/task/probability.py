@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from qc_assets.learning import plots
-from qc_assets.learning.calibration import ProbabilityCalibrator, weights_by_group
+from qc_assets.learning.calibration import ProbabilityCalibrator, at_level_of, weights_by_group
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.leaks import Dominance, dominant_feature
 from qc_assets.learning.metrics.bootstrap import Estimate, Statistics, evaluate, shown
@@ -17,10 +17,10 @@ from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.learning.metrics.expected_metrics import expected_metrics, realised_metrics
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
-from qc_assets.learning.splits import TimeSplit
+from qc_assets.learning.splits import CARRIES, TimeSplit
 from qc_assets.learning.task import combined
 from qc_assets.learning.task.interface import Task
-from qc_assets.learning.task.terms import Estimator, Fitting, Gate, Known, Metric
+from qc_assets.learning.task.terms import Estimator, Fitting, Gate, Known, Metric, RowsFitting
 from qc_assets.learning.venn_abers import VennAbers
 
 _NOTHING = (
@@ -76,19 +76,27 @@ class Probability(Task):
         return replace(known, way=way.cast(pl.Float64).to_numpy())
 
     def fit(self, kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[Fitting]) -> Estimator:
+        others = how.get("others")
+        rows: RowsFitting = {"seed": how["seed"], "threads": how["threads"], "signs": how.get("signs", ())}
+        own: Estimator
         if known.way is not None:
-            return combined.fit_heads(kind, parameters, x, known, **how)
-        return combined.fit_one_head(kind, parameters, x, known.y, known.weights, **how)
+            own = combined.fit_heads(kind, parameters, x, known, **rows)
+        else:
+            own = combined.fit_one_head(kind, parameters, x, known.y, known.weights, **rows)
+        return own if others is None else combined.with_others(own, others, x, known)
 
     def load(self, folder: Path) -> Estimator:
         return combined.load_any_estimator(folder)
 
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, knew: float = 1.0
     ) -> ProbabilityCalibrator:
-        if not carries:
+        if knew < CARRIES:
             return ProbabilityCalibrator.none()
-        return ProbabilityCalibrator.fit(scores, known.y, _calibration_weights(known))
+        weights = _calibration_weights(known)
+        if knew < 1:
+            scores = at_level_of(known.y, scores, weights)
+        return ProbabilityCalibrator.fit(scores, known.y, weights)
 
     def calibrator_from_json(self, document: dict[str, Any]) -> ProbabilityCalibrator:
         return ProbabilityCalibrator.from_json(document)

@@ -81,8 +81,16 @@ class Metric:
         return gain > 0, lower is not None and upper is not None and not lower <= baseline <= upper
 
 
-class Fitting(TypedDict):
-    """How an estimator is fitted; the same seed, rows and threads give the same one.
+@dataclass(frozen=True)
+class Others:
+    """What other projects know: their estimator, which reads the first so many columns."""
+
+    estimator: Estimator
+    columns: int
+
+
+class RowsFitting(TypedDict):
+    """How an estimator is fitted to rows; the same seed, rows and threads give the same one.
 
     Attributes:
         threads: None means all cores.
@@ -92,6 +100,16 @@ class Fitting(TypedDict):
     seed: int
     threads: int | None
     signs: NotRequired[tuple[int, ...]]
+
+
+class Fitting(RowsFitting):
+    """How an estimator is fitted.
+
+    Attributes:
+        others: what a small project learns from besides its rows, which only probabilities heed.
+    """
+
+    others: NotRequired[Others | None]
 
 
 @dataclass(frozen=True)
