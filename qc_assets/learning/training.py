@@ -285,15 +285,15 @@ def permutation_importance(trained: Trained, seed: int, repeats: int = 3) -> dic
 
     x = data.x[rows]
     whole, rng = metric(answers_to(x)), np.random.default_rng(seed)
-    # All repeats of many features are asked at once: each question to a forest costs as much as many rows.
+    # All repeats of many features are asked about at once: each question to a forest costs as much as many rows.
     at_once = max(1, _IMPORTANCE_AT_ONCE // (repeats * len(x)))
     drops = {}
     for start in range(0, x.shape[1], at_once):
         features = range(start, min(start + at_once, x.shape[1]))
-        asked = np.tile(x, (len(features) * repeats, 1))
-        for block, index in zip(np.split(asked, len(features)), features, strict=True):
+        shuffled_rows = np.tile(x, (len(features) * repeats, 1))
+        for block, index in zip(np.split(shuffled_rows, len(features)), features, strict=True):
             block[:, index] = np.concatenate([rng.permutation(x[:, index]) for _ in range(repeats)])
-        shuffled = [metric(part) for part in np.split(answers_to(asked), len(features) * repeats)]
+        shuffled = [metric(part) for part in np.split(answers_to(shuffled_rows), len(features) * repeats)]
         for place, index in enumerate(features):
             drop = whole - float(np.mean(shuffled[place * repeats : (place + 1) * repeats]))
             drops[trained.spec.features[index]] = drop

@@ -64,7 +64,8 @@ SELECT NULL::STRUCT(
 -- name: read
 -- Events of pull requests and issues, and whatever nobody can tell what it is. `refusal` says why an event is a dead
 -- letter. GitHub takes texts of 65,536 characters, so that what has more than twice their bytes is none of its own; a
--- transaction holds the texts of a day in memory. What is JSON in some other sense than ours is an error, unless the lines have been looked at before.
+-- transaction holds the texts of a day in memory. What is JSON in some other sense than ours is an error, unless the
+-- lines have been looked at before.
 WITH events AS (
     SELECT
         filename,
