@@ -210,7 +210,7 @@ def _appeal(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(entry: dict[str, Any], names: Sequence[str], /, *moments: str, **others: Any) -> dict[str, Any]:
-    """What an entry says under these names, its moments, `others` that follow from it, and which key wrote it, from where."""
+    """What an entry says under these names, its moments, what follows from it, and which key wrote it, from where."""
     document = entry["document"]
     row = {name: document[name] for name in names} | {name: _moment(document[name]) for name in moments}
     return row | others | {name: document.get(name) for name in ("received_key", "received_from")}
