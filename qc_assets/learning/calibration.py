@@ -96,7 +96,7 @@ class ProbabilityCalibrator:
             mapped = np.interp(scores, self.x, self.y)
         else:
             slope, intercept = self.y
-            mapped = _logistic(slope * _log_odds(scores) + intercept)
+            mapped = logistic(slope * log_odds(scores) + intercept)
         return mapped if not self.of_the_score else mapped + self.of_the_score * (scores - mapped)
 
     def to_json(self) -> dict[str, Any]:
@@ -132,9 +132,9 @@ def at_level_of(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> 
     """
     from scipy.optimize import brentq
 
-    z, level = _log_odds(scores), np.average(labels, weights=weights)
-    step = brentq(lambda step: np.average(_logistic(z + step), weights=weights) - level, -30, 30)
-    return _logistic(z + step)
+    z, level = log_odds(scores), np.average(labels, weights=weights)
+    step = brentq(lambda step: np.average(logistic(z + step), weights=weights) - level, -30, 30)
+    return logistic(z + step)
 
 
 def neighbours_out_of_order(scores: np.ndarray, answers: np.ndarray, *, ties_count: bool = True) -> int:
@@ -159,13 +159,13 @@ def _slope_and_intercept(scores: np.ndarray, labels: np.ndarray, weights: np.nda
     """
     from scipy.optimize import minimize
 
-    z = _log_odds(scores)
+    z = log_odds(scores)
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         intercept, log_slope = parameters
         slope = np.exp(log_slope)
         margin = slope * z + intercept
-        excess = weights * (_logistic(margin) - labels)
+        excess = weights * (logistic(margin) - labels)
         value = weights @ (np.logaddexp(0, margin) - labels * margin) + log_slope**2 / 2
         return float(value), np.array([excess.sum(), slope * (excess @ z) + log_slope])
 
@@ -179,10 +179,12 @@ def _losses(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return -(labels * np.log(p) + (1 - labels) * np.log(1 - p))
 
 
-def _log_odds(scores: np.ndarray) -> np.ndarray:
-    clipped = np.clip(scores, _CLIP, 1 - _CLIP)
+def log_odds(p: np.ndarray) -> np.ndarray:
+    """Of probabilities, of which none is quite 0 or 1."""
+    clipped = np.clip(p, _CLIP, 1 - _CLIP)
     return np.log(clipped / (1 - clipped))
 
 
-def _logistic(log_odds: np.ndarray) -> np.ndarray:
+def logistic(log_odds: np.ndarray) -> np.ndarray:
+    """Probabilities of log-odds."""
     return 1 / (1 + np.exp(-log_odds))

@@ -17,7 +17,7 @@ from qc_assets.learning.search import balanced, choose, one_head_gain, text_gain
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
 from qc_assets.learning.splits import CARRIES, TimeSplit, time_split
 from qc_assets.learning.task import task_of
-from qc_assets.learning.task.combined import HeadsEstimator, measured_heads
+from qc_assets.learning.task.combined import HeadsEstimator, ProjectEstimator, measured_heads
 from qc_assets.learning.task.terms import Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer, has_enough_texts
 from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows
@@ -142,6 +142,10 @@ def train(
     plain_kind = best.kind.removesuffix("_with_texts")
     progress(f"fitting {len(task.rivals)} plain rivals", 0, 0)
     rivals = [_rival(windows.plain, rival, best, data, replace(options, others=None)) for rival in task.rivals]
+    if isinstance(best.estimator, ProjectEstimator):
+        # What others know may say nothing of this project.
+        by_itself = _rival(windows, Candidate(plain_kind, best.parameters), best, data, replace(options, others=None))
+        rivals.append(replace(by_itself, kind=f"{plain_kind} without what others know"))
     if isinstance(best.estimator, HeadsEstimator):
         undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
         # Two heads were kept because one does not gain more than the margin (`one_head_gain`): the same is asked here.

@@ -18,7 +18,7 @@ class RegistryKnobs(BaseModel):
     others_url: str | None = Field(
         None,
         description="Where another home's `qc publish` put its champions, a folder or s3://bucket/prefix: a small "
-        "project's p0 learns from what that p0 knows, too.",
+        "project's p0 learns from what that p0 knows of many others, too.",
     )
     s3_endpoint: str | None = Field(None, description="Of another S3 than Amazon's, such as http://minio:9000.")
     signing_key: SecretStr | None = Field(

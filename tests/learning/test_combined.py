@@ -113,7 +113,11 @@ def test_only_a_project_of_few_rows_learns_from_others_and_its_rivals_never_do()
     assert isinstance(with_others.served, ProjectEstimator), "and so does what is served"
     losses = [one.best.evaluations["test"]["log_loss"].value for one in (with_others, alone)]
     assert losses[0] < losses[1] - 0.01
-    assert [one.evaluations for one in with_others.rivals] == [one.evaluations for one in alone.rivals]
+    assert [one.evaluations for one in with_others.rivals[:-1]] == [one.evaluations for one in alone.rivals]
+    by_itself = with_others.rivals[-1]
+    assert by_itself.kind == "lightgbm without what others know"
+    assert by_itself.evaluations == alone.best.evaluations["test"], "so the gate says whether others helped"
+    assert by_itself.differences["log_loss"].value == pytest.approx(losses[0] - losses[1])
     cards = [model_card(one, [], Decision(False, "no"), {"synthetic": "true"}) for one in (with_others, alone)]
     assert ["is what the p0 of other projects knows" in card for card in cards] == [True, False]
     many = dataset_of(spec, rows(n=700))

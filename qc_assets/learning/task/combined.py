@@ -13,6 +13,7 @@ from typing import ClassVar, Self, Unpack
 import numpy as np
 
 from qc_assets.learning import estimators
+from qc_assets.learning.calibration import log_odds, logistic
 from qc_assets.learning.metrics.bootstrap import Estimate, evaluate
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import Heads, Parameters
@@ -89,7 +90,7 @@ class BlendEstimator(CombinedEstimator):
     file = "blend.json"
 
     def score(self, x: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-_log_odds(self.all_scores(x)).mean(axis=1)))
+        return logistic(log_odds(self.all_scores(x)).mean(axis=1))
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ class ProjectEstimator(BlendEstimator):
 
     def all_scores(self, x: np.ndarray) -> np.ndarray:
         own, others = self.parts
-        known = self.slope * _log_odds(others.score(x[:, : self.columns])) + self.level
-        return np.column_stack([own.score(x), 1 / (1 + np.exp(-known))])
+        known = self.slope * log_odds(others.score(x[:, : self.columns])) + self.level
+        return np.column_stack([own.score(x), logistic(known)])
 
 
 def load_any_estimator(folder: Path) -> Estimator:
@@ -177,15 +178,10 @@ def with_others(own: Estimator, others: Others, x: np.ndarray, known: Known) -> 
     """
     from sklearn.linear_model import LogisticRegression
 
-    theirs = _log_odds(others.estimator.score(x[:, : others.columns]))[:, None]
+    theirs = log_odds(others.estimator.score(x[:, : others.columns]))[:, None]
     line = LogisticRegression().fit(theirs, known.y, sample_weight=known.weights)
     slope, level = float(line.coef_[0, 0]), float(line.intercept_[0])
     return own if slope <= 0 else ProjectEstimator((own, others.estimator), slope, level, others.columns)
-
-
-def _log_odds(p: np.ndarray) -> np.ndarray:
-    p = np.clip(p, 1e-6, 1 - 1e-6)
-    return np.log(p / (1 - p))
 
 
 def measured_heads(
