@@ -209,11 +209,11 @@ def _appeal(journal: str, entry: dict[str, Any]) -> dict[str, Any]:
     return _row(entry, names, entry=f"{journal}:{entry['number']}", told_at=_moment(entry["written_at"]))
 
 
-def _row(entry: dict[str, Any], names: Sequence[str], /, *moments: str, **others: Any) -> dict[str, Any]:
-    """What an entry says under these names, its moments, what follows from it, and which key wrote it, from where."""
+def _row(entry: dict[str, Any], names: Sequence[str], /, *moments: str, **columns: Any) -> dict[str, Any]:
+    """What an entry says under these names, its moments, the other `columns`, and which key wrote it, from where."""
     document = entry["document"]
     row = {name: document[name] for name in names} | {name: _moment(document[name]) for name in moments}
-    return row | others | {name: document.get(name) for name in ("received_key", "received_from")}
+    return row | columns | {name: document.get(name) for name in ("received_key", "received_from")}
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import polars as pl
 import pytest
 
 from qc_assets.learning import promotion
@@ -19,7 +21,18 @@ from tests.learning.test_models import OPTIONS, SMALL, later, rows
 
 QUICK = replace(OPTIONS, candidates=("lightgbm",))
 ORIGIN = {"snapshot": "abc", "dagster_run_id": "d-1", "git_commit": ""}
-FIRST, SECOND = rows(1_000), later(rows(1_000, seed=5))
+
+
+@cache  # and not when this module is imported: polars' threads do not survive the forks of tests/test_kills.py
+def first_rows() -> pl.DataFrame:
+    """What the champion of `trained_once` learnt from."""
+    return rows(1_000)
+
+
+@cache
+def second_rows() -> pl.DataFrame:
+    """Later rows, from which the second champion of `trained_twice` learnt."""
+    return later(rows(1_000, seed=5))
 
 
 def registry_in(folder: Path) -> Registry:
@@ -55,16 +68,16 @@ def registry(tmp_path: Path) -> Registry:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders `once` and `twice`: registries whose champion learnt from FIRST, and then from SECOND."""
+    """Folders `once` and `twice`: registries whose champion learnt from `first_rows`, and then from `second_rows`."""
     root = tmp_path_factory.mktemp("trained")
     registry = registry_in(root / "twice")
     with pytest.MonkeyPatch.context() as patch:
         _decisions_alone(patch)
         _no_figures(patch)
-        for frame in (FIRST, SECOND):
+        for frame in (first_rows(), second_rows()):
             outcome = lifecycle.train_and_register(SMALL, frame, registry, QUICK, is_synthetic=False, origin=ORIGIN)
             assert outcome.decision.promote, outcome.decision.reason
-            if frame is FIRST:
+            if frame is first_rows():
                 shutil.copytree(root / "twice", root / "once")
     return root
 

@@ -11,7 +11,7 @@ from qc_assets.learning.trained import Options
 from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
 from tests.learning.test_models import OPTIONS, SMALL, rows
-from tests.registry.conftest import FIRST, QUICK, SECOND
+from tests.registry.conftest import QUICK, first_rows, second_rows
 
 
 def run(registry: Registry, frame: Any, options: Options = OPTIONS, **origin: str) -> lifecycle.TrainingOutcome:
@@ -65,7 +65,7 @@ def test_a_version_is_registered_explained_and_served_by_mlflow(registry: Regist
 @pytest.mark.usefixtures("without_figures")
 def test_a_regression_becomes_challenger_and_the_champion_stays(trained_once: Registry) -> None:
     registry = trained_once
-    outcome = run(registry, FIRST.with_columns(log_lines=FIRST["log_lines"].shuffle(seed=1)), QUICK)
+    outcome = run(registry, first_rows().with_columns(log_lines=first_rows()["log_lines"].shuffle(seed=1)), QUICK)
     assert not outcome.decision.promote
     said = mlflow.MlflowClient(registry.tracking_uri).get_model_version("p0", "2").description
     assert (
@@ -74,7 +74,7 @@ def test_a_regression_becomes_challenger_and_the_champion_stays(trained_once: Re
     client = mlflow.MlflowClient(registry.tracking_uri)
     assert client.get_model_version_by_alias("p0", "champion").version == 1
     assert client.get_model_version_by_alias("p0", "challenger").version == 2
-    assert run(registry, SECOND, QUICK).decision.promote
+    assert run(registry, second_rows(), QUICK).decision.promote
     assert client.get_model_version_by_alias("p0", "champion").version == 3
     assert "It was champion, and another is now" in client.get_model_version("p0", "1").description
     assert "It has no alias" in client.get_model_version("p0", "2").description

@@ -15,7 +15,7 @@ from qc_assets.registry import lifecycle
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.champions import Champions, NoChampionError
 from tests.learning.test_models import SMALL, later, rows
-from tests.registry.conftest import FIRST, ORIGIN, QUICK, SECOND
+from tests.registry.conftest import ORIGIN, QUICK, first_rows, second_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_figures")]
 
@@ -91,9 +91,9 @@ def test_a_removed_champion_stops_serving_and_health_says_so(
 def test_a_rollback_lasts_until_something_is_better(trained_twice: Registry) -> None:
     registry = trained_twice
     assert registry.roll_back("p0", 1) == (2, 1)
-    twin = train(registry, SECOND)
+    twin = train(registry, second_rows())
     assert twin.logged is None and twin.decision.reason == "to the last digit the same as version 2"
-    nearly = train(registry, SECOND[1:])
+    nearly = train(registry, second_rows()[1:])
     assert not nearly.decision.promote and "no gain over version 2" in nearly.decision.reason
     assert registry.version_of("p0", "champion") == 1
     better = train(registry, later(rows(1_500, seed=5, signal=9.0)))
@@ -104,7 +104,7 @@ def test_a_rollback_lasts_until_something_is_better(trained_twice: Registry) -> 
 
 def test_a_challenger_that_is_the_champion_makes_no_version(trained_once: Registry) -> None:
     registry = trained_once
-    outcome = train(registry, FIRST)
+    outcome = train(registry, first_rows())
     assert outcome.logged is None and not outcome.decision.promote
     assert outcome.decision.reason == "to the last digit the same as version 1"
     assert list(registry.standing("p0").versions) == [1]
