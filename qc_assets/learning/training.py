@@ -150,6 +150,8 @@ def train(
         undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
         # Two heads were kept because one does not gain more than the margin (`one_head_gain`): the same is asked here.
         rivals.append(replace(undivided, kind=f"{plain_kind} with one head", tolerance=1.0))
+    # Rows of the test window may let others in whom the judged one had left out.
+    as_judged = options if isinstance(best.estimator, ProjectEstimator) else replace(options, others=None)
     progress("judging it by repository and month, and fitting it to all rows", 0, 0)
     tested = data.frame[split.test], data.opened_at[split.test], *task.reliable(known["test"], best.predictions)
     calibrated = best.calibrator(best.calibration_scores)
@@ -158,7 +160,7 @@ def train(
         importance=importance,
         dominance=task.dominant_feature(spec, data, split, best.evaluations["test"], importance),
         rivals=tuple(rivals),
-        served=_fitted_to("labelled", windows, plain_kind, best.parameters, data, options)
+        served=_fitted_to("labelled", windows, plain_kind, best.parameters, data, as_judged)
         if options.refit and task.refits
         else None,
         heads=_heads(trained, options),

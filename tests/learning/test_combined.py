@@ -126,6 +126,22 @@ def test_only_a_project_of_few_rows_learns_from_others_and_its_rivals_never_do()
     )
 
 
+def test_others_whom_the_judged_one_left_out_are_not_in_what_is_served() -> None:
+    spec = replace(SMALL, candidates=(Candidate("lightgbm", SMALL_TREES),), heads=None)
+    of_many = train(spec, dataset_of(spec, rows(3_000, seed=5)), OPTIONS).served
+    assert of_many is not None
+    before, after = rows(400, signal=-0.3, seed=2), rows(400, signal=9.0, seed=2)
+    turned = pl.concat([before[:340], after[340:]])
+    told = replace(OPTIONS, others=Others(of_many, len(spec.features)))
+    trained = train(spec, dataset_of(spec, turned), told)
+    known = trained.known["labelled"]
+    x = trained.data.x[trained.split.known_windows["labelled"]]
+    assert isinstance(task_named("probability").fit("lightgbm", SMALL_TREES, x, known, seed=0, threads=1,
+                                                    others=told.others), ProjectEstimator)  # fmt: skip
+    assert not isinstance(trained.best.estimator, ProjectEstimator)
+    assert not isinstance(trained.served, ProjectEstimator)
+
+
 def test_a_line_as_flat_arrays_answers_as_the_pipeline_does() -> None:
     rng = np.random.default_rng(0)
     x = np.hstack([rng.normal(size=(900, 2)), rng.integers(0, 3, (900, 2)), rng.exponential(50, (900, 1))])
