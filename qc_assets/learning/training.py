@@ -141,17 +141,16 @@ def train(
     importance = permutation_importance(trained, options.seed)
     plain_kind = best.kind.removesuffix("_with_texts")
     progress(f"fitting {len(task.rivals)} plain rivals", 0, 0)
-    rivals = [_rival(windows.plain, rival, best, data, replace(options, others=None)) for rival in task.rivals]
-    if isinstance(best.estimator, ProjectEstimator):
+    alone, has_others = replace(options, others=None), isinstance(best.estimator, ProjectEstimator)
+    rivals = [_rival(windows.plain, rival, best, data, alone) for rival in task.rivals]
+    if has_others:
         # What others know may say nothing of this project.
-        by_itself = _rival(windows, Candidate(plain_kind, best.parameters), best, data, replace(options, others=None))
+        by_itself = _rival(windows, Candidate(plain_kind, best.parameters), best, data, alone)
         rivals.append(replace(by_itself, kind=f"{plain_kind} without what others know"))
     if isinstance(best.estimator, HeadsEstimator):
-        undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, options)
+        undivided = _rival(windows.with_one_head, Candidate(plain_kind, best.parameters), best, data, alone)
         # Two heads were kept because one does not gain more than the margin (`one_head_gain`): the same is asked here.
         rivals.append(replace(undivided, kind=f"{plain_kind} with one head", tolerance=1.0))
-    # Rows of the test window may let others in whom the judged one had left out.
-    as_judged = options if isinstance(best.estimator, ProjectEstimator) else replace(options, others=None)
     progress("judging it by repository and month, and fitting it to all rows", 0, 0)
     tested = data.frame[split.test], data.opened_at[split.test], *task.reliable(known["test"], best.predictions)
     calibrated = best.calibrator(best.calibration_scores)
@@ -160,7 +159,8 @@ def train(
         importance=importance,
         dominance=task.dominant_feature(spec, data, split, best.evaluations["test"], importance),
         rivals=tuple(rivals),
-        served=_fitted_to("labelled", windows, plain_kind, best.parameters, data, as_judged)
+        # Rows of the test window may let others in whom the judged one had left out.
+        served=_fitted_to("labelled", windows, plain_kind, best.parameters, data, options if has_others else alone)
         if options.refit and task.refits
         else None,
         heads=_heads(trained, options),
