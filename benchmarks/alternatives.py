@@ -5,7 +5,6 @@ newest 15 % before it are tested by what was known before them. Differences of l
 windows, authors drawn; positive ones speak for ours. What is tried and does not win stays here and not in the package.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import isolated
-from benchmarks.real import HISTORIES, SPECS, load_rows
+from benchmarks.real import SPECS, asked_histories, load_rows
 from qc_assets.errors import TrainingError
 from qc_assets.learning.splits import CARRIES
 from qc_assets.models.p0 import SPEC as P0
@@ -187,33 +186,36 @@ def compare(name: str, path: str) -> None:
     opened = np.concatenate([window.data.opened_at[window.split.test] for window in cut])
     units = units_of(pl.concat(tested), opened)
     task, edges = task_of(spec), np.cumsum([len(part) for part in tested])[:-1]
+
+    def loss(p: np.ndarray, rows: np.ndarray = np.arange(len(y))) -> float:
+        return float(task.statistics(y[rows], p[rows])(np.ones((1, len(rows))))["log_loss"][0])
+
     for candidate in spec.candidates:
         if candidate.kind == "blend" and len(y) > MANY:
             continue
         each = [answers_of(window, candidate.kind, candidate.defaults) for window in cut]
         whole = {way: np.concatenate([answers[way][0] for answers in each]) for way in each[0]}
-        ours = task.statistics(y, whole["ours"])
-        loss = float(ours(np.ones((1, len(y))))["log_loss"][0])
-        print(f"  {candidate.kind}: log loss {loss:.4f} on {len(y):,} rows of {len(cut)} windows", flush=True)
+        ours = whole["ours"]
+        print(f"  {candidate.kind}: log loss {loss(ours):.4f} on {len(y):,} rows of {len(cut)} windows", flush=True)
         for way, p in whole.items():
             differences = paired_differences(
-                task.statistics(y, p), ours, np.ones(len(y)), task.needs, resamples=RESAMPLES, seed=0, units=units
+                task.statistics(y, p),
+                task.statistics(y, ours),
+                np.ones(len(y)),
+                task.needs,
+                resamples=RESAMPLES,
+                seed=0,
+                units=units,
             )
-            lost = np.array_split(_losses(y, p) - _losses(y, whole["ours"]), edges)
-            by_window = " ".join(f"{part.mean():+.4f}" for part in lost)
+            parts = np.array_split(np.arange(len(y)), edges)
+            by_window = " ".join(f"{loss(p, rows) - loss(ours, rows):+.4f}" for rows in parts)
             seconds = sum(answers[way][1] for answers in each)
             print(f"    {way}: {differences['log_loss']:+.4f}; by window {by_window}; {seconds:.0f} s", flush=True)
 
 
-def _losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    p = np.clip(p, 1e-6, 1 - 1e-6)
-    return -(y * np.log(p) + (1 - y) * np.log(1 - p))
-
-
 def main() -> None:
-    folders = [Path(name) for name in sys.argv[2:]] or sorted(path for path in HISTORIES.glob("*") if path.is_dir())
+    folders = asked_histories()
     if not folders:
-        print(f"skipped: {HISTORIES} is not there")
         return
     with tempfile.TemporaryDirectory() as name:
         for folder in folders:

@@ -6,7 +6,6 @@ follow once their labels are known. A project is a history, or a large repositor
 log loss are paired on the rows, authors drawn, and less is better.
 """
 
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from scipy.special import expit, logit
 
 from benchmarks.measure import isolated
-from benchmarks.real import HISTORIES, SPECS, load_rows
+from benchmarks.real import SPECS, asked_histories, load_rows
 
 if TYPE_CHECKING:
     from qc_assets.learning.dataset import Dataset
@@ -33,6 +31,7 @@ RESAMPLES = 300
 
 def learning_curves(name: str, target: str, others: list[str]) -> None:
     """Print, for each number of a project's own rows, what they, the others, and both together are worth."""
+    from qc_assets.learning.calibration import log_odds, logistic
     from qc_assets.learning.metrics.bootstrap import paired_differences
     from qc_assets.learning.metrics.units import units_of
     from qc_assets.learning.task import dataset_of, labelled, task_of
@@ -61,8 +60,8 @@ def learning_curves(name: str, target: str, others: list[str]) -> None:
     if len(data) > LARGE:
         ids, groups = data.frame["repo_id"].value_counts(sort=True)["repo_id"][:PROJECTS], data.frame["repo_id"]
         projects = [np.flatnonzero((groups == one).to_numpy()) for one in ids]
-    p = np.clip(prior.score(data.x), 1e-6, 1 - 1e-6)
-    with_prior = np.column_stack([data.x, logit(p)])
+    p = prior.score(data.x)
+    with_prior = np.column_stack([data.x, log_odds(p)])
     for size in SIZES:
         answers: dict[str, list[np.ndarray]] = {}
         tested: list[np.ndarray] = []
@@ -87,7 +86,7 @@ def learning_curves(name: str, target: str, others: list[str]) -> None:
                     "own rows": alone,
                     "own rows and others": with_others.score(data.x[test]),
                     "own rows, the others' answer a feature": fitted(data, own, with_prior).score(with_prior[test]),
-                    "mean of own rows and its base rate": expit((logit(alone) + logit(base_rate)) / 2),
+                    "mean of own rows and its base rate": logistic((log_odds(alone) + log_odds(base_rate)) / 2),
                     "others alone": p[test],
                     "its base rate": base_rate,
                 }
@@ -112,9 +111,8 @@ def learning_curves(name: str, target: str, others: list[str]) -> None:
 
 
 def main() -> None:
-    folders = [Path(name) for name in sys.argv[2:]] or sorted(path for path in HISTORIES.glob("*") if path.is_dir())
+    folders = asked_histories()
     if not folders:
-        print(f"skipped: {HISTORIES} is not there")
         return
     with tempfile.TemporaryDirectory() as place:
         asked: dict[str, list[Path]] = {}

@@ -273,10 +273,17 @@ def _logistic(x: np.ndarray, y: np.ndarray, asked: np.ndarray) -> np.ndarray:
     return model.fit(x, y).predict_proba(asked)[:, 1]
 
 
-def main() -> None:
+def asked_histories() -> list[Path]:
+    """The folders that the command names, or else all there are; says so if there are none."""
     folders = [Path(name) for name in sys.argv[2:]] or sorted(path for path in HISTORIES.glob("*") if path.is_dir())
     if not folders:
         print(f"skipped: {HISTORIES} is not there")
+    return folders
+
+
+def main() -> None:
+    folders = asked_histories()
+    if not folders:
         return
     with tempfile.TemporaryDirectory() as name:
         rows: dict[Path, tuple[str, str]] = {}

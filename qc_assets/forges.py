@@ -13,6 +13,8 @@ from qc_assets.errors import QcError
 GITHUB, DEMO = "github.com", "demo"
 SAYS_MADE_UP = "qc_assets_made_up"
 """What a server that makes its activity up says in `GET /meta`."""
+LONGEST_FORGE_TEXT = 2**20
+"""Characters of a description or a comment: as many as GitLab takes, and sixteen times GitHub's."""
 _BITS = 40
 _ROOM = 2**_BITS
 _RESERVED = {GITHUB: 0, DEMO: -1}

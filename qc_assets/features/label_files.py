@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qc_assets.errors import QcError
+from qc_assets.forges import LONGEST_FORGE_TEXT
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"),
          (b"\xfe\xff", "utf-16"))  # fmt: skip
@@ -16,7 +17,6 @@ _WORKBOOKS = {b"PK\x03\x04": "an Excel or OpenDocument workbook", b"\xd0\xcf\x11
               b"PAR1": "a Parquet file", b"\x1f\x8b": "a gzip file"}  # fmt: skip
 _SEPARATORS = ",;\t|"
 _LONGEST_ROW = 1_000  # lines; a quote that nobody closes is looked for no further
-_LONGEST_CELL = 2**20  # characters: sixteen times what GitHub takes of a comment
 _BYTES = re.compile("[\udc80-\udcff]")
 
 
@@ -118,8 +118,8 @@ def _checked(cells: Sequence[str] | None, separator: str, width: int) -> tuple[s
     if len(cells) > width:
         name = {"\t": "tab"}.get(separator, separator)
         return f"it has {len(cells)} columns and the heading {width}: put a text with a {name} in quotes"
-    if (longest := max(map(len, cells), default=0)) > _LONGEST_CELL:
-        return f"a cell has {longest:,} characters, and no comment has more than {_LONGEST_CELL:,}"
+    if (longest := max(map(len, cells), default=0)) > LONGEST_FORGE_TEXT:
+        return f"a cell has {longest:,} characters, and no comment has more than {LONGEST_FORGE_TEXT:,}"
     text = "".join(cells)
     if "\0" in text or "\ufffd" in text or any("\ud800" <= character <= "\udfff" for character in text):
         return "it has bytes that are no text in the file's encoding: save the file as UTF-8"

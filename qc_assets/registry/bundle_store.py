@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,20 @@ class BundleStore(MlflowStore):
             with mlflow_at_work():
                 client = self.client()
                 run_id = str(client.get_model_version(model, str(version)).run_id)
-                files = self._download(client.get_model_version_download_uri(model, str(version)), folder)
-                noted = self._manifest_of(client, run_id)
-            verify_manifest(files, Expected(model, run_id, noted, self.signing_key))
+                source = client.get_model_version_download_uri(model, str(version))
+                files, expected = self._fetched(client, source, model, run_id, folder)
+            verify_manifest(files, expected)
             yield files
 
     def load_logged(self, client: Any, source: str, model: str, run_id: str) -> Bundle:
         """The bundle that a run logged at a source, once it is what the run says it is."""
         with tempfile.TemporaryDirectory() as folder:
-            noted = self._manifest_of(client, run_id)
-            return Bundle.load(self._download(source, folder), Expected(model, run_id, noted, self.signing_key))
+            return Bundle.load(*self._fetched(client, source, model, run_id, folder))
+
+    def _fetched(self, client: Any, source: str, model: str, run_id: str, folder: str) -> tuple[Path, Expected]:
+        """The files of a source, and what is known of them already."""
+        noted = self._manifest_of(client, run_id)
+        return self._download(source, folder), Expected(model, run_id, noted, self.signing_key)
 
     def _download(self, source: str, folder: str) -> Path:
         import mlflow
@@ -78,14 +83,13 @@ class BundleStore(MlflowStore):
             client = self.client()
             for version in client.search_model_versions(f"name = '{model}'", max_results=10_000):
                 with tempfile.TemporaryDirectory() as folder:
-                    run_id, noted = str(version.run_id), self._manifest_of(client, version.run_id)
-                    source = client.get_model_version_download_uri(model, version.version)
-                    bundle = self._download(source, folder)
+                    source, run_id = client.get_model_version_download_uri(model, version.version), str(version.run_id)
+                    bundle, expected = self._fetched(client, source, model, run_id, folder)
                     try:
-                        verify_manifest(bundle, Expected(model, run_id, noted, self.signing_key))
+                        verify_manifest(bundle, expected)
                         continue
                     except ManifestError:
-                        Bundle.load(bundle, Expected(model, run_id, noted))
+                        Bundle.load(bundle, replace(expected, key=None))
                     digest = write_manifest(bundle, model, run_id, self.signing_key)
                     logged = Path(folder) / "signed" / "artifacts" / "bundle"
                     logged.mkdir(parents=True)

@@ -4,7 +4,8 @@ import hashlib
 import json
 import posixpath
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,14 +37,20 @@ class Exported:
     troubles: tuple[str, ...] = ()
 
 
-def export_version(place: Place, model: str, version: int, files: Path, facts: Mapping[str, Any]) -> bool:
+def export_version(
+    place: Place,
+    model: str,
+    version: int,
+    fetch: Callable[[], AbstractContextManager[Path]],
+    facts: Mapping[str, Any],
+) -> bool:
     """Export a version and make it the latest; doing it again changes nothing.
 
     Args:
         place: where to.
         model: its name.
         version: its number.
-        files: folder of its bundle, whose files are exported as they are.
+        fetch: gives the folder of its bundle, whose files are exported as they are; asked only for what is not there.
         facts: what else its document says, such as metrics, and the `run_id` by which the version is known.
 
     Returns:
@@ -55,7 +62,8 @@ def export_version(place: Place, model: str, version: int, files: Path, facts: M
         _verified(place, document, model, number)
         is_new = False
     except ExportError:
-        document = _write_version(place, model, version, number, files, facts)
+        with fetch() as files:
+            document = _write_version(place, model, version, number, files, facts)
         is_new = True
     text = _json(document)
     try:

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qc_assets.forges import forge_at
-from qc_assets.serving.schemas import Instant
+from qc_assets.serving.schemas import Instant, TrueNumbers
 
 
-class _Payload(BaseModel):
+class _Payload(TrueNumbers):
     model_config = ConfigDict(extra="ignore")
 
     @model_validator(mode="before")
@@ -25,13 +25,6 @@ class _Payload(BaseModel):
                 if value is not None
             }
         return document
-
-    @field_validator("id", "number", mode="before", check_fields=False)
-    @classmethod
-    def _no_truth_is_a_number(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("is true or false, and no number")
-        return value
 
 
 class Account(_Payload):
@@ -102,10 +95,10 @@ class PullRequest(_Payload):
     changed_files: int | None = Field(None, ge=0, lt=2**62)
     commits: int | None = Field(None, ge=0, lt=2**62)
     author_association: str | None = None
-    labels: list[_Named] = []
-    requested_reviewers: list[Account] = []
-    requested_teams: list[_Named] = []
-    assignees: list[Account] = []
+    labels: list[_Named] = Field(default_factory=list)
+    requested_reviewers: list[Account] = Field(default_factory=list)
+    requested_teams: list[_Named] = Field(default_factory=list)
+    assignees: list[Account] = Field(default_factory=list)
     base: Branch = Branch()
     head: Branch = Branch()
     created_at: Instant

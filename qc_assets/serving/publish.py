@@ -1,5 +1,6 @@
 """What `exports_champions`, `exports_predictions` and `qc publish` write."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qc_assets.errors import QcError
@@ -34,8 +35,8 @@ def champions(place: Place, store: Warehouse, registry: "Registry") -> list[dict
             broken.append(f"version {reference.version} of {model} is not exported: {error}")
             continue
         info = model_info([champion], store)[model]
-        with registry.downloaded(model, champion.version) as files:
-            is_new = export_version(place, model, champion.version, files, info)
+        fetch = partial(registry.downloaded, model, champion.version)
+        is_new = export_version(place, model, champion.version, fetch, info)
         rows.append({"model": model, "version": champion.version, "is_new": is_new})
     if broken:
         raise QcError("; ".join(broken))

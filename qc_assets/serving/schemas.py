@@ -52,27 +52,35 @@ def bucket_of(p0: float) -> tuple[Bucket, Action]:
     return next((bucket, action) for least, bucket, action in BUCKETS if p0 >= least)
 
 
-class Strict(BaseModel):
-    """Refuses fields that it does not know: a misspelt one would be imputed without a word."""
+def _is_number(annotation: Any) -> bool:
+    return annotation in (int, float) or any(map(_is_number, get_args(annotation)))
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+class TrueNumbers(BaseModel):
+    """Refuses a boolean where a number is due.
+
+    To pydantic true is the number 1, and a change of one line is another than one of a thousand.
+    """
 
     numbers: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        parts = {name: {field.annotation, *get_args(field.annotation)} for name, field in cls.model_fields.items()}
-        kinds = {name: {get_args(part)[0] if get_args(part) else part for part in parts[name]} for name in parts}
-        cls.numbers = frozenset(name for name in kinds if kinds[name] & {int, float})
+        cls.numbers = frozenset(name for name, field in cls.model_fields.items() if _is_number(field.annotation))
 
     @model_validator(mode="before")
     @classmethod
     def _a_boolean_is_no_number(cls, told: Any) -> Any:
-        """To pydantic true is the number 1, and a change of one line is another than one of a thousand."""
         if not isinstance(told, dict):
             return told
         booleans = [name for name, value in told.items() if (value is True or value is False) and name in cls.numbers]
         return told | {name: str(told[name]) for name in booleans} if booleans else told  # a word is refused, too
+
+
+class Strict(TrueNumbers):
+    """Refuses fields that it does not know: a misspelt one would be imputed without a word."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Reason(BaseModel):

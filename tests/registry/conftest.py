@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -98,4 +99,4 @@ def exported(place: Place, bundle: Bundle, version: int, facts: Mapping[str, Any
     """Export a bundle as a registered version of its model, which the run in `facts` made."""
     with TemporaryDirectory() as folder:
         bundle.save(Path(folder), str(facts.get("run_id") or ""), place.signing_key)
-        return export_version(place, bundle.model, version, Path(folder), facts)
+        return export_version(place, bundle.model, version, lambda: nullcontext(Path(folder)), facts)

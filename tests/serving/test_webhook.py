@@ -12,10 +12,12 @@ from githubkit.webhooks import sign
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from qc_assets.forges import forge_number, number_of, own_id
 from qc_assets.serving import journal_reader
 from qc_assets.serving.app import create_app
+from qc_assets.serving.github_payloads import Account, PullRequest
 from qc_assets.serving.importing import bring_in
 from qc_assets.settings import Settings
 from qc_assets.store.schema import sql_sections
@@ -385,6 +387,16 @@ def test_no_json_is_an_error_of_ours(
     for sent in (document, raw):
         answer = deliver(hooked, event, sent)
         assert answer.status_code in (200, 422), (answer.status_code, sent, answer.text)
+
+
+@pytest.mark.parametrize(("kind", "told", "field"), [
+    (PullRequest, {"number": True}, "number"), (PullRequest, {"number": 7, "additions": False}, "additions"),
+    (Account, {"login": "ann", "id": True}, "id"),
+])  # fmt: skip
+def test_a_boolean_is_no_number_of_a_delivery(kind: Any, told: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        kind.model_validate(told)
+    assert (field,) in [error["loc"] for error in refused.value.errors()]
 
 
 _OPENED: dict[str, Any] = {}

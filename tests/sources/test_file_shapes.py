@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from qc_assets.errors import SourceError
+from qc_assets.forges import LONGEST_FORGE_TEXT
 from qc_assets.settings import Settings
-from qc_assets.sources.files.lines import LONGEST_TEXT
 from qc_assets.sources.registry import open_source
 
 Make = Callable[..., Settings]
@@ -211,7 +211,7 @@ def test_every_row_that_is_lost_is_told_on_a_day_that_is_loaded(read: Callable[.
 def test_a_text_that_no_forge_takes_costs_its_row_and_never_the_file(
     read: Callable[..., Read], shape: Callable[[Rows], Rows | pl.DataFrame]
 ) -> None:
-    bodies = {0: "x" * LONGEST_TEXT, 2: "y" * (LONGEST_TEXT + 1)}
+    bodies = {0: "x" * LONGEST_FORGE_TEXT, 2: "y" * (LONGEST_FORGE_TEXT + 1)}
     lost = read(shape([row | {"body": bodies.get(place)} for place, row in enumerate(PULLS)]))
     assert [number for (number,) in lost.rows("pull_requests", "number")] == [1, 2, 4, 5, 6]
     endless = lost.letters.filter(pl.col("file").str.contains("pull_requests"))

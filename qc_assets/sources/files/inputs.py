@@ -8,9 +8,10 @@ from pathlib import Path
 import duckdb
 
 from qc_assets.errors import SourceError
+from qc_assets.forges import LONGEST_FORGE_TEXT
 from qc_assets.sources.bounded import Bounds
 from qc_assets.sources.files.data_sets import DataSet
-from qc_assets.sources.files.lines import LINE, LONGEST_TEXT, NAMES, columns_named, texts_of
+from qc_assets.sources.files.lines import LINE, NAMES, columns_named, texts_of
 from qc_assets.store.schema import RAW_TABLES, columns, id_columns, sql_sections
 
 # What the data sets are known to call columns of ours; a column of the right name goes before them.
@@ -175,7 +176,7 @@ def _cast(column: str, kind: str, name: str, expected: str) -> tuple[str, str, s
     if expected == "VARCHAR":
         if _is_name(name):
             return text, f"nullif(trim({before}), '')", f"plain_name({told})"
-        return text, before, f"CASE WHEN length({told}) <= {LONGEST_TEXT} THEN {told} END"
+        return text, before, f"CASE WHEN length({told}) <= {LONGEST_FORGE_TEXT} THEN {told} END"
     values = {"TIMESTAMP": f"moment({told})", "BIGINT": f"whole({told})", "BOOLEAN": f"truth({told})"}
     return text, f"told({before})", values.get(expected, f"TRY_CAST({told} AS {expected})")
 
@@ -188,7 +189,7 @@ def _word(name: str, kind: str) -> str:
     """What a column should be, in a sentence about a value that is not."""
     if kind != "VARCHAR":
         return kind
-    return "name" if _is_name(name) or name in _SPELLED else f"text of at most {LONGEST_TEXT:,} characters"
+    return "name" if _is_name(name) or name in _SPELLED else f"text of at most {LONGEST_FORGE_TEXT:,} characters"
 
 
 def _named_field(kind: str) -> str:

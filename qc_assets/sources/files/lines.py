@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from qc_assets.errors import SourceError
+from qc_assets.forges import LONGEST_FORGE_TEXT
 from qc_assets.sources.bounded import Bounds, as_utf8, clean, cut_lines, unpack
 from qc_assets.sources.files.csv_rows import BadLine, csv_records
 
@@ -17,8 +18,6 @@ NAMES = ("login", "username", "full_name", "path_with_namespace", "nameWithOwner
 """What an account, a repository or a label is called where a dump has an object for it; the first that is there."""
 _HELD = 2**26  # characters, of rows that are held in memory at once
 _ROW = 2**10  # characters that a row takes beside its texts
-LONGEST_TEXT = 2**20
-"""Characters of a text: as many as GitLab takes, and sixteen times GitHub's; a database holds 2,048 of them at once."""
 
 
 def columns_named(there: Sequence[str], known: Sequence[str]) -> dict[str, int]:
@@ -89,8 +88,8 @@ def _chunks(rows: Iterator[dict[str, Any] | BadLine]) -> Iterator[list[dict[str,
         if isinstance(row, dict):
             sizes = {name: len(text) for name, text in row.items() if isinstance(text, str)}
             name = max(sizes, key=sizes.__getitem__, default="")
-            if name and sizes[name] > LONGEST_TEXT:
-                row = (row[LINE], f"{name} has {sizes[name]:,} characters; a forge takes {LONGEST_TEXT:,}", "")
+            if name and sizes[name] > LONGEST_FORGE_TEXT:
+                row = (row[LINE], f"{name} has {sizes[name]:,} characters; a forge takes {LONGEST_FORGE_TEXT:,}", "")
             else:
                 held += sum(sizes.values())
         chunk.append(row)
