@@ -150,7 +150,9 @@ def answers_of(window: Window, kind: str, parameters: dict[str, Any]) -> dict[st
         return scores(window, kind, parameters, "before_test", "test", **how)
 
     def ours() -> np.ndarray:
-        return task_of(window.spec).calibrate(seen, calibration, {}, knew=window.split.train_share)(fitted())
+        task, p = task_of(window.spec), fitted()
+        level = task.at_new_level(seen, p, calibration)
+        return task.calibrate(level, calibration, {}, carries=window.split.train_share >= CARRIES)(p)
 
     seen = scores(window, kind, parameters, "train", "calibration")
     timed("ours", ours)

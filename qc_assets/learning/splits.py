@@ -55,18 +55,17 @@ class TimeSplit:
         return self.windows | {"before_test": self.before_test, "labelled": self.labelled}
 
 
-def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] = (0.70, 0.85)) -> TimeSplit:
-    """Split 70 / 15 / 15 % by opening time, with a gap of `maturity` before each boundary and before the end.
+def time_split(data: Dataset, maturity: timedelta, share: float = 0.15) -> TimeSplit:
+    """Split by opening time: the newest 15 % to test on, 15 % to calibrate on, and what is before them to train on.
 
     At each boundary a label counts only if it was known by then, as it would have been had the model been fitted
     on that day. In the last `maturity` before a boundary only quick decisions would be known, so rows opened in it
-    are left out altogether. Where a history grows, its newest 15 % may all lie within such a gap: then calibration
-    and test are 15 % each of what lies outside of the gaps, and the train window is what is left before them.
+    are left out altogether, and shares are counted in what is not: else the gap would eat the test window first.
 
     Args:
         data: labelled rows in order of opening.
         maturity: how long a label needs.
-        shares: cumulative shares at which calibration and test begin.
+        share: of all rows, in the calibration window and in the test window.
 
     Raises:
         TrainingError: if a window would be empty.
@@ -74,14 +73,10 @@ def time_split(data: Dataset, maturity: timedelta, shares: tuple[float, float] =
     if len(data) == 0:
         raise TrainingError("there are no labelled rows")
     gap = np.timedelta64(int(maturity.total_seconds() * 1e6), "us")
-    # The first row's time stands for its whole instant, so that equal times never straddle a boundary.
-    first, second = (data.opened_at[int(share * len(data))] for share in shares)
+    second = _start_of_newest(data.opened_at[data.opened_at < data.observed_until - gap], len(data), share)
+    first = _start_of_newest(data.opened_at[data.opened_at < second - gap], len(data), share)
     split = _windows(data, gap, first, second)
-    if _empty(split):
-        second = _start_of_newest(data.opened_at[data.opened_at < data.observed_until - gap], len(data), 1 - shares[1])
-        first = _start_of_newest(data.opened_at[data.opened_at < second - gap], len(data), shares[1] - shares[0])
-        split = _windows(data, gap, first, second)
-    if empty := _empty(split):
+    if empty := next((name for name, rows in split.windows.items() if len(rows) == 0), ""):
         span = (data.opened_at[-1] - data.opened_at[0]) / np.timedelta64(1, "D")
         raise TrainingError(
             f"the {empty} window is empty: {len(data)} labelled rows over {span:.0f} days are too few for windows "
@@ -106,11 +101,6 @@ def _windows(data: Dataset, gap: np.timedelta64, first: np.datetime64, second: n
     windows = {"train": train, "calibration": calibration, "test": test, "before_test": before_test}
     windows["labelled"] = opened < data.observed_until - gap
     return TimeSplit(**{name: np.flatnonzero(mask) for name, mask in windows.items()}, as_of=as_of, immature=0)
-
-
-def _empty(split: TimeSplit) -> str:
-    """The first window without a row; empty if there is none."""
-    return next((name for name, rows in split.windows.items() if len(rows) == 0), "")
 
 
 def _start_of_newest(opened: np.ndarray, rows: int, share: float) -> np.datetime64:

@@ -82,7 +82,8 @@ class FittedCandidate:
 
     Attributes:
         validation: the task's selection metric on the last fold; decides the selection.
-        calibration_scores: what it said of the calibration window when fitted to the train window only, (rows, …).
+        calibration_scores: what it said of the calibration window when fitted to the train window only, (rows, …), at
+            the level of `estimator`.
         scores: what the estimator said of the test window before calibration, (rows, …).
         predictions: answers for the test window, (rows, …).
         evaluations: metrics by window (``test``, ``last_30_days``).

@@ -191,12 +191,13 @@ def _fit(
     """
     task, split, known, x = task_of(windows.spec), windows.split, windows.known, data.x
     estimator = _fitted_to("train", windows, kind, parameters, data, options)
-    calibration_scores = estimator.score(x[split.calibration])
-    is_refitted = options.refit and task.refits
-    knew = split.train_share if is_refitted else 1.0
-    calibrator = task.calibrate(calibration_scores, known["calibration"], windows.context, knew=knew)
-    if is_refitted:
+    calibration_scores, carries = estimator.score(x[split.calibration]), True
+    if options.refit and task.refits:
         estimator = _fitted_to("before_test", windows, kind, parameters, data, options)
+        refitted = estimator.score(x[split.calibration])
+        calibration_scores = task.at_new_level(calibration_scores, refitted, known["calibration"])
+        carries = split.train_share >= CARRIES
+    calibrator = task.calibrate(calibration_scores, known["calibration"], windows.context, carries=carries)
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)
     evaluations = {

@@ -87,7 +87,7 @@ def examine_champion(settings: Settings, store: Warehouse, registry: "Registry",
         pairs = pl.DataFrame(
             measures.compare_live(spec, ours, theirs, **sampling), infer_schema_length=None
         ).with_columns(model=pl.lit(spec.name), champion=pl.lit(version), challenger=pl.lit(challenger.version))
-    drift = _drift(spec, bundle, rows, first, last)
+    drift = champion_drift(spec, bundle, rows, first, last)
     # A frame without rows would be given one by the names.
     weeks, drift, quality, reliability = (
         frame.with_columns(**names) if len(frame) else frame
@@ -137,18 +137,20 @@ def _live(
     return measures.beside_outcomes(spec, scored, chosen, bundle.context)
 
 
-def _drift(spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, first: datetime, last: datetime) -> pl.DataFrame:
+def champion_drift(
+    spec: ModelSpec, bundle: "Bundle", rows: pl.DataFrame, first: datetime, last: datetime
+) -> pl.DataFrame:
     """The last 28 days' inputs and answers against those of the test window, on which the champion proved itself.
 
-    Histories grow for as long as they are watched, so the train window would differ always.
+    Histories grow for as long as they are watched, so the train window would differ always. What had seen neither
+    answers for both: what is served has learnt from the one, and is another estimator, which would look like a move.
     """
     opened = pl.col(spec.opened_at)
     before = rows.filter(opened.is_between(first, last))
     now = rows.filter(opened > opened.max() - measures.RECENT)
     names, reference = task_of(spec).drift_inputs(spec, before)
     inputs = reference, task_of(spec).drift_inputs(spec, now)[1]
-    versions = ((bundle.as_judged, before), (bundle, now))
-    answers = (scoring.score_rows(spec, version, part)["prediction"].to_numpy() for version, part in versions)
+    answers = (scoring.score_rows(spec, bundle.as_judged, part)["prediction"].to_numpy() for part in (before, now))
     both = (np.column_stack([part, answer]) for part, answer in zip(inputs, answers, strict=True))
     return measures.drift([*names, measures.ANSWERS], *both)
 

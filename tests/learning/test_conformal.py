@@ -141,3 +141,28 @@ def test_what_is_promised_is_also_compared_by_who_made_it() -> None:
     }
     assert by_origin == {"agent": (200, 0.0, True), "person": (200, 1.0, True), "unknown": (200, 1.0, True)}
     assert [part.is_off for part in parts if part.part == "repository"] == [False]
+
+
+@pytest.mark.parametrize("some_leave", [False, True])
+def test_the_newest_month_whose_slow_items_nobody_has_seen_yet_is_not_called_off(some_leave: bool) -> None:
+    n, end, context = 900, np.datetime64("2024-09-01", "us"), {"horizon_hours": 960.0}
+    ends = np.exp(np.log(72) + 1.5 * np.array([[-1.28155, 0.0, 1.28155]]))  # of which 80 % are within
+    observed: dict[str, list[float]] = {}
+    alarms = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        opened = np.sort(end - (rng.uniform(7, 97, n) * 86_400e6).astype("timedelta64[us]"))
+        hours = rng.lognormal(np.log(72), 1.5, n)
+        left = rng.lognormal(np.log(400), 1.0, n) if some_leave else None
+        known_hours = hours if left is None else np.where(left < hours, np.inf, hours)
+        frame = pl.DataFrame({"author_id": np.arange(n)})
+        until = np.full(n, end)
+        data = Dataset(np.zeros((n, 1)), known_hours, opened, opened, until, frame, left_hours=left)
+        known = Duration().known(data, np.arange(n), np.datetime64("9999-01-01", "us"), context)
+        promised = Duration().reliable(known, np.repeat(ends, n, axis=0))
+        for month in reliability_of(frame, opened, *promised, resamples=2, seed=0):
+            observed.setdefault(month.name, []).append(month.observed)
+            alarms += bool(month.is_off)
+    assert alarms <= 2
+    assert set(observed) == {"2024-05", "2024-06", "2024-07", "2024-08"}
+    assert [np.mean(shares) for shares in observed.values()] == pytest.approx([0.8] * 4, abs=0.03)

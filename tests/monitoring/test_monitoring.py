@@ -16,13 +16,18 @@ from qc_assets.assets.model_versions import SPECS
 from qc_assets.assets.partitions import days_between
 from qc_assets.cli.runs import open_instance, run_job
 from qc_assets.definitions import build_definitions
+from qc_assets.learning.task import dataset_of
+from qc_assets.learning.training import train
 from qc_assets.models.comment_category import SPEC as COMMENT_CATEGORY
 from qc_assets.models.p0 import SPEC as P0
 from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
+from qc_assets.monitoring import examination
 from qc_assets.monitoring import measures as monitoring
+from qc_assets.registry.lifecycle import bundle_of_training
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 from tests.conftest import copy_of
+from tests.learning.test_models import OPTIONS, SMALL, rows
 
 FIRST = date(2024, 1, 1)
 START = np.datetime64("2024-01-01", "us")
@@ -295,3 +300,29 @@ def test_a_red_check_starts_a_retraining_if_there_is_something_new_to_learn(watc
         assert "red still" not in tick(instance).skip_message
         instance.report_runless_asset_event(check)
         assert isinstance(tick(instance), dg.RunRequest), "it had been green"
+
+
+class OfOthers:
+    """An estimator that says of every item that it is half as likely as another says."""
+
+    def __init__(self, other: Any) -> None:
+        self.other = other
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.other.score(x)) / 2
+
+
+def test_that_the_served_estimator_is_another_than_the_judged_one_is_no_drift() -> None:
+    spec = replace(SMALL, candidates=SMALL.candidates[:1])
+    history = rows(n=1_500).sort("opened_at")
+    trained = train(spec, dataset_of(spec, history), replace(OPTIONS, refit=True))
+    bundle = bundle_of_training(spec, trained, is_synthetic=True)
+    assert bundle.judged is not None
+    served = replace(bundle, estimator=OfOthers(bundle.judged))
+    first, last = (history["opened_at"][int(row)] for row in trained.split.calibration[[0, -1]])
+    assert not examination.champion_drift(spec, served, history, first, last)["is_drifting"].any()
+    harder = history.with_columns(
+        pl.when(pl.col("opened_at") > last).then(pl.col("log_lines") + 5).otherwise("log_lines").alias("log_lines")
+    )
+    moved = examination.champion_drift(spec, served, harder, first, last).filter("is_drifting")
+    assert set(moved["feature"]) == {"log_lines", monitoring.ANSWERS}

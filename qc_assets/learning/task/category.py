@@ -109,7 +109,7 @@ class Category(Task):
         return text_classifiers.load_text_classifier(folder)
 
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, knew: float = 1.0
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> Temperature:
         return Temperature.fit(_widened(scores, context), known.y)
 

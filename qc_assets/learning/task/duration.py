@@ -89,7 +89,8 @@ class Duration(Task):
         else:
             share = still_watched(np.minimum(hours, watched), ~seen, hours)
         weights = np.where(seen, 1 / np.maximum(share, 1 / max(1, len(rows))), 0.0)
-        return Known(np.log1p(np.where(seen, hours, 0.0)), weights)
+        lasted, watchable = np.minimum(hours, watched), _watchable(data, rows, as_of)
+        return Known(np.log1p(np.where(seen, hours, 0.0)), weights, lasted=lasted, watchable=watchable)
 
     def why_not(self, known: Known) -> str | None:
         seen = known.y[known.weights > 0]
@@ -107,9 +108,14 @@ class Duration(Task):
         return estimators.load_estimator(folder)
 
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, knew: float = 1.0
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> Intervals:
         return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)
+
+    def at_new_level(self, scores: np.ndarray, refitted: np.ndarray, known: Known) -> np.ndarray:
+        # Losses that heed outliers little need not bring an estimator to the level of its labels: only what it has
+        # learnt of it is taken off.
+        return scores + np.average(refitted - scores, weights=known.weights)
 
     def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
         return cast(Intervals, calibrator)(scores, repositories)
@@ -151,9 +157,19 @@ class Duration(Task):
         return neighbours_out_of_order(scores, answers[:, 1], ties_count=False)
 
     def reliable(self, known: Known, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        inside = are_inside(np.expm1(known.y), answers) * 1.0
+        seen, upper = known.weights > 0, answers[:, 2]
+        inside = (seen & are_inside(np.expm1(known.y), answers)) * 1.0
+        weights = known.weights
+        if known.lasted is not None and known.watchable is not None:
+            # Of what was opened too late to be watched until its upper end only the quick are seen: in the newest month
+            # every interval would seem to hold too much. The others are known once that has passed, ended or not.
+            lasted, is_lost = np.minimum(known.lasted, upper), ~seen & (known.lasted < upper)
+            judged = known.watchable >= upper
+            weights = np.zeros(len(inside))
+            share = still_watched(lasted[judged], is_lost[judged], lasted[judged])
+            weights[judged] = np.where(is_lost[judged], 0.0, 1 / np.maximum(share, 1 / max(1, len(share))))
         error = float(np.sqrt(COVERAGE * (1 - COVERAGE) / ROWS_OF_A_REPOSITORY))
-        return np.full(len(inside), COVERAGE), inside, known.weights, error
+        return np.full(len(inside), COVERAGE), inside, weights, error
 
     def refused_label(self, spec: ModelSpec, label: str) -> str | None:
         try:
@@ -224,9 +240,14 @@ class Duration(Task):
 
 def _watched(data: Dataset, rows: np.ndarray, as_of: np.datetime64) -> np.ndarray:
     """Hours for which each row could be watched until `as_of`, (rows,)."""
-    until = np.minimum(data.observed_until[rows], as_of)
-    hours = np.maximum((until - data.opened_at[rows]) / _HOUR, 0.0)
+    hours = _watchable(data, rows, as_of)
     return hours if data.left_hours is None else np.minimum(hours, np.maximum(data.left_hours[rows], 0.0))
+
+
+def _watchable(data: Dataset, rows: np.ndarray, as_of: np.datetime64) -> np.ndarray:
+    """The same, had none of them left before, (rows,)."""
+    until = np.minimum(data.observed_until[rows], as_of)
+    return np.maximum((until - data.opened_at[rows]) / _HOUR, 0.0)
 
 
 def _longest_watch(data: Dataset, rows: np.ndarray, as_of: np.datetime64) -> float:

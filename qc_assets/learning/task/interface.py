@@ -108,17 +108,29 @@ class Task(ABC):
 
     @abstractmethod
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, knew: float = 1.0
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> Calibrator:
         """The map from scores to answers, fitted on the calibration window.
 
         Args:
-            scores: of an estimator that had not seen these rows.
+            scores: of an estimator that had not seen these rows, see `at_new_level`.
             known: their labels.
             context: what was settled before fitting.
-            knew: the share of what the estimator that will answer is fitted to that the one of the scores was; below 1
-                it has been fitted anew, to these rows as well.
+            carries: whether it knew enough for its map to say something of the estimator that will answer.
         """
+
+    def at_new_level(self, scores: np.ndarray, refitted: np.ndarray, known: Known) -> np.ndarray:
+        """Scores of rows that an estimator had not seen, at the level of one that is fitted anew, to them as well.
+
+        What is measured on such scores, a map or an interval, is carried to answers of the refitted estimator, which
+        has learnt the level of these rows by itself: it must not be moved a second time.
+
+        Args:
+            scores: of the calibration window, (rows, …).
+            refitted: what the refitted estimator says of the same rows, (rows, …).
+            known: their labels.
+        """
+        return scores
 
     def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
         """What a calibrator makes of scores; `repositories` are ids, (rows,), None where nobody knows them."""

@@ -17,7 +17,7 @@ from qc_assets.learning.metrics.category_metrics import UNCERTAIN
 from qc_assets.learning.metrics.expected_metrics import expected_metrics, realised_metrics
 from qc_assets.learning.metrics.probability_metrics import WeightedMetrics
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
-from qc_assets.learning.splits import CARRIES, TimeSplit
+from qc_assets.learning.splits import TimeSplit
 from qc_assets.learning.task import combined
 from qc_assets.learning.task.interface import Task
 from qc_assets.learning.task.terms import Estimator, Fitting, Gate, Known, Metric, RowsFitting
@@ -89,14 +89,15 @@ class Probability(Task):
         return combined.load_any_estimator(folder)
 
     def calibrate(
-        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, knew: float = 1.0
+        self, scores: np.ndarray, known: Known, context: Mapping[str, Any], *, carries: bool = True
     ) -> ProbabilityCalibrator:
-        if knew < CARRIES:
+        if not carries:
             return ProbabilityCalibrator.none()
-        weights = _calibration_weights(known)
-        if knew < 1:
-            scores = at_level_of(known.y, scores, weights)
-        return ProbabilityCalibrator.fit(scores, known.y, weights)
+        return ProbabilityCalibrator.fit(scores, known.y, _calibration_weights(known))
+
+    def at_new_level(self, scores: np.ndarray, refitted: np.ndarray, known: Known) -> np.ndarray:
+        # What is fitted by its likelihood has the level of its labels.
+        return at_level_of(known.y, scores, _calibration_weights(known))
 
     def calibrator_from_json(self, document: dict[str, Any]) -> ProbabilityCalibrator:
         return ProbabilityCalibrator.from_json(document)

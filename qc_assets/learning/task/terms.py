@@ -123,6 +123,8 @@ class Known:
             own, (rows,); None where there are none.
         units: whose the rows are, see `qc_assets.learning.metrics.units`, (rows, 2); None where nobody knows.
         way: 1 where a row was decided the way that the spec's heads ask about, else 0, (rows,); None without heads.
+        lasted: of durations, hours until a row ended or was lost to sight, (rows,).
+        watchable: of durations, hours from its opening to when everybody was last watched, (rows,).
     """
 
     y: np.ndarray
@@ -130,6 +132,8 @@ class Known:
     groups: np.ndarray | None = None
     way: np.ndarray | None = None
     units: np.ndarray | None = None
+    lasted: np.ndarray | None = None
+    watchable: np.ndarray | None = None
 
     def __getitem__(self, rows: Any) -> "Known":
         """Only some rows."""
