@@ -97,7 +97,7 @@ def test_which_way_an_item_is_decided_is_free_of_signs() -> None:
 
 
 def test_a_training_measures_it_and_only_a_spec_with_signs_is_asked() -> None:
-    frame = rows(n=900)
+    frame = rows(n=1_500)
     spec = replace(SMALL, monotone={"log_lines": 1})
     kept = train(spec, dataset_of(spec, frame), replace(OPTIONS, candidates=("lightgbm",)))
     (gate,) = [gate for gate in check_gates(kept) if gate.name == "monotone"]
