@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from qc_assets.assets.feature_tables import feature_assets
 from qc_assets.assets.partitions import days_between
+from qc_assets.assets.resources import WarehouseResource
 from qc_assets.features import shards
 from qc_assets.features.shards import rebuild_in_shards
 from qc_assets.lake_place import LakePlace
@@ -47,8 +50,11 @@ def test_the_demo_in_shards_is_the_demo(make_settings: Any, monkeypatch: pytest.
         for number in (2, 4):
             assert computed(store, table, number).equals(whole[table], null_equal=True)
     _without_elsewhere(monkeypatch)
+    assets = feature_assets(knobs.model_copy(update={"features_shards": 2}))
+    assert dg.materialize(assets, resources={"warehouse": WarehouseResource.from_settings(knobs)}).success
     for table in ("pull_requests", "issues"):
-        assert not computed(store, table, 2).equals(whole[table], null_equal=True)
+        rows = store.query(f"FROM features.{table} ORDER BY ALL")
+        assert len(rows) == len(whole[table]) and not rows.equals(whole[table], null_equal=True)
 
 
 def _without_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
