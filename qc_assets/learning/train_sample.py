@@ -103,7 +103,7 @@ def learning_curve(
         sampling = {"resamples": options.resamples, "seed": options.seed}
         needs = {task.loss: task.needs[task.loss]}
         differences = paired_differences(
-            half, by_size[len(rows)], judged.weights, needs, **sampling, units=judged.units
+            by_size[len(rows)], half, judged.weights, needs, **sampling, units=judged.units
         )
         last_doubling = differences[task.loss]
     weights = judged.weights[None, :]

@@ -110,8 +110,7 @@ class LearningCurve:
     Attributes:
         label: what people call the task's loss.
         points: rows of the train window, and the loss before any calibration, in ascending order of rows.
-        last_doubling: by how much the last point's loss is lower than that of half its rows; None if that was not
-            measured.
+        last_doubling: the last point's loss less that of half its rows; None if that was not measured.
         fitted: rows that are fitted to, and all that there are, by window.
     """
 
@@ -120,13 +119,19 @@ class LearningCurve:
     last_doubling: Estimate | None
     fitted: Mapping[str, tuple[int, int]]
 
+    @property
+    def brought(self) -> str:
+        """What the last doubling brought, in words."""
+        if self.last_doubling is None:
+            return "the last doubling was not measured"
+        return f"the last doubling changed {self.label} by {self.last_doubling:+.4f}"
+
     def __str__(self) -> str:
         fitted, rows = self.fitted["train"]
-        gain = "was not measured" if self.last_doubling is None else f"lowered it by {self.last_doubling:.4f}"
         points = ", ".join(f"{loss:.4f} with {count:,}" for count, loss in self.points)
         return (
             f"fitted to {fitted:,} of the {rows:,} rows of the train window; {self.label} on the calibration window "
-            f"is {points}; the last doubling {gain}"
+            f"is {points}; {self.brought}"
         )
 
 

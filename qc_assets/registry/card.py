@@ -101,12 +101,9 @@ def rows_that_were_fitted(trained: Trained) -> str:
         ["rows", f"{curve.label} on the calibration window"],
         ([f"{rows:,}", f"{loss:.4f}"] for rows, loss in curve.points),
     )
-    gain = curve.last_doubling
-    interval = "" if gain is None or gain.lower is None else f" (95 % interval {gain.lower:.4f} to {gain.upper:.4f})"
-    brought = "was not measured" if gain is None else f"lowered it by {gain:.4f}{interval}"
     return f"""
 **Fitted to a sample** (`QC_TRAIN_ROWS`): {", ".join(windows)} rows, of each repository evenly over its time. What
-calibrates and judges saw every row. The last doubling {brought}; a doubling more brings less, as a rule.
+calibrates and judges saw every row. {curve.brought[0].upper()}{curve.brought[1:]}; one more brings less, as a rule.
 
 {points}
 """

@@ -89,7 +89,7 @@ def test_the_curve_says_what_the_last_doubling_brought() -> None:
     curve = trained(800, rows(n=4_000, signal=3.0)).curve
     assert curve is not None and [count for count, _ in curve.points] == [100, 200, 400, 800]
     (_, half), (_, last) = curve.points[-2:]
-    assert curve.last_doubling is not None and curve.last_doubling.value == pytest.approx(half - last)
+    assert curve.last_doubling is not None and curve.last_doubling.value == pytest.approx(last - half)
     assert curve.points[0][1] > last, "an eighth of the rows is worse"
     assert "of the 2,6" in str(curve) and "log loss on the calibration window" in str(curve)
 

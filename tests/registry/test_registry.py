@@ -102,4 +102,4 @@ def test_a_sample_and_its_learning_curve_are_on_the_run_and_the_card(registry: R
     history = client.get_metric_history(outcome.logged.run_id, "learning_curve/log_loss")
     assert [(each.step, each.value) for each in history] == list(outcome.trained.curve.points)
     assert f"400 of {len(outcome.trained.split.train):,} (train)" in outcome.card
-    assert "The last doubling lowered it by" in outcome.card
+    assert "The last doubling changed log loss by" in outcome.card
