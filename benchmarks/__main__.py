@@ -2,8 +2,9 @@
 
 `python -m benchmarks real FOLDER...` judges these histories; what is named behind `real`, `alternatives`, `facts`,
 `prior`, `responses` and `uncertainty` are folders.
-`python -m benchmarks soak [DAYS]` takes as long as a life does, `heavy_day [HOURS]` much disk: both are run when they
-are named only. With QC_BENCH_SMALL=1 those that make their own data make little of it, to see that they run.
+`python -m benchmarks soak [DAYS]` takes as long as a life does, `heavy_day [HOURS]` much disk, `scale` does what `lake`
+does with more writers: these are run when they are named only. With QC_BENCH_SMALL=1 those that make their own data
+make little of it, to see that they run.
 What was measured is kept in `benchmarks/results.json`; `python -m benchmarks compare OLD [NEW]` says what got worse
 beyond the noise, each a file like that or a commit that has one.
 """
@@ -16,10 +17,10 @@ from benchmarks import results
 BENCHMARKS = (
     *("startup", "alternatives", "archive", "features", "pipeline", "github", "growth", "heavy_day", "history", "lake"),
     *("merge", "training", "embeddings", "facts", "fairness", "load", "critique", "origins", "prior", "real"),
-    *("responses", "serving", "soak", "texts", "uncertainty"),
+    *("responses", "scale", "serving", "soak", "texts", "uncertainty"),
 )
-_ON_DEMAND = ("soak", "heavy_day")
-_WITH_FOLDERS = ("alternatives", "facts", "heavy_day", "prior", "real", "responses", "soak", "uncertainty")
+_ON_DEMAND = ("soak", "heavy_day", "scale")
+_WITH_FOLDERS = ("alternatives", "facts", "heavy_day", "prior", "real", "responses", "scale", "soak", "uncertainty")
 
 
 def main() -> None:

@@ -27,6 +27,16 @@ def test_each_ends_with_a_ratio(tmp_path: Path) -> None:
         assert re.search(rf"^== {name}$(?:\n(?!==).*)*\nratio \d", ended.stdout, re.MULTILINE), ended.stdout
 
 
+@pytest.mark.slow
+def test_shards_are_measured_in_one_run(tmp_path: Path) -> None:
+    environment = os.environ | {"QC_BENCH_SMALL": "1", "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "benchmarks", "scale", "--shards", "1", "3", "--writers"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert "1 identity of all rows" in ended.stdout and "in 3 shards" in ended.stdout
+    assert re.search(r"^ratio \d\S* \(CPU, 3 shards / 1\)", ended.stdout, re.MULTILINE)
+
+
 def test_linear_is_one_and_a_cost_of_nothing_is_less() -> None:
     assert exponent((100, 1000), (2, 20)) == pytest.approx(1)
     assert exponent((100, 1000), (2 + 5, 20 + 5)) < 0.6

@@ -9,6 +9,7 @@ from qc_assets.assets import tables
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.clock import now_utc
 from qc_assets.features.left_out import MOST_MOVED, left_out
+from qc_assets.features.shards import rebuild_in_shards
 from qc_assets.settings import Settings
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -33,19 +34,19 @@ def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             "pull_requests",
             "What was known about each pull request when it was opened, and how its first review ended.",
             [*_RAW, "raw.files", "raw.review_comments", "raw.review_requests", "ml.deliveries"],
-            settings.feature_parameters("pull_requests"),
+            settings,
         ),
         _feature_asset(
             "issues",
             "What was known about each issue when it was opened, and when it was closed.",
             [*_RAW, "ml.closings"],
-            settings.feature_parameters("issues"),
+            settings,
         ),
         _feature_asset(
             "comments",
             "Every review comment, with its category where a person gave one.",
             ["raw.review_comments", "ops.machine_accounts", "ml.imported_labels", "ml.feedback"],
-            {},
+            settings,
         ),
     ]
 
@@ -69,7 +70,8 @@ def _promises(name: str) -> dict[str, str]:
     }
 
 
-def _feature_asset(name: str, description: str, deps: list[str], parameters: dict[str, object]) -> dg.AssetsDefinition:
+def _feature_asset(name: str, description: str, deps: list[str], settings: Settings) -> dg.AssetsDefinition:
+    parameters, shards = settings.feature_parameters(name), settings.features_shards
     table = f"features.{name}"
 
     @dg.multi_asset(
@@ -82,7 +84,7 @@ def _feature_asset(name: str, description: str, deps: list[str], parameters: dic
     )
     def compute(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
         store = warehouse.open()
-        rows = store.rebuild(f"features/{name}", parameters)
+        rows = rebuild_in_shards(store, f"features/{name}", parameters, shards)
         if "origin_version" in parameters:
             record_origin_rules(store, parameters)
         exclusions = store.sql_file(f"features/{name}", section="exclusions")

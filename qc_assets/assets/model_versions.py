@@ -90,6 +90,7 @@ def _model_asset(spec: ModelSpec, settings: Settings) -> dg.AssetsDefinition:
             threads=settings.training_threads,
             candidates=tuple(config.candidates),
             feedback_share=settings.feedback_share,
+            train_rows=settings.train_rows,
         )
         made_up = reads_made_up(store, settings)
         origin: dict[str, Any] = {

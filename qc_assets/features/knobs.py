@@ -20,6 +20,12 @@ class FeatureKnobs(BaseModel):
         description="Logins of accounts that are programs though GitHub calls them users, comma-separated; "
         "-LOGIN is a person, whatever their texts look like.",
     )
+    features_shards: int = Field(
+        1,
+        ge=1,
+        description="Computes features in so many shards by repository, one after the other: less memory, more time, "
+        "the same rows (docs/deployment.md).",
+    )
     origin_rules: AbsolutePath | None = Field(
         None,
         description="CSV with rules of your own for who made a change, which go before the project's: "

@@ -11,6 +11,12 @@ class LearningKnobs(BaseModel):
         description="Sentence encoder: the installed package, a folder, or a name of the Hugging Face hub.",
     )
     n_trials: int = Field(30, ge=1, description="Optuna trials per candidate.")
+    train_rows: int = Field(
+        0,
+        ge=0,
+        description="Rows that a model is fitted to at most; of more, a sample of each repository's whole time, while "
+        "calibration and judgement see all (docs/deployment.md). 0: all.",
+    )
     feedback_share: float = Field(
         0.05,
         ge=0,

@@ -39,6 +39,7 @@ class Options:
             labelled; False to measure what that gains.
         others: what a project of few rows learns from besides them; rivals do not.
         feedback_share: of a window's labels that may rest on feedback, or be contradicted by it, 0 to 1.
+        train_rows: rows that an estimator is fitted to at most; 0 for all.
     """
 
     quick: bool = False
@@ -53,6 +54,7 @@ class Options:
     refit: bool = True
     others: Others | None = None
     feedback_share: float = 0.05
+    train_rows: int = 0
 
     def fitting(self, spec: ModelSpec) -> Fitting:
         """How a model's estimators are fitted."""
@@ -103,6 +105,38 @@ class FittedCandidate:
 
 
 @dataclass(frozen=True)
+class LearningCurve:
+    """How good the best candidate is on the calibration window when it is fitted to more and more rows.
+
+    Attributes:
+        label: what people call the task's loss.
+        points: rows of the train window, and the loss before any calibration, in ascending order of rows.
+        last_doubling: the last point's loss less that of half its rows; None if that was not measured.
+        fitted: rows that are fitted to, and all that there are, by window.
+    """
+
+    label: str
+    points: tuple[tuple[int, float], ...]
+    last_doubling: Estimate | None
+    fitted: Mapping[str, tuple[int, int]]
+
+    @property
+    def brought(self) -> str:
+        """What the last doubling brought, in words."""
+        if self.last_doubling is None:
+            return "the last doubling was not measured"
+        return f"the last doubling changed {self.label} by {self.last_doubling:+.4f}"
+
+    def __str__(self) -> str:
+        fitted, rows = self.fitted["train"]
+        points = ", ".join(f"{loss:.4f} with {count:,}" for count, loss in self.points)
+        return (
+            f"fitted to {fitted:,} of the {rows:,} rows of the train window; {self.label} on the calibration window "
+            f"is {points}; {self.brought}"
+        )
+
+
+@dataclass(frozen=True)
 class Trained:
     """The outcome of a training.
 
@@ -126,6 +160,7 @@ class Trained:
         losing: repositories that are better off with their own share; None where answers are no probabilities.
         bounds: gives answers their intervals; see `Bundle`.
         remaining: says how much longer what has waited takes; see `Bundle`.
+        curve: what more rows brought; None where all rows were fitted to.
     """
 
     spec: ModelSpec
@@ -149,17 +184,29 @@ class Trained:
     losing: LosingRepositories | None = None
     bounds: VennAbers | None = None
     remaining: RemainingTimes | None = None
+    curve: LearningCurve | None = None
 
 
 @dataclass(frozen=True)
 class Windows:
-    """What all candidates of a training share; see `Trained`."""
+    """What all candidates of a training share; see `Trained`.
+
+    Attributes:
+        sample: of windows with too many rows, the positions of those that are fitted to.
+    """
 
     spec: ModelSpec
     split: TimeSplit
     known: Mapping[str, Known]
     context: Mapping[str, Any]
     trivial: np.ndarray
+    sample: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def fitted(self, name: str) -> tuple[np.ndarray, Known]:
+        """Rows that are fitted to of a window, and their labels."""
+        rows, known = self.split.known_windows[name], self.known[name]
+        part = self.sample.get(name)
+        return (rows, known) if part is None else (rows[part], known[part])
 
     @property
     def with_one_head(self) -> "Windows":

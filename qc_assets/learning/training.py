@@ -20,6 +20,7 @@ from qc_assets.learning.task import task_of
 from qc_assets.learning.task.combined import HeadsEstimator, ProjectEstimator, measured_heads
 from qc_assets.learning.task.terms import Estimator, Known
 from qc_assets.learning.text.text_features import TextReducer, has_enough_texts
+from qc_assets.learning.train_sample import learning_curve, with_fewer_rows
 from qc_assets.learning.trained import FittedCandidate, Options, Trained, Trial, Windows
 from qc_assets.progress import Milestone, Reporter, unheard
 
@@ -67,7 +68,6 @@ def train(
             raise TrainingError(f"{reason} in the {name} window; backfill more days")
     if data.x.dtype == np.float64 and np.isnan(data.x[split.train]).all():
         raise TrainingError("every feature is NULL in the train window: materialize the features anew")
-    folds = usable_folds(spec, data, split, context, options.n_folds)
     for name in ("train", "before_test", "labelled"):
         known[name] = balanced(spec, data, split.known_windows[name], known[name])
     for name in ("calibration", "test"):
@@ -92,7 +92,9 @@ def train(
             f"none of the candidates is left to train; {spec.name} has {', '.join(c.kind for c in spec.candidates)}"
         )
     trivial = task.trivial(known["calibration"], context)
-    windows = Windows(spec, split, known, context, trivial)
+    windows = with_fewer_rows(Windows(spec, split, known, context, trivial), data, options)
+    searched = replace(split, before_test=windows.fitted("before_test")[0])
+    folds = usable_folds(spec, data, searched, context, options.n_folds)
     fitted: list[FittedCandidate] = []
 
     def keep(candidate: FittedCandidate) -> FittedCandidate:
@@ -127,7 +129,7 @@ def train(
         gain = text_gain(spec, best.kind, best.parameters, data, folds[-1], context, options)
         progress(Milestone(str(gain)), 0, 0)
         if gain.is_certain:
-            texts = TextReducer.fit(data.frame[split.train], spec.texts)
+            texts = TextReducer.fit(data.frame[windows.fitted("train")[0]], spec.texts)
             data = replace(data, x=np.hstack([data.x, texts(data.frame)]))
             spec = replace(spec, features=spec.features + texts.names)
             best = _fit(windows, best.kind, best.parameters, gain.with_it, (), data, options)
@@ -172,6 +174,7 @@ def train(
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=reliability_of(*tested, resamples=options.resamples, seed=options.seed),
         losing=_losing(trained) if task.is_binary else None,
+        curve=learning_curve(windows, plain_kind, best, data, options, progress),
     )
 
 
@@ -212,8 +215,8 @@ def _fit(
 def _fitted_to(
     window: str, windows: "Windows", kind: str, parameters: Parameters, data: Dataset, options: Options
 ) -> Estimator:
-    spec, rows, known = windows.spec, windows.split.known_windows[window], windows.known[window]
-    return task_of(spec).fit(kind, parameters, data.x[rows], known, **options.fitting(spec))
+    rows, known = windows.fitted(window)
+    return task_of(windows.spec).fit(kind, parameters, data.x[rows], known, **options.fitting(windows.spec))
 
 
 def _heads(trained: Trained, options: Options) -> dict[str, dict[str, Estimate]]:

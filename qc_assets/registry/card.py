@@ -89,6 +89,26 @@ def windows_table(trained: Trained) -> str:
     return markdown_table(["window", "rows", "opened from", "to", "labels"], table)
 
 
+def rows_that_were_fitted(trained: Trained) -> str:
+    """How many rows of how many were fitted to, and what more would bring; empty if it was all of them."""
+    curve = trained.curve
+    if curve is None:
+        return ""
+    windows = [
+        f"{rows:,} of {total:,} ({_words(name)})" for name, (rows, total) in curve.fitted.items() if rows < total
+    ]
+    points = markdown_table(
+        ["rows", f"{curve.label} on the calibration window"],
+        ([f"{rows:,}", f"{loss:.4f}"] for rows, loss in curve.points),
+    )
+    return f"""
+**Fitted to a sample** (`QC_TRAIN_ROWS`): {", ".join(windows)} rows, of each repository evenly over its time. What
+calibrates and judges saw every row. {curve.brought[0].upper()}{curve.brought[1:]}; one more brings less, as a rule.
+
+{points}
+"""
+
+
 def calibration_table(trained: Trained) -> str:
     """Markdown table of what was promised (a probability, an interval) and observed by repository and month."""
     verdicts = {True: "SURELY OFF", False: "within chance", None: "too few rows to say"}
@@ -244,7 +264,7 @@ Rivals are plain models, fitted to the same rows and features; {
 
 Windows are {spec.maturity.days} days apart, so that labels have matured; {trained.split.immature:,} labelled rows
 fall in the gaps and are left out. What a prediction that knows nothing says comes from the calibration window.
-
+{rows_that_were_fitted(trained)}
 ## What matters most
 
 {importance}

@@ -77,7 +77,7 @@ class TrainingRun(TrainingListener):
         with mlflow_at_work():
             client = self._store.client()
             self._catch_up(client)
-            best = trained.best
+            best, curve = trained.best, trained.curve
             client.update_run(self.run_id, name=(run_name or f"{self._spec.name} {best.kind}")[:LONGEST_NAME])
             self._log_batch(
                 client,
@@ -86,11 +86,14 @@ class TrainingRun(TrainingListener):
                 parameters={
                     **{f"model/{name}": value for name, value in best.parameters.items()},
                     **{f"rows_{name}": len(rows) for name, rows in trained.split.windows.items()},
+                    **{f"rows_fitted_{name}": rows for name, (rows, _) in (curve.fitted if curve else {}).items()},
                     **trained.context,
                 },
                 tags={"candidate": best.kind, "calibration": best.calibrator.method},
                 step=len(self._best) + 1,
             )
+            for rows, loss in curve.points if curve else ():
+                self._log_batch(client, self.run_id, metrics={f"learning_curve/{self._task.loss}": loss}, step=rows)
             _log_data(client, self.run_id, trained, self._tags)
             with tempfile.TemporaryDirectory() as folder:
                 for name, image in figures.items():
@@ -286,12 +289,9 @@ def _log_data(client: Any, run_id: str, trained: Trained, tags: Mapping[str, str
     from mlflow.exceptions import MlflowException
     from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
+    opened = trained.data.opened_at
     windows = {
-        name: {
-            "rows": len(rows),
-            "from": str(trained.data.opened_at[rows[0]]),
-            "to": str(trained.data.opened_at[rows[-1]]),
-        }
+        name: {"rows": len(rows), "from": str(opened[rows[0]]), "to": str(opened[rows[-1]])}
         for name, rows in trained.split.windows.items()
     }
     client.log_dict(

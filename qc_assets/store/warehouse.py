@@ -264,7 +264,7 @@ class Warehouse:
                 schema.define_functions(connection, sql_sections(name)["rows"])
                 query = f"COPY ({sql_sections(name)['rows'].rstrip(';')}) TO $staged_file"
                 connection.execute(query, {**(parameters or {}), "staged_file": str(staged)})
-            return self._replace_rows(name, staged)
+            return self.replace_by_files(name, staged)
 
     def replace(self, name: str, rows: pl.DataFrame) -> int:
         """Replace what was in the table of `warehouse/<name>.sql` by `rows`, matched by column name."""
@@ -272,9 +272,10 @@ class Warehouse:
             if not rows.columns:  # no rows, and so no columns either
                 rows = pl.DataFrame(schema={column: pl.Null for column, _, _ in columns(name.replace("/", "."))})
             rows.write_parquet(folder / "rows.parquet")
-            return self._replace_rows(name, folder / "rows.parquet")
+            return self.replace_by_files(name, folder / "rows.parquet")
 
-    def _replace_rows(self, name: str, staged: Path) -> int:
+    def replace_by_files(self, name: str, staged: Path) -> int:
+        """Replace what was in the table of `warehouse/<name>.sql` by the rows of Parquet files, which may be a glob."""
         table = name.replace("/", ".")
         with self.write() as connection:
             empty_table(connection, table)

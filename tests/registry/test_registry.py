@@ -90,3 +90,16 @@ def test_too_few_rows_fail_the_gate_and_register_nothing(registry: Registry) -> 
         assert [gate.passed for gate in outcome.gates] == [False]
         assert outcome.logged is None
     assert registry.champion("p0") is None
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_sample_and_its_learning_curve_are_on_the_run_and_the_card(registry: Registry) -> None:
+    outcome = run(registry, rows(n=1_500), replace(QUICK, train_rows=400))
+    assert outcome.logged is not None and outcome.trained is not None and outcome.trained.curve is not None
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    params = client.get_run(outcome.logged.run_id).data.params
+    assert params["rows_fitted_train"] == "400" and int(params["rows_train"]) == len(outcome.trained.split.train)
+    history = client.get_metric_history(outcome.logged.run_id, "learning_curve/log_loss")
+    assert [(each.step, each.value) for each in history] == list(outcome.trained.curve.points)
+    assert f"400 of {len(outcome.trained.split.train):,} (train)" in outcome.card
+    assert "The last doubling changed log loss by" in outcome.card

@@ -16,4 +16,5 @@ COMMENT ON COLUMN ml.training_rows.repo_id IS 'Repository';
 COMMENT ON COLUMN ml.training_rows.number IS 'Number of the pull request or issue';
 COMMENT ON COLUMN ml.training_rows.comment_id IS 'Review comment; 0 where the pull request or issue itself is meant';
 COMMENT ON COLUMN ml.training_rows.time_window IS 
-    'train: fitted to; calibration: calibrated on, then fitted to with train and the gap between them; test: judged on';
+    'train: fitted to; calibration: calibrated on, then fitted to with train and the gap between them; test: judged on.'
+    ' With QC_TRAIN_ROWS it is a sample of these that is fitted to';
