@@ -89,14 +89,10 @@ def learning_curve(
     by_size: dict[int, Statistics] = {}
     for size in sorted({len(rows) // share for share in _SHARES}):
         part = sample_rows(_repositories(data, rows), size, options.seed)
-        if size == len(rows):
-            scores = best.calibration_scores
-        elif task.why_not(known[part]):
+        if task.why_not(known[part]):
             continue
-        else:
-            how = options.fitting(windows.spec)
-            estimator = task.fit(kind, best.parameters, data.x[rows[part]], known[part], **how)
-            scores = estimator.score(data.x[windows.split.calibration])
+        estimator = task.fit(kind, best.parameters, data.x[rows[part]], known[part], **options.fitting(windows.spec))
+        scores = estimator.score(data.x[windows.split.calibration])
         by_size[size] = task.statistics(judged.y, task.uncalibrated(scores, windows.context))
     half, last_doubling = by_size.get(len(rows) // 2), None
     if half is not None:

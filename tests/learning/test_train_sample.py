@@ -91,7 +91,7 @@ def test_the_curve_says_what_the_last_doubling_brought() -> None:
     (_, half), (_, last) = curve.points[-2:]
     assert curve.last_doubling is not None and curve.last_doubling.value == pytest.approx(last - half)
     assert curve.points[0][1] > last, "an eighth of the rows is worse"
-    assert "of the 2,6" in str(curve) and "log loss on the calibration window" in str(curve)
+    assert "of the 2," in str(curve) and "log loss on the calibration window" in str(curve)
 
 
 def test_a_sample_of_which_nothing_can_be_learnt_says_which_setting() -> None:

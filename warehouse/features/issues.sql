@@ -20,6 +20,7 @@ CREATE TABLE features.issues (
     author_is_newcomer BOOLEAN, -- of: author here
     author_association VARCHAR, -- of: item, else as last shown
     repo_closed_recently INTEGER NOT NULL, -- of: repository
+    repo_closed_in_7_days_rate DOUBLE NOT NULL, -- of: repository
     repo_open_issues INTEGER NOT NULL, -- of: repository
     repo_median_hours DOUBLE, -- of: repository
     repo_open_prs INTEGER NOT NULL, -- of: repository
@@ -83,6 +84,9 @@ COMMENT ON COLUMN features.issues.author_is_newcomer IS
     'No issue or pull request of the author had been opened in this repository';
 COMMENT ON COLUMN features.issues.author_association IS 'The author''s standing in the repository at the opening';
 COMMENT ON COLUMN features.issues.repo_closed_recently IS 'Issues closed in the last 90 days';
+COMMENT ON COLUMN features.issues.repo_closed_in_7_days_rate IS
+    'Share of issues that were closed within 168 hours, of those of which that became known in the last 90 days: '
+    '(closed in time + 1) / (known + 2)';
 COMMENT ON COLUMN features.issues.repo_open_issues IS 'Open issues in the repository (its load)';
 COMMENT ON COLUMN features.issues.repo_median_hours IS 'Median hours to the closing, over the last 100 closed issues';
 COMMENT ON COLUMN features.issues.repo_open_prs IS 'Open pull requests in the repository';
@@ -207,13 +211,19 @@ author_prs AS (
     QUALIFY number IS NOT NULL
 ),
 repo_events AS (
-    SELECT repo_id, number, created_at AS t, 0 AS closed, 0 AS open_prs FROM issues
+    SELECT repo_id, number, created_at AS t, 0 AS closed, 0 AS open_prs, 0 AS settled, 0 AS in_time FROM issues
     UNION ALL
-    SELECT repo_id, NULL, closed_at, 1, 0 FROM issues WHERE closed_at IS NOT NULL
+    SELECT repo_id, NULL, closed_at, 1, 0, 0, 0 FROM issues WHERE closed_at IS NOT NULL
     UNION ALL
-    SELECT repo_id, NULL, created_at, 0, 1 FROM raw.pull_requests WHERE created_at IS NOT NULL
+    -- That it is closed in time is known when it is closed, that it is not when the seven days are over.
+    SELECT
+        repo_id, NULL, least(closed_at, created_at + INTERVAL 7 DAY), 0, 0, 1,
+        coalesce(closed_at <= created_at + INTERVAL 7 DAY, false)::INTEGER
+    FROM issues
     UNION ALL
-    SELECT repo_id, NULL, closed_at, 0, -1
+    SELECT repo_id, NULL, created_at, 0, 1, 0, 0 FROM raw.pull_requests WHERE created_at IS NOT NULL
+    UNION ALL
+    SELECT repo_id, NULL, closed_at, 0, -1, 0, 0
     FROM raw.pull_requests
     WHERE created_at IS NOT NULL AND closed_at IS NOT NULL
 ),
@@ -223,7 +233,9 @@ repo_running AS (
         number,
         coalesce(sum(closed::DOUBLE) OVER before, 0) AS closed,
         coalesce(sum(open_prs::DOUBLE) OVER before, 0) AS open_prs,
-        coalesce(sum(closed::DOUBLE) OVER recently, 0) AS closed_recently
+        coalesce(sum(closed::DOUBLE) OVER recently, 0) AS closed_recently,
+        (coalesce(sum(in_time::DOUBLE) OVER recently, 0) + 1)
+        / (coalesce(sum(settled::DOUBLE) OVER recently, 0) + 2) AS closed_in_time_rate
     FROM repo_events
     WINDOW
         before AS (
@@ -350,6 +362,7 @@ SELECT
     author_prs.prior_prs_in_repo = 0 AND openings.author_prior_issues_in_repo = 0 AS author_is_newcomer,
     issues.opened_author_association AS author_association,
     repo.closed_recently::INTEGER AS repo_closed_recently,
+    repo.closed_in_time_rate AS repo_closed_in_7_days_rate,
     (openings.repo_prior_issues - repo.closed)::INTEGER AS repo_open_issues,
     speed.median_hours AS repo_median_hours,
     repo.open_prs::INTEGER AS repo_open_prs,
