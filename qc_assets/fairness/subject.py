@@ -59,17 +59,19 @@ class Subject:
     def measured(self, answers: np.ndarray) -> pl.DataFrame:
         """Rows of the test window whose label is known, with y_true, y_pred, weight and unit, by answers (rows, …).
 
-        Probabilities: label and probability. Durations: log hours, ln(1 + hours), weighted for censoring.
-        Categories: whether the likeliest one is right, and the confidence in it.
+        Probabilities: label and probability. Durations: log hours, ln(1 + hours), as far as nearly all were watched.
+        Categories: whether the likeliest one is right, and the confidence in it. `tested_row` counts the window's rows.
         """
-        task, known, classes = task_of(self.spec), self.known["test"], self.bundle.classes
-        y_true = task.judged_labels(known, answers)
-        y_pred = task.on_label_scale(task.table(classes, answers)["prediction"].to_numpy())
+        task, classes = task_of(self.spec), self.bundle.classes
+        known, most = task.counted_alike(self.known["test"])
+        predicted = np.minimum(task.table(classes, answers)["prediction"].to_numpy(), most)
+        y_true, y_pred = task.judged_labels(known, answers), task.on_label_scale(predicted)
         frame = self.frame[self.windows["test"]]
         units = units_of(frame, frame[self.spec.opened_at].to_numpy())
         # Who nobody knows is an author of his own.
         units = np.arange(len(frame))[:, None].repeat(2, axis=1) if units is None else units
-        columns = {"y_true": y_true, "y_pred": y_pred, "weight": known.weights, "unit": units}
+        rows = np.arange(len(frame))
+        columns = {"y_true": y_true, "y_pred": y_pred, "weight": known.weights, "unit": units, "tested_row": rows}
         return frame.with_columns(**{name: pl.Series(values) for name, values in columns.items()}).filter(
             pl.col("weight") > 0
         )

@@ -83,7 +83,7 @@ class _Trial:
         known = self.subject.known["test"]
         loss = float(self.task.statistics(known.y, answers)(known.weights[None, :])[self.task.loss][0])
         frame = self.subject.measured(answers)
-        names = self.groups["test"][known.weights > 0]
+        names = self.groups["test"][frame["tested_row"].to_numpy()]
         order = np.argsort(names, kind="stable")
         y, p, w = (frame[name].to_numpy().astype(np.float64)[order] for name in ("y_true", "y_pred", "weight"))
         groups, sizes = np.unique(names, return_counts=True)

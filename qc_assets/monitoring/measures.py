@@ -74,13 +74,13 @@ def beside_outcomes(
 
 def by_week(spec: ModelSpec, live: Live) -> pl.DataFrame:
     """Rows of reports.monitoring, but for the names of the model."""
-    task = task_of(spec)
+    task, alike = task_of(spec), _counted_alike(spec, live)
     week = live.frame.select(pl.col(spec.opened_at).dt.truncate("1w").dt.date()).to_series()
     reference = live.frame.filter("is_test")["prediction"].to_numpy()
     rows = []
     for monday in week.unique().sort():
-        part = live.where((week == monday).to_numpy())
-        decided = part.where(part.decided)
+        mask = (week == monday).to_numpy()
+        part, decided = live.where(mask), alike.where(mask & alike.decided)
         measured = {} if len(decided.frame) < MIN_ROWS else task.live_metrics(decided.known, decided.answers)
         predicted, observed = means(spec, decided)
         delays = decided.delay[~np.isnan(decided.delay)]
@@ -122,7 +122,8 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
     Returns:
         Whether they hold, and a sentence with the numbers.
     """
-    decided = live.where(live.decided)
+    alike = _counted_alike(spec, live)
+    decided = alike.where(alike.decided)
     if len(decided.frame):
         newest = decided.frame[spec.opened_at].max()
         decided = decided.where((decided.frame[spec.opened_at] > newest - RECENT).to_numpy())  # type: ignore[operator]
@@ -130,14 +131,14 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
     if n < MIN_ROWS:
         return True, f"{n} decided items in the last {RECENT.days} days of outcomes; {MIN_ROWS} are needed to judge"
     task, weights = task_of(spec), decided.known.weights
-    excess = task.on_label_scale(decided.frame["prediction"].to_numpy()) - decided.known.y
+    predicted = task.on_label_scale(decided.frame["prediction"].to_numpy())
 
-    def mean_excess(w: np.ndarray) -> dict[str, np.ndarray]:
-        return {"excess": w @ excess / w.sum(axis=1)}
+    def excess(w: np.ndarray) -> dict[str, np.ndarray]:
+        return {"excess": task.excess(predicted, decided.known.y, w)}
 
     needs = {"excess": "decided items"}
     sampling = {"resamples": resamples, "seed": seed}
-    gap = evaluate(mean_excess, mean_excess, weights, needs, **sampling, units=decided.known.units)["excess"]
+    gap = evaluate(excess, excess, weights, needs, **sampling, units=decided.known.units)["excess"]
     is_calibrated = not (gap.is_surely_above(task.tolerance) or gap.is_surely_below(-task.tolerance))
     sentence = f"predictions minus outcomes {gap:+.3f} over {n} items, up to ±{task.tolerance} allowed"
     is_ranked, numbers = task.order_holds(spec, decided.known, decided.answers, **sampling)
@@ -237,7 +238,10 @@ def compare_live(
     spec: ModelSpec, champion: Live, challenger: Live, *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """Rows of reports.champion_challenger: both on the items that both predicted."""
-    ours, theirs = _shared(spec, champion, challenger), _shared(spec, challenger, champion)
+    ours, theirs = (
+        _counted_alike(spec, live)
+        for live in (_shared(spec, champion, challenger), _shared(spec, challenger, champion))
+    )
     ours, theirs = ours.where(ours.decided), theirs.where(theirs.decided)
     task, n = task_of(spec), len(ours.frame)
     needs = {name: task.needs[name] for name in (task.quality, task.error)}
@@ -261,6 +265,13 @@ def compare_live(
         }
         for name, difference in differences.items()
     ]
+
+
+def _counted_alike(spec: ModelSpec, live: Live) -> Live:
+    """The same, with predictions and outcomes by which parts of the rows can be compared; see `Task.counted_alike`."""
+    known, most = task_of(spec).counted_alike(live.known)
+    frame = live.frame.with_columns(pl.col("prediction").clip(upper_bound=most))
+    return Live(frame, known, np.minimum(live.answers, most), live.delay)
 
 
 def _finite(value: np.ndarray) -> float | None:

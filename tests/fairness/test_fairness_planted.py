@@ -1,6 +1,9 @@
 """A planted bias is found, and none is found where none was planted: over fifty worlds each."""
 
+from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -8,15 +11,20 @@ import pytest
 
 from qc_assets.errors import SourceError
 from qc_assets.fairness import BiasAnalyzer, DataSlicer
+from qc_assets.fairness.subject import Subject
+from qc_assets.learning.task.duration import Duration
+from qc_assets.models.resolution_time import SPEC as RESOLUTION_TIME
 from qc_assets.sources.demo import world as demo_world
 from qc_assets.sources.demo.knobs import Bias
 from qc_assets.sources.demo.population import populate
 from qc_assets.sources.demo.source import DemoSource
+from tests.learning.test_conformal import EXCHANGEABLE, MEDIAN_HOURS, exchangeable_durations
 
 SEEDS = 50
 PRS = 2_600
 LOG_ODDS = -1.0  # 13 points of passing, for a group of at least 140 of the 2,600 pull requests
 FIRST = date(2024, 1, 1)
+END_OF_TIME = np.datetime64("9999-01-01", "us")
 
 
 def world(seed: int, bias: Bias | None) -> pl.DataFrame:
@@ -115,3 +123,25 @@ def test_errors_of_numbers_are_flagged_where_they_differ_and_hardly_anywhere_els
         found += "team 3" in set(unfair["group"])
     assert alarms <= 3
     assert found >= 47
+
+
+def test_a_group_that_is_new_is_not_accused_of_the_slow_items_that_nobody_has_seen_yet() -> None:
+    named = {"new": 0, "slow": 0}
+    for seed in range(20):
+        data, rng = exchangeable_durations(seed, n=1_200), np.random.default_rng(seed)
+        newest = data.opened_at > data.opened_at.max() - np.timedelta64(25, "D")
+        for name in named:
+            chosen = (newest | (name == "slow")) & (rng.random(len(data)) < 0.5)
+            hours = np.where(chosen, data.y * 1.8, data.y) if name == "slow" else data.y
+            frame = data.frame.with_columns(repo=pl.Series(np.where(chosen, "acme/it", "acme/others")))
+            known = Duration().known(replace(data, y=hours), np.arange(len(data)), END_OF_TIME, EXCHANGEABLE)
+            nobody: Any = SimpleNamespace(classes=())
+            rows = {"test": np.arange(len(data))}
+            subject = Subject(RESOLUTION_TIME, 1, nobody, frame, data.x, rows, {"test": known}, "", True)
+            tested = subject.measured(np.full((len(data), 3), MEDIAN_HOURS))
+            analyzer = BiasAnalyzer(0.1, min_support=30, significance=0.01, resamples=60, seed=seed)
+            analysis = analyzer.compare_slices(
+                DataSlicer(tested).slice_by("repo"), "y_true", "y_pred", kind="number", weights="weight", units="unit"
+            )
+            named[name] += len(analysis.flags) > 0
+    assert named["new"] <= 1 and named["slow"] >= 18

@@ -143,24 +143,32 @@ def test_what_is_promised_is_also_compared_by_who_made_it() -> None:
     assert [part.is_off for part in parts if part.part == "repository"] == [False]
 
 
+EXCHANGEABLE = {"horizon_hours": 960.0}
+MEDIAN_HOURS = 72.0
+# Of all items 80 % end within these hours.
+ENDS_HOURS = np.exp(np.log(MEDIAN_HOURS) + 1.5 * np.array([[-1.28155, 0.0, 1.28155]]))
+
+
+def exchangeable_durations(seed: int, n: int = 900, *, some_leave: bool = False, last_day: float = 7.0) -> Dataset:
+    """Items of which each takes as long as any other, opened over 90 days up to `last_day` days ago."""
+    rng, end = np.random.default_rng(seed), np.datetime64("2024-09-01", "us")
+    opened = np.sort(end - (rng.uniform(last_day, last_day + 90, n) * 86_400e6).astype("timedelta64[us]"))
+    hours = rng.lognormal(np.log(MEDIAN_HOURS), 1.5, n)
+    left = rng.lognormal(np.log(400), 1.0, n) if some_leave else None
+    seen = hours if left is None else np.where(left < hours, np.inf, hours)
+    frame = pl.DataFrame({"author_id": np.arange(n), "opened_at": opened})
+    return Dataset(np.zeros((n, 1)), seen, opened, opened, np.full(n, end), frame, left_hours=left)
+
+
 @pytest.mark.parametrize("some_leave", [False, True])
 def test_the_newest_month_whose_slow_items_nobody_has_seen_yet_is_not_called_off(some_leave: bool) -> None:
-    n, end, context = 900, np.datetime64("2024-09-01", "us"), {"horizon_hours": 960.0}
-    ends = np.exp(np.log(72) + 1.5 * np.array([[-1.28155, 0.0, 1.28155]]))  # of which 80 % are within
     observed: dict[str, list[float]] = {}
     alarms = 0
     for seed in range(30):
-        rng = np.random.default_rng(seed)
-        opened = np.sort(end - (rng.uniform(7, 97, n) * 86_400e6).astype("timedelta64[us]"))
-        hours = rng.lognormal(np.log(72), 1.5, n)
-        left = rng.lognormal(np.log(400), 1.0, n) if some_leave else None
-        known_hours = hours if left is None else np.where(left < hours, np.inf, hours)
-        frame = pl.DataFrame({"author_id": np.arange(n)})
-        until = np.full(n, end)
-        data = Dataset(np.zeros((n, 1)), known_hours, opened, opened, until, frame, left_hours=left)
-        known = Duration().known(data, np.arange(n), np.datetime64("9999-01-01", "us"), context)
-        promised = Duration().reliable(known, np.repeat(ends, n, axis=0))
-        for month in reliability_of(frame, opened, *promised, resamples=2, seed=0):
+        data = exchangeable_durations(seed, some_leave=some_leave)
+        known = Duration().known(data, np.arange(len(data)), np.datetime64("9999-01-01", "us"), EXCHANGEABLE)
+        promised = Duration().reliable(known, np.repeat(ENDS_HOURS, len(data), axis=0))
+        for month in reliability_of(data.frame, data.opened_at, *promised, resamples=2, seed=0):
             observed.setdefault(month.name, []).append(month.observed)
             alarms += bool(month.is_off)
     assert alarms <= 2

@@ -27,6 +27,7 @@ from qc_assets.registry.lifecycle import bundle_of_training
 from qc_assets.settings import Settings
 from qc_assets.store.warehouse import Warehouse
 from tests.conftest import copy_of
+from tests.learning.test_conformal import EXCHANGEABLE, MEDIAN_HOURS, exchangeable_durations
 from tests.learning.test_models import OPTIONS, SMALL, rows
 
 FIRST = date(2024, 1, 1)
@@ -326,3 +327,24 @@ def test_that_the_served_estimator_is_another_than_the_judged_one_is_no_drift() 
     )
     moved = examination.champion_drift(spec, served, harder, first, last).filter("is_drifting")
     assert set(moved["feature"]) == {"log_lines", monitoring.ANSWERS}
+
+
+@pytest.mark.parametrize(("predicted", "hold"), [(MEDIAN_HOURS, (19, 20)), (2 * MEDIAN_HOURS, (0, 4))])
+def test_durations_are_not_called_too_long_because_the_slow_ones_of_late_are_open(
+    predicted: float, hold: tuple[int, int]
+) -> None:
+    holds = 0
+    for seed in range(20):
+        data = exchangeable_durations(seed, last_day=0)
+        hours = np.minimum(data.y, (data.observed_until - data.opened_at) / np.timedelta64(3_600_000_000, "us"))
+        frame = data.frame.with_columns(
+            *(pl.lit(None, pl.String if name in RESOLUTION_TIME.categories else pl.Float64).alias(name)
+              for name in RESOLUTION_TIME.features),
+            repo_id=pl.lit(1), number=pl.int_range(len(data)), observed_until=pl.Series(data.observed_until),
+            resolution_hours=pl.when(pl.Series(data.y <= hours)).then(pl.Series(data.y)),
+            closed_at=pl.lit(None, pl.Datetime),
+        )  # fmt: skip
+        table = scored(frame, np.full(len(data), predicted)).with_columns(lower=pl.lit(1.0), upper=pl.lit(900.0))
+        live = monitoring.beside_outcomes(RESOLUTION_TIME, table, frame, EXCHANGEABLE)
+        holds += monitoring.verdict(RESOLUTION_TIME, live, resamples=60, seed=0)[0]
+    assert hold[0] <= holds <= hold[1]

@@ -11,6 +11,7 @@ serve all candidates alike; an AFT objective would serve XGBoost only, and claim
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -33,6 +34,8 @@ _WATCHED = 0.2
 _END = np.datetime64("9999-01-01", "us")
 _HOUR = np.timedelta64(3_600_000_000, "us")
 _TOLERANCE = 0.03
+# Parts are compared by what happened within the time that this share of items was watched for; others are left out.
+_WATCHED_BY_NEARLY_ALL = 0.9
 _MOST_HOURS = 24 * 366 * 30.0
 
 
@@ -164,10 +167,7 @@ class Duration(Task):
             # Of what was opened too late to be watched until its upper end only the quick are seen: in the newest month
             # every interval would seem to hold too much. The others are known once that has passed, ended or not.
             lasted, is_lost = np.minimum(known.lasted, upper), ~seen & (known.lasted < upper)
-            judged = known.watchable >= upper
-            weights = np.zeros(len(inside))
-            share = still_watched(lasted[judged], is_lost[judged], lasted[judged])
-            weights[judged] = np.where(is_lost[judged], 0.0, 1 / np.maximum(share, 1 / max(1, len(share))))
+            weights = _weights_of_judged(lasted, is_lost, known.watchable >= upper)
         error = float(np.sqrt(COVERAGE * (1 - COVERAGE) / ROWS_OF_A_REPOSITORY))
         return np.full(len(inside), COVERAGE), inside, weights, error
 
@@ -224,6 +224,23 @@ class Duration(Task):
     def hours_to_label(self, spec: ModelSpec, frame: pl.DataFrame) -> np.ndarray:
         return frame[spec.target].cast(pl.Float64).fill_null(np.nan).to_numpy()
 
+    def counted_alike(self, known: Known) -> tuple[Known, float]:
+        """Durations up to the time that nearly all items could be watched for, and that time in hours.
+
+        Of what was opened lately only quick ends are seen, and those who stand for the others are opened earlier: up
+        to the horizon, a new group or a new month would seem to be quicker than it is.
+        """
+        if known.lasted is None or known.watchable is None or not len(known.y):
+            return known, np.inf
+        end = float(np.quantile(known.watchable, 1 - _WATCHED_BY_NEARLY_ALL))
+        lasted, is_lost = np.minimum(known.lasted, end), (known.weights == 0) & (known.lasted < end)
+        weights = _weights_of_judged(lasted, is_lost, known.watchable >= end)
+        return replace(known, y=np.log1p(lasted), weights=weights), end
+
+    def excess(self, predicted: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        # Predictions are medians, and durations that are counted up to some time have a mean below their median.
+        return np.array([weighted_quantile(predicted - y, weighting, 0.5) for weighting in weights])
+
     def on_label_scale(self, prediction: np.ndarray) -> np.ndarray:
         return np.log1p(prediction)
 
@@ -236,6 +253,20 @@ class Duration(Task):
     def corrected(self, answers: np.ndarray, moved: np.ndarray) -> np.ndarray:
         logs = np.log1p(answers)
         return np.expm1(np.maximum(0, logs + (moved - logs[:, 1])[:, None]))  # the interval goes along with its median
+
+
+def _weights_of_judged(lasted: np.ndarray, is_lost: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    """Inverse probabilities of still being there, of items that were watched for long enough; 0 for others, (rows,).
+
+    Args:
+        lasted: hours until an item ended, was lost, or had been watched for long enough, (rows,).
+        is_lost: whether it left before, (rows,).
+        judged: whether it could be watched for long enough, (rows,).
+    """
+    weights = np.zeros(len(lasted))
+    share = still_watched(lasted[judged], is_lost[judged], lasted[judged])
+    weights[judged] = np.where(is_lost[judged], 0.0, 1 / np.maximum(share, 1 / max(1, len(share))))
+    return weights
 
 
 def _watched(data: Dataset, rows: np.ndarray, as_of: np.datetime64) -> np.ndarray:

@@ -31,7 +31,7 @@ class Task(ABC):
         selection: the metric that chooses parameters and candidates on time-ordered folds.
         loss: the metric that says what a mitigation costs; lower is better.
         quality, error: the metrics that are watched week by week.
-        tolerance: how far mean prediction and mean outcome may be apart, on the scale of `Known.y`.
+        tolerance: how far predictions and outcomes may be apart, see `excess`.
         gates: what is promised of each model, by name.
         rivals: plain models that every training has to stand beside; the first is the plainest.
         chance: whether `quality` is one half for answers that know nothing.
@@ -120,15 +120,10 @@ class Task(ABC):
         """
 
     def at_new_level(self, scores: np.ndarray, refitted: np.ndarray, known: Known) -> np.ndarray:
-        """Scores of rows that an estimator had not seen, at the level of one that is fitted anew, to them as well.
+        """Scores of rows that an estimator had not seen, at the level of one that is `refitted`, to them as well.
 
         What is measured on such scores, a map or an interval, is carried to answers of the refitted estimator, which
-        has learnt the level of these rows by itself: it must not be moved a second time.
-
-        Args:
-            scores: of the calibration window, (rows, …).
-            refitted: what the refitted estimator says of the same rows, (rows, …).
-            known: their labels.
+        has learnt the level of these rows by itself: it must not be moved a second time. Both are (rows, …).
         """
         return scores
 
@@ -243,10 +238,7 @@ class Task(ABC):
     def live(self, spec: ModelSpec, frame: pl.DataFrame, context: Mapping[str, Any]) -> tuple[Known, np.ndarray]:
         """Labels that had time to mature, and predictions in the shape that `live_metrics` takes.
 
-        Args:
-            spec: the model.
-            frame: rows of the model in order of opening, with prediction, lower, upper and answer.
-            context: of the version.
+        Of rows of the model in order of opening, with prediction, lower, upper and answer.
         """
         y = frame[spec.target].cast(pl.Float64).fill_null(0.0).to_numpy()
         return Known(y, matured(spec, frame)), frame["prediction"].to_numpy()
@@ -279,6 +271,10 @@ class Task(ABC):
         """Whether decided items are still ranked well enough, and the numbers; empty if none is promised."""
         return True, ""
 
+    def excess(self, predicted: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """How far predictions lie above outcomes, both on the scale of `Known.y`, under each weighting."""
+        return weights @ (predicted - y) / weights.sum(axis=1)
+
     def uncertain_share(self, answers: pl.Series) -> float | None:
         """Share of answers that are UNCERTAIN; None where every item is answered."""
         return None
@@ -296,6 +292,10 @@ class Task(ABC):
         return list(spec.features), matrix(frame, spec.features, spec.categories)
 
     # Comparing groups, and mitigating
+
+    def counted_alike(self, known: Known) -> tuple[Known, float]:
+        """Labels by which parts of the rows can be compared, and up to where predictions count then."""
+        return known, np.inf
 
     def judged_labels(self, known: Known, answers: np.ndarray) -> np.ndarray:
         """What predictions are compared with, group by group, on their scale (see `on_label_scale`), (n,)."""
