@@ -11,6 +11,7 @@ from qc_assets.features.contract import FEATURE_OWNERS, Owner, contract_of
 from qc_assets.forges import qualified
 from qc_assets.serving import journal_reader
 from qc_assets.serving.knowledge import Knowledge
+from qc_assets.serving.outcomes import last_reopening, standing_outcome, was_closed
 from qc_assets.serving.payouts import PayoutFacts
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import repository_and_number
@@ -223,12 +224,15 @@ def _is(knowledge: Knowledge, worker: str, author: str, repo: str | None, known:
 
 def _verdict(serving: Serving, names: tuple[str, ...], place: tuple[int, int], known: Mapping[str, Any] | None) -> str:
     """How it ended, by the warehouse, or by a delivery that is not in it yet."""
-    if known is not None and known["passed"] is not None:
+    entries = journal_reader.outcomes_of(serving.journal.place, names, *place)
+    outcomes = [entry["document"] for entry in entries]
+    ended_at: datetime | None = known["ended_at"] if known else None
+    is_reopened = ended_at is not None and last_reopening(outcomes) > ended_at.isoformat()
+    if known is not None and known["passed"] is not None and not (is_reopened and was_closed(known)):
         return f"it {'passed' if known['passed'] else 'failed'}, as the warehouse knows"
-    if known is not None and known["ended_at"] is not None:
-        return f"it was closed on {known['ended_at']:%Y-%m-%d}, as the warehouse knows"
-    outcomes = journal_reader.outcomes_of(serving.journal.place, names, *place)
-    if outcomes:
-        first = min((entry["document"] for entry in outcomes), key=lambda outcome: outcome["decided_at"])
-        return f"it {'passed' if first['passed'] else 'failed'} on {first['decided_at'][:10]}, as a delivery said"
+    if ended_at is not None and not is_reopened:
+        return f"it was closed on {ended_at:%Y-%m-%d}, as the warehouse knows"
+    open_at = known["updated_at"].isoformat() if known and known["is_open"] and known["updated_at"] else ""
+    if (standing := standing_outcome(outcomes, open_at=open_at)) is not None:
+        return f"it {'passed' if standing['passed'] else 'failed'} on {standing['decided_at'][:10]}, as a delivery said"
     return ""

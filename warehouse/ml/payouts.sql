@@ -84,6 +84,7 @@ SELECT
     lower(texts.author_login) AS author,
     texts.closed_at AS ended_at,
     texts.updated_at,
+    texts.state = 'open' AS is_open,
     texts.is_draft
 FROM raw.pull_requests AS texts
 LEFT JOIN features.pull_requests AS features
