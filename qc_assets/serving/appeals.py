@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qc_assets.serving import ledger
 from qc_assets.serving.callers import require
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
+from qc_assets.serving.imported_payouts import known_payout
 from qc_assets.serving.one_form import Identity
 from qc_assets.serving.predictions import instant
 from qc_assets.serving.schemas import Strict, Text
@@ -53,15 +54,15 @@ class UnknownPayoutError(UnknownTaskError):
 
 
 def payout_entry(serving: Serving, identity: str) -> dict[str, Any]:
-    """The journal's document of a payout.
+    """The document of a payout, see `known_payout`.
 
     Raises:
         UnknownPayoutError: if there is none.
     """
-    entry = ledger.payout_of(serving.journals, identity)
-    if entry is None:
+    document = known_payout(serving, identity)
+    if document is None:
         raise UnknownPayoutError(f"there is no payout {identity[:100]!r}: GET /payouts lists them")
-    return entry["document"] | {"asked_at": entry["written_at"], "number_in_journal": entry["number"]}
+    return document
 
 
 def state_of(serving: Serving, identity: str) -> State | None:

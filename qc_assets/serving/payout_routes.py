@@ -67,9 +67,12 @@ def _view(serving: Serving, document: dict[str, Any]) -> PayoutView:
     entries, own = serving.journals, document["id"]
     corrections = ledger.corrections_of(entries, own) if document["refused"] is None else []
     contests = ledger.contested(entries, own)
+    replaced_by = corrections[-1]["document"]["id"] if corrections else document.get("replaced_by")
     return PayoutView(
-        **{name: value for name, value in document.items() if name in PayoutView.model_fields},
-        replaced_by=corrections[-1]["document"]["id"] if corrections else None,
+        **{
+            name: value for name, value in document.items() if name in PayoutView.model_fields and name != "replaced_by"
+        },
+        replaced_by=replaced_by,
         appeals=[Contest(**each["document"], told_at=each["written_at"]) for each in contests],
     )
 

@@ -10,6 +10,7 @@ from qc_assets.clock import now_utc
 from qc_assets.features.contract import FEATURE_OWNERS, Owner, contract_of
 from qc_assets.forges import qualified
 from qc_assets.serving import journal_reader
+from qc_assets.serving.imported_payouts import imported_payment
 from qc_assets.serving.knowledge import Knowledge
 from qc_assets.serving.outcomes import last_reopening, standing_outcome, was_closed
 from qc_assets.serving.payouts import PayoutFacts
@@ -45,7 +46,7 @@ class TaskFacts:
         claimed: what the caller alone says.
         contradictions: what the caller says and that is otherwise.
         verdict: how it ended, in words; empty while nobody knows.
-        earlier: a payout for it that the warehouse has; None if it has none.
+        paid: the payment for it that stands, as the warehouse has it; None if it has none.
         is_draft: whether it is a draft now, as far as is known.
         unlearnt: why p0 learnt of no such pull request, in words; empty if it did.
     """
@@ -56,7 +57,7 @@ class TaskFacts:
     claimed: tuple[str, ...]
     contradictions: tuple[Contradiction, ...]
     verdict: str
-    earlier: str | None
+    paid: Mapping[str, Any] | None
     is_draft: bool
     unlearnt: str
 
@@ -96,7 +97,7 @@ def known_task(serving: Serving, facts: PayoutFacts, place: tuple[int, int]) -> 
     where: dict[str, Any] = {"repo_id": repo_id, "number": number}
     with serving.reading() as connection:
         rows = connection.execute(sections["known"], where).pl() if repo_id else None
-        paid = connection.execute(sections["paid"], where | {"task": names[0]}).fetchone()
+        paid = imported_payment(connection, names, repo_id, number)
     known = rows.row(0, named=True) if rows is not None and len(rows) else None
     delivery = _delivery(serving, names, repo_id)
     claims: dict[str, Any] = {}
@@ -123,7 +124,7 @@ def known_task(serving: Serving, facts: PayoutFacts, place: tuple[int, int]) -> 
         claimed=tuple(claims),
         contradictions=tuple(contradictions),
         verdict=_verdict(serving, names, (repo_id, number), known),
-        earlier=paid[0] if paid else None,
+        paid=paid,
         is_draft=_is_draft(serving, place, known),
         unlearnt=_unlearnt(serving, features),
     )

@@ -92,17 +92,38 @@ LEFT JOIN features.pull_requests AS features
 WHERE texts.repo_id = $repo_id AND texts.number = $number;
 
 -- name: paid
--- What was paid for a task, whatever the journal has: it may have been put back from an older copy.
-SELECT coalesce(id, payout_id, entry) AS id
+-- What was paid for a task and stands, whatever the journal has: it may have been lost, or put back from an older copy.
+SELECT *, NULL AS replaced_by
 FROM ml.payouts
 WHERE
     refused IS NULL
     AND (
         (repo_id = $repo_id AND number = $number AND repo_id <> 0)
-        OR (lower(task_id) = $task AND (repo_id = 0 OR $repo_id IN (0, repo_id)))
+        OR (list_contains($names, lower(task_id)) AND (repo_id = 0 OR $repo_id IN (0, repo_id)))
     )
-ORDER BY asked_at
+ORDER BY asked_at DESC, entry DESC
 LIMIT 1;
+
+-- name: asked_for
+-- A payout by its identity: the payment, else the last refusal.
+SELECT
+    *,
+    (
+        SELECT arg_max(corrections.id, corrections.asked_at)
+        FROM ml.payouts AS corrections
+        WHERE corrections.replaces = payouts.id AND corrections.refused IS NULL AND payouts.refused IS NULL
+    ) AS replaced_by
+FROM ml.payouts AS payouts
+WHERE $identity IN (id, payout_id, entry)
+ORDER BY refused IS NULL DESC, asked_at DESC, entry DESC
+LIMIT 1;
+
+-- name: elsewhere
+-- Payments by other journals than these, which may be lost.
+SELECT asked_at, task_id, repo_id, number, refused, replaces, coalesce(id, payout_id, entry) AS id
+FROM ml.payouts
+WHERE refused IS NULL AND NOT list_contains($journals, split_part(entry, ':', 1))
+ORDER BY asked_at, entry;
 
 -- name: red
 -- Promises about p0 that the version that answers broke.
