@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_fixed
 
 from qc_assets.errors import QcError
 from qc_assets.serving import journal_reader
@@ -151,22 +149,9 @@ def _compare_with_warehouse(store: Warehouse, journal: Place, entries: list[dict
 
 
 def _cut_out(journal: Place, up_to: int) -> list[str]:
-    """Entries behind the last import that were accepted and are gone; a database does not number without gaps."""
-    if not isinstance(journal, Path):
-        return []
-    # What was accepted this moment is on its way.
-    patient = Retrying(
-        retry=retry_if_result(bool),
-        stop=stop_after_attempt(4),
-        wait=wait_fixed(0.2),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
-    )
-    gaps = patient(journal_reader.missing_numbers, journal, up_to)
-    return [
-        f"entries {first} to {last} were accepted and are in neither journal nor warehouse: somebody removed them, or "
-        "a kill lost them, if they were predictions"
-        for first, last in gaps
-    ]
+    """Entries behind the last import that were written and are gone."""
+    gaps = journal_reader.missing_entries(journal, up_to)
+    return [journal_reader.REMOVED.format(first=first, last=last) for first, last in gaps]
 
 
 def _on_todays_facts(
