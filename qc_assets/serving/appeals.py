@@ -41,6 +41,22 @@ class Settlement(Strict):
     reason: Text
 
 
+class Resumption(Strict):
+    """Why payments may go on, though some may be in neither journal nor warehouse."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"told_by": "bob", "reason": "Two were paid by hand since; their authors know."}}
+    )
+    told_by: Identity = Field(description="Who decides that.")
+    reason: Text
+
+
+class ResumptionAnswer(BaseModel):
+    """What was in doubt, and is settled."""
+
+    settled: str
+
+
 class AppealAnswer(BaseModel):
     """Where an appeal stands."""
 
@@ -91,6 +107,24 @@ def settle(serving: Serving, identity: str, verdict: Settlement) -> AppealAnswer
     """
     require("settle", "settling an appeal")
     return _write(serving, "settlement", identity, verdict.model_dump() | {"fact": None}, state="open")
+
+
+def resume(serving: Serving, statement: Resumption) -> ResumptionAnswer:
+    """Let payments go on that were stopped, as some may be in neither journal nor warehouse, see `Serving.payer`.
+
+    Raises:
+        ConflictError: if they are not stopped.
+        ForbiddenError: if the caller has not the right.
+    """
+    require("settle", "letting payments go on")
+    with serving.journal.paying():
+        if serving.payments is None or not (doubt := serving.payments.look()):
+            raise ConflictError("payments are not stopped")
+        # No payout has this identity.
+        document = statement.model_dump() | {"payout": "", "state": "resumed", "fact": doubt}
+        serving.journal.write("settlement", document, written_at=instant(), key=uuid.uuid4().hex)
+        serving.payments.resume()
+    return ResumptionAnswer(settled=doubt)
 
 
 def _write(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -14,6 +15,7 @@ from qc_assets.errors import QcError
 from qc_assets.serving import journal_reader
 from qc_assets.serving.champions import SPECS
 from qc_assets.serving.journal_reader import Place
+from qc_assets.serving.last_payment import lost_payments
 from qc_assets.serving.ledger import payout_identity
 from qc_assets.serving.payouts import payout
 from qc_assets.serving.rows import Row, feature_frame
@@ -43,8 +45,14 @@ class PayoutAudit:
     differences: tuple[dict[str, Any], ...]
 
 
-def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place) -> PayoutAudit:
+def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place, note: Path | None = None) -> PayoutAudit:
     """Prove every payout of a home's journals, which a server may be writing; the file of before comes last.
+
+    Args:
+        store: the warehouse.
+        registry: has the versions of p0.
+        journals: of the home.
+        note: of the last payment, see `lost_payments`.
 
     Raises:
         QcError: if there is no journal, or it or the warehouse cannot be read.
@@ -54,6 +62,8 @@ def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place) -> P
         written = journal_reader.money_entries(journal)
         troubles += [*journal_reader.broken_links(journal), *_compare_with_warehouse(store, journal, written)]
         entries += written
+    if note and (lost := lost_payments(note, journals, store)):
+        troubles.append(lost)
     differences = []
 
     @cache

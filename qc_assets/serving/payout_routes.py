@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from qc_assets.serving import appeals, cashier, ledger
-from qc_assets.serving.appeals import Appeal, AppealAnswer, Settlement, State
+from qc_assets.serving.appeals import Appeal, AppealAnswer, Resumption, ResumptionAnswer, Settlement, State
 from qc_assets.serving.model_routes import CONFLICT, ERRORS, UNKNOWN, count_answers
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest
 from qc_assets.serving.schemas import Difference, Reason, bucket_of
@@ -96,6 +96,12 @@ def list_payouts(
     entries = ledger.latest_payouts(serving.journal.place, before=before, limit=limit)
     shown = [_view(serving, entry["document"] | {"asked_at": entry["written_at"]}) for entry in entries]
     return PayoutList(payouts=shown, next_before=entries[-1]["number"] if len(entries) == limit else None)
+
+
+@router.post("/payouts/resume", responses=ERRORS | CONFLICT)
+def resume_payments(request: Request, statement: Resumption) -> ResumptionAnswer:
+    """Let payments go on that were stopped, as some may be in neither journal nor warehouse; needs the right settle."""
+    return appeals.resume(_serving(request), statement)
 
 
 @router.get("/payouts/{identity:path}", responses=ERRORS | UNKNOWN, response_model_exclude_none=True)
