@@ -18,7 +18,8 @@ COMMENT ON COLUMN ml.appeals.state IS
     'open: an appeal; upheld or rejected: how the one before was settled; resumed: payments that were stopped go on';
 COMMENT ON COLUMN ml.appeals.told_by IS 'Who appealed or settled, in the words of the caller';
 COMMENT ON COLUMN ml.appeals.reason IS 'Why';
-COMMENT ON COLUMN ml.appeals.fact IS 'Which fact is said to be wrong, or why payments were stopped; NULL where an appeal is settled';
+COMMENT ON COLUMN ml.appeals.fact IS
+    'Which fact is said to be wrong, or why payments were stopped; NULL where an appeal is settled';
 COMMENT ON COLUMN ml.appeals.told_at IS 'When (UTC)';
 COMMENT ON COLUMN ml.appeals.received_key IS 'Name of the key that asked; NULL where none is needed';
 COMMENT ON COLUMN ml.appeals.received_from IS 'Address that asked';
