@@ -82,10 +82,10 @@ def _journal(settings: Settings) -> Iterator[Finding]:
     try:
         if trouble := lost_sight_of(settings):
             yield Finding("journal", False, trouble, "see the message; nobody is paid until then")
-        if not journal_reader.exists(place):
-            return
         if trouble := lost_payments(settings.payment_note, settings.journals, Warehouse.from_settings(settings)):
             yield Finding("payments", False, trouble, "see the message; nobody is paid until then")
+        if not journal_reader.exists(place):
+            return
         doubts, lost = journal_reader.doubts(place), journal_reader.count_lost(place)
     except SharedDatabaseError as error:
         yield Finding("journal", False, str(error), "start the database, or mend QC_JOURNAL")

@@ -5,10 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qc_assets.serving import ledger
 from qc_assets.serving.callers import require
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
-from qc_assets.serving.imported_payouts import known_payout
+from qc_assets.serving.imported_payouts import known_contests, known_payout
 from qc_assets.serving.one_form import Identity
 from qc_assets.serving.predictions import instant
 from qc_assets.serving.schemas import Strict, Text
@@ -81,12 +80,6 @@ def payout_entry(serving: Serving, identity: str) -> dict[str, Any]:
     return document
 
 
-def state_of(serving: Serving, identity: str) -> State | None:
-    """Where the last appeal against a payout stands; None if nobody appealed."""
-    entries = ledger.contested(serving.journals, identity)
-    return entries[-1]["document"]["state"] if entries else None
-
-
 def appeal(serving: Serving, identity: str, statement: Appeal) -> AppealAnswer:
     """Write an appeal down; it is open until somebody settles it.
 
@@ -131,8 +124,9 @@ def _write(
     serving: Serving, kind: str, identity: str, document: dict[str, Any], *, state: Literal["open"] | None
 ) -> AppealAnswer:
     with serving.journal.paying():
-        own = payout_entry(serving, identity)["id"]
-        is_open = state_of(serving, own) == "open"
+        payout = payout_entry(serving, identity)
+        own, contests = payout["id"], known_contests(serving, payout)
+        is_open = bool(contests) and contests[-1]["state"] == "open"
         if is_open != (state == "open"):
             why = "an appeal against it is open already" if is_open else "no appeal against it is open"
             raise ConflictError(f"payout {own!r}: {why}")

@@ -1,8 +1,9 @@
 """Payouts as the warehouse has them: it may know what a journal that was lost, or put back, does not."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import duckdb
@@ -53,6 +54,20 @@ def known_payout(serving: Serving, identity: str, *, is_imported: bool = True) -
         return _document(connection, "asked_for", {"identity": identity})
 
 
+def known_contests(serving: Serving, payout: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Appeals against a payout and how they were settled, oldest first: state, told_by, fact, reason, told_at.
+
+    Args:
+        serving: who has journals.
+        payout: its document, see `known_payout`.
+    """
+    entries = ledger.contested(serving.journals, payout["id"])
+    written = [entry["document"] | {"told_at": entry["written_at"]} for entry in entries]
+    known = {(contest["state"], contest["told_at"]) for contest in written}
+    imported = [contest for contest in payout.get("appeals", ()) if (contest["state"], contest["told_at"]) not in known]
+    return sorted(imported + written, key=itemgetter("told_at"))
+
+
 def _document(connection: duckdb.DuckDBPyConnection, section: str, where: dict[str, Any]) -> dict[str, Any] | None:
     rows = connection.execute(sql_sections("ml/payouts")[section], where).pl().to_dicts()
     if not rows:
@@ -72,6 +87,7 @@ def _document(connection: duckdb.DuckDBPyConnection, section: str, where: dict[s
         "model_version": str(row["version"]),
         "as_of": row["as_of"] and row["as_of"].isoformat(),
         "asked_at": row["asked_at"].isoformat(),
+        "appeals": [contest | {"told_at": contest["told_at"].isoformat()} for contest in row["appeals"] or ()],
     }
 
 

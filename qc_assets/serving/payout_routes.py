@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from qc_assets.serving import appeals, cashier, ledger
 from qc_assets.serving.appeals import Appeal, AppealAnswer, Resumption, ResumptionAnswer, Settlement, State
+from qc_assets.serving.imported_payouts import known_contests
 from qc_assets.serving.model_routes import CONFLICT, ERRORS, UNKNOWN, count_answers
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest
 from qc_assets.serving.schemas import Difference, Reason, bucket_of
@@ -64,17 +65,12 @@ def _serving(request: Request) -> Serving:
 
 
 def _view(serving: Serving, document: dict[str, Any]) -> PayoutView:
-    entries, own = serving.journals, document["id"]
-    corrections = ledger.corrections_of(entries, own) if document["refused"] is None else []
-    contests = ledger.contested(entries, own)
+    own, is_paid = document["id"], document["refused"] is None
+    corrections = ledger.corrections_of(serving.journals, own) if is_paid else []
     replaced_by = corrections[-1]["document"]["id"] if corrections else document.get("replaced_by")
-    return PayoutView(
-        **{
-            name: value for name, value in document.items() if name in PayoutView.model_fields and name != "replaced_by"
-        },
-        replaced_by=replaced_by,
-        appeals=[Contest(**each["document"], told_at=each["written_at"]) for each in contests],
-    )
+    contests = [Contest(**contest) for contest in known_contests(serving, document)]
+    shown = {name: value for name, value in document.items() if name in PayoutView.model_fields}
+    return PayoutView(**shown | {"replaced_by": replaced_by, "appeals": contests})
 
 
 @router.post("/payout", responses=ERRORS | CONFLICT, response_model_exclude_none=True)

@@ -48,6 +48,8 @@ def test_what_only_the_warehouse_has_is_shown_corrected_and_not_paid_again(home:
     with server_of(home) as client:
         paid = pay(client, first, payout_id="p-1", beta="0.30", **wish).json()
         shown = client.get("/payouts/p-1").json()
+        statement = {"told_by": "amy", "fact": "value", "reason": "it was 900"}
+        assert client.post("/payouts/p-1/appeal", json=statement).json() == {"payout": "p-1", "state": "open"}
     imported(home)
     remove_journal(home)
     with server_of(home) as client:
@@ -62,8 +64,12 @@ def test_what_only_the_warehouse_has_is_shown_corrected_and_not_paid_again(home:
         known = client.get("/payouts/p-1").json()
         as_written = ("features", "reasons", "differences", "model_hash", "snapshot", "asked_at", "hash")
         assert {name: known[name] for name in as_written} == {name: shown[name] for name in as_written}
-        statement = {"told_by": "amy", "fact": "value", "reason": "it was 900"}
-        assert client.post("/payouts/p-1/appeal", json=statement).json() == {"payout": "p-1", "state": "open"}
+        assert client.post("/payouts/p-1/appeal", json=statement).status_code == 409, "one is open"
+        verdict = {"state": "upheld", "told_by": "bob", "reason": "it was"}
+        assert client.post("/payouts/p-1/settle", json=verdict).json()["state"] == "upheld"
+        assert [each["state"] for each in client.get("/payouts/p-1").json()["appeals"]] == ["open", "upheld"]
+        imported(home)
+        assert [each["state"] for each in client.get("/payouts/p-1").json()["appeals"]] == ["open", "upheld"]
         wrong = pay(client, first, replaces="p-0", correction="no", **wish)
         assert wrong.status_code == 409 and "its payout is 'p-1'" in wrong.json()["detail"]
         corrected = pay(client, first, value="900", replaces="p-1", correction="it was 900", payout_id="p-2", **wish)

@@ -100,6 +100,10 @@ def test_a_journal_that_is_lost_or_broken_pays_nobody_until_somebody_settles_it(
     for lose in (remove_journal, lambda settings: settings.journal_file.write_bytes(b"no database at all" * 1000)):
         assert paid_by(home, first, "p-1").status_code == 200
         lose(home)
+        if not home.journal_file.exists():
+            assert (
+                "POST /payouts/resume" in next(one for one in examine_aftermath(home) if one.what == "payments").detail
+            )
         refused = paid_by(home, second, "p-2")
         assert refused.status_code == 503 and "the journal is another one" in refused.json()["detail"]
         with server_of(home) as client:

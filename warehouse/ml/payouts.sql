@@ -93,7 +93,7 @@ WHERE texts.repo_id = $repo_id AND texts.number = $number;
 
 -- name: paid
 -- What was paid for a task and stands, whatever the journal has: it may have been lost, or put back from an older copy.
-SELECT *, NULL AS replaced_by
+SELECT *, NULL AS replaced_by, NULL AS appeals
 FROM ml.payouts
 WHERE
     refused IS NULL
@@ -112,7 +112,16 @@ SELECT
         SELECT arg_max(corrections.id, corrections.asked_at)
         FROM ml.payouts AS corrections
         WHERE corrections.replaces = payouts.id AND corrections.refused IS NULL AND payouts.refused IS NULL
-    ) AS replaced_by
+    ) AS replaced_by,
+    (
+        SELECT
+            list(
+                {'state': state, 'told_by': told_by, 'fact': fact, 'reason': reason, 'told_at': told_at}
+                ORDER BY told_at, state = 'open'
+            )
+        FROM ml.appeals
+        WHERE ml.appeals.payout = payouts.id
+    ) AS appeals
 FROM ml.payouts AS payouts
 WHERE $identity IN (id, payout_id, entry)
 ORDER BY refused IS NULL DESC, asked_at DESC, entry DESC
