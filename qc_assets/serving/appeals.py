@@ -53,6 +53,7 @@ class Resumption(Strict):
 class ResumptionAnswer(BaseModel):
     """What was in doubt, and is settled."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"settled": "the journal is another one: entry 7 of …"}})
     settled: str
 
 
