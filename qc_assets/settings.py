@@ -168,6 +168,11 @@ class Settings(
         return self.home / "serving" / "journal.db"
 
     @property
+    def payment_note(self) -> Path:
+        """Where the last payment is noted: not beside the journal, or a copy of that folder would put both back."""
+        return self.home / "last_payment.json"
+
+    @property
     def journal_place(self) -> Path | SharedDatabase:
         """Where the journal is."""
         return self.shared or self.journal_file

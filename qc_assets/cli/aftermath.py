@@ -10,9 +10,11 @@ from qc_assets.errors import QcError
 from qc_assets.locks import holder_of, is_locked
 from qc_assets.serving import journal_reader
 from qc_assets.serving.former_journals import lost_sight_of
+from qc_assets.serving.last_payment import lost_payments
 from qc_assets.settings import Settings
 from qc_assets.shared_database import SharedDatabaseError
 from qc_assets.sqlite_files import existing_sqlite
+from qc_assets.store.warehouse import Warehouse
 
 _ANEW = "move the file away: it is made anew"
 
@@ -80,6 +82,8 @@ def _journal(settings: Settings) -> Iterator[Finding]:
     try:
         if trouble := lost_sight_of(settings):
             yield Finding("journal", False, trouble, "see the message; nobody is paid until then")
+        if trouble := lost_payments(settings.payment_note, settings.journals, Warehouse.from_settings(settings)):
+            yield Finding("payments", False, trouble, "see the message; nobody is paid until then")
         if not journal_reader.exists(place):
             return
         doubts, lost = journal_reader.doubts(place), journal_reader.count_lost(place)

@@ -24,6 +24,7 @@ from qc_assets.models.specs import SPECS
 from qc_assets.serving.feedback_links import links_file
 from qc_assets.serving.former_journals import server_of
 from qc_assets.serving.keys import keys_file
+from qc_assets.serving.last_payment import note_payment_doubt
 from qc_assets.serving.outbox import outbox_file
 from qc_assets.settings import Settings
 from qc_assets.sqlite_files import copy_sqlite, existing_sqlite
@@ -136,7 +137,8 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
         replace: move what the home has aside first, instead of refusing.
 
     Returns:
-        The manifest, with the parts that were put back, why others were not, and where what was there lies now.
+        The manifest, with the parts that were put back, why others were not, where what was there lies now, and why
+        nobody is paid until somebody settles it, empty if somebody may be.
 
     Raises:
         BackupError: if a file is missing or is not what it was, the home has something already, or a server uses it.
@@ -169,6 +171,11 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
     finally:
         for draft in drafts.values():
             _remove(draft)
+    payments = ""
+    if any(part.name == "journal" for part in parts) and not settings.payment_note.exists():
+        copied = f"the journal was put back from {folder}, of {manifest['made_at'][:19]}"
+        payments = f"{copied}: what was paid after that is not in it"
+        note_payment_doubt(settings.payment_note, payments)
     manifest.pop("files")
     restored = [part.name for part in parts]
     elsewhere = {
@@ -176,7 +183,7 @@ def restore_backup(settings: Settings, folder: Path, *, replace: bool = False) -
         "registry": "QC_MLFLOW_TRACKING_URI names a server, which has models of its own",
     }
     missed = {name: elsewhere[name] for name in elsewhere if name in manifest["parts"] and name not in restored}
-    return manifest | {"parts": restored, "not_restored": missed, "moved_aside": aside}
+    return manifest | {"parts": restored, "not_restored": missed, "moved_aside": aside, "payments": payments}
 
 
 def _refuse_if_written(settings: Settings) -> None:

@@ -52,5 +52,6 @@ def restore(
         *(f"not restored: {name} – {why}" for name, why in document["not_restored"].items()),
         *(f"not in this backup: {what}" for what in document.get("left_out", [])),
         *aside,
+        *([f"{document['payments']}: see POST /payouts/resume, nobody is paid before"] if document["payments"] else []),
         "`qc status` shows what is there; `qc migrate` if the backup is of an older version",
     )

@@ -232,7 +232,7 @@ def _audit_payouts() -> None:
 
     settings = command_settings()
     registry = RegistryResource.from_settings(settings).open()
-    audit = audit_payouts(command_warehouse(settings), registry, *settings.journals)
+    audit = audit_payouts(command_warehouse(settings), registry, *settings.journals, note=settings.payment_note)
     rows = list(audit.differences)
     shown = [console.table("Payouts that would differ on today's facts", rows)] if rows else []
     troubles = [console.marked("[red]wrong[/red]: {}", trouble) for trouble in audit.troubles]

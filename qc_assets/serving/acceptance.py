@@ -1,7 +1,8 @@
-"""How many entries a journal has accepted: a number in a mapped file, which outlives the process and is not believed.
+"""How many entries a journal has accepted and written: numbers in a mapped file, which outlives the process.
 
-After a kill the number and the journal tell what was lost. A file that was put back from a copy, broken or removed
-tells nothing: that is noted as a doubt, and the journal goes on.
+After a kill they tell with the journal what was lost: accepted, and never written. What was written and is gone was
+removed, or an older copy was put back; that is noted as a doubt, as is a file that is broken, removed or of another
+time, and the journal goes on.
 """
 
 import mmap
@@ -15,22 +16,28 @@ from qc_assets.clock import now_utc
 from qc_assets.files import keep_private
 from qc_assets.locks import acquire_lock
 
-_PAIR = struct.Struct("<qq")
-_NUMBER = struct.Struct("<q")  # before there were sessions
+_NUMBERS = struct.Struct("<qqq")
+_NUMBER = struct.Struct("<q")
+# Before it said what was written, and before there were sessions.
+_PAIR, _ALONE = struct.Struct("<qq"), _NUMBER
 
 
 class _MappedNumbers:
-    """A file with the first number to come and the last that was accepted, which survives `kill -9`."""
+    """A file with the first number to come, the last that was accepted and the last written: it survives `kill -9`."""
 
     def __init__(self, path: Path, first: int) -> None:
         keep_private(path)
-        path.write_bytes(_PAIR.pack(first, first - 1))
+        path.write_bytes(_NUMBERS.pack(first, first - 1, first - 1))
         with path.open("r+b") as file:
-            self._mapped = mmap.mmap(file.fileno(), _PAIR.size)
+            self._mapped = mmap.mmap(file.fileno(), _NUMBERS.size)
 
     def accept(self, last: int) -> None:
         """Entries up to this number have been accepted."""
-        self._mapped[_NUMBER.size :] = _NUMBER.pack(last)
+        self._mapped[_NUMBER.size : 2 * _NUMBER.size] = _NUMBER.pack(last)
+
+    def wrote(self, last: int) -> None:
+        """Entries up to this number are on the disk, or in the database."""
+        self._mapped[2 * _NUMBER.size :] = _NUMBER.pack(last)
 
     def close(self) -> None:
         """Let the file go."""
@@ -59,10 +66,10 @@ class AcceptedCounter(_MappedNumbers):
         sessions = [first for (first,) in journal.execute("SELECT first FROM sessions ORDER BY first")]
         before = _read(path)
         is_new = not written and not sessions and not before
-        self.lost, self.doubt = (0, "") if is_new else _loss(before, written, sessions, most_lost)
-        self.first = 1 if is_new else max(written + self.lost, time.time_ns() // 1000) + 1
+        self.lost, up_to, self.doubt = (0, 0, "") if is_new else _loss(before, written, sessions, most_lost)
+        self.first = 1 if is_new else max(up_to, time.time_ns() // 1000) + 1
         if self.lost:
-            journal.execute("INSERT INTO losses VALUES (datetime('now'), ?, ?)", [self.lost, written + self.lost])
+            journal.execute("INSERT INTO losses VALUES (datetime('now'), ?, ?)", [self.lost, up_to])
         if self.doubt:
             journal.execute("INSERT INTO doubts VALUES (datetime('now'), ?)", [self.doubt])
         journal.execute("INSERT INTO sessions VALUES (?, datetime('now'))", [self.first])
@@ -92,18 +99,21 @@ class SessionCounter(_MappedNumbers):
             if lock is None:
                 continue  # its server lives
             row = journal.execute("SELECT written FROM sessions WHERE session = ?", [path.stem]).fetchone()
-            lost, doubt = _loss(_read(path), row[0] if row else -1, [1], most_lost)
+            written = row[0] if row else 0
+            lost, up_to, doubt = _loss(_read(path), written, [1], most_lost)
             if lost:
                 journal.execute("INSERT INTO losses VALUES (?, ?, 0)", [at, lost])
-                # Counted again if this transaction fails, and once if it does not.
-                journal.execute("UPDATE sessions SET written = written + ? WHERE session = ?", [lost, path.stem])
+            is_counted = up_to > written
+            if is_counted:  # again if this transaction fails, and once if it does not
+                journal.execute("DELETE FROM sessions WHERE session = ?", [path.stem])
+                journal.execute("INSERT INTO sessions VALUES (?, ?, ?)", [path.stem, at, up_to])
             else:
                 path.unlink()
             if doubt:
                 journal.execute("INSERT INTO doubts VALUES (?, ?)", [at, doubt])
             self.lost, self.doubt = self.lost + lost, doubt or self.doubt
             lock.release()
-            if not lost:
+            if not is_counted:
                 path.with_suffix(".lock").unlink(missing_ok=True)
         journal.execute("INSERT INTO sessions VALUES (?, ?, 0)", [session, at])
         lock = acquire_lock(folder / f"{session}.lock")
@@ -117,30 +127,39 @@ class SessionCounter(_MappedNumbers):
         self._lock.release()
 
 
-def last_accepted(path: Path) -> tuple[int, int] | None:
-    """The first number that a process had to give, and the last that it gave; None if the counter does not tell."""
+def last_written(path: Path) -> tuple[int, int] | None:
+    """The first number that a process had to give, and the last that it wrote; None if the counter does not tell."""
     counter = _read(path)
-    return _PAIR.unpack(counter) if len(counter) == _PAIR.size else None
+    return _NUMBERS.unpack(counter)[::2] if len(counter) == _NUMBERS.size else None
 
 
 def _read(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-def _loss(counter: bytes, written: int, sessions: list[int], most_lost: int) -> tuple[int, str]:
-    """What a counter says of the entries that are missing, and why it is not believed."""
+def _loss(counter: bytes, written: int, sessions: list[int], most_lost: int) -> tuple[int, int, str]:
+    """How many entries a counter says were lost, up to which number all is explained, and what is doubtful."""
     unknown = "so it is not known whether the last end of the server lost predictions"
-    if len(counter) == _NUMBER.size:
-        first, accepted = 1, _NUMBER.unpack(counter)[0]
-    elif len(counter) == _PAIR.size:
-        first, accepted = _PAIR.unpack(counter)
+    if len(counter) == _ALONE.size:
+        first, (accepted,), had_written = 1, _ALONE.unpack(counter), 0
+    elif len(counter) in (_PAIR.size, _NUMBERS.size):
+        first, accepted = _PAIR.unpack(counter[: _PAIR.size])
+        had_written = _NUMBERS.unpack(counter)[-1] if len(counter) == _NUMBERS.size else first - 1
         later = [session for session in sessions if session > first]
         if first not in sessions or (later and written >= later[0]):
-            return 0, f"the journal and its counter are of different times, as after putting back a copy, {unknown}"
+            doubt = f"the journal and its counter are of different times, as after putting back a copy, {unknown}"
+            return 0, written, doubt
     else:
-        return 0, f"the journal's counter is missing or broken, {unknown}"
-    lost = accepted - max(written, first - 1)
+        return 0, written, f"the journal's counter is missing or broken, {unknown}"
+    there = max(written, first - 1)
+    lost = accepted - max(there, had_written)
     # An entry that is written at once is counted after that.
-    if not -1 <= lost <= most_lost:
-        return 0, f"the journal's counter cannot be right ({accepted}, and the last entry is {written}), {unknown}"
-    return max(0, lost), ""
+    if not -1 <= lost <= most_lost or had_written > accepted + 1:
+        doubt = f"the journal's counter cannot be right ({accepted}, and the last entry is {written}), {unknown}"
+        return 0, written, doubt
+    removed = had_written - there
+    doubt = (
+        f"{removed} entries at the end of the journal are gone that had been written: they were cut off, or an older "
+        "copy was put back; no end of the server lost them"
+    )
+    return max(0, lost), max(written, had_written, accepted), doubt if removed > 0 else ""

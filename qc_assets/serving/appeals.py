@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qc_assets.serving import ledger
 from qc_assets.serving.callers import require
 from qc_assets.serving.feedback import ConflictError, UnknownTaskError
+from qc_assets.serving.imported_payouts import known_contests, known_payout
 from qc_assets.serving.one_form import Identity
 from qc_assets.serving.predictions import instant
 from qc_assets.serving.schemas import Strict, Text
@@ -40,6 +40,23 @@ class Settlement(Strict):
     reason: Text
 
 
+class Resumption(Strict):
+    """Why payments may go on, though some may be in neither journal nor warehouse."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"told_by": "bob", "reason": "Two were paid by hand since; their authors know."}}
+    )
+    told_by: Identity = Field(description="Who decides that.")
+    reason: Text
+
+
+class ResumptionAnswer(BaseModel):
+    """What was in doubt, and is settled."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"settled": "the journal is another one: entry 7 of …"}})
+    settled: str
+
+
 class AppealAnswer(BaseModel):
     """Where an appeal stands."""
 
@@ -53,21 +70,15 @@ class UnknownPayoutError(UnknownTaskError):
 
 
 def payout_entry(serving: Serving, identity: str) -> dict[str, Any]:
-    """The journal's document of a payout.
+    """The document of a payout, see `known_payout`.
 
     Raises:
         UnknownPayoutError: if there is none.
     """
-    entry = ledger.payout_of(serving.journals, identity)
-    if entry is None:
+    document = known_payout(serving, identity)
+    if document is None:
         raise UnknownPayoutError(f"there is no payout {identity[:100]!r}: GET /payouts lists them")
-    return entry["document"] | {"asked_at": entry["written_at"], "number_in_journal": entry["number"]}
-
-
-def state_of(serving: Serving, identity: str) -> State | None:
-    """Where the last appeal against a payout stands; None if nobody appealed."""
-    entries = ledger.contested(serving.journals, identity)
-    return entries[-1]["document"]["state"] if entries else None
+    return document
 
 
 def appeal(serving: Serving, identity: str, statement: Appeal) -> AppealAnswer:
@@ -92,12 +103,31 @@ def settle(serving: Serving, identity: str, verdict: Settlement) -> AppealAnswer
     return _write(serving, "settlement", identity, verdict.model_dump() | {"fact": None}, state="open")
 
 
+def resume(serving: Serving, statement: Resumption) -> ResumptionAnswer:
+    """Let payments go on that were stopped, as some may be in neither journal nor warehouse, see `Serving.payer`.
+
+    Raises:
+        ConflictError: if they are not stopped.
+        ForbiddenError: if the caller has not the right.
+    """
+    require("settle", "letting payments go on")
+    with serving.journal.paying():
+        if serving.payments is None or not (doubt := serving.payments.look()):
+            raise ConflictError("payments are not stopped")
+        # No payout has this identity.
+        document = statement.model_dump() | {"payout": "", "state": "resumed", "fact": doubt}
+        serving.journal.write("settlement", document, written_at=instant(), key=uuid.uuid4().hex)
+        serving.payments.resume()
+    return ResumptionAnswer(settled=doubt)
+
+
 def _write(
     serving: Serving, kind: str, identity: str, document: dict[str, Any], *, state: Literal["open"] | None
 ) -> AppealAnswer:
     with serving.journal.paying():
-        own = payout_entry(serving, identity)["id"]
-        is_open = state_of(serving, own) == "open"
+        payout = payout_entry(serving, identity)
+        own, contests = payout["id"], known_contests(serving, payout)
+        is_open = bool(contests) and contests[-1]["state"] == "open"
         if is_open != (state == "open"):
             why = "an appeal against it is open already" if is_open else "no appeal against it is open"
             raise ConflictError(f"payout {own!r}: {why}")

@@ -1,6 +1,7 @@
 """Payouts by the champion: one a task, by what is known of it, refused when nobody should be paid, written down."""
 
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from qc_assets.serving.callers import require
 from qc_assets.serving.champions import Champion
 from qc_assets.serving.details import details_of
 from qc_assets.serving.feedback import ConflictError
+from qc_assets.serving.imported_payouts import known_payout
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest, at_both_ends, payout
 from qc_assets.serving.predictions import instant
 from qc_assets.serving.service import Serving
@@ -52,25 +54,33 @@ def make_payout(serving: Serving, order: PayoutRequest) -> PayoutAnswer:
     if (earlier := _made_before(serving, order, names)) is not None:  # and stays as it is
         return earlier
     with serving.journal.paying():  # a task is looked up and paid for by one request at a time, of all servers
-        if (earlier := _made_before(serving, order, names)) is not None:
+        if (earlier := _made_before(serving, order, names, is_imported=True)) is not None:
             return earlier
         place = place_of(serving, order.facts)
-        standing = ledger.paid_for(serving.journals, names, *place)
-        replaced = _replaced(order, names[0], standing and standing["document"])
         known = known_task(serving, order.facts, place)
-        if known.earlier is not None and replaced is None:
-            raise ConflictError(_PAID_FOR.format(task=names[0], identity=known.earlier))
-        return _pay(serving, order, known, replaced)
+        standing = _standing(ledger.paid_for(serving.journals, names, *place), known)
+        return _pay(serving, order, known, _replaced(order, names[0], standing))
 
 
-def _made_before(serving: Serving, order: PayoutRequest, names: tuple[str, ...]) -> PayoutAnswer | None:
-    earlier = order.payout_id and ledger.payout_of(serving.journals, order.payout_id)
-    if earlier and earlier["document"]["refused"] is None:
-        return _the_same(order, names, earlier["document"])
-    return None
+def _made_before(
+    serving: Serving, order: PayoutRequest, names: tuple[str, ...], *, is_imported: bool = False
+) -> PayoutAnswer | None:
+    """The answer to the same order; with `is_imported` the warehouse is asked, too."""
+    if order.payout_id is None:
+        return None
+    earlier = known_payout(serving, order.payout_id, is_imported=is_imported)
+    return _the_same(order, names, earlier) if earlier and earlier["refused"] is None else None
 
 
-def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: dict[str, Any] | None) -> PayoutAnswer:
+def _standing(written: dict[str, Any] | None, known: TaskFacts) -> Mapping[str, Any] | None:
+    """The payment that stands: the later of what a journal and the warehouse have, either of which may lack some."""
+    if written is None or (known.paid is not None and known.paid["asked_at"] > written["written_at"]):
+        return known.paid
+    document: dict[str, Any] = written["document"]
+    return document
+
+
+def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: Mapping[str, Any] | None) -> PayoutAnswer:
     predictions, (prediction,) = serving.predict("p0", [order.facts], paid_by=known.row)
     champion = predictions.champion
     p0, lower, upper = prediction["prediction"], prediction["lower"], prediction["upper"]
@@ -135,7 +145,7 @@ def _pay(serving: Serving, order: PayoutRequest, known: TaskFacts, replaced: dic
     return PayoutAnswer(**{name: answer[name] for name in _FIELDS if name in answer})
 
 
-def _replaced(order: PayoutRequest, task: str, standing: dict[str, Any] | None) -> dict[str, Any] | None:
+def _replaced(order: PayoutRequest, task: str, standing: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The payout that an order corrects; None if the task has not been paid for, and nothing is to be corrected."""
     if order.replaces is not None:
         if standing is None or standing["id"] != order.replaces:
@@ -213,12 +223,12 @@ def _asked(order: PayoutRequest) -> dict[str, str | None]:
     return {"value": str(order.value.normalize()), "beta": beta, "replaces": order.replaces}
 
 
-def _the_same(order: PayoutRequest, names: tuple[str, ...], earlier: dict[str, Any]) -> PayoutAnswer:
+def _the_same(order: PayoutRequest, names: tuple[str, ...], earlier: Mapping[str, Any]) -> PayoutAnswer:
     before = earlier.get("asked")
-    if before is None:  # an older entry, which has the request as it was sent
+    if before is None:  # of the warehouse or an older entry, which have the request as it was sent
         sent = earlier["request"]
         numbers = {name: sent.get(name) and str(Decimal(str(sent[name])).normalize()) for name in ("value", "beta")}
-        before = numbers | {"replaces": None}
+        before = numbers | {"replaces": earlier.get("replaces")}
     worker = earlier["worker_id"].lower() == order.facts.worker_id.lower()
     is_same_task = earlier["task_id"].lower() in names
     if before != _asked(order) or not worker or not is_same_task:

@@ -18,12 +18,15 @@ class ConnectionLimits:
         head_bytes: of a request without its body: its line, headers, trailers and the framing of chunks.
         head_s: seconds until the headers are there.
         body_s: seconds until the body is there, or another megabyte of it; and until an answer is taken.
+        pipelined: requests of a connection that may wait for the answer to one before them; these are answered, and
+            what comes behind them is not read, as the last answer says by closing.
     """
 
     connections: int = 512
     head_bytes: int = 65_536
     head_s: float = 10.0
     body_s: float = 60.0
+    pipelined: int = 64
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -37,6 +40,7 @@ class LimitedConnection(HttpToolsProtocol):
     waiting: ClassVar[dict["LimitedConnection", None]]
     _timer: asyncio.TimerHandle | None = None
     _overhead = _body = _seen = 0
+    _is_full = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -49,7 +53,7 @@ class LimitedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_full:
             return
         self._overhead += len(data)
         super().data_received(data)
@@ -85,6 +89,10 @@ class LimitedConnection(HttpToolsProtocol):
         self._overhead = 0
         self._wait(None)
         super().on_message_complete()
+        # uvicorn reads on after each answer and parses all that came, faster than anybody answers: memory would fill.
+        if len(self.pipeline) >= self.limits.pipelined:
+            self._is_full, self.cycle.keep_alive = True, False
+            raise ValueError("too many requests wait for the answer to one before them")  # the parser gives up
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -92,7 +100,7 @@ class LimitedConnection(HttpToolsProtocol):
             self.waiting[self] = None  # for another request; uvicorn itself ends that soon
 
     def send_400_response(self, msg: str) -> None:
-        if not self.transport.is_closing():  # else the client was told already
+        if not (self.transport.is_closing() or self._is_full):  # else the client was told, or is by the last answer
             super().send_400_response(msg)
 
     def pause_writing(self) -> None:

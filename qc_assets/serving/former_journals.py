@@ -63,7 +63,7 @@ def lost_sight_of(settings: Settings, *, identity: str | None = None) -> str:
     now = f"is {settings.shared}, another journal" if settings.shared else "is not set"
     return (
         f"this home paid by the journal in {name}, and QC_JOURNAL {now}: what was paid there could be paid again. Set "
-        f"it back; or, if that journal is gone for good or is all imported, remove {note}"
+        "it back; or, if that journal is gone for good or is all imported, POST /payouts/resume (right settle)"
     )
 
 
@@ -71,6 +71,12 @@ def note_journal(settings: Settings, identity: str) -> None:
     """Write down which database this home pays by, unless another stands there."""
     if settings.shared is not None and not _note(settings).exists():
         write_whole(_note(settings), json.dumps({"name": str(settings.shared), "identity": identity}))
+
+
+def take_journal(settings: Settings, identity: str) -> None:
+    """Let a home pay by the journal that it has now, whichever it paid by before."""
+    _note(settings).unlink(missing_ok=True)
+    note_journal(settings, identity)
 
 
 def _note(settings: Settings) -> Path:

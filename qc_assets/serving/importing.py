@@ -88,13 +88,17 @@ def bring_in(
     beside = beside or (journal if isinstance(journal, Path) else None)
     keys = read_keys(keys_file(beside)) if beside else {}
     name, lost = journal_reader.identity(journal), journal_reader.count_lost(journal)
-    counts = dict.fromkeys(_ROWS, 0)
+    counts, is_first = dict.fromkeys(_ROWS, 0), True
     while True:
         with store.write() as connection:
             progress = connection.execute("SELECT up_to FROM ops.journal_imports WHERE journal = ?", [name]).fetchone()
             up_to = progress[0] if progress else 0
             if up_to and not journal_reader.has_entry(journal, up_to):
                 journal_reader.note_doubt(journal, _PUT_BACK.format(up_to=up_to))
+            elif is_first:  # once they are behind what was imported, nobody sees them
+                for first, last in journal_reader.missing_entries(journal, up_to):
+                    journal_reader.note_doubt(journal, journal_reader.REMOVED.format(first=first, last=last))
+            is_first = False
             entries = journal_reader.entries_after(journal, up_to, list(_ROWS), _CHUNK)
             place = _placing(connection, forge)
             for kind, (table, row_of) in _ROWS.items():

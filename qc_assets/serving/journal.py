@@ -21,6 +21,7 @@ from qc_assets.errors import QcError
 from qc_assets.serving import chain
 from qc_assets.serving.callers import received
 from qc_assets.serving.journal_engines import JournalFile, JournalServer, Row
+from qc_assets.serving.last_payment import note_payment
 from qc_assets.shared_database import SharedDatabase, SharedDatabaseError
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Journal:
     Args:
         place: the SQLite file, or the database.
         counters: folder of what this machine's servers accepted, of a database; a file has its own beside it.
+        note: where the last payment is noted, see `last_payment`; None notes none.
         most_waiting: entries that may wait to be written; more are refused, never dropped.
         writer: who writes it, for whoever comes second.
         lock_timeout_s: how long to wait for another process that writes the file.
@@ -55,12 +57,14 @@ class Journal:
         place: Path | SharedDatabase,
         *,
         counters: Path | None = None,
+        note: Path | None = None,
         most_waiting: int = 50_000,
         writer: str = "another journal",
         lock_timeout_s: float = 0.0,
     ) -> None:
         self.place = place
         self.most_waiting = most_waiting
+        self._note = note
         self.trouble = ""
         self._engine: JournalFile | JournalServer
         if isinstance(place, SharedDatabase):
@@ -138,11 +142,14 @@ class Journal:
                     place = {"number": batch.number, "kind": kind, "key": key, "written_at": written_at}
                     text = self._text(chain.seal(json.loads(text), head, **place))  # type: ignore[arg-type]
                 batch.append(kind, key, written_at, text)
+                number = batch.number - 1
             for _ in waiting:
                 self._waiting.popleft()
             if self._engine.numbers_what_waits:
                 self._engine.accept(self._next)
                 self._next += 1
+            if self._note is not None and kind == "payout" and document.get("refused") is None:
+                self._note_payment(self._note, number)
         return None
 
     def find(self, kind: str, key: str) -> dict[str, Any] | None:
@@ -171,6 +178,12 @@ class Journal:
             self.flush()
         finally:
             self._engine.close()
+
+    def _note_payment(self, note: Path, number: int) -> None:
+        try:
+            note_payment(note, self.identity, number)
+        except OSError as error:  # it was paid, and is in the journal
+            log.error("the payment %d cannot be noted in %s: %s", number, note, error)
 
     def _what_waits(self) -> list[Row]:
         return [self._waiting[index] for index in range(len(self._waiting))]

@@ -21,6 +21,9 @@ from qc_assets.sqlite_files import is_broken, open_sqlite, set_aside
 log = logging.getLogger(__name__)
 Row = tuple[int, str, str | None, str, str]
 _INSERT = "INSERT INTO entries (number, kind, key, written_at, document) VALUES (?1, ?2, ?3, ?4, ?5)"
+_INSERT_COUNTED = (
+    "INSERT INTO entries (number, kind, key, written_at, document, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+)
 _NUMBERING, _PAYING = 1, 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -52,28 +55,38 @@ class JournalBatch:
         written: the ordinal up to which what was accepted is written already.
         number: of the next entry.
         session: of the server, which is told how much of what it accepted is written.
+        position: how many entries there were before it, of a database; a file counts by its numbers.
     """
 
     connection: Any
     written: int
     number: int
     session: str = ""
+    position: int | None = None
 
     def put(self, waiting: Sequence[Row]) -> None:
         """Append what waited, each once: a commit whose answer was lost may have written it before."""
         rows = [row[1:] for row in waiting if row[0] > self.written]
-        numbered = [(self.number + place, *row) for place, row in enumerate(rows)]
-        if numbered:
-            self.connection.executemany(_INSERT, numbered)
+        if rows:
+            self._insert(rows)
+            self.written = waiting[-1][0]
             if self.session:
-                done = [waiting[-1][0], self.session]
+                done = [self.written, self.session]
                 self.connection.execute("UPDATE sessions SET written = ? WHERE session = ?", done)
-        self.number += len(numbered)
 
     def append(self, *entry: Any) -> None:
         """Append one entry: its kind, key, time and document."""
-        self.connection.execute(_INSERT, [self.number, *entry])
-        self.number += 1
+        self._insert([entry])
+
+    def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        numbered = [(self.number + place, *row) for place, row in enumerate(rows)]
+        if self.position is None:
+            self.connection.executemany(_INSERT, numbered)
+        else:
+            counted = [(*row, self.position + place) for place, row in enumerate(numbered, 1)]
+            self.connection.executemany(_INSERT_COUNTED, counted)
+            self.position += len(rows)
+        self.number += len(rows)
 
 
 class JournalFile:
@@ -115,8 +128,10 @@ class JournalFile:
         self.connection.execute("BEGIN")
         try:
             number = waiting[0][0] if waiting else following
-            yield JournalBatch(self.connection, number - 1, number)
+            batch = JournalBatch(self.connection, number - 1, number)
+            yield batch
             self.connection.execute("COMMIT")
+            self._accepted.wrote(batch.number - 1)
         except BaseException:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
@@ -166,15 +181,21 @@ class JournalServer:
         """A transaction that appends, the only one of all servers'."""
         with self._database.transaction() as connection:
             connection.hold(_NUMBERING)
-            query = "SELECT (SELECT max(number) FROM entries), (SELECT written FROM sessions WHERE session = ?)"
-            last, written = connection.execute(query, [self._session]).fetchone()
+            query = (
+                "SELECT (SELECT max(number) FROM entries), (SELECT written FROM sessions WHERE session = ?), position "
+                "FROM tail"
+            )
+            last, written, position = connection.execute(query, [self._session]).fetchone()
             if written is None:  # the database was put back from a copy
                 written = waiting[0][0] - 1 if waiting else following - 1
                 entry = [self._session, now_utc().isoformat(), written]
                 connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", entry)
             # By the clock, so that numbers of before do not come again then.
             number = max((last or 0) + 1, time.time_ns() // 1000)
-            yield JournalBatch(connection, written, number, self._session)
+            batch = JournalBatch(connection, written, number, self._session, position)
+            yield batch
+            connection.execute("UPDATE tail SET position = ?", [batch.position])
+        self._accepted.wrote(batch.written)
 
     @contextmanager
     def paying(self) -> Iterator[None]:

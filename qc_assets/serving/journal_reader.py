@@ -12,7 +12,7 @@ from typing import Any
 from qc_assets.clock import now_utc
 from qc_assets.errors import QcError
 from qc_assets.serving import chain
-from qc_assets.serving.acceptance import last_accepted
+from qc_assets.serving.acceptance import last_written
 from qc_assets.shared_database import SharedDatabase
 from qc_assets.sqlite_files import existing_sqlite, is_broken
 
@@ -21,6 +21,7 @@ TASK_NAME = "lower(json_extract(document, '$.task_id'))"
 HAS_TASK = "(kind IN ('payout', 'outcome') OR (kind = 'prediction' AND key IS NOT NULL))"
 Place = Path | SharedDatabase
 """Where a journal is: the file of one server, or the database of many."""
+REMOVED = "entries {first} to {last} were written and are in neither journal nor warehouse: somebody removed them"
 _NAMES = ("number", "kind", "key", "written_at")
 
 
@@ -67,17 +68,34 @@ def money_entries(place: Place) -> list[dict[str, Any]]:
         return [dict(zip((*_NAMES, "document"), link, strict=True)) for link in chain.readable_links(connection)]
 
 
-def missing_numbers(place: Path, after: int) -> list[tuple[int, int]]:
-    """First and last number of what a journal's file accepted and does not have, behind a number that it has had.
+def missing_entries(place: Place, after: int) -> list[tuple[int, int]]:
+    """First and last of what a journal wrote and does not have, behind a number that it has had.
 
-    Before that only what was imported is missing, see `forget`. What a kill lost is not counted: `count_lost` does.
+    Numbers of a file, and positions of a database, whose numbers have gaps. Before that only what was imported is
+    missing, see `forget`. What a kill lost was never written: `count_lost` tells it.
     """
+    return _missing_positions(place, after) if isinstance(place, SharedDatabase) else _missing_numbers(place, after)
+
+
+def _missing_positions(database: SharedDatabase, after: int) -> list[tuple[int, int]]:
+    with _open(database) as connection:
+        after = max(after, _forgotten_up_to(connection))
+        # First: what is written meanwhile lies behind it.
+        (tail,) = connection.execute("SELECT position FROM tail").fetchone()
+        steps = connection.execute(_STEPS_OF_POSITIONS, [after]).fetchall()
+        (last,) = connection.execute("SELECT coalesce(max(position), 0) FROM entries").fetchone()
+    gaps = [(before + 1, position - 1) for before, position in steps]
+    return gaps + ([(last + 1, tail)] if tail > last else [])
+
+
+def _missing_numbers(place: Path, after: int) -> list[tuple[int, int]]:
     with _open(place) as connection:
+        after = max(after, _forgotten_up_to(connection) if _has_table(connection, "forgotten") else 0)
         has = connection.execute("SELECT max(number), count(*) FROM entries WHERE number > ?", [after]).fetchone()
         steps = connection.execute(_STEPS, [after]).fetchall()
         firsts = [first for (first,) in connection.execute("SELECT first FROM sessions ORDER BY first")]
         lost = connection.execute("SELECT up_to - entries + 1, up_to FROM losses").fetchall()
-    counter = last_accepted(place.with_name(f"{place.name}.accepted"))
+    counter = last_written(place.with_name(f"{place.name}.accepted"))
     last = max(has[0] or 0, after)
     if counter is not None and counter[0] in firsts and counter[1] > last:
         steps.append((last, counter[1] + 1))
@@ -93,10 +111,7 @@ def missing_numbers(place: Path, after: int) -> list[tuple[int, int]]:
 def doubts(place: Place) -> list[str]:
     """Why it is not known what was lost, each with its time (UTC)."""
     with _open(place) as connection:
-        if (
-            isinstance(place, Path)
-            and not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'doubts'").fetchone()
-        ):
+        if isinstance(place, Path) and not _has_table(connection, "doubts"):
             return []  # the server of this version has not opened it yet
         return [f"{at}: {doubt}" for at, doubt in connection.execute("SELECT noted_at, doubt FROM doubts")]
 
@@ -156,12 +171,23 @@ def forget(place: Place, up_to: int, before: str) -> int:
     What has a key stays, as does the last entry: a delivery or payout that comes again is known, and numbers go on.
     """
     with _open(place, writable=True) as connection:
-        deleted = connection.execute(
-            "DELETE FROM entries WHERE kind = 'prediction' AND key IS NULL AND number < ? AND written_at < ? "
-            "AND number < (SELECT max(number) FROM entries)",
-            [up_to, before],
+        connection.execute("CREATE TABLE IF NOT EXISTS forgotten (up_to BIGINT NOT NULL)")
+        old = (
+            "FROM entries WHERE kind = 'prediction' AND key IS NULL AND number < ? AND written_at < ? "
+            "AND number < (SELECT max(number) FROM entries)"
         )
-        return deleted.rowcount
+        # That they are missing tells nothing then, also to a warehouse that has none of them.
+        last = f"INSERT INTO forgotten SELECT max(number) {old} HAVING count(*) > 0"
+        connection.execute(last, [up_to, before])
+        return connection.execute(f"DELETE {old}", [up_to, before]).rowcount
+
+
+def _has_table(connection: Any, name: str) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [name]).fetchone() is not None
+
+
+def _forgotten_up_to(connection: Any) -> int:
+    return int(connection.execute("SELECT coalesce(max(up_to), 0) FROM forgotten").fetchone()[0])
 
 
 def entries_where(place: Place, condition: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
@@ -177,6 +203,17 @@ _STEPS = """
 SELECT before, number FROM (
     SELECT number, coalesce(lag(number) OVER (ORDER BY number), ?1) AS before FROM entries WHERE number > ?1
 ) AS steps WHERE number > before + 1
+"""
+_STEPS_OF_POSITIONS = """
+SELECT before, position FROM (
+    SELECT
+        number,
+        position,
+        coalesce(lag(position) OVER (ORDER BY number), CASE WHEN ?1 = 0 THEN 0 ELSE position - 1 END) AS before
+    FROM entries
+    WHERE position IS NOT NULL AND (number >= ?1 OR ?1 = 0)
+) AS steps
+WHERE position > before + 1
 """
 
 

@@ -26,7 +26,8 @@ from qc_assets.store.schema import define_functions, sql_sections
 from qc_assets.store.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
-_MORE = ("repo_id", "number", "author_id", "author", "opened_at", "source", "observed_until")
+_MORE = ("repo_id", "number", "author_id", "author", "opened_at", "source", "observed_until",
+         "passed_by", "decided_by_verdict")  # fmt: skip
 
 
 class NotReadyError(QcError):

@@ -22,6 +22,7 @@ from qc_assets.serving.cashier import objections
 from qc_assets.serving.champions import Champion
 from qc_assets.serving.details import details_of
 from qc_assets.serving.facts import PullRequestFacts
+from qc_assets.serving.outcomes import Outcome, last_reopening, standing_outcome, was_closed
 from qc_assets.serving.payouts import Payout, at_both_ends, payout
 from qc_assets.serving.schemas import P0Answer, bucket_of, p0_fields, repository_and_number
 from qc_assets.serving.service import Serving
@@ -168,17 +169,14 @@ def _where(location: tuple[int | str, ...]) -> str:
 
 def _recent(serving: Serving) -> pl.DataFrame:
     serving.journal.flush()
-    outcomes: dict[str, tuple[str, bool]] = {}
+    outcomes: dict[str, list[Outcome]] = {}
     for entry in journal_reader.latest(serving.journal.place, ["outcome"], 2_000):
-        outcome = entry["document"]
-        earlier = outcomes.get(outcome["task_id"])
-        if earlier is None or outcome["decided_at"] < earlier[0]:
-            outcomes[outcome["task_id"]] = (outcome["decided_at"], outcome["passed"])
+        outcomes.setdefault(entry["document"]["task_id"], []).append(entry["document"])
     rows: list[dict[str, Any]] = []
     for entry in journal_reader.latest(serving.journal.place, ["prediction"], 10 * _RECENT):
         document = entry["document"]
         if document["model"] == "p0" and len(rows) < _RECENT:
-            passed = _outcome(serving, document["task_id"], outcomes)
+            passed = _outcome(serving, document["task_id"], outcomes.get(document["task_id"], []))
             rows.append(
                 {
                     "pull request": document["task_id"],
@@ -193,11 +191,13 @@ def _recent(serving: Serving) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def _outcome(serving: Serving, task_id: str, outcomes: dict[str, tuple[str, bool]]) -> bool | None:
+def _outcome(serving: Serving, task_id: str, outcomes: list[Outcome]) -> bool | None:
     repo, number = repository_and_number(task_id)
     knowledge = serving.knowledge
     is_read = knowledge is not None and "pull_requests" in knowledge.tasks
     known = knowledge.task("pull_requests", repo, number, None) if knowledge and is_read else None
-    if known is not None and known["passed"] is not None:
+    is_reopened = knowledge is not None and last_reopening(outcomes) > knowledge.as_of.isoformat()
+    if known is not None and known["passed"] is not None and not (is_reopened and was_closed(known)):
         return bool(known["passed"])
-    return outcomes[task_id][1] if task_id in outcomes else None
+    standing = standing_outcome(outcomes)
+    return None if standing is None else standing["passed"]

@@ -1,19 +1,21 @@
 """Payouts proved: the chain of their entries, their arithmetic, and their facts against the warehouse of today."""
 
+import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_fixed
 
 from qc_assets.errors import QcError
 from qc_assets.serving import journal_reader
 from qc_assets.serving.champions import SPECS
 from qc_assets.serving.journal_reader import Place
+from qc_assets.serving.last_payment import lost_payments
 from qc_assets.serving.ledger import payout_identity
 from qc_assets.serving.payouts import payout
 from qc_assets.serving.rows import Row, feature_frame
@@ -43,8 +45,14 @@ class PayoutAudit:
     differences: tuple[dict[str, Any], ...]
 
 
-def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place) -> PayoutAudit:
+def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place, note: Path | None = None) -> PayoutAudit:
     """Prove every payout of a home's journals, which a server may be writing; the file of before comes last.
+
+    Args:
+        store: the warehouse.
+        registry: has the versions of p0.
+        journals: of the home.
+        note: of the last payment, see `lost_payments`.
 
     Raises:
         QcError: if there is no journal, or it or the warehouse cannot be read.
@@ -54,6 +62,8 @@ def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place) -> P
         written = journal_reader.money_entries(journal)
         troubles += [*journal_reader.broken_links(journal), *_compare_with_warehouse(store, journal, written)]
         entries += written
+    if note and (lost := lost_payments(note, journals, store)):
+        troubles.append(lost)
     differences = []
 
     @cache
@@ -66,9 +76,15 @@ def audit_payouts(store: Warehouse, registry: "Registry", *journals: Place) -> P
     standing: dict[tuple[int, int] | str, tuple[str, int]] = {}
     payments = 0
     with store.read() as connection:
-        for entry in entries:
+        names = [journal_reader.identity(journal) for journal in journals]
+        elsewhere = connection.execute(sql_sections("ml/payouts")["elsewhere"], {"journals": names}).pl().to_dicts()
+        # Neither is put in another order: clocks may be wrong, and a correction follows what it corrects.
+        for entry in heapq.merge(entries, map(_of_elsewhere, elsewhere), key=itemgetter("written_at")):
             try:
                 if entry["kind"] != "payout" or entry["document"]["refused"] is not None:
+                    continue
+                if entry["number"] is None:
+                    troubles += _paid_twice(entry, standing)
                     continue
                 payments += 1
                 wrong, difference = _examined(connection, entry, standing, version)
@@ -87,13 +103,29 @@ def _examined(
     standing: dict[tuple[int, int] | str, tuple[str, int]],
     version: Any,
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """What is wrong with a payment, and what would be different today; takes note in `standing` of what it pays for."""
+    """What is wrong with a payment, and what would be different today; `standing` has what each task was paid by."""
     document, troubles = entry["document"], []
     own = payout_identity(entry)  # type: ignore[arg-type]
     p0, value, beta = (Decimal(document[name]) for name in ("p0", "value", "beta"))
     if payout(float(p0), value, beta).amount != Decimal(document["d1"]):
         troubles.append(f"payout {own}: {beta} × {p0} × {value} is not {document['d1']}")
-    place = (int(document["repo_id"]), int(document["number"]))
+    troubles += _paid_twice(entry, standing)
+    parameters = {"repo_id": int(document["repo_id"]), "number": int(document["number"])}
+    rows = connection.execute(sql_sections("ml/payouts")["known"], parameters).pl().to_dicts()
+    why, today, wrong = _on_todays_facts(entry, rows[0] if rows else None, version)
+    troubles += [f"payout {own}: {wrong}"] if wrong else []
+    told = {"id": own, "task_id": document["task_id"], "d1": document["d1"], "d1_today": today, "why": why}
+    return troubles, [told] if why else []
+
+
+def _of_elsewhere(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A payment by a journal that is not here, of which the warehouse tells."""
+    return {"kind": "payout", "number": None, "written_at": row["asked_at"].isoformat(), "document": {**row}}
+
+
+def _paid_twice(entry: Mapping[str, Any], standing: dict[tuple[int, int] | str, tuple[str, int]]) -> list[str]:
+    document, own = entry["document"], payout_identity(entry)  # type: ignore[arg-type]
+    place, troubles = (int(document["repo_id"]), int(document["number"])), []
     # A repository that nobody knew then may be known by now; a name may have become another's.
     names: tuple[tuple[int, int] | str, ...] = (document["task_id"].lower(), *([place] if place[0] else []))
     for before, repo_id in (standing.get(name, (own, 0)) for name in names):
@@ -101,12 +133,7 @@ def _examined(
             troubles.append(f"payout {own}: {document['task_id']} had been paid for by {before}")
             break
     standing.update(dict.fromkeys(names, (own, place[0])))
-    parameters = {"repo_id": place[0], "number": place[1]}
-    rows = connection.execute(sql_sections("ml/payouts")["known"], parameters).pl().to_dicts()
-    why, today, wrong = _on_todays_facts(entry, rows[0] if rows else None, version)
-    troubles += [f"payout {own}: {wrong}"] if wrong else []
-    told = {"id": own, "task_id": document["task_id"], "d1": document["d1"], "d1_today": today, "why": why}
-    return troubles, [told] if why else []
+    return troubles
 
 
 def _compare_with_warehouse(store: Warehouse, journal: Place, entries: list[dict[str, Any]]) -> list[str]:
@@ -132,22 +159,9 @@ def _compare_with_warehouse(store: Warehouse, journal: Place, entries: list[dict
 
 
 def _cut_out(journal: Place, up_to: int) -> list[str]:
-    """Entries behind the last import that were accepted and are gone; a database does not number without gaps."""
-    if not isinstance(journal, Path):
-        return []
-    # What was accepted this moment is on its way.
-    patient = Retrying(
-        retry=retry_if_result(bool),
-        stop=stop_after_attempt(4),
-        wait=wait_fixed(0.2),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
-    )
-    gaps = patient(journal_reader.missing_numbers, journal, up_to)
-    return [
-        f"entries {first} to {last} were accepted and are in neither journal nor warehouse: somebody removed them, or "
-        "a kill lost them, if they were predictions"
-        for first, last in gaps
-    ]
+    """Entries behind the last import that were written and are gone."""
+    gaps = journal_reader.missing_entries(journal, up_to)
+    return [journal_reader.REMOVED.format(first=first, last=last) for first, last in gaps]
 
 
 def _on_todays_facts(

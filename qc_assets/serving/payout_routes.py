@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from qc_assets.serving import appeals, cashier, ledger
-from qc_assets.serving.appeals import Appeal, AppealAnswer, Settlement, State
+from qc_assets.serving.appeals import Appeal, AppealAnswer, Resumption, ResumptionAnswer, Settlement, State
+from qc_assets.serving.imported_payouts import known_contests
 from qc_assets.serving.model_routes import CONFLICT, ERRORS, UNKNOWN, count_answers
 from qc_assets.serving.payouts import PayoutAnswer, PayoutRequest
 from qc_assets.serving.schemas import Difference, Reason, bucket_of
@@ -64,14 +65,12 @@ def _serving(request: Request) -> Serving:
 
 
 def _view(serving: Serving, document: dict[str, Any]) -> PayoutView:
-    entries, own = serving.journals, document["id"]
-    corrections = ledger.corrections_of(entries, own) if document["refused"] is None else []
-    contests = ledger.contested(entries, own)
-    return PayoutView(
-        **{name: value for name, value in document.items() if name in PayoutView.model_fields},
-        replaced_by=corrections[-1]["document"]["id"] if corrections else None,
-        appeals=[Contest(**each["document"], told_at=each["written_at"]) for each in contests],
-    )
+    own, is_paid = document["id"], document["refused"] is None
+    corrections = ledger.corrections_of(serving.journals, own) if is_paid else []
+    replaced_by = corrections[-1]["document"]["id"] if corrections else document.get("replaced_by")
+    contests = [Contest(**contest) for contest in known_contests(serving, document)]
+    shown = {name: value for name, value in document.items() if name in PayoutView.model_fields}
+    return PayoutView(**shown | {"replaced_by": replaced_by, "appeals": contests})
 
 
 @router.post("/payout", responses=ERRORS | CONFLICT, response_model_exclude_none=True)
@@ -93,6 +92,12 @@ def list_payouts(
     entries = ledger.latest_payouts(serving.journal.place, before=before, limit=limit)
     shown = [_view(serving, entry["document"] | {"asked_at": entry["written_at"]}) for entry in entries]
     return PayoutList(payouts=shown, next_before=entries[-1]["number"] if len(entries) == limit else None)
+
+
+@router.post("/payouts/resume", responses=ERRORS | CONFLICT)
+def resume_payments(request: Request, statement: Resumption) -> ResumptionAnswer:
+    """Let payments go on that were stopped, as some may be in neither journal nor warehouse; needs the right settle."""
+    return appeals.resume(_serving(request), statement)
 
 
 @router.get("/payouts/{identity:path}", responses=ERRORS | UNKNOWN, response_model_exclude_none=True)

@@ -20,12 +20,13 @@ from qc_assets.serving import journal_reader
 from qc_assets.serving.champions import SPECS, Champion, Champions
 from qc_assets.serving.deliveries import DeliveredItems
 from qc_assets.serving.facts import Facts, TextFacts
-from qc_assets.serving.former_journals import COUNTERS, lost_sight_of, note_journal, refuse_second_journal
+from qc_assets.serving.former_journals import COUNTERS, refuse_second_journal
 from qc_assets.serving.info import calibration, model_info
 from qc_assets.serving.journal import Journal
 from qc_assets.serving.journal_reader import Place
 from qc_assets.serving.kept_knowledge import keep_reading, kept_reading, key_of_knowledge
 from qc_assets.serving.knowledge import Knowledge, NotReadyError, Reading
+from qc_assets.serving.last_payment import PaymentWatch
 from qc_assets.serving.predictions import Predictions, ask_champion, instant, journal_documents
 from qc_assets.serving.rows import Row, item_row, text_row
 from qc_assets.settings import Settings
@@ -72,13 +73,15 @@ class Serving:
         self.journal = Journal(
             journal or settings.journal_place,
             counters=settings.journal_file.with_name(COUNTERS),
+            note=None if journal else settings.payment_note,
             writer=writer,
             lock_timeout_s=_TAKEOVER_S,
         )
         self.journals: tuple[Place, ...] = (journal,) if journal else settings.journals
-        self.why_no_payouts = "" if journal else lost_sight_of(settings, identity=self.journal.identity)
+        self.payments: PaymentWatch | None = None
         if not journal:
-            note_journal(settings, self.journal.identity)
+            about = {"identity": self.journal.identity, "doubt": self.journal.doubt}
+            self.payments = PaymentWatch(settings, self.journals, self.store, **about)
         if self.journal.lost:
             log.warning("%d predictions were lost when the last server was killed", self.journal.lost)
 
@@ -99,6 +102,8 @@ class Serving:
         if self.knowledge is not None and self._wanted() != self._needs:
             self._seen = ()
             self.refresh_knowledge()
+        if self.payments:
+            self.payments.look()
         if isinstance(self.journal.place, SharedDatabase):
             self._hear_of_deliveries(self.journal.place)
         return changed
@@ -136,7 +141,8 @@ class Serving:
                         f"the warehouse does not have {', '.join(sorted(names))}, which a champion wants and takes as "
                         "unknown: run `qc train`"
                     )
-        if trouble := self.journal.trouble or self.why_no_payouts or self.journal.doubt:
+        in_doubt = self.payments.trouble if self.payments else ""
+        if trouble := self.journal.trouble or in_doubt or self.journal.doubt:
             troubles["journal"] = trouble
         return troubles
 
@@ -152,6 +158,8 @@ class Serving:
                 knowledge, imported_up_to = self._known(needs, stamp), self._imported()
                 self.knowledge, self._needs, self.imported_up_to = knowledge, needs, imported_up_to
                 self._seen, self.why_no_knowledge = stamp, ""
+                if self.payments:
+                    self.payments.compare(imported_up_to)
             except Exception as error:  # noqa: BLE001  # what was known goes on serving; /health says so
                 self.why_no_knowledge = self._why(error)
                 log.warning("the warehouse cannot be read: %s", self.why_no_knowledge)
@@ -226,8 +234,8 @@ class Serving:
         Raises:
             NotReadyError: if it could not be read yet, or payments of before cannot be looked up.
         """
-        if self.why_no_payouts:
-            raise NotReadyError(self.why_no_payouts)
+        if self.payments and (doubt := self.payments.look()):
+            raise NotReadyError(doubt)
         return self.ready()
 
     def predict(

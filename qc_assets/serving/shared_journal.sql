@@ -13,6 +13,19 @@ CREATE TABLE IF NOT EXISTS entries (
     -- Not JSONB, which would write numbers otherwise than they were hashed.
     document JSON NOT NULL
 );
+-- Which entry it is, without gaps: numbers have some. NULL in entries of before that was noted. An ALTER waits for every
+-- reader, such as a pg_dump, also where there is nothing to do.
+DO $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM pg_attribute WHERE attrelid = 'entries'::regclass AND attname = 'position' AND NOT attisdropped
+    ) THEN
+        ALTER TABLE entries ADD COLUMN position BIGINT;
+    END IF;
+END $$;
+-- The position of the last.
+CREATE TABLE IF NOT EXISTS tail (is_sole BOOLEAN PRIMARY KEY DEFAULT true CHECK (is_sole), position BIGINT NOT NULL);
+INSERT INTO tail (position) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM tail);
 CREATE UNIQUE INDEX IF NOT EXISTS one_entry_a_key ON entries (kind, key) WHERE key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS entries_by_kind ON entries (kind, number);
 CREATE INDEX IF NOT EXISTS entries_of_task ON entries ((lower(json_extract(document, '$.task_id'))))
@@ -35,6 +48,7 @@ WHERE kind = 'payout';
 
 CREATE TABLE IF NOT EXISTS losses (found_at TEXT NOT NULL, entries BIGINT NOT NULL, up_to BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS doubts (noted_at TEXT NOT NULL, doubt TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS forgotten (up_to BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS identity (journal TEXT PRIMARY KEY);
 -- One row a server's life: how many of the predictions that it accepted are written.
 CREATE TABLE IF NOT EXISTS sessions (session TEXT PRIMARY KEY, opened_at TEXT NOT NULL, written BIGINT NOT NULL);

@@ -10,7 +10,9 @@ from qc_assets.clock import now_utc
 from qc_assets.features.contract import FEATURE_OWNERS, Owner, contract_of
 from qc_assets.forges import qualified
 from qc_assets.serving import journal_reader
+from qc_assets.serving.imported_payouts import imported_payment
 from qc_assets.serving.knowledge import Knowledge
+from qc_assets.serving.outcomes import last_reopening, standing_outcome, was_closed
 from qc_assets.serving.payouts import PayoutFacts
 from qc_assets.serving.rows import Row
 from qc_assets.serving.schemas import repository_and_number
@@ -44,7 +46,7 @@ class TaskFacts:
         claimed: what the caller alone says.
         contradictions: what the caller says and that is otherwise.
         verdict: how it ended, in words; empty while nobody knows.
-        earlier: a payout for it that the warehouse has; None if it has none.
+        paid: the payment for it that stands, as the warehouse has it; None if it has none.
         is_draft: whether it is a draft now, as far as is known.
         unlearnt: why p0 learnt of no such pull request, in words; empty if it did.
     """
@@ -55,7 +57,7 @@ class TaskFacts:
     claimed: tuple[str, ...]
     contradictions: tuple[Contradiction, ...]
     verdict: str
-    earlier: str | None
+    paid: Mapping[str, Any] | None
     is_draft: bool
     unlearnt: str
 
@@ -95,7 +97,7 @@ def known_task(serving: Serving, facts: PayoutFacts, place: tuple[int, int]) -> 
     where: dict[str, Any] = {"repo_id": repo_id, "number": number}
     with serving.reading() as connection:
         rows = connection.execute(sections["known"], where).pl() if repo_id else None
-        paid = connection.execute(sections["paid"], where | {"task": names[0]}).fetchone()
+        paid = imported_payment(connection, names, repo_id, number)
     known = rows.row(0, named=True) if rows is not None and len(rows) else None
     delivery = _delivery(serving, names, repo_id)
     claims: dict[str, Any] = {}
@@ -122,7 +124,7 @@ def known_task(serving: Serving, facts: PayoutFacts, place: tuple[int, int]) -> 
         claimed=tuple(claims),
         contradictions=tuple(contradictions),
         verdict=_verdict(serving, names, (repo_id, number), known),
-        earlier=paid[0] if paid else None,
+        paid=paid,
         is_draft=_is_draft(serving, place, known),
         unlearnt=_unlearnt(serving, features),
     )
@@ -223,12 +225,15 @@ def _is(knowledge: Knowledge, worker: str, author: str, repo: str | None, known:
 
 def _verdict(serving: Serving, names: tuple[str, ...], place: tuple[int, int], known: Mapping[str, Any] | None) -> str:
     """How it ended, by the warehouse, or by a delivery that is not in it yet."""
-    if known is not None and known["passed"] is not None:
+    entries = journal_reader.outcomes_of(serving.journal.place, names, *place)
+    outcomes = [entry["document"] for entry in entries]
+    ended_at: datetime | None = known["ended_at"] if known else None
+    is_reopened = ended_at is not None and last_reopening(outcomes) > ended_at.isoformat()
+    if known is not None and known["passed"] is not None and not (is_reopened and was_closed(known)):
         return f"it {'passed' if known['passed'] else 'failed'}, as the warehouse knows"
-    if known is not None and known["ended_at"] is not None:
-        return f"it was closed on {known['ended_at']:%Y-%m-%d}, as the warehouse knows"
-    outcomes = journal_reader.outcomes_of(serving.journal.place, names, *place)
-    if outcomes:
-        first = min((entry["document"] for entry in outcomes), key=lambda outcome: outcome["decided_at"])
-        return f"it {'passed' if first['passed'] else 'failed'} on {first['decided_at'][:10]}, as a delivery said"
+    if ended_at is not None and not is_reopened:
+        return f"it was closed on {ended_at:%Y-%m-%d}, as the warehouse knows"
+    open_at = known["updated_at"].isoformat() if known and known["is_open"] and known["updated_at"] else ""
+    if (standing := standing_outcome(outcomes, open_at=open_at)) is not None:
+        return f"it {'passed' if standing['passed'] else 'failed'} on {standing['decided_at'][:10]}, as a delivery said"
     return ""

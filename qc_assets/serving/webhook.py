@@ -119,6 +119,9 @@ class Webhook:
         if event.action == "closed" and pull_request.closed_at is not None:
             passed = pull_request.merged_at is not None or self._is_landed(pull_request, event.sender)
             return self._outcome(entry, f"closed:{pull_request.closed_at.isoformat()}", passed, pull_request.closed_at)
+        if event.action == "reopened":  # undoes the closing
+            at = entry["happened_at"]
+            return self._outcome(entry, f"reopened:{at}", None, datetime.fromisoformat(at))
         if event.action == "synchronize" and self.notes is not None:
             self.notes.follow(forge, event)
         if event.action not in ("opened", "ready_for_review"):
@@ -275,7 +278,7 @@ class Webhook:
         known = self.serving.journal.write("closing", document, written_at=instant(), key=key)
         return WebhookAnswer(status="recorded" if known is None else "known")
 
-    def _outcome(self, entry: dict[str, Any], event: str, passed: bool, decided_at: datetime) -> WebhookAnswer:
+    def _outcome(self, entry: dict[str, Any], event: str, passed: bool | None, decided_at: datetime) -> WebhookAnswer:
         task_id, repo_id, number = (entry[name] for name in ("task_id", "repo_id", "number"))
         document = {"task_id": task_id, "repo_id": repo_id, "number": number, "event": event, "passed": passed}
         document["decided_at"] = decided_at.isoformat()

@@ -16,6 +16,7 @@ from qc_assets.cli.overview import status
 from qc_assets.errors import QcError
 from qc_assets.lake_place import LakePlace
 from qc_assets.serving import journal_reader
+from qc_assets.serving.appeals import Resumption, resume
 from qc_assets.serving.cashier import make_payout
 from qc_assets.serving.feedback import ConflictError
 from qc_assets.serving.importing import bring_in_all
@@ -73,6 +74,18 @@ def test_what_the_file_paid_is_not_paid_again_by_a_database_and_comes_into_the_w
     assert bring_in_all(store, shared.journals, keep_days=90, beside=shared.journal_file).payouts == 0
 
 
+def test_a_database_that_was_put_back_pays_nobody_until_somebody_says_so(home: Settings, shared_url: str) -> None:
+    shared = with_journal(home, shared_url)
+    pay(shared, "one")
+    with shared.journals[0].transaction() as connection:  # type: ignore[union-attr]
+        connection.execute("DELETE FROM entries")
+    with serving_of(shared) as serving, pytest.raises(NotReadyError, match="an older copy of the journal was put back"):
+        serving.payer()
+    with serving_of(shared) as serving:
+        resume(serving, Resumption(told_by="bob", reason="one was told"))
+    assert pay(shared, "two").task_id == "far/away#7"
+
+
 @pytest.mark.parametrize("to", ["no database", "another database"])
 def test_a_home_that_lost_sight_of_its_journal_pays_nobody_until_somebody_says_so(
     home: Settings, postgres: PostgresServer, shared_url: str, to: str
@@ -83,10 +96,12 @@ def test_a_home_that_lost_sight_of_its_journal_pays_nobody_until_somebody_says_s
         pay(other, "two")
     password = shared_url.partition("//qc:")[2].partition("@")[0]
     note = home.journal_file.with_name("shared_journal.json")
-    assert str(note) in str(refused.value) and "QC_JOURNAL" in str(refused.value)
+    assert "POST /payouts/resume" in str(refused.value) and "QC_JOURNAL" in str(refused.value)
     assert password not in str(refused.value) + note.read_text(encoding="utf-8")
     assert any("QC_JOURNAL" in finding.detail and not finding.ok for finding in examine_aftermath(other))
-    note.unlink()
+    with serving_of(other) as serving:
+        statement = Resumption(told_by="bob", reason="that database is gone, and all of it imported")
+        assert "QC_JOURNAL" in resume(serving, statement).settled
     assert pay(other, "two").task_id == "far/away#7"
 
 

@@ -19,7 +19,7 @@ from qc_assets.errors import SettingsError
 from qc_assets.registry.model_registry import Registry
 from qc_assets.serving.importing import bring_in
 from qc_assets.serving.journal import Journal
-from qc_assets.serving.journal_reader import broken_links, count_lost, entries_after
+from qc_assets.serving.journal_reader import broken_links, count_lost, entries_after, missing_entries
 from qc_assets.serving.payout_audit import audit_payouts
 from qc_assets.serving.service import Serving
 from qc_assets.settings import Settings
@@ -141,6 +141,22 @@ def test_a_commit_whose_answer_was_lost_is_not_written_twice(shared: SharedDatab
         journal.flush()
         assert journal.waiting == 0
     assert [entry["document"]["n"] for entry in entries_after(shared, 0, ["prediction"])] == [1, 2, 3]
+
+
+def test_a_database_of_before_positions_goes_on_and_counts_from_then(shared_url: str, tmp_path: Path) -> None:
+    before, shared = (SharedDatabase(SecretStr(shared_url)) for _ in range(2))
+    with closing(Journal(before, counters=tmp_path)) as journal:
+        journal.write("payout", paid(), written_at=NOW)
+    with before.transaction() as connection:
+        connection.execute("ALTER TABLE entries DROP COLUMN position")
+        connection.execute("DROP TABLE tail")
+    with closing(Journal(shared, counters=tmp_path)) as journal:
+        journal.write("payout", paid(task_id="a/b#2", number=2), written_at=NOW)
+        journal.write("payout", paid(task_id="a/b#3", number=3), written_at=NOW)
+    assert missing_entries(shared, 0) == []
+    with shared.transaction() as connection:
+        connection.execute("DELETE FROM entries WHERE position IS NOT NULL")
+    assert missing_entries(shared, 0) == [(1, 2)]
 
 
 def record_until_killed(url: str, counters: Path, told: "multiprocessing.Queue[int]") -> None:

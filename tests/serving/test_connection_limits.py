@@ -12,7 +12,7 @@ import uvicorn
 from qc_assets.serving.connection_limits import ConnectionLimits, limited_connections
 from tests.local_app import listening
 
-LIMITS = ConnectionLimits(connections=8, head_bytes=4_096, head_s=0.4, body_s=0.6)
+LIMITS = ConnectionLimits(connections=8, head_bytes=4_096, head_s=0.4, body_s=0.6, pipelined=16)
 
 
 async def _echo(scope: Any, receive: Any, send: Any) -> None:
@@ -142,3 +142,22 @@ def test_long_bodies_keep_alive_and_pipelining_go_on_working(server: uvicorn.Ser
     connection.sendall(GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")
     replies = [reply.rpartition(b"\r\n\r\n")[2] for reply in answer(connection).split(b"HTTP/1.1 200 OK")[1:]]
     assert replies == [b"3000000", b"3000", b"0", b"0"]
+
+
+@pytest.mark.parametrize("request_bytes", [GET + b"\r\n", POST + b"Content-Length: 3\r\n\r\nabc"], ids=["GET", "POST"])
+def test_of_endless_pipelined_requests_the_first_are_answered_and_no_more_are_read(
+    server: uvicorn.Server, request_bytes: bytes
+) -> None:
+    connection = connect(server)
+    most = LIMITS.pipelined + 1
+    with suppress(ConnectionError):
+        for _ in range(100):
+            connection.sendall(request_bytes * 1_000)
+    connection.settimeout(5)
+    replies = answer(connection).split(b"HTTP/1.1 200 OK")[1:]
+    assert len(replies) <= most and b"connection: close" not in b"".join(replies[:-1])
+    few = connect(server, request_bytes * 9_000)
+    replies = answer(few).split(b"HTTP/1.1 200 OK")[1:]
+    assert len(replies) == most and b"connection: close" in replies[-1]
+    whole = connect(server, request_bytes * (most - 2), GET + b"Connection: close\r\n\r\n")
+    assert len(answer(whole).split(b"HTTP/1.1 200 OK")[1:]) == most - 1

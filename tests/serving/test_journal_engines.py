@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qc_assets.serving import ledger
+from qc_assets.serving import journal_reader, ledger
 from qc_assets.serving.importing import Imported, bring_in
 from qc_assets.serving.journal import Journal, JournalFullError
 from qc_assets.serving.journal_reader import (
@@ -164,3 +164,64 @@ def test_a_journal_that_was_put_back_is_noticed_and_loses_no_new_entry(
     assert imported.predictions == 1 and any("an older copy was put back" in doubt for doubt in imported.doubts)
     known: list[Any] = warehouse.query("SELECT number FROM ml.predictions ORDER BY ALL").rows()
     assert known == [(1,), (2,), (3,)]
+
+
+def remove_entries(place: Place, condition: str) -> None:
+    with journal_reader._open(place, writable=True) as connection:
+        connection.execute(f"DELETE FROM entries WHERE {condition}")
+
+
+LAST = "(SELECT max(number) FROM entries)"
+
+
+def test_what_was_cut_off_is_told_and_is_no_loss(place: Place, opened: Callable[..., Journal]) -> None:
+    """By somebody, or as an older copy of the same session was put back; three more were accepted and never written."""
+    with closing(opened()) as journal:
+        journal.record("prediction", [prediction(number) for number in range(6)], written_at=NOW)
+        journal.flush()
+        journal._engine.accept(journal._next + 2)
+    remove_entries(place, f"number > {LAST} - 4")
+    if not isinstance(place, Path):
+        with journal_reader._open(place) as connection:  # as a database is that was put back
+            connection.execute("UPDATE sessions SET written = 2")
+    with closing(opened()) as journal:
+        assert journal.lost == count_lost(place) == 3
+        assert journal.doubt.startswith("4 entries at the end of the journal are gone that had been written")
+        journal.record("prediction", [prediction(9)], written_at=NOW)
+    with closing(opened()) as journal:
+        assert journal.lost == 0 and journal.doubt == "" and count_lost(place) == 3, "told once"
+
+
+@pytest.mark.parametrize(
+    "condition", [f"number > {LAST} - 2", "key = 'p1'", "key = 'p0'"], ids=["end", "middle", "first"]
+)
+def test_what_somebody_removed_before_the_import_shows_in_audit_and_import(
+    warehouse: Warehouse, place: Place, opened: Callable[..., Journal], condition: str
+) -> None:
+    with warehouse.write():
+        pass
+    make_features(warehouse)
+    with closing(opened()) as journal:
+        for number in range(4):
+            document = paid(task_id=f"a/b#{number}", number=number, repo_id=7, payout_id=f"p{number}", id=f"p{number}")
+            journal.write("payout", document, written_at=NOW, key=f"p{number}")
+        journal.record("prediction", [prediction(9)], written_at=NOW)
+    assert audit_payouts(warehouse, None, place).troubles == ()  # type: ignore[arg-type]
+    remove_entries(place, condition)
+    removed = [one for one in audit_payouts(warehouse, None, place).troubles if "somebody removed" in one]  # type: ignore[arg-type]
+    assert len(removed) == 1
+    doubts_of = [bring_in(warehouse, place, keep_days=9000).doubts for _ in range(2)]
+    assert doubts_of[0] == doubts_of[1] and [removed[0] in doubt for doubt in doubts_of[0]] == [True]
+
+
+def test_what_was_forgotten_is_not_missing(
+    warehouse: Warehouse, place: Place, opened: Callable[..., Journal], tmp_path: Path
+) -> None:
+    with closing(opened()) as journal:
+        journal.record("prediction", [prediction(number) for number in range(5)], written_at=NOW)
+        journal.write("payout", paid(), written_at=NOW)
+    assert bring_in(warehouse, place, keep_days=9, now=datetime(2026, 5, 1)).forgotten == 5
+    with closing(opened()) as journal:
+        journal.write("payout", paid(task_id="a/b#2", number=2), written_at=NOW)
+    other = Warehouse(tmp_path / "other.duckdb", staging=tmp_path / "staging")
+    assert bring_in(other, place, keep_days=9).doubts == bring_in(warehouse, place, keep_days=9).doubts == ()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from qc_assets.serving.callers import CALLER, Caller
 from qc_assets.serving.importing import bring_in
 from qc_assets.serving.journal import Journal
-from qc_assets.serving.journal_reader import broken_links, entries_after, latest, missing_numbers
+from qc_assets.serving.journal_reader import broken_links, entries_after, latest, missing_entries
 from qc_assets.serving.one_form import normalised, plain_number
 from qc_assets.serving.payout_audit import audit_payouts
 from qc_assets.store.warehouse import Warehouse
@@ -234,11 +234,11 @@ def test_a_deletion_in_what_is_not_imported_yet_shows_and_a_new_start_or_a_kill_
     journal = Journal(path)
     journal.write("payout", paid(id="z", number=9), written_at=NOW, key="z")
     journal.close()
-    assert missing_numbers(path, 0) == []
+    assert missing_entries(path, 0) == []
     change(path, "DELETE FROM entries WHERE kind = 'prediction'")
     numbers = [entry["number"] for entry in entries_after(path, 0, ["payout"])]
-    gaps = missing_numbers(path, 0)
+    gaps = missing_entries(path, 0)
     assert len(gaps) == 4 and all(
         first == last == number - 1 for (first, last), number in zip(gaps, numbers, strict=False)
     )
-    assert missing_numbers(path, numbers[-2]) == []
+    assert missing_entries(path, numbers[-2]) == []

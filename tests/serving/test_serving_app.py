@@ -165,7 +165,8 @@ def test_every_endpoint_has_examples(api: TestClient) -> None:
         *("/", "/health", "/metrics", "/model/info", "/predict", "/predict/batch", "/predict/resolution-time"),
         *("/predict/close-in-7-days", "/predict/first-response", "/classify/comment", "/feedback", "/check", "/payout"),
         "/webhook/github",
-        *("/payouts", "/payouts/{identity}", "/payouts/{identity}/appeal", "/payouts/{identity}/settle"),
+        *("/payouts", "/payouts/resume"),
+        *("/payouts/{identity}", "/payouts/{identity}/appeal", "/payouts/{identity}/settle"),
         *(f"/predict/{spec.name}" for spec in SPECS),
     }
 

@@ -117,7 +117,7 @@ def test_a_counter_that_cannot_be_right_blocks_nothing_and_hides_nothing(tmp_pat
     assert [entry["document"]["n"] for entry in entries_after(path, 0, ["prediction", "payout"])] == [*range(9), 1]
 
 
-def test_a_broken_journal_is_set_aside_and_payouts_go_on(tmp_path: Path) -> None:
+def test_a_broken_journal_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     before = reopened(path).identity
     path.write_bytes(b"no database at all" * 1000)

@@ -3,22 +3,24 @@ CREATE TABLE IF NOT EXISTS ml.outcomes (
     repo VARCHAR,
     number BIGINT,
     event VARCHAR,
-    passed BOOLEAN NOT NULL,
+    passed BOOLEAN,
     decided_at TIMESTAMP NOT NULL,
     received_key VARCHAR,
     received_from VARCHAR,
     PRIMARY KEY (repo_id, repo, number, event)
 );
 COMMENT ON TABLE ml.outcomes IS
-    'What GitHub''s webhook said of pull requests that were predicted; the earliest event decides. Models train '
-    'on raw.*, not on this';
+    'What GitHub''s webhook said of pull requests that were predicted; the earliest event decides, '
+    'and a closing until it is undone. Models train on raw.*, not on this';
 COMMENT ON COLUMN ml.outcomes.repo_id IS
     'Repository, also one that has not been loaded yet; 0 if only its name is known, until the warehouse knows that';
 COMMENT ON COLUMN ml.outcomes.repo IS
     'Its name as it was delivered: owner/name, before it HOST/ if that is not github.com';
 COMMENT ON COLUMN ml.outcomes.number IS 'Number of the pull request';
-COMMENT ON COLUMN ml.outcomes.event IS 'review:ID or closed:INSTANT, so that the same event counts once';
-COMMENT ON COLUMN ml.outcomes.passed IS 'The review approved, or the pull request was merged';
+COMMENT ON COLUMN ml.outcomes.event IS 
+    'review:ID, closed:INSTANT or reopened:INSTANT, so that the same event counts once';
+COMMENT ON COLUMN ml.outcomes.passed IS 
+    'The review approved, or the pull request was merged; NULL if it was opened again, which undoes earlier closings';
 COMMENT ON COLUMN ml.outcomes.decided_at IS 'When (UTC)';
 COMMENT ON COLUMN ml.outcomes.received_key IS
     'Name of the key that told: QC_WEBHOOK_SECRET signs deliveries; NULL in entries of before that was noted';

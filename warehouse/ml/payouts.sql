@@ -84,6 +84,7 @@ SELECT
     lower(texts.author_login) AS author,
     texts.closed_at AS ended_at,
     texts.updated_at,
+    texts.state = 'open' AS is_open,
     texts.is_draft
 FROM raw.pull_requests AS texts
 LEFT JOIN features.pull_requests AS features
@@ -91,17 +92,47 @@ LEFT JOIN features.pull_requests AS features
 WHERE texts.repo_id = $repo_id AND texts.number = $number;
 
 -- name: paid
--- What was paid for a task, whatever the journal has: it may have been put back from an older copy.
-SELECT coalesce(id, payout_id, entry) AS id
+-- What was paid for a task and stands, whatever the journal has: it may have been lost, or put back from an older copy.
+SELECT *, NULL AS replaced_by, NULL AS appeals
 FROM ml.payouts
 WHERE
     refused IS NULL
     AND (
         (repo_id = $repo_id AND number = $number AND repo_id <> 0)
-        OR (lower(task_id) = $task AND (repo_id = 0 OR $repo_id IN (0, repo_id)))
+        OR (list_contains($names, lower(task_id)) AND (repo_id = 0 OR $repo_id IN (0, repo_id)))
     )
-ORDER BY asked_at
+ORDER BY asked_at DESC, entry DESC
 LIMIT 1;
+
+-- name: asked_for
+-- A payout by its identity: the payment, else the last refusal.
+SELECT
+    *,
+    (
+        SELECT arg_max(corrections.id, corrections.asked_at)
+        FROM ml.payouts AS corrections
+        WHERE corrections.replaces = payouts.id AND corrections.refused IS NULL AND payouts.refused IS NULL
+    ) AS replaced_by,
+    (
+        SELECT
+            list(
+                {'state': state, 'told_by': told_by, 'fact': fact, 'reason': reason, 'told_at': told_at}
+                ORDER BY told_at, state = 'open'
+            )
+        FROM ml.appeals
+        WHERE ml.appeals.payout = payouts.id
+    ) AS appeals
+FROM ml.payouts AS payouts
+WHERE $identity IN (id, payout_id, entry)
+ORDER BY refused IS NULL DESC, asked_at DESC, entry DESC
+LIMIT 1;
+
+-- name: elsewhere
+-- Payments by other journals than these, which may be lost.
+SELECT asked_at, task_id, repo_id, number, refused, replaces, coalesce(id, payout_id, entry) AS id
+FROM ml.payouts
+WHERE refused IS NULL AND NOT list_contains($journals, split_part(entry, ':', 1))
+ORDER BY asked_at, entry;
 
 -- name: red
 -- Promises about p0 that the version that answers broke.

@@ -61,25 +61,57 @@ COMMENT ON COLUMN reports.payouts.replaced_by IS 'Identity of the payout that co
 COMMENT ON COLUMN reports.payouts.appeal IS 'Where the last appeal against it stands: open, upheld or rejected';
 COMMENT ON COLUMN reports.payouts.received_key IS 'Name of the key that asked';
 COMMENT ON COLUMN reports.payouts.passed IS
-    'What people said last, else how the first review ended, else what the webhook saw; NULL while that is open';
+    'What people said last, else how the first review ended, else what the webhook saw; NULL while it is open';
 
 -- name: rows
-WITH webhook_by_name AS (
+WITH reopenings AS (
+    SELECT repo_id, repo, number, decided_at AS reopened_at FROM ml.outcomes WHERE passed IS NULL
+    UNION ALL
+    SELECT repo_id, NULL, number, updated_at FROM raw.pull_requests WHERE state = 'open'
+),
+-- A closing counts until the pull request is open again.
+standing AS (
+    SELECT outcomes.*
+    FROM ml.outcomes AS outcomes
+    WHERE outcomes.passed IS NOT NULL AND NOT (
+        starts_with(outcomes.event, 'closed:') AND EXISTS (
+            SELECT 1
+            FROM reopenings
+            WHERE reopenings.number = outcomes.number AND reopenings.reopened_at > outcomes.decided_at
+                AND CASE
+                    WHEN 0 IN (reopenings.repo_id, outcomes.repo_id) THEN reopenings.repo = outcomes.repo
+                    ELSE reopenings.repo_id = outcomes.repo_id
+                END
+        )
+    )
+),
+webhook_by_name AS (
     SELECT repo || '#' || number AS task_id, arg_min(passed, {'t': decided_at, 'e': event}) AS passed
-    FROM ml.outcomes
+    FROM standing
     GROUP BY repo, number
 ),
 webhook_without_id AS (
     SELECT repo || '#' || number AS task_id, arg_min(passed, {'t': decided_at, 'e': event}) AS passed
-    FROM ml.outcomes
+    FROM standing
     WHERE repo_id = 0
     GROUP BY repo, number
 ),
 webhook_by_id AS (
     SELECT repo_id, number, arg_min(passed, {'t': decided_at, 'e': event}) AS passed
-    FROM ml.outcomes
+    FROM standing
     WHERE repo_id <> 0
     GROUP BY repo_id, number
+),
+-- A label that is newer than its reopening, or no closing's.
+labels AS (
+    SELECT features.repo_id, features.number, features.passed
+    FROM features.pull_requests AS features
+    WHERE features.decided_by_verdict OR features.passed_by = 'feedback' OR NOT EXISTS (
+        SELECT 1
+        FROM reopenings
+        WHERE reopenings.repo_id = features.repo_id AND reopenings.number = features.number
+            AND reopenings.reopened_at > features.closed_at
+    )
 ),
 computed AS (SELECT *, payout(beta, p0, value) AS recomputed_d1 FROM ml.payouts),
 corrections AS (
@@ -117,10 +149,11 @@ SELECT
     corrections.replaced_by,
     appeals.state AS appeal,
     payouts.received_key,
-    coalesce(features.passed, by_id.passed, by_name.passed, as_asked.passed, as_then_named.passed) AS passed
+    coalesce(labels.passed, by_id.passed, by_name.passed, as_asked.passed, as_then_named.passed) AS passed
 FROM computed AS payouts
 LEFT JOIN features.pull_requests AS features
     ON payouts.repo_id = features.repo_id AND payouts.number = features.number
+LEFT JOIN labels ON payouts.repo_id = labels.repo_id AND payouts.number = labels.number
 LEFT JOIN corrections ON payouts.id = corrections.replaces AND payouts.refused IS NULL
 LEFT JOIN appeals ON payouts.id = appeals.payout
 LEFT JOIN raw.repositories AS repositories ON payouts.repo_id = repositories.repo_id
