@@ -12,6 +12,8 @@ from qc_assets.learning.dataset import Dataset
 
 # What knows less than this share of what another estimator knows says little of what that one's scores mean.
 CARRIES = 0.5
+# Of all rows, in the calibration window and in the test window, the first that leaves enough to train on.
+_SHARES = (0.15, 0.12, 0.09, 0.07, 0.05)
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,18 @@ class TimeSplit:
         return self.windows | {"before_test": self.before_test, "labelled": self.labelled}
 
 
-def time_split(data: Dataset, maturity: timedelta, share: float = 0.15) -> TimeSplit:
+def time_split(data: Dataset, maturity: timedelta) -> TimeSplit:
     """Split by opening time: the newest 15 % to test on, 15 % to calibrate on, and what is before them to train on.
 
     At each boundary a label counts only if it was known by then, as it would have been had the model been fitted
     on that day. In the last `maturity` before a boundary only quick decisions would be known, so rows opened in it
     are left out altogether, and shares are counted in what is not: else the gap would eat the test window first.
+    Of a history that is short for its gaps the shares are smaller, as far as 5 %, so that what is calibrated knows half
+    of what is judged.
 
     Args:
         data: labelled rows in order of opening.
         maturity: how long a label needs.
-        share: of all rows, in the calibration window and in the test window.
 
     Raises:
         TrainingError: if a window would be empty.
@@ -73,16 +76,24 @@ def time_split(data: Dataset, maturity: timedelta, share: float = 0.15) -> TimeS
     if len(data) == 0:
         raise TrainingError("there are no labelled rows")
     gap = np.timedelta64(int(maturity.total_seconds() * 1e6), "us")
-    second = _start_of_newest(data.opened_at[data.opened_at < data.observed_until - gap], len(data), share)
-    first = _start_of_newest(data.opened_at[data.opened_at < second - gap], len(data), share)
-    split = _windows(data, gap, first, second)
-    if empty := next((name for name, rows in split.windows.items() if len(rows) == 0), ""):
+    splits = [_newest_apart(data, gap, share) for share in _SHARES]
+    whole = [split for split in splits if all(len(rows) for rows in split.windows.values())]
+    if not whole:
+        empty = next(name for name, rows in splits[0].windows.items() if len(rows) == 0)
         span = (data.opened_at[-1] - data.opened_at[0]) / np.timedelta64(1, "D")
         raise TrainingError(
             f"the {empty} window is empty: {len(data)} labelled rows over {span:.0f} days are too few for windows "
             f"{maturity.days} days apart; backfill more days"
         )
+    split = next((split for split in whole if split.train_share >= CARRIES), whole[0])
     return replace(split, immature=len(data) - len(split.before_test) - len(split.test))
+
+
+def _newest_apart(data: Dataset, gap: np.timedelta64, share: float) -> TimeSplit:
+    """Windows of which calibration and test have such a share of all rows, as far as there are as many."""
+    second = _start_of_newest(data.opened_at[data.opened_at < data.observed_until - gap], len(data), share)
+    first = _start_of_newest(data.opened_at[data.opened_at < second - gap], len(data), share)
+    return _windows(data, gap, first, second)
 
 
 def _windows(data: Dataset, gap: np.timedelta64, first: np.datetime64, second: np.datetime64) -> TimeSplit:
