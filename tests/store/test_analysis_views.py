@@ -7,6 +7,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from qc_assets.models.p0 import SPEC as P0
 from qc_assets.settings import Settings
 from qc_assets.store.asking import asked_rows
 from qc_assets.store.export import export_table
@@ -101,8 +102,10 @@ def test_the_pass_rate_by_repository_and_month_is_one_select(store: Warehouse) -
     by_hand = store.query(
         "SELECT r.name AS repository, date_trunc('month', f.opened_at)::DATE AS month, avg(f.passed::INTEGER) AS rate "
         "FROM features.pull_requests AS f JOIN raw.repositories AS r USING (repo_id) WHERE f.exclusion IS NULL "
-        "GROUP BY ALL ORDER BY ALL"
+        f"AND f.opened_at < f.observed_until - INTERVAL {P0.maturity.days} DAY GROUP BY ALL ORDER BY ALL"
     )
+    young = store.query("SELECT count(*), avg(passed) FROM pull_requests WHERE why_not_used = 'too_young'").row(0)
+    assert young[0] > 0, "what is known of the last days is known of the quick"
     assert len(by_view) > 10
     assert by_view.equals(by_hand)
 

@@ -51,8 +51,12 @@ SELECT
     features.review_cycles,
     features.first_response_hours,
     epoch(features.closed_at - features.opened_at) / 3600 AS hours_open,
-    (features.exclusion IS NULL)::TINYINT AS is_used,
-    features.exclusion AS why_not_used,
+    -- Of what was opened lately only quick decisions are known. The time is p0's maturity, by test.
+    coalesce(
+        features.exclusion,
+        CASE WHEN features.opened_at >= features.observed_until - INTERVAL 14 DAY THEN 'too_young' END
+    ) AS why_not_used,
+    (why_not_used IS NULL)::TINYINT AS is_used,
     coalesce(tested.prediction, scored.prediction) AS p0,
     coalesce(tested.lower, scored.lower) AS p0_lower,
     coalesce(tested.upper, scored.upper) AS p0_upper,
@@ -105,7 +109,8 @@ COMMENT ON COLUMN analysis.pull_requests.first_response_hours IS
 COMMENT ON COLUMN analysis.pull_requests.hours_open IS 'Hours from opening to closing; NULL while open';
 COMMENT ON COLUMN analysis.pull_requests.is_used IS '1 if p0 may learn from it: WHERE is_used';
 COMMENT ON COLUMN analysis.pull_requests.why_not_used IS
-    'Why p0 does not: opening_not_observed, outside_coverage, bot, draft, size_unknown, too_small, undecided';
+    'Why p0 does not: opening_not_observed, outside_coverage, bot, draft, size_unknown, too_small, undecided, '
+    'too_young: of the last 14 days only quick decisions are known, and these pass more often';
 COMMENT ON COLUMN analysis.pull_requests.p0 IS
     'What the champion said without knowing the outcome: in its test window, or while it was open; else NULL, as of '
     'what it was fitted to';

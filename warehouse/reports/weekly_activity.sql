@@ -20,7 +20,7 @@ COMMENT ON COLUMN reports.weekly_activity.reviews IS 'Reviews submitted';
 COMMENT ON COLUMN reports.weekly_activity.issues_opened IS 'Issues opened';
 COMMENT ON COLUMN reports.weekly_activity.issues_closed IS 'Issues closed';
 COMMENT ON COLUMN reports.weekly_activity.pass_rate IS
-    'Share of the week''s pull requests that passed, of those that p0 may train on';
+    'Share of the week''s pull requests that passed, of those that p0 may train on; NULL where all are too young';
 
 -- name: rows
 WITH happened AS (
@@ -51,9 +51,9 @@ rates AS (
     SELECT
         date_trunc('week', opened_at)::DATE AS week,
         is_synthetic(source, repo_id) AS is_synthetic,
-        avg(passed::INTEGER) AS pass_rate
-    FROM features.pull_requests
-    WHERE exclusion IS NULL
+        avg(passed) AS pass_rate
+    FROM analysis.pull_requests
+    WHERE is_used
     GROUP BY 1, 2
 )
 SELECT counts.*, rates.pass_rate
