@@ -92,18 +92,14 @@ class Answers:
                 "AUC within": sum(inside) / sum(pairs) if pairs else empty,
             }
 
-    def line(self) -> str:
-        weights = np.random.default_rng(0).poisson(1, (RESAMPLES, len(self.y))).astype(float)
-        value = self.figures(np.ones((1, len(self.y))))
-        spread = self.figures(weights)
-        told = []
-        for name, (point,) in value.items():
-            if np.isnan(point):
-                told.append(f"{name} –")
-                continue
-            low, high = np.nanquantile(spread[name], [0.025, 0.975])
-            told.append(f"{name} {point:.3f} ({low:.3f} to {high:.3f})")
-        return "; ".join(told)
+    def line(self, units: np.ndarray | None) -> str:
+        """The metrics with their intervals; rows of one author are drawn together, see `units_of`."""
+        from qc_assets.learning.metrics.bootstrap import evaluate
+
+        weights = np.ones(len(self.y))
+        needs = dict.fromkeys(self.figures(weights[None, :]), "repositories with enough rows")
+        measured = evaluate(self.figures, self.figures, weights, needs, resamples=RESAMPLES, seed=0, units=units)
+        return "; ".join(f"{name} {estimate:.3f}" for name, estimate in measured.items())
 
 
 def loaded(folder: str, state: str) -> "tuple[Warehouse, LoadReport] | None":
@@ -184,7 +180,7 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
     in_test = repository[split.test]
 
     def show(who: str, p: np.ndarray) -> None:
-        print(f"  {who}: {Answers(y, p, in_test).line()}", flush=True)
+        print(f"  {who}: {Answers(y, p, in_test).line(trained.known['test'].units)}", flush=True)
 
     print(f"  tested {len(y):,} of {len(data):,} labelled rows, base rate {y.mean():.3f}")
     show(f"{spec.name} ({trained.best.kind})", trained.best.predictions)
@@ -217,7 +213,8 @@ def judge(name: str, path: str, elsewhere: list[str]) -> None:
         told = "; ".join(f"{name} {measured[name]:.3f}" for name in ("roc_auc", "brier", "log_loss"))
         print(f"  {head}: {told}; Brier of their own share {shown(measured['brier'].baseline)}")
     for gate in check_gates(trained):
-        print(f"  gate {gate.name}: {'passed' if gate.passed else 'FAILED'}, {gate.detail}")
+        verdict = {True: "passed", False: "FAILED", None: "not judged"}[gate.passed]
+        print(f"  gate {gate.name}: {verdict}, {gate.detail}")
 
 
 def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Options") -> None:
@@ -251,6 +248,7 @@ def _ablate(spec: "ModelSpec", data: "Dataset", trained: "Trained", options: "Op
             task.needs,
             resamples=RESAMPLES,
             seed=0,
+            units=test.units,
         )
         print(
             f"  by {part}: log loss {gains['log_loss']:+.4f}, ROC AUC {gains['roc_auc']:+.3f}; "
