@@ -11,16 +11,6 @@ if TYPE_CHECKING:
 HUBER: Parameters = {"objective": "huber", "alpha": 1.0}
 
 
-def random_forest(trial: "optuna.Trial") -> Parameters:
-    """A random forest of fixed size."""
-    return {
-        "n_estimators": 150,
-        "max_depth": trial.suggest_int("max_depth", 4, 16),
-        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 100, log=True),
-        "max_features": trial.suggest_float("max_features", 0.15, 0.8),
-    }
-
-
 def blend(trial: "optuna.Trial") -> Parameters:
     """A logistic regression, a random forest of fixed size and boosted trees."""
     return {
