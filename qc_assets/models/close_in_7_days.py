@@ -22,7 +22,7 @@ SPEC = ModelSpec(
     },
     known_at="known_at",
     opened_at="opened_at",
-    features=(*FEATURES, "repo_closed_in_7_days_rate"),
+    features=FEATURES,
     texts=TEXTS,
     changes=author_choices.ISSUE,
     missing_is_a_fact=HISTORIES,

@@ -24,6 +24,7 @@ FEATURES = (
     *_AUTHOR_HISTORY,
     "author_association",
     "repo_closed_recently",
+    "repo_closed_in_7_days_rate",
     "repo_open_issues",
     "repo_median_hours",
     "repo_open_prs",

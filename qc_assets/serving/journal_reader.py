@@ -90,6 +90,8 @@ def _missing_positions(database: SharedDatabase, after: int) -> list[tuple[int, 
 
 def _missing_numbers(place: Path, after: int) -> list[tuple[int, int]]:
     with _open(place) as connection:
+        if not _has_table(connection, "sessions"):
+            return []  # the server of this version has not opened it yet
         after = max(after, _forgotten_up_to(connection) if _has_table(connection, "forgotten") else 0)
         has = connection.execute("SELECT max(number), count(*) FROM entries WHERE number > ?", [after]).fetchone()
         steps = connection.execute(_STEPS, [after]).fetchall()

@@ -108,7 +108,7 @@ def test_a_training_that_does_not_end_well_says_so(
 
 
 def test_too_little_data_once_it_has_begun_is_a_failed_run(registry: Registry) -> None:
-    frame = rows(60, days=20)
+    frame = rows(60, days=12)
     outcome = lifecycle.train_and_register(SMALL, frame, registry, SEARCH, is_synthetic=False, origin=ORIGIN)
     assert [gate.passed for gate in outcome.gates] == [False]
     status, reason, _ = ending(registry)
