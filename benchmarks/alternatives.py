@@ -18,7 +18,6 @@ import polars as pl
 from benchmarks.measure import isolated
 from benchmarks.real import SPECS, asked_histories, load_rows
 from qc_assets.errors import TrainingError
-from qc_assets.learning.splits import CARRIES
 from qc_assets.models.p0 import SPEC as P0
 
 if TYPE_CHECKING:
@@ -145,20 +144,24 @@ def answers_of(window: Window, kind: str, parameters: dict[str, Any]) -> dict[st
         return answers[way][0]
 
     def fitted(
-        parameters: dict[str, Any] = parameters, kind: str = kind, window: Window = window, **how: Any
+        parameters: dict[str, Any] = parameters,
+        kind: str = kind,
+        window: Window = window,
+        asked: str = "test",
+        **how: Any,
     ) -> np.ndarray:
-        return scores(window, kind, parameters, "before_test", "test", **how)
+        return scores(window, kind, parameters, "before_test", asked, **how)
 
     def ours() -> np.ndarray:
         task, p = task_of(window.spec), fitted()
-        level = task.at_new_level(seen, p, calibration)
-        return task.calibrate(level, calibration, {}, carries=window.split.train_share >= CARRIES)(p)
+        level = task.at_new_level(seen, lambda: fitted(asked="calibration"), calibration)
+        return task.calibrate(level, calibration, {}, carries=window.split.carries)(p)
 
     seen = scores(window, kind, parameters, "train", "calibration")
     timed("ours", ours)
     p = timed("no map", fitted)
     of_old = ProbabilityCalibrator.fit(seen, calibration.y, weights_by_group(groups))
-    timed("a map that moves the level, too", lambda: of_old(p) if window.split.train_share >= CARRIES else p)
+    timed("a map that moves the level, too", lambda: of_old(p) if window.split.carries else p)
     timed("no signs", lambda: fitted(signs=()))
     timed("LightGBM with its defaults", lambda: fitted({}, "lightgbm", one_head, signs=()))
     timed("the newest rows count double", lambda: fitted(half_life=1.0))

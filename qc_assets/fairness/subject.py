@@ -68,9 +68,9 @@ class Subject:
         y_true, y_pred = task.judged_labels(known, answers), task.on_label_scale(predicted)
         frame = self.frame[self.windows["test"]]
         units = units_of(frame, frame[self.spec.opened_at].to_numpy())
-        # Who nobody knows is an author of his own.
-        units = np.arange(len(frame))[:, None].repeat(2, axis=1) if units is None else units
         rows = np.arange(len(frame))
+        # Who nobody knows is an author of his own.
+        units = rows[:, None].repeat(2, axis=1) if units is None else units
         columns = {"y_true": y_true, "y_pred": y_pred, "weight": known.weights, "unit": units, "tested_row": rows}
         return frame.with_columns(**{name: pl.Series(values) for name, values in columns.items()}).filter(
             pl.col("weight") > 0

@@ -52,6 +52,11 @@ class TimeSplit:
         return len(self.train) / len(self.before_test)
 
     @property
+    def carries(self) -> bool:
+        """Whether what is fitted to the train window knows enough for its map and intervals to be carried over."""
+        return self.train_share >= CARRIES
+
+    @property
     def known_windows(self) -> dict[str, np.ndarray]:
         """The windows, and `before_test` and `labelled`, which overlap them."""
         return self.windows | {"before_test": self.before_test, "labelled": self.labelled}
@@ -85,7 +90,7 @@ def time_split(data: Dataset, maturity: timedelta) -> TimeSplit:
             f"the {empty} window is empty: {len(data)} labelled rows over {span:.0f} days are too few for windows "
             f"{maturity.days} days apart; backfill more days"
         )
-    split = next((split for split in whole if split.train_share >= CARRIES), whole[0])
+    split = next((split for split in whole if split.carries), whole[0])
     return replace(split, immature=len(data) - len(split.before_test) - len(split.test))
 
 

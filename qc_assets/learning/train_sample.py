@@ -7,8 +7,9 @@ import numpy as np
 from qc_assets.errors import TrainingError
 from qc_assets.learning.dataset import Dataset
 from qc_assets.learning.metrics.bootstrap import Statistics, paired_differences
+from qc_assets.learning.spec import Parameters
 from qc_assets.learning.task import task_of
-from qc_assets.learning.trained import FittedCandidate, LearningCurve, Options, Windows
+from qc_assets.learning.trained import LearningCurve, Options, Windows
 from qc_assets.progress import Milestone, Reporter
 
 # Windows that are fitted to; the others calibrate and judge, on all of their rows.
@@ -67,14 +68,13 @@ def with_fewer_rows(windows: Windows, data: Dataset, options: Options) -> Window
 
 
 def learning_curve(
-    windows: Windows, kind: str, best: FittedCandidate, data: Dataset, options: Options, progress: Reporter
+    windows: Windows, kind: str, parameters: Parameters, data: Dataset, options: Options, progress: Reporter
 ) -> LearningCurve | None:
     """Fit a candidate to an eighth, a quarter and half of its sample, too.
 
     Args:
         windows: that it was fitted to.
-        kind: of the candidate.
-        best: the candidate.
+        kind, parameters: of the candidate.
         data: labelled rows.
         options: how to train.
         progress: told of the curve.
@@ -91,7 +91,7 @@ def learning_curve(
         part = sample_rows(_repositories(data, rows), size, options.seed)
         if task.why_not(known[part]):
             continue
-        estimator = task.fit(kind, best.parameters, data.x[rows[part]], known[part], **options.fitting(windows.spec))
+        estimator = task.fit(kind, parameters, data.x[rows[part]], known[part], **options.fitting(windows.spec))
         scores = estimator.score(data.x[windows.split.calibration])
         by_size[size] = task.statistics(judged.y, task.uncalibrated(scores, windows.context))
     half, last_doubling = by_size.get(len(rows) // 2), None

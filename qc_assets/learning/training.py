@@ -15,7 +15,7 @@ from qc_assets.learning.remaining import remaining_times
 from qc_assets.learning.rivals import Rival
 from qc_assets.learning.search import balanced, choose, one_head_gain, text_gain, usable_folds
 from qc_assets.learning.spec import Candidate, ModelSpec, Parameters
-from qc_assets.learning.splits import CARRIES, TimeSplit, time_split
+from qc_assets.learning.splits import TimeSplit, time_split
 from qc_assets.learning.task import task_of
 from qc_assets.learning.task.combined import HeadsEstimator, ProjectEstimator, measured_heads
 from qc_assets.learning.task.terms import Estimator, Known
@@ -166,7 +166,7 @@ def train(
         if options.refit and task.refits
         else None,
         heads=_heads(trained, options),
-        bounds=task.bounds(known["calibration"], calibrated) if split.train_share >= CARRIES else None,
+        bounds=task.bounds(known["calibration"], calibrated) if split.carries else None,
         remaining=remaining_times(best.calibration_scores, known["calibration"], context) if spec.left_at else None,
         monotony=measure_monotony(
             spec, data.x[split.test][-_IMPORTANCE_ROWS:], lambda x: best.calibrator(best.estimator.score(x))
@@ -174,7 +174,7 @@ def train(
         missingness=measure_missingness(spec, data, split, known, context, options.seed),
         reliability=reliability_of(*tested, resamples=options.resamples, seed=options.seed),
         losing=_losing(trained) if task.is_binary else None,
-        curve=learning_curve(windows, plain_kind, best, data, options, progress),
+        curve=learning_curve(windows, plain_kind, best.parameters, data, options, progress),
     )
 
 
@@ -197,9 +197,9 @@ def _fit(
     calibration_scores, carries = estimator.score(x[split.calibration]), True
     if options.refit and task.refits:
         estimator = _fitted_to("before_test", windows, kind, parameters, data, options)
-        refitted = estimator.score(x[split.calibration])
+        refitted = lambda: estimator.score(x[split.calibration])  # noqa: E731  # asked at once, if at all
         calibration_scores = task.at_new_level(calibration_scores, refitted, known["calibration"])
-        carries = split.train_share >= CARRIES
+        carries = split.carries
     calibrator = task.calibrate(calibration_scores, known["calibration"], windows.context, carries=carries)
     scores = estimator.score(x[split.test])
     answers = task.answers(calibrator, scores, known["test"].groups)

@@ -106,11 +106,11 @@ def test_the_map_of_a_model_that_is_fitted_anew_says_how_sure_it_is_and_moves_no
     as_it_is = task.calibrate(stale, known, {})
     assert as_it_is(stale).mean() == pytest.approx(known.y.mean(), abs=0.02)
     assert as_it_is(fitted_anew).mean() > known.y.mean() + 0.08, "the level moves a second time"
-    carried = task.calibrate(task.at_new_level(stale, fitted_anew, known), known, {})
+    carried = task.calibrate(task.at_new_level(stale, lambda: fitted_anew, known), known, {})
     assert carried.method != "none" and carried(fitted_anew).mean() == pytest.approx(known.y.mean(), abs=0.02)
     assert np.abs(carried(fitted_anew) - logistic(truth + 0.6)).mean() < 0.03
     # The interval is about the answers that are given, not about those of before.
-    level = carried(task.at_new_level(stale, fitted_anew, known))
+    level = carried(task.at_new_level(stale, lambda: fitted_anew, known))
     lower, upper = task.bounds(known, level)(carried(fitted_anew))
     assert np.abs((lower + upper) / 2 - logistic(truth + 0.6)).mean() < 0.03 and np.median(upper - lower) < 0.03
     below, above = task.bounds(known, carried(stale))(carried(fitted_anew))
@@ -124,7 +124,7 @@ def test_what_an_estimator_has_learnt_of_the_level_of_durations_is_not_added_aga
     # Since the estimator was fitted everything takes longer: by one log hour.
     known = Known(expected + 1 + rng.normal(0, 0.5, 4_000), np.ones(4_000))
     task, context = task_named("duration"), {"horizon_hours": 24 * 90.0}
-    intervals = task.calibrate(task.at_new_level(expected, expected + learnt, known), known, context)
+    intervals = task.calibrate(task.at_new_level(expected, lambda: expected + learnt, known), known, context)
     low, median, high = np.log1p(task.answers(intervals, expected + learnt, None)).T
     assert (median - known.y).mean() == pytest.approx(0, abs=0.03)
     assert ((low <= known.y) & (known.y <= high)).mean() == pytest.approx(0.8, abs=0.01)

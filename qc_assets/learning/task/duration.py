@@ -10,7 +10,7 @@ before (`ModelSpec.left_at`), when the others would have left is not known, and 
 serve all candidates alike; an AFT objective would serve XGBoost only, and claim a distribution.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, cast
@@ -115,10 +115,10 @@ class Duration(Task):
     ) -> Intervals:
         return Intervals.fit(scores, known.y, known.weights, context["horizon_hours"], known.groups)
 
-    def at_new_level(self, scores: np.ndarray, refitted: np.ndarray, known: Known) -> np.ndarray:
+    def at_new_level(self, scores: np.ndarray, refitted: Callable[[], np.ndarray], known: Known) -> np.ndarray:
         # Losses that heed outliers little need not bring an estimator to the level of its labels: only what it has
         # learnt of it is taken off.
-        return scores + np.average(refitted - scores, weights=known.weights)
+        return scores + np.average(refitted() - scores, weights=known.weights)
 
     def answers(self, calibrator: Calibrator, scores: np.ndarray, repositories: np.ndarray | None) -> np.ndarray:
         return cast(Intervals, calibrator)(scores, repositories)
@@ -166,8 +166,7 @@ class Duration(Task):
         if known.lasted is not None and known.watchable is not None:
             # Of what was opened too late to be watched until its upper end only the quick are seen: in the newest month
             # every interval would seem to hold too much. The others are known once that has passed, ended or not.
-            lasted, is_lost = np.minimum(known.lasted, upper), ~seen & (known.lasted < upper)
-            weights = _weights_of_judged(lasted, is_lost, known.watchable >= upper)
+            weights = _weights_of_judged(seen, known.lasted, known.watchable, upper)
         error = float(np.sqrt(COVERAGE * (1 - COVERAGE) / ROWS_OF_A_REPOSITORY))
         return np.full(len(inside), COVERAGE), inside, weights, error
 
@@ -233,9 +232,8 @@ class Duration(Task):
         if known.lasted is None or known.watchable is None or not len(known.y):
             return known, np.inf
         end = float(np.quantile(known.watchable, 1 - _WATCHED_BY_NEARLY_ALL))
-        lasted, is_lost = np.minimum(known.lasted, end), (known.weights == 0) & (known.lasted < end)
-        weights = _weights_of_judged(lasted, is_lost, known.watchable >= end)
-        return replace(known, y=np.log1p(lasted), weights=weights), end
+        weights = _weights_of_judged(known.weights > 0, known.lasted, known.watchable, end)
+        return replace(known, y=np.log1p(np.minimum(known.lasted, end)), weights=weights), end
 
     def excess(self, predicted: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
         # Predictions are medians, and durations that are counted up to some time have a mean below their median.
@@ -255,14 +253,17 @@ class Duration(Task):
         return np.expm1(np.maximum(0, logs + (moved - logs[:, 1])[:, None]))  # the interval goes along with its median
 
 
-def _weights_of_judged(lasted: np.ndarray, is_lost: np.ndarray, judged: np.ndarray) -> np.ndarray:
-    """Inverse probabilities of still being there, of items that were watched for long enough; 0 for others, (rows,).
+def _weights_of_judged(
+    seen: np.ndarray, lasted: np.ndarray, watchable: np.ndarray, end: np.ndarray | float
+) -> np.ndarray:
+    """Inverse probabilities of still being there, of items that could be watched until `end`; 0 for others, (rows,).
 
     Args:
-        lasted: hours until an item ended, was lost, or had been watched for long enough, (rows,).
-        is_lost: whether it left before, (rows,).
-        judged: whether it could be watched for long enough, (rows,).
+        seen: whether an item's end was seen, (rows,).
+        lasted, watchable: see `Known`, (rows,).
+        end: hours, of each item or of all.
     """
+    judged, is_lost, lasted = watchable >= end, ~seen & (lasted < end), np.minimum(lasted, end)
     weights = np.zeros(len(lasted))
     share = still_watched(lasted[judged], is_lost[judged], lasted[judged])
     weights[judged] = np.where(is_lost[judged], 0.0, 1 / np.maximum(share, 1 / max(1, len(share))))

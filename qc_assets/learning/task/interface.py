@@ -1,7 +1,7 @@
 """The interface between the lifecycle and the kind of answer that a model gives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Unpack
 
@@ -119,11 +119,11 @@ class Task(ABC):
             carries: whether it knew enough for its map to say something of the estimator that will answer.
         """
 
-    def at_new_level(self, scores: np.ndarray, refitted: np.ndarray, known: Known) -> np.ndarray:
+    def at_new_level(self, scores: np.ndarray, refitted: Callable[[], np.ndarray], known: Known) -> np.ndarray:
         """Scores of rows that an estimator had not seen, at the level of one that is `refitted`, to them as well.
 
         What is measured on such scores, a map or an interval, is carried to answers of the refitted estimator, which
-        has learnt the level of these rows by itself: it must not be moved a second time. Both are (rows, …).
+        has learnt the level of these rows by itself: it must not be moved a second time. Both say (rows, …).
         """
         return scores
 

@@ -1,6 +1,6 @@
 """Probability of a Boolean label, calibrated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -95,7 +95,7 @@ class Probability(Task):
             return ProbabilityCalibrator.none()
         return ProbabilityCalibrator.fit(scores, known.y, _calibration_weights(known))
 
-    def at_new_level(self, scores: np.ndarray, refitted: np.ndarray, known: Known) -> np.ndarray:
+    def at_new_level(self, scores: np.ndarray, refitted: Callable[[], np.ndarray], known: Known) -> np.ndarray:
         # What is fitted by its likelihood has the level of its labels.
         return at_level_of(known.y, scores, _calibration_weights(known))
 
