@@ -5,6 +5,7 @@ newest 15 % before it are tested by what was known before them. Differences of l
 windows, authors drawn; positive ones speak for ours. What is tried and does not win stays here and not in the package.
 """
 
+import importlib.util
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +32,8 @@ RESAMPLES = 300
 MANY = 20_000  # with more rows to test the blend is left out, which never wins there
 _STRANGER = 20.0  # rows of a repository that say as much of it as what is known of all
 _FOLDS = 5
+_CLIP = 1e-6
+_NEWTON_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,20 @@ def scores(window: Window, kind: str, parameters: dict[str, Any], fitted_to: str
     return estimator.score(x[rows[asked]])
 
 
+def with_record_in_the_way(window: Window, kind: str, parameters: dict[str, Any]) -> np.ndarray:
+    """As `scores` for the test window, but the head that says which way is taken reads the author's record, too."""
+    from qc_assets.learning.task import task_of
+    from qc_assets.learning.task.combined import HeadsEstimator
+
+    rows, known = window.split.known_windows["before_test"], window.known["before_test"]
+    bound, free = (
+        task_of(window.spec).fit(kind, parameters, window.data.x[rows], known, seed=0, threads=1, signs=signs)
+        for signs in (window.spec.signs, ())
+    )
+    assert isinstance(bound, HeadsEstimator) and isinstance(free, HeadsEstimator)
+    return HeadsEstimator((free.parts[0], *bound.parts[1:])).score(window.data.x[window.split.test])
+
+
 def own_share(window: Window) -> np.ndarray:
     """The share of passes of each row's repository before it, in time-ordered folds, shrunk to that of all, (rows,)."""
     repository = np.unique(window.data.frame["repo_id"].to_numpy(), return_inverse=True)[1]
@@ -128,6 +145,40 @@ def with_category(window: Window, parameters: dict[str, Any]) -> np.ndarray:
     return np.asarray(trees.predict_proba(x[split.test]))[:, 1]
 
 
+def with_catboost(window: Window) -> np.ndarray:
+    """CatBoost with its defaults, one head, the same signs, and the repository as a category of its own kind."""
+    from catboost import CatBoostClassifier
+
+    x, split = pl.DataFrame(window.data.x).to_pandas(), window.split
+    x["repository"] = window.data.frame["repo_id"].to_numpy().astype(str)
+    signs = [*window.spec.signs, *[0] * (x.shape[1] - len(window.spec.signs))]
+    trees = CatBoostClassifier(
+        random_seed=0, thread_count=1, verbose=False, allow_writing_files=False,
+        monotone_constraints=signs, cat_features=["repository"],
+    )  # fmt: skip
+    trees.fit(x.iloc[split.before_test], window.known["before_test"].y)
+    return np.asarray(trees.predict_proba(x.iloc[split.test]))[:, 1]
+
+
+def at_repositories_levels(window: Window, of_calibration: np.ndarray, of_test: np.ndarray) -> np.ndarray:
+    """Answers for the test window, each repository's log-odds moved by its own intercept, (rows,).
+
+    The intercepts are the likeliest ones of the calibration window's labels under a normal prior around zero that says
+    as much as `_STRANGER` rows: the more rows a repository has, the less is its intercept shrunk.
+    """
+    from scipy.special import expit, logit
+
+    codes = np.unique(window.data.frame["repo_id"].to_numpy(), return_inverse=True)[1]
+    here, y = codes[window.split.calibration], window.known["calibration"].y
+    logits, logits_of_test = (logit(np.clip(p, _CLIP, 1 - _CLIP)) for p in (of_calibration, of_test))
+    intercepts, prior = np.zeros(codes.max() + 1), _STRANGER * y.mean() * (1 - y.mean())
+    for _ in range(_NEWTON_STEPS):
+        p = expit(logits + intercepts[here])
+        slope = np.bincount(here, y - p, len(intercepts)) - prior * intercepts
+        intercepts += slope / (np.bincount(here, p * (1 - p), len(intercepts)) + prior)
+    return np.asarray(expit(logits_of_test + intercepts[codes[window.split.test]]))
+
+
 def answers_of(window: Window, kind: str, parameters: dict[str, Any]) -> dict[str, tuple[np.ndarray, float]]:
     """Answers for the test window by each way and the seconds that they took, by name; the first is ours."""
     from qc_assets.learning.calibration import ProbabilityCalibrator, weights_by_group
@@ -152,26 +203,32 @@ def answers_of(window: Window, kind: str, parameters: dict[str, Any]) -> dict[st
     ) -> np.ndarray:
         return scores(window, kind, parameters, "before_test", asked, **how)
 
-    def ours() -> np.ndarray:
+    def calibrated(at_levels: bool) -> np.ndarray:
         task, p = task_of(window.spec), fitted()
         level = task.at_new_level(seen, lambda: fitted(asked="calibration"), calibration)
-        return task.calibrate(level, calibration, {}, carries=window.split.carries)(p)
+        to_answer = task.calibrate(level, calibration, {}, carries=window.split.carries)
+        return at_repositories_levels(window, to_answer(level), to_answer(p)) if at_levels else to_answer(p)
 
     seen = scores(window, kind, parameters, "train", "calibration")
-    timed("ours", ours)
+    timed("ours", lambda: calibrated(at_levels=False))
+    timed("each repository at its own level", lambda: calibrated(at_levels=True))
     p = timed("no map", fitted)
     of_old = ProbabilityCalibrator.fit(seen, calibration.y, weights_by_group(groups))
     timed("a map that moves the level, too", lambda: of_old(p) if window.split.carries else p)
     timed("no signs", lambda: fitted(signs=()))
+    if window.known["before_test"].way is not None:
+        timed("the way is told by the record, too", lambda: with_record_in_the_way(window, kind, parameters))
     timed("LightGBM with its defaults", lambda: fitted({}, "lightgbm", one_head, signs=()))
     timed("the newest rows count double", lambda: fitted(half_life=1.0))
     timed("the repository's share since ever", lambda: fitted(extra=own_share(window)))
     if window.data.x.shape[1] > len(window.spec.features):
         less = replace(window, data=replace(window.data, x=window.data.x[:, :-1]))
         timed("without its share of 90 days", lambda: fitted(window=less))
+    timed("one head", lambda: fitted(window=one_head))
     if kind == "lightgbm":
-        timed("one head", lambda: fitted(window=one_head))
         timed("one head, the repository as a category", lambda: with_category(window, parameters))
+        if importlib.util.find_spec("catboost"):  # which nothing else here needs
+            timed("CatBoost, one head, the repository as a category", lambda: with_catboost(window))
     return answers
 
 

@@ -1,7 +1,7 @@
 """Features that an answer may only rise with, or only fall with: a pass more on an author's record never costs them.
 
-Trees keep that while they grow; a line keeps it by the signs of its weights. What is made of several estimators, such
-as heads, may still bend, so it is measured on the test window.
+Trees keep that while they grow; a line keeps it by the signs of its weights; heads keep it as the one that says which
+way is taken does not read such features. What another project published may bend, so it is measured on the test window.
 """
 
 from collections.abc import Callable

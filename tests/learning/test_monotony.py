@@ -1,6 +1,7 @@
 """Features that an answer may only rise with, or only fall with."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from qc_assets.learning.monotony import measure_monotony, turn_signs
 from qc_assets.learning.promotion import check_gates, gate_names
 from qc_assets.learning.task import dataset_of
-from qc_assets.learning.task.combined import fit_heads, fit_one_head
+from qc_assets.learning.task.combined import fit_heads, fit_one_head, load_any_estimator
 from qc_assets.learning.task.terms import Known
 from qc_assets.learning.training import train
 from qc_assets.models.p0 import SPEC as P0
@@ -86,14 +87,24 @@ def test_weights_of_a_line_have_their_signs_and_no_better_ones_have(
         assert loss(other, intercept + step[3]) >= best - 1e-4 * abs(best)
 
 
-def test_which_way_an_item_is_decided_is_free_of_signs() -> None:
+@pytest.mark.parametrize("kind", ["blend", "lightgbm"])
+def test_heads_keep_to_signs_though_a_bound_feature_tells_which_way_is_taken(kind: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2_000, 3))
-    way = rng.random(2_000) < 1 / (1 + np.exp(3 * x[:, 0]))
-    known = Known((rng.random(2_000) < 0.5).astype(float), np.ones(2_000), way=way.astype(float))
-    heads = fit_heads("lightgbm", SMALL_TREES, x, known, seed=0, threads=1, signs=(1, 0, 0))
-    lower, upper = (heads.all_scores(np.array([[a, 0.0, 0.0]]))[0] for a in (-1.0, 1.0))
-    assert upper[0] < lower[0] - 0.5 and (upper[1:] >= lower[1:]).all()
+    # Who has a long record is reviewed, and what is reviewed passes less often than what is landed without a word.
+    way = rng.random(2_000) < 1 / (1 + np.exp(-3 * x[:, 0] - x[:, 2]))
+    y = rng.random(2_000) < np.where(way, 0.3, 0.9)
+    known = Known(y.astype(float), np.ones(2_000), way=way.astype(float))
+    heads = fit_heads(kind, KINDS[kind], x, known, seed=0, threads=1, signs=(1, 0))
+    heads.save(tmp_path)
+    kept = load_any_estimator(tmp_path).score
+    spec = replace(BOUND, monotone={"a": 1})
+    assert np.array_equal(kept(x), heads.score(x))
+    assert (measured := measure_monotony(spec, x, kept)) and measured.most < 1e-9
+    free = fit_heads(kind, KINDS[kind], x, known, seed=0, threads=1)
+    assert (bent := measure_monotony(spec, x, free.score)) and bent.share > 0.3, "as these rows would have it"
+    reviewed = heads.all_scores(np.array([[0.0, 0.0, -2.0], [0.0, 0.0, 2.0]]))[:, 0]
+    assert reviewed[1] > reviewed[0] + 0.2, "other features tell which way is taken"
 
 
 def test_a_training_measures_it_and_only_a_spec_with_signs_is_asked() -> None:

@@ -74,10 +74,22 @@ class CombinedEstimator:
         return cls(parts, **numbers)
 
 
+@dataclass(frozen=True)
 class HeadsEstimator(CombinedEstimator):
-    """P(way) P(positive | way) + P(not way) P(positive | not way), of three parts in this order."""
+    """P(way) P(positive | way) + P(not way) P(positive | not way), of three parts in this order.
+
+    Attributes:
+        unread: columns that the first part does not read.
+    """
+
+    unread: tuple[int, ...] = ()
 
     file = "heads.json"
+
+    def all_scores(self, x: np.ndarray) -> np.ndarray:
+        way, on_way, off_way = self.parts
+        of_way = way.score(np.delete(x, self.unread, axis=1))
+        return np.column_stack([of_way, on_way.score(x), off_way.score(x)])
 
     def score(self, x: np.ndarray) -> np.ndarray:
         way, on_way, off_way = self.all_scores(x).T
@@ -147,7 +159,8 @@ def fit_heads(
 ) -> HeadsEstimator:
     """Fit a classifier to each question, on the rows that answer it.
 
-    Which way an item is decided keeps to no sign, as it is no praise.
+    Which way an item is decided is no praise and keeps to no sign, so it must not move with a feature that has one:
+    then the score keeps to the signs as its other two parts do, as it is a mean of them with weights that stay.
 
     Args:
         kind, parameters: of `fit_one_head`, the same for all three.
@@ -157,15 +170,16 @@ def fit_heads(
     """
     way = known.way
     assert way is not None, "only rows whose way is known are fitted"
-    parts: list[Estimator] = []
-    free: RowsFitting = {**how, "signs": ()}
-    for y, rows, its_own in ((way, np.ones(len(way), bool), free), (known.y, way == 1, how), (known.y, way == 0, how)):
-        labels, weights = y[rows], known.weights[rows]
+    unread = tuple(np.flatnonzero(how.get("signs", ())).tolist())
+
+    def part(z: np.ndarray, labels: np.ndarray, weights: np.ndarray, how: RowsFitting) -> Estimator:
         if len(labels) < _MIN_ROWS or len(np.unique(labels)) < 2:
-            parts.append(Rate.of(labels, weights))
-        else:
-            parts.append(fit_one_head(kind, parameters, x[rows], labels, weights, **its_own))
-    return HeadsEstimator(tuple(parts))
+            return Rate.of(labels, weights)
+        return fit_one_head(kind, parameters, z, labels, weights, **how)
+
+    of_way = part(np.delete(x, unread, axis=1), way, known.weights, {**how, "signs": ()})
+    ways = (part(x[rows], known.y[rows], known.weights[rows], how) for rows in (way == 1, way == 0))
+    return HeadsEstimator((of_way, *ways), unread)
 
 
 def with_others(own: Estimator, others: Others, x: np.ndarray, known: Known) -> Estimator:
