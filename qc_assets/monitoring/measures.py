@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from qc_assets.learning.metrics.bootstrap import MIN_ROWS, evaluate, paired_differences
+from qc_assets.learning.metrics.bootstrap import MIN_ROWS, Estimate, evaluate, paired_differences
 from qc_assets.learning.metrics.units import units_of
 from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
@@ -74,7 +74,7 @@ def beside_outcomes(
 
 def by_week(spec: ModelSpec, live: Live) -> pl.DataFrame:
     """Rows of reports.monitoring, but for the names of the model."""
-    task, alike = task_of(spec), _counted_alike(spec, live)
+    task, (alike, _) = task_of(spec), _counted_alike(spec, live)
     week = live.frame.select(pl.col(spec.opened_at).dt.truncate("1w").dt.date()).to_series()
     reference = live.frame.filter("is_test")["prediction"].to_numpy()
     rows = []
@@ -122,7 +122,7 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
     Returns:
         Whether they hold, and a sentence with the numbers.
     """
-    alike = _counted_alike(spec, live)
+    alike, most = _counted_alike(spec, live)
     decided = alike.where(alike.decided)
     if len(decided.frame):
         newest = decided.frame[spec.opened_at].max()
@@ -130,19 +130,35 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
     n = len(decided.frame)
     if n < MIN_ROWS:
         return True, f"{n} decided items in the last {RECENT.days} days of outcomes; {MIN_ROWS} are needed to judge"
-    task, weights = task_of(spec), decided.known.weights
-    predicted = task.on_label_scale(decided.frame["prediction"].to_numpy())
-
-    def excess(w: np.ndarray) -> dict[str, np.ndarray]:
-        return {"excess": task.excess(predicted, decided.known.y, w)}
-
-    needs = {"excess": "decided items"}
-    sampling = {"resamples": resamples, "seed": seed}
-    gap = evaluate(excess, excess, weights, needs, **sampling, units=decided.known.units)["excess"]
-    is_calibrated = not (gap.is_surely_above(task.tolerance) or gap.is_surely_below(-task.tolerance))
-    sentence = f"predictions minus outcomes {gap:+.3f} over {n} items, up to ±{task.tolerance} allowed"
+    task, sampling = task_of(spec), {"resamples": resamples, "seed": seed}
+    # Whatever was predicted to last for longer than it was watched for, and did, differs by nothing: that may refute
+    # predictions, and never shows that they are right.
+    reached = decided.where((decided.frame["prediction"] < most).to_numpy())
+    k = len(reached.frame)
+    gap = _mean_excess(spec, reached if k >= MIN_ROWS else decided, **sampling)
+    gaps = [gap, _mean_excess(spec, decided, **sampling)] if k < n else [gap]
+    is_calibrated = not any(
+        each.is_surely_above(task.tolerance) or each.is_surely_below(-task.tolerance) for each in gaps
+    )
+    if k >= MIN_ROWS or not is_calibrated:
+        sentence = f"predictions minus outcomes {gap:+.3f} over {k if k >= MIN_ROWS else n} items"
+        sentence += f", up to ±{task.tolerance} allowed"
+    else:
+        sentence = f"{k} of {n} decided items were predicted to end while they were watched; {MIN_ROWS} are needed"
     is_ranked, numbers = task.order_holds(spec, decided.known, decided.answers, **sampling)
     return is_calibrated and is_ranked, f"{sentence}; {numbers}" if numbers else sentence
+
+
+def _mean_excess(spec: ModelSpec, decided: Live, *, resamples: int, seed: int) -> Estimate:
+    """How far predictions of decided rows lie above their outcomes, see `Task.excess`."""
+    task, known = task_of(spec), decided.known
+    predicted = task.on_label_scale(decided.frame["prediction"].to_numpy())
+
+    def excess(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {"excess": task.excess(predicted, known.y, weights)}
+
+    needs = {"excess": "decided items"}
+    return evaluate(excess, excess, known.weights, needs, resamples=resamples, seed=seed, units=known.units)["excess"]
 
 
 def stability(reference: np.ndarray, current: np.ndarray) -> float:
@@ -239,7 +255,7 @@ def compare_live(
 ) -> list[dict[str, Any]]:
     """Rows of reports.champion_challenger: both on the items that both predicted."""
     ours, theirs = (
-        _counted_alike(spec, live)
+        _counted_alike(spec, live)[0]
         for live in (_shared(spec, champion, challenger), _shared(spec, challenger, champion))
     )
     ours, theirs = ours.where(ours.decided), theirs.where(theirs.decided)
@@ -267,11 +283,11 @@ def compare_live(
     ]
 
 
-def _counted_alike(spec: ModelSpec, live: Live) -> Live:
-    """The same, with predictions and outcomes by which parts of the rows can be compared; see `Task.counted_alike`."""
+def _counted_alike(spec: ModelSpec, live: Live) -> tuple[Live, float]:
+    """Predictions and outcomes by which parts of rows can be compared, and up to where; see `Task.counted_alike`."""
     known, most = task_of(spec).counted_alike(live.known)
     frame = live.frame.with_columns(pl.col("prediction").clip(upper_bound=most))
-    return Live(frame, known, np.minimum(live.answers, most), live.delay)
+    return Live(frame, known, np.minimum(live.answers, most), live.delay), most
 
 
 def _finite(value: np.ndarray) -> float | None:

@@ -198,6 +198,33 @@ def test_durations_and_categories_are_watched_as_well() -> None:
     assert weeks["uncertain"].mean() == pytest.approx(1 / 3, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("log_median", "predicted", "holds", "sentence"),
+    [
+        (6.0, np.exp(6.0), True, "0 of 438 decided items were predicted to end while they were watched"),
+        (3.0, np.exp(6.0), False, "predictions minus outcomes +"),
+        (6.0, np.exp(3.0), False, "predictions minus outcomes -"),
+        (3.0, np.exp(3.0), True, "predictions minus outcomes "),
+    ],
+)
+def test_what_nobody_was_watched_for_long_enough_to_see_is_no_proof(
+    log_median: float, predicted: float, holds: bool, sentence: str
+) -> None:
+    hours = np.random.default_rng(4).lognormal(log_median, 1, 1_200)
+    frame = features().with_columns(observed_until=pl.lit(START + 84 * DAY))
+    watched_hours = ((frame["observed_until"] - frame["opened_at"]).dt.total_seconds() / 3600).to_numpy()
+    ended = pl.Series(hours <= watched_hours)
+    closed = frame["opened_at"].to_numpy() + (hours * 3_600e6).astype("timedelta64[us]")
+    issues = frame.with_columns(
+        resolution_hours=pl.when(ended).then(pl.Series(hours)), closed_at=pl.when(ended).then(pl.Series(closed))
+    )
+    spec = replace(RESOLUTION_TIME, features=("number",), categories={})
+    told = scored(issues, np.full(1_200, predicted)).with_columns(lower=pl.lit(1.0), upper=pl.lit(900.0))
+    live = monitoring.beside_outcomes(spec, told, issues, {"horizon_hours": 1_000.0})
+    judged, words = monitoring.verdict(spec, live, resamples=100, seed=0)
+    assert judged is holds and words.startswith(sentence), words
+
+
 @pytest.fixture(scope="module")
 def watched(main_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A demo that was trained on its first eight months, and whose last month landed later."""
