@@ -98,8 +98,9 @@ class Simulation:
     def run(self) -> Outcome:
         """Live through all days, and look at what is left."""
         fake = FakeGitHub(
-            load_schema(), self.whole, clock=self.clock, fault_rate=self.plan.faults, seed=self.plan.seed, points=None
-        )
+            load_schema(), self.whole, clock=self.clock, fault_rate=self.plan.faults, seed=self.plan.seed, points=None,
+            limited_s=6,
+        )  # fmt: skip
         measured = self.folder / "outcome.json"
         with fake, self.log:
             self._set_up(fake.url)

@@ -56,6 +56,7 @@ class FakeGitHub:
         fault_rate, seed: share of further requests that fail at random, and the seed of that.
         points: points an hour of each token; None for no limit.
         tokens: tokens that are accepted; None for any.
+        limited_s: how long a token stays limited that was refused at random; by a secondary limit a third of that.
 
     Attributes:
         log: a line for each request: operation names, status, points.
@@ -78,6 +79,7 @@ class FakeGitHub:
         tokens: set[str] | None = None,
         port: int = 0,
         latency_s: float = 0.0,
+        limited_s: float = 90,
     ) -> None:
         self.engine = Engine(schema, world)
         self.rest = RestApi(self)
@@ -90,6 +92,7 @@ class FakeGitHub:
         self.points = points
         self.tokens = tokens
         self.latency_s = latency_s
+        self.limited_s = limited_s
         self.log: list[tuple[str, int, int]] = []
         self.before: Callable[[int], None] = lambda n: None
         self.says_made_up = True
@@ -154,8 +157,8 @@ class FakeGitHub:
         if fault is None and self.random.random() < self.fault_rate:
             fault = self.random.choice(_RANDOM)
         if fault in ("limited", "limited in a 200"):
-            self._blocked[token] = now + timedelta(seconds=90)
-            epoch = str(int((now + timedelta(seconds=91)).replace(tzinfo=UTC).timestamp()))
+            self._blocked[token] = now + timedelta(seconds=self.limited_s)
+            epoch = str(int((now + timedelta(seconds=self.limited_s + 1)).replace(tzinfo=UTC).timestamp()))
             limits = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": epoch}
             message = {"type": "RATE_LIMITED", "message": "API rate limit exceeded"}
             return (200 if "200" in fault else 403), limits, _json({"errors": [message], "data": None}), 0, ""
@@ -196,12 +199,12 @@ class FakeGitHub:
         return 200, limits, _json(body), points, fault or ""
 
     def _secondary(self, fault: str, token: str, now: datetime) -> tuple[int, dict[str, str], bytes, int, str]:
-        headers = {}
+        headers, wait_s = {}, round(self.limited_s / 3)
         if fault.endswith("seconds"):
-            headers["retry-after"] = "30"
+            headers["retry-after"] = str(wait_s)
         if fault.endswith("date"):
-            headers["retry-after"] = (now + timedelta(seconds=30)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-        self._blocked[token] = now + timedelta(seconds=29)
+            headers["retry-after"] = (now + timedelta(seconds=wait_s)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        self._blocked[token] = now + timedelta(seconds=wait_s - 1)
         return (429 if fault.endswith("seconds") else 403), headers, _json(_SECONDARY), 0, ""
 
 
