@@ -178,7 +178,7 @@ def _model(spec: ModelSpec, tables: Mapping[str, Rows]) -> dict[str, Any]:
     judged = champion or newest
     metrics = _metrics(spec, of.get("metrics", []), judged)
     drift = of.get("drift", [])
-    bias = of.get("bias", [])
+    bias = [row for row in of.get("bias", []) if row["status"] != "too small to say"]
     return {
         "name": spec.name,
         "question": spec.question,
@@ -198,6 +198,7 @@ def _model(spec: ModelSpec, tables: Mapping[str, Rows]) -> dict[str, Any]:
         "drifting": sum(row["is_drifting"] for row in drift),
         "flagged": [row for row in bias if row["status"] == "flagged"],
         "compared": len(bias),
+        "too_small": len(of.get("bias", [])) - len(bias),
         "bias": bias[:_FINDINGS],
     }
 

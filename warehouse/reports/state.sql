@@ -97,8 +97,7 @@ SEMI JOIN (
     ON bias.model = newest.model AND bias.version = newest.version
 WHERE bias.question = 'predictions' AND bias.status <> 'not judged'
 ORDER BY
-    bias.model, bias.status <> 'flagged', bias.status = 'too small to say', abs(bias.relative_gap) DESC NULLS LAST,
-    bias.attribute, bias."group";
+    bias.model, bias.status <> 'flagged', abs(bias.relative_gap) DESC NULLS LAST, bias.attribute, bias."group";
 
 -- name: payouts
 SELECT
