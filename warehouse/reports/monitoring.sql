@@ -24,9 +24,9 @@ COMMENT ON COLUMN reports.monitoring.week IS 'Monday of the week in which the it
 COMMENT ON COLUMN reports.monitoring.items IS 'Items that were predicted';
 COMMENT ON COLUMN reports.monitoring.decided IS 'Of those, how many have a label that had time to mature';
 COMMENT ON COLUMN reports.monitoring.mean_prediction IS
-    'Mean prediction of the decided: probability, hours or confidence';
+    'Mean prediction of the decided: probability, confidence, or hours (as observed is counted)';
 COMMENT ON COLUMN reports.monitoring.observed IS
-    'What happened to them on average: share, hours (up to the horizon) or share right';
+    'What happened to them on average: share, share right, or hours (up to what nine tenths were watched for)';
 COMMENT ON COLUMN reports.monitoring.quality IS 'Which measure of ranking: roc_auc, concordance or accuracy';
 COMMENT ON COLUMN reports.monitoring.quality_value IS 'Its value; NULL where too few are decided';
 COMMENT ON COLUMN reports.monitoring.error IS 'Which measure of error: brier, log_mae or log_loss';
