@@ -218,13 +218,13 @@ def answers_of(window: Window, kind: str, parameters: dict[str, Any]) -> dict[st
     timed("no signs", lambda: fitted(signs=()))
     if window.known["before_test"].way is not None:
         timed("the way is told by the record, too", lambda: with_record_in_the_way(window, kind, parameters))
+        timed("one head", lambda: fitted(window=one_head))
     timed("LightGBM with its defaults", lambda: fitted({}, "lightgbm", one_head, signs=()))
     timed("the newest rows count double", lambda: fitted(half_life=1.0))
     timed("the repository's share since ever", lambda: fitted(extra=own_share(window)))
     if window.data.x.shape[1] > len(window.spec.features):
         less = replace(window, data=replace(window.data, x=window.data.x[:, :-1]))
         timed("without its share of 90 days", lambda: fitted(window=less))
-    timed("one head", lambda: fitted(window=one_head))
     if kind == "lightgbm":
         timed("one head, the repository as a category", lambda: with_category(window, parameters))
         if importlib.util.find_spec("catboost"):  # which nothing else here needs

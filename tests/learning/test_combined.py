@@ -63,6 +63,17 @@ def test_a_way_that_few_rows_went_is_known_by_its_rate_only() -> None:
     assert heads.parts[1].share == (known.y[:20].sum() + 1) / 22
 
 
+@pytest.mark.parametrize(("reviewed", "is_one"), [(49, True), (50, False)])
+def test_where_both_ways_have_few_rows_one_head_learns_from_all(reviewed: int, is_one: bool) -> None:
+    x, known = world(reviewed + 40)
+    known = replace(known, way=(np.arange(len(x)) < reviewed).astype(float))
+    fitted = fit_heads("logistic", {}, x, known, seed=0, threads=1)
+    assert isinstance(fitted, HeadsEstimator) is not is_one
+    if is_one:
+        whole = fit_one_head("logistic", {}, x, known.y, known.weights, seed=0, threads=1)
+        assert np.array_equal(fitted.score(x), whole.score(x)) and np.ptp(fitted.score(x)) > 0.1
+
+
 def test_a_blend_is_the_mean_of_log_odds_and_is_the_same_after_loading(tmp_path: Path) -> None:
     x, known = world(600)
     parameters = {"logistic": {"C": 0.1}, "random_forest": {"n_estimators": 5}, "lightgbm": SMALL_TREES}

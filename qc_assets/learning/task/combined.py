@@ -154,10 +154,8 @@ def fit_one_head(
     )
 
 
-def fit_heads(
-    kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[RowsFitting]
-) -> HeadsEstimator:
-    """Fit a classifier to each question, on the rows that answer it.
+def fit_heads(kind: str, parameters: Parameters, x: np.ndarray, known: Known, **how: Unpack[RowsFitting]) -> Estimator:
+    """Fit a classifier to each question, on the rows that answer it; one to all rows where both ways have few.
 
     Which way an item is decided is no praise and keeps to no sign, so it must not move with a feature that has one:
     then the score keeps to the signs as its other two parts do, as it is a mean of them with weights that stay.
@@ -170,6 +168,8 @@ def fit_heads(
     """
     way = known.way
     assert way is not None, "only rows whose way is known are fitted"
+    if max(way.sum(), (1 - way).sum()) < _MIN_ROWS:
+        return fit_one_head(kind, parameters, x, known.y, known.weights, **how)
     unread = tuple(np.flatnonzero(how.get("signs", ())).tolist())
 
     def part(z: np.ndarray, labels: np.ndarray, weights: np.ndarray, how: RowsFitting) -> Estimator:
