@@ -16,6 +16,7 @@ from qc_assets.learning.spec import ModelSpec
 from qc_assets.learning.task import task_of
 from qc_assets.models.specs import SPECS
 from qc_assets.monitoring import champion_charts, svg_charts
+from qc_assets.monitoring.measures import ANSWERS
 from qc_assets.monitoring.svg_charts import Mark, shown_number
 from qc_assets.source_traits import all_traits
 from qc_assets.store.readable import rows_of
@@ -115,6 +116,7 @@ def _summary(tables: Mapping[str, Rows], models: Sequence[Mapping[str, Any]]) ->
     red = [check for model in models for check in model["checks"] if not check["passed"]]
     flagged = sum(len(model["flagged"]) for model in models)
     drifting = sum(model["drifting"] for model in models)
+    moved = [model["name"] for model in models if model["have_answers_moved"]]
     amounts = tables.get("payouts", [])
     wrong = sum(row["wrong"] for row in amounts)
     paid, refused = (sum(row[name] for row in amounts) for name in ("paid", "refused"))
@@ -123,7 +125,8 @@ def _summary(tables: Mapping[str, Rows], models: Sequence[Mapping[str, Any]]) ->
     worse = [f"{model['name']} ({', '.join(model['worse'])})" for model in champions if model["worse"]]
     return [
         (
-            f"{size['pull_requests']:,} pull requests of {size['repositories']:,} repositories"
+            f"{size['pull_requests']:,} pull requests of {size['repositories']:,} "
+            + ("repository" if size["repositories"] == 1 else "repositories")
             + (f"; {not_done} days are not loaded whole" if not_done else ""),
             "data",
             bool(not_done),
@@ -136,7 +139,13 @@ def _summary(tables: Mapping[str, Rows], models: Sequence[Mapping[str, Any]]) ->
             else []
         ),
         (f"{flagged} groups are flagged as treated differently", "models", flagged > 0),
-        (f"{drifting} inputs have moved far", "models", drifting > 0),
+        # Inputs move with every month; what people are told moves if the answers do.
+        (
+            (f"the answers have moved far of {', '.join(moved)}" if moved else "no answers have moved far")
+            + f"; {drifting} inputs have",
+            "models",
+            bool(moved),
+        ),
         (
             f"{paid:,} payouts, {refused:,} refusals" + (f", {wrong} do not add up" if wrong else ", all add up"),
             "payouts",
@@ -195,7 +204,8 @@ def _model(spec: ModelSpec, tables: Mapping[str, Rows]) -> dict[str, Any]:
         "weeks": champion_charts.weeks_chart(of.get("weeks", [])),
         "parts": champion_charts.charts_of_parts(of.get("reliability", [])),
         "drift": champion_charts.drift_chart(drift),
-        "drifting": sum(row["is_drifting"] for row in drift),
+        "drifting": sum(row["is_drifting"] for row in drift if row["feature"] != ANSWERS),
+        "have_answers_moved": any(row["is_drifting"] for row in drift if row["feature"] == ANSWERS),
         "flagged": [row for row in bias if row["status"] == "flagged"],
         "compared": len(bias),
         "too_small": len(of.get("bias", [])) - len(bias),

@@ -21,6 +21,7 @@ from qc_assets.monitoring.svg_charts import Mark
 from qc_assets.serving.app import create_app
 from qc_assets.serving.keys import keys_file, make_key
 from qc_assets.settings import Settings
+from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
 from tests.conftest import copy_of
 from tests.local_app import listening, url_of
@@ -83,6 +84,29 @@ def test_a_broken_champion_a_refused_version_and_alerts_are_red(home: Settings) 
     assert "The newest version, 2, is rejected: log loss is worse." in text
     assert "p0 version 2 broke beats base rate: Brier 0.3 against 0.2; version 1 stays champion" in text
     assert "1 of their checks are red" in text and "1 promises of newest versions are broken" in text
+
+
+def test_only_answers_that_moved_are_a_headline_and_groups_too_small_to_say_show_no_figure(home: Settings) -> None:
+    store = Warehouse.from_settings(home)
+    drift = sql_sections("reports/drift")["table"]
+    with store.write() as connection:
+        connection.execute(f"DROP TABLE IF EXISTS reports.drift; {drift}")
+        connection.execute(
+            "INSERT INTO reports.drift SELECT 'p0', 1, feature, 99, 99, psi, .1, psi > .3, 0, 0 "
+            "FROM (VALUES ('log_lines', .4), ('answers', .1)) AS t(feature, psi)"
+        )
+        connection.execute(
+            "INSERT INTO reports.bias BY NAME SELECT 'p0' AS model, 1 AS version, 'repo' AS attribute, "
+            "'predictions' AS question, name AS \"group\", 'brier' AS metric, n AS \"rows\", .777 AS value, status "
+            "FROM (VALUES ('a/few', 3, 'too small to say'), ('a/many', 99, 'no gap seen')) AS t(name, n, status)"
+        )
+    text = text_of(state_report(store))
+    assert "no answers have moved far; 1 inputs have" in text
+    assert "None of 1 comparisons of groups is flagged. 1 more are of groups too small to say." in text
+    assert "repo: a/many" in text and "repo: a/few" not in text
+    with store.write() as connection:
+        connection.execute("UPDATE reports.drift SET is_drifting = true")
+    assert "the answers have moved far of p0; 1 inputs have" in text_of(state_report(store))
 
 
 def test_thousands_of_repositories_and_names_with_markup_and_without(home: Settings) -> None:
