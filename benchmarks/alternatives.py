@@ -34,6 +34,7 @@ _STRANGER = 20.0  # rows of a repository that say as much of it as what is known
 _FOLDS = 5
 _CLIP = 1e-6
 _NEWTON_STEPS = 20
+_MOST_WEIGHT = 20.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,25 @@ def with_record_in_the_way(window: Window, kind: str, parameters: dict[str, Any]
     )
     assert isinstance(bound, HeadsEstimator) and isinstance(free, HeadsEstimator)
     return HeadsEstimator((free.parts[0], *bound.parts[1:])).score(window.data.x[window.split.test])
+
+
+def with_the_young(window: Window, kind: str, parameters: dict[str, Any]) -> np.ndarray:
+    """As `scores` for the test window, fitted to what was decided in the gap before it, too.
+
+    A decision stands for those of rows that were opened too late to be watched until it: its weight is the inverse of
+    the share of openings that were watched for as long (see `qc_assets.learning.task.duration`), up to `_MOST_WEIGHT`.
+    """
+    from qc_assets.learning.task import task_of
+
+    task, data, until = task_of(window.spec), window.data, window.split.as_of["before_test"]
+    opened = np.flatnonzero(data.opened_at < until)
+    rows = opened[data.known_at[opened] < until]
+    watched, lasted = np.sort(until - data.opened_at[opened]), data.known_at[rows] - data.opened_at[rows]
+    share = 1 - np.searchsorted(watched, lasted) / len(opened)
+    known = task.known(data, rows, until, task.context(window.spec, data, window.split))
+    known = replace(known, weights=1 / np.maximum(share, 1 / _MOST_WEIGHT))
+    how: dict[str, Any] = {"seed": 0, "threads": 1, "signs": window.spec.signs}
+    return task.fit(kind, parameters, data.x[rows], known, **how).score(data.x[window.split.test])
 
 
 def own_share(window: Window) -> np.ndarray:
@@ -221,6 +241,7 @@ def answers_of(window: Window, kind: str, parameters: dict[str, Any]) -> dict[st
         timed("one head", lambda: fitted(window=one_head))
     timed("LightGBM with its defaults", lambda: fitted({}, "lightgbm", one_head, signs=()))
     timed("the newest rows count double", lambda: fitted(half_life=1.0))
+    timed("the young, too", lambda: with_the_young(window, kind, parameters))
     timed("the repository's share since ever", lambda: fitted(extra=own_share(window)))
     if window.data.x.shape[1] > len(window.spec.features):
         less = replace(window, data=replace(window.data, x=window.data.x[:, :-1]))
