@@ -129,7 +129,8 @@ def _by(
             excess: np.ndarray = excess,
             is_constant: bool = is_constant,
         ) -> dict[str, np.ndarray]:
-            gap = w @ excess / w.sum(axis=1)
+            with np.errstate(invalid="ignore"):  # a resample may have none of its authors
+                gap = w @ excess / w.sum(axis=1)
             return {"ece": np.abs(gap) if is_constant else metrics(w)["ece"], "gap": gap}
 
         whose = None if units is None else units[of_part]
