@@ -99,8 +99,9 @@ def with_record_in_the_way(window: Window, kind: str, parameters: dict[str, Any]
         task_of(window.spec).fit(kind, parameters, window.data.x[rows], known, seed=0, threads=1, signs=signs)
         for signs in (window.spec.signs, ())
     )
-    assert isinstance(bound, HeadsEstimator) and isinstance(free, HeadsEstimator)
-    return HeadsEstimator((free.parts[0], *bound.parts[1:])).score(window.data.x[window.split.test])
+    if isinstance(bound, HeadsEstimator) and isinstance(free, HeadsEstimator):
+        bound = HeadsEstimator((free.parts[0], *bound.parts[1:]))
+    return bound.score(window.data.x[window.split.test])
 
 
 def with_the_young(window: Window, kind: str, parameters: dict[str, Any]) -> np.ndarray:

