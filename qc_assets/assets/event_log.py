@@ -8,13 +8,14 @@ though the events of an asset differ in their day alone.
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetKey, StringSource
+from dagster import AssetExecutionContext, AssetKey, StringSource
 from dagster._core.events import ASSET_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
@@ -238,3 +239,17 @@ def _partitions(event: EventLogEntry) -> Iterator[dict[str, str]]:
         yield {}
     else:
         yield from ({"partition": key} for key in subset.get_partition_keys())
+
+
+def add_rows_of_partitions(context: AssetExecutionContext, rows: Mapping[AssetKey, Mapping[str, int]]) -> None:
+    """Say how many rows partitions of a run have, all at once, by asset and partition.
+
+    `AssetExecutionContext.add_asset_metadata` copies and checks all that was said before, each time: of ten years' days
+    of nine tables that took ten minutes, and the loading itself half of one.
+    """
+    step = context.get_step_execution_context()
+    metadata: dict[Any, Mapping[str, Any]] = dict(step._metadata_accumulator.per_output_metadata)
+    for key, of_asset in rows.items():
+        for partition, count in of_asset.items():
+            metadata[AssetMetadataHandle(asset_key=key, partition_key=partition)] = {ROWS_OF_PARTITION: count}
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=metadata)

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from qc_assets import progress
 from qc_assets.assets import tables
-from qc_assets.assets.partitions import NOT_WHOLE, ROWS_OF_PARTITION, daily_partitions, in_ranges
+from qc_assets.assets.event_log import add_rows_of_partitions
+from qc_assets.assets.partitions import NOT_WHOLE, daily_partitions, in_ranges
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.assets.rule_checks import KEYS_ARE_UNIQUE, examine_rules, rule_checks
 from qc_assets.forges import qualified
@@ -122,11 +123,13 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             reasons = "; ".join(filter(None, log["error"].to_list())) or "ops.ingest_log has nothing of these days"
             raise dg.Failure(f"nothing was loaded: {reasons[:_REASON_CHARACTERS]}", allow_retries=False)
         gaps = _gaps(log, days)
-        for table, by_day in of_day.items():
-            for day in context.partition_keys:
-                context.add_asset_metadata(
-                    {ROWS_OF_PARTITION: by_day.get(date.fromisoformat(day), 0)}, tables.key(f"raw.{table}"), day
-                )
+        add_rows_of_partitions(
+            context,
+            {
+                tables.key(f"raw.{table}"): {day.isoformat(): by_day.get(day, 0) for day in days}
+                for table, by_day in of_day.items()
+            },
+        )
         for table in chosen:
             yield dg.MaterializeResult(
                 asset_key=tables.key(f"raw.{table}"),

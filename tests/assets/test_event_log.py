@@ -10,7 +10,7 @@ import pytest
 from dagster._core.events.log import EventLogEntry
 from dagster._core.test_utils import instance_for_test
 
-from qc_assets.assets.event_log import BatchedEventLog
+from qc_assets.assets.event_log import BatchedEventLog, add_rows_of_partitions
 from qc_assets.assets.partitions import ROWS_OF_PARTITION
 
 DAYS = dg.DailyPartitionsDefinition("2024-05-01", end_date="2024-05-11")
@@ -24,8 +24,12 @@ OURS: dict[str, Any] = {"event_log_storage": {"module": "qc_assets.assets.event_
 def both(context: dg.AssetExecutionContext) -> Iterator[Any]:
     if context.has_tag("broken"):
         raise dg.Failure("as asked")
-    for number, day in enumerate(context.partition_keys):
-        context.add_asset_metadata({ROWS_OF_PARTITION: number // 2}, "left", day)
+    rows = {day: number // 2 for number, day in enumerate(context.partition_keys)}
+    if context.has_tag("one by one"):
+        for day, count in rows.items():
+            context.add_asset_metadata({ROWS_OF_PARTITION: count}, "left", day)
+    else:
+        add_rows_of_partitions(context, {dg.AssetKey("left"): rows})
     yield dg.MaterializeResult("left", tags={"kind": "l"}, metadata={"rows": 1})
     yield dg.MaterializeResult("right")
     yield dg.AssetCheckResult(passed=True, asset_key="left", check_name="is_left")
@@ -87,6 +91,18 @@ def test_events_that_differ_in_their_partition_are_stored_as_dagster_would_store
     assert sorted(rows) == sorted(tuple(str(row[name]) for name in columns.split(", ")) for row in expected), (
         "event, partition and all"
     )
+
+
+def test_rows_of_partitions_that_are_said_at_once_are_those_said_one_by_one(tmp_path: Path) -> None:
+    counts = []
+    for tags in ({}, {"one by one": "yes"}):
+        with instance_for_test() as instance:
+            _load(instance, "2024-05-01", "2024-05-06", **tags)
+            events = instance.fetch_materializations(dg.AssetKey("left"), limit=10).records
+            materializations = [record.asset_materialization for record in events]
+        counts.append({each.partition: each.metadata for each in materializations if each is not None})
+    assert counts[0] == counts[1] and len(counts[0]) == 6
+    assert [counts[0][f"2024-05-0{day}"][ROWS_OF_PARTITION].value for day in range(1, 7)] == [0, 0, 1, 1, 2, 2]
 
 
 def test_the_state_of_partitions_is_that_of_events_stored_one_by_one(tmp_path: Path) -> None:
