@@ -1,4 +1,4 @@
-"""How costs grow: every step of the main job at three sizes of the demo, and one more day after months of days.
+"""How costs grow: every step of the main job at three sizes of the demo, days of one load, and a day after months.
 
 A step's exponent is the slope of log seconds over log size between the two larger sizes: 1 is linear, and what a step
 costs with nothing to do makes it less. Limit: 1.1.
@@ -18,12 +18,14 @@ from pathlib import Path
 from benchmarks.measure import verdict
 from benchmarks.sizes import sized
 from qc_assets.assets.partitions import days_between
+from qc_assets.cli.runs import open_instance, run_job
 from qc_assets.settings import load_settings
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
 from qc_assets.store.warehouse import Warehouse
 
 SIZES = sized((2_000, 8_000, 32_000), (300, 600, 1_200))
+DAYS = sized((500, 2_000, 8_000), (20, 40, 80))
 MONTHS = sized((1, 12, 36), (1, 2, 3))
 LIMIT = 1.1
 # A step of a blink has no exponent: what is measured then is the machine.
@@ -128,7 +130,29 @@ def one_more_day(home: Path, months: tuple[int, ...] = MONTHS, a_day: int = 20) 
     return costs
 
 
+def days_at_once(home: Path, days: tuple[int, ...] = DAYS, pull_requests: int = 300) -> float:
+    """Load the same pull requests spread over so many days, each time by one run of Dagster's, into empty homes.
+
+    Returns:
+        The exponent of the seconds by days, see `exponent`.
+    """
+    costs = []
+    for count in days:
+        settings = load_settings(
+            source="demo", demo_prs=pull_requests, demo_days=count, home=home / str(count),
+            warehouse=home / str(count) / "qc.duckdb", _env_file=None,
+        )  # fmt: skip
+        open_instance(settings).dispose()  # its databases are made once a home
+        begun = time.perf_counter()
+        run_job(settings, "ingest", days=days_between(settings.first_date, settings.last_date))
+        costs.append(time.perf_counter() - begun)
+        print(f"{count:,} days at once: {costs[-1]:.1f} s", flush=True)
+    return exponent((days[-2], days[-1]), (costs[-2], costs[-1]))
+
+
 def main() -> None:
+    with tempfile.TemporaryDirectory() as home:
+        print(verdict(days_at_once(Path(home)), LIMIT, "exponent of days loaded at once"))
     exponents = table_of_exponents()
     worst = max(exponents, key=lambda step: exponents[step])
     print(verdict(exponents[worst], LIMIT, f"largest exponent, {worst}"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.growth import exponent, one_more_day
+from benchmarks.growth import days_at_once, exponent, one_more_day
 from tests import ROOT
 from tests.conftest import SHARED
 
@@ -41,6 +41,12 @@ def test_linear_is_one_and_a_cost_of_nothing_is_less() -> None:
     assert exponent((100, 1000), (2, 20)) == pytest.approx(1)
     assert exponent((100, 1000), (2 + 5, 20 + 5)) < 0.6
     assert exponent((10, 40), (1, 16)) == pytest.approx(2)
+
+
+@pytest.mark.slow
+def test_days_of_one_load_have_an_exponent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert isinstance(days_at_once(tmp_path, days=(14, 28), pull_requests=20), float)
+    assert capsys.readouterr().out.count(" days at once: ") == 2
 
 
 def test_one_more_day_is_timed_step_by_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
