@@ -104,14 +104,14 @@ def _tables(store: Warehouse) -> tuple[dict[str, Rows], list[str]]:
                 if name not in _MENDS:
                     raise
                 missing.append(_MENDS[name])
-    if tables.get("size") and not tables["size"][0]["pull_requests"]:
+    if tables.get("size") and not tables["size"][0]["repositories"]:
         missing.insert(0, "nothing is loaded yet: `qc demo` makes something up, `qc backfill` reads a source")
     return tables, missing
 
 
 def _summary(tables: Mapping[str, Rows], models: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, bool]]:
     """Sentences, the part of the page that each is about, and whether it is one to look at."""
-    size = (tables.get("size") or [{"pull_requests": 0, "repositories": 0}])[0]
+    size = (tables.get("size") or [{"pull_requests": 0, "issues": 0, "repositories": 0}])[0]
     champions = [model for model in models if model["champion"]]
     red = [check for model in models for check in model["checks"] if not check["passed"]]
     flagged = sum(len(model["flagged"]) for model in models)
@@ -125,7 +125,7 @@ def _summary(tables: Mapping[str, Rows], models: Sequence[Mapping[str, Any]]) ->
     worse = [f"{model['name']} ({', '.join(model['worse'])})" for model in champions if model["worse"]]
     return [
         (
-            f"{size['pull_requests']:,} pull requests of {size['repositories']:,} "
+            f"{size['pull_requests']:,} pull requests and {size['issues']:,} issues of {size['repositories']:,} "
             + ("repository" if size["repositories"] == 1 else "repositories")
             + (f"; {not_done} days are not loaded whole" if not_done else ""),
             "data",

@@ -45,7 +45,10 @@ def test_it_stands_alone_and_names_what_is_missing(home: Settings) -> None:
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page) and "@import" not in page and "url(" not in page
     assert len(page.encode()) < 2_000_000
     text = text_of(page)
-    assert "400 pull requests of 8 repositories" in text and "1 of 5 models have a champion" in text
+    assert (
+        re.search(r"400 pull requests and \d+ issues of 8 repositories", text)
+        and "1 of 5 models have a champion" in text
+    )
     assert "p0: Will this pull request pass its first review?" in text and "Version 1 is champion" in text
     assert "No version is champion, so nobody answers: qc train resolution_time trains one" in text
     assert "the champions are not examined yet: `qc train` does" in text
@@ -84,6 +87,16 @@ def test_a_broken_champion_a_refused_version_and_alerts_are_red(home: Settings) 
     assert "The newest version, 2, is rejected: log loss is worse." in text
     assert "p0 version 2 broke beats base rate: Brier 0.3 against 0.2; version 1 stays champion" in text
     assert "1 of their checks are red" in text and "1 promises of newest versions are broken" in text
+
+
+def test_a_history_of_issues_alone_is_one(home: Settings) -> None:
+    store = Warehouse.from_settings(home)
+    with store.write() as connection:
+        connection.execute("DELETE FROM raw.pull_requests; DELETE FROM features.pull_requests")
+        (issues,) = connection.execute("SELECT count(*) FROM raw.issues").fetchone() or (0,)
+    text = text_of(state_report(store))
+    assert issues and f"0 pull requests and {issues} issues of 8 repositories" in text
+    assert "nothing is loaded yet" not in text and "None yet." not in text
 
 
 def test_only_answers_that_moved_are_a_headline_and_groups_too_small_to_say_show_no_figure(home: Settings) -> None:

@@ -21,26 +21,61 @@ WITH covered AS (
     SELECT repo_id, max(covered_until) AS covered_until, bool_or(is_covered) AS is_covered
     FROM ops.coverage
     GROUP BY repo_id
+),
+
+pull_requests AS (
+    SELECT
+        repository,
+        any_value(repo_id) AS repo_id,
+        count(*) AS pull_requests,
+        count(*) FILTER (is_used) AS used,
+        avg(passed) FILTER (is_used) AS pass_rate,
+        count(*) FILTER (is_used AND p0 IS NOT NULL AND passed IS NOT NULL) AS judged,
+        avg(p0) FILTER (is_used AND passed IS NOT NULL) AS predicted,
+        avg(passed) FILTER (is_used AND p0 IS NOT NULL) AS observed,
+        median(first_response_hours) FILTER (is_used) AS hours_to_response
+    FROM analysis.pull_requests
+    GROUP BY repository
+),
+
+issues AS (
+    SELECT
+        repository,
+        any_value(repo_id) AS repo_id,
+        count(*) AS issues,
+        avg(closed_in_7_days) AS closed_in_7_days
+    FROM analysis.issues
+    GROUP BY repository
 )
+
 SELECT
-    items.repository,
-    count(*) AS pull_requests,
-    count(*) FILTER (items.is_used) AS used,
-    avg(items.passed) FILTER (items.is_used) AS pass_rate,
-    count(*) FILTER (items.is_used AND items.p0 IS NOT NULL AND items.passed IS NOT NULL) AS judged,
-    avg(items.p0) FILTER (items.is_used AND items.passed IS NOT NULL) AS predicted,
-    avg(items.passed) FILTER (items.is_used AND items.p0 IS NOT NULL) AS observed,
-    median(items.first_response_hours) FILTER (items.is_used) AS hours_to_response,
-    any_value(covered.is_covered) AS is_covered,
-    any_value(covered.covered_until) AS covered_until
-FROM analysis.pull_requests AS items
-LEFT JOIN covered ON items.repo_id = covered.repo_id
-GROUP BY items.repository
-ORDER BY used DESC, items.repository
+    coalesce(pull_requests.repository, issues.repository) AS repository,
+    coalesce(pull_requests.pull_requests, 0) AS pull_requests,
+    coalesce(pull_requests.used, 0) AS used,
+    pull_requests.pass_rate,
+    coalesce(pull_requests.judged, 0) AS judged,
+    pull_requests.predicted,
+    pull_requests.observed,
+    pull_requests.hours_to_response,
+    coalesce(issues.issues, 0) AS issues,
+    issues.closed_in_7_days,
+    covered.is_covered,
+    covered.covered_until
+FROM pull_requests
+FULL OUTER JOIN issues ON pull_requests.repository = issues.repository
+LEFT JOIN covered ON coalesce(pull_requests.repo_id, issues.repo_id) = covered.repo_id
+ORDER BY used DESC, issues DESC, repository
 LIMIT 500;
 
 -- name: size
-SELECT count(*) AS pull_requests, count(DISTINCT repo_id) AS repositories FROM raw.pull_requests;
+WITH items AS (
+    SELECT repo_id, 1 AS pull_request FROM raw.pull_requests UNION ALL SELECT repo_id, 0 AS pull_request FROM raw.issues
+)
+
+SELECT
+    count(*) FILTER (pull_request = 1) AS pull_requests, count(*) FILTER (pull_request = 0) AS issues,
+    count(DISTINCT repo_id) AS repositories
+FROM items;
 
 -- name: activity
 SELECT week, prs_opened, prs_landed, reviews, issues_opened, issues_closed, pass_rate
