@@ -1,0 +1,160 @@
+"""Feature tables on Spark: tables go there as Parquet, the same SQL runs in its words, rows come back as Parquet.
+
+Everything else about Spark is Spark's own to say: memory, executors and credentials stand in its configuration
+(SPARK_CONF_DIR), the session here only sets what rows depend on.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from qc_assets.errors import QcError, SettingsError
+from qc_assets.features.plain_sql import plain_query
+from qc_assets.features.spark_sql import java_pattern, spark_steps
+from qc_assets.store.schema import columns, sql_sections
+from qc_assets.store.warehouse import Warehouse
+
+_CONFIGURATION = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.maxPlanStringLength": "65536",
+}
+_OF_THIS_PROCESS = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+
+
+def rebuild_on_spark(
+    store: Warehouse, name: str, parameters: Mapping[str, object], url: str, shared: Path | None = None
+) -> int:
+    """As `Warehouse.rebuild`, on Spark; all is read of one state of the warehouse.
+
+    Args:
+        store: the warehouse.
+        name: ``features/table``.
+        parameters: named parameters of the query.
+        url: a master of Spark, such as ``local[*]``, or a Spark Connect URL, ``sc://host:port``.
+        shared: folder that Spark's machines see, too; None if it runs on this one.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        PlainSqlError: if the query has SQL of which nobody knows that it means the same there.
+        SettingsError: if pyspark or Java is missing.
+        QcError: if Spark cannot be reached, or fails, or its machines do not see the folder.
+    """
+    query = plain_query(sql_sections(name)["rows"], _with_java_patterns(parameters))
+    steps = list(spark_steps(query))
+    with _spark_session(url) as session, _staging(store, shared) as folder:
+        with store.overlay() as connection:
+            connection.begin()
+            for table in sorted(query.tables):
+                connection.execute(
+                    f"COPY (FROM warehouse.{table}) TO $file", {"file": str(folder / f"{table}.parquet")}
+                )
+        rows = folder / "rows"
+        written = _computed(session, folder, sorted(query.tables), steps, name.replace("/", "."))
+        with store.scratch() as connection:
+            seen = 0
+            if list(rows.glob("*.parquet")):
+                counted = connection.execute("SELECT count(*) FROM read_parquet($file)", {"file": f"{rows}/*.parquet"})
+                ((seen,),) = counted.fetchall()
+        if seen != written or not (rows / "_SUCCESS").exists():
+            raise QcError(
+                f"Spark wrote {written} rows of {name}, of which {seen} are in {rows}: its machines do not see that "
+                "folder. Set QC_SPARK_FOLDER to one that all see."
+            )
+        return store.replace_by_files(name, rows / "*.parquet")
+
+
+def _with_java_patterns(parameters: Mapping[str, object]) -> dict[str, object]:
+    """Parameters whose rules have their expressions as Java reads them."""
+    rules: Any = parameters.get("origin_rules") or []
+    changed = [{**rule, "expression": java_pattern(rule["expression"])} for rule in rules]
+    return {**parameters, **({"origin_rules": changed} if changed else {})}
+
+
+def _staging(store: Warehouse, shared: Path | None) -> AbstractContextManager[Path]:
+    return store.staging() if shared is None else _shared_staging(shared)
+
+
+@contextmanager
+def _shared_staging(shared: Path) -> Iterator[Path]:
+    try:
+        with tempfile.TemporaryDirectory(dir=shared, prefix="qc-features-") as folder:
+            yield Path(folder)
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"QC_SPARK_FOLDER={shared}: {error.strerror}. Make the folder, where all see it."
+        ) from error
+
+
+@contextmanager
+def _spark_session(url: str) -> Iterator[Any]:
+    """A session of our own; what Spark says is told in a line."""
+    try:
+        from py4j.protocol import Py4JError
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise SettingsError("QC_FEATURES_ENGINE=spark needs pyspark: pip install 'qc-assets[spark]'") from error
+    builder = SparkSession.builder.appName("qc-assets")
+    if url.startswith("sc://"):
+        builder = builder.remote(url)
+    else:
+        java = shutil.which(
+            "java", path=f"{os.environ.get('JAVA_HOME', '')}/bin{os.pathsep}{os.environ.get('PATH', '')}"
+        )
+        if java is None:
+            raise SettingsError(
+                f"QC_SPARK_URL={url} starts Spark here, which needs Java 17 or later: install it, or set JAVA_HOME; "
+                "sc://host:port, a Spark Connect server, needs none"
+            )
+        builder = builder.master(url).config(map=_OF_THIS_PROCESS)
+    try:
+        session = builder.getOrCreate()
+        try:
+            for name, value in _CONFIGURATION.items():
+                session.conf.set(name, value)
+            yield session
+        finally:
+            session.stop()
+    except (PySparkException, Py4JError) as error:
+        message = str(error).strip().partition("\n")[0]
+        raise QcError(
+            f"Spark at {url} fails: {message:.500}. Its own log says more; QC_SPARK_URL says where."
+        ) from error
+    except ImportError as error:
+        raise SettingsError(f"QC_SPARK_URL={url}: {error}. pip install 'qc-assets[spark]'") from error
+
+
+def _computed(
+    session: Any, folder: Path, tables: Sequence[str], steps: Sequence[tuple[str, str, bool]], table: str
+) -> int:
+    """Write the rows of a query to the folder; returns how many Spark says they are."""
+    from pyspark.sql import Observation
+    from pyspark.sql.functions import count, lit
+    from sqlglot import exp
+
+    for each in tables:
+        file = (folder / f"{each}.parquet").as_uri()
+        session.read.parquet(file).createOrReplaceTempView(each.replace(".", "_"))
+    for name, sql, is_read_again in steps:
+        frame = session.sql(sql)
+        if is_read_again:  # written, not cached: a plan holds those of all that it caches, and grows beyond measure
+            file = (folder / f"{name}.step").as_uri()
+            frame.write.parquet(file)
+            frame = session.read.parquet(file)
+        if name:
+            frame.createOrReplaceTempView(name)
+    types = {name: exp.DataType.build(kind, dialect="duckdb").sql("spark") for name, kind, _ in columns(table)}
+    typed = frame.selectExpr(*(f"CAST(`{name}` AS {kind}) AS `{name}`" for name, kind in types.items()))
+    observation = Observation("written")
+    rows = typed.observe(observation, count(lit(1)).alias("rows"))
+    rows.write.parquet((folder / "rows").as_uri())
+    return int(observation.get["rows"])
