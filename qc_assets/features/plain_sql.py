@@ -114,7 +114,7 @@ class _Inlining:
             return node
         call, alias = node.this, node.alias or node.this.name
         if call.name.lower() == "query_table":
-            return exp.to_table(call.expressions[0].name, alias=node.alias or None)
+            return _renamed(node, call.expressions[0].name)
         if call.name.lower() not in macros_of_ours():
             raise PlainSqlError(f"the table function {call.name} is none of ours")
         body = _body(call)
@@ -123,7 +123,8 @@ class _Inlining:
             names[cte.alias] = name = f"{call.name}_{cte.alias}_{len(self.steps)}"
             self.steps[name] = self.expanded(_with_names(cte.this, names))
         body.set("with_", None)
-        return exp.Subquery(this=self.expanded(_with_names(body, names)), alias=exp.TableAlias(this=alias))
+        query, joins = self.expanded(_with_names(body, names)), node.args.get("joins")
+        return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(alias)), joins=joins)
 
 
 def _body(call: Any) -> Any:
@@ -144,8 +145,17 @@ def _with_names(query: Any, names: Mapping[str, str]) -> Any:
     """A query whose tables have other names, under which it calls them what it did."""
     for table in list(query.find_all(exp.Table)):
         if not table.db and isinstance(table.this, exp.Identifier) and table.name in names:
-            table.replace(exp.to_table(names[table.name], alias=table.alias_or_name))
+            table.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
+            _renamed(table, names[table.name])
     return query
+
+
+def _renamed(table: Any, name: str) -> Any:
+    """A table by another name; what is joined to it stays."""
+    schema, _, name = name.rpartition(".")
+    table.set("this", exp.to_identifier(name))
+    table.set("db", exp.to_identifier(schema or None))
+    return table
 
 
 def _literal(value: Any) -> Any:
@@ -191,6 +201,8 @@ def _plain_window(node: Any) -> Any:
         for bound in bounds:
             if isinstance(bound, exp.Interval):
                 unit: Any = bound.unit
+                if unit.name.upper() not in _MICROSECONDS:
+                    raise PlainSqlError(f"{bound.sql('duckdb')}: a RANGE frame is of {', '.join(_MICROSECONDS)}")
                 bound.replace(exp.Literal.number(int(bound.name) * _MICROSECONDS[unit.name.upper()]))
     function = node.this
     if isinstance(function, exp.Filter):

@@ -23,6 +23,7 @@ _CONFIGURATION = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.caseSensitive": "false",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.ui.explainMode": "simple",
     "spark.sql.maxPlanStringLength": "65536",
 }
 _OF_THIS_PROCESS = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
@@ -107,9 +108,8 @@ def _spark_session(url: str) -> Iterator[Any]:
     if url.startswith("sc://"):
         builder = builder.remote(url)
     else:
-        java = shutil.which(
-            "java", path=f"{os.environ.get('JAVA_HOME', '')}/bin{os.pathsep}{os.environ.get('PATH', '')}"
-        )
+        home = os.environ.get("JAVA_HOME")
+        java = shutil.which("java", path=f"{home}/bin" if home else None)
         if java is None:
             raise SettingsError(
                 f"QC_SPARK_URL={url} starts Spark here, which needs Java 17 or later: install it, or set JAVA_HOME; "

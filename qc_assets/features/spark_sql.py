@@ -14,24 +14,35 @@ from qc_assets.features.asof_joins import PlainSqlError
 from qc_assets.features.plain_sql import PlainQuery, rewritten
 
 _COMPARED = """
-Add Alias And AnyValue ArgMax ArgMin Array ArrayAgg ArrayContains ArrayDistinct ArrayFilter ArraySize ArraySort
-ArrayToString Between Boolean Bracket Case Cast Chr Coalesce Column ConcatWs Contains Count CountIf DPipe DataType
-DateDiff DayOfWeekIso Distinct Div EQ Explode Filter From GT GTE Group Having Hour Identifier If IgnoreNulls In IntDiv
-Interval Is JSONExtract JSONExtractScalar JSONPath JSONPathKey JSONPathRoot Join LT LTE Lambda LastValue Least Length
-Literal Ln LogicalAnd LogicalOr Lower Max Min Mod Mul NEQ Neg Not Null NullSafeEQ NullSafeNEQ Nullif Or Order Ordered
-Paren PropertyEQ Qualify Rank RegexpExtract RegexpExtractAll RegexpLike RegexpReplace Replace RowNumber Select Slice
-Star Struct Sub Subquery Sum Table TableAlias TimestampTrunc Transform Trim Union Var Where Window WindowSpec
-epoch_us json_array_length list_extract list_intersect parse_filename strlen
+Add Alias Alias.alias And AnyValue ArgMax ArgMin Array ArrayAgg ArrayContains ArrayDistinct ArrayFilter ArraySize
+ArraySort ArraySort.nulls_first ArrayToString Between Between.high Between.low Boolean Bracket Case Case.default
+Case.ifs Cast Cast.to Chr Coalesce Column Column.db Column.table ConcatWs ConcatWs.coalesce ConcatWs.safe Contains
+Count Count.big_int CountIf DPipe DPipe.safe DataType.ARRAY DataType.ARRAY.nested DataType.BIGINT DataType.BOOLEAN
+DataType.DATE DataType.DOUBLE DataType.INT DataType.JSON DataType.TEXT DataType.TIMESTAMPNTZ DataType.VARCHAR DateDiff
+DateDiff.date_part_boundary DateDiff.unit DayOfWeekIso Distinct Div EQ Explode Filter From GT GTE Group Group.all
+Having Hour Identifier If If.true IgnoreNulls In In.query IntDiv Interval Interval.unit Is JSONExtract
+JSONExtractScalar JSONPath JSONPathKey JSONPathRoot Join Join.kind Join.on Join.side Join.using LT LTE Lambda
+LastValue Least Least.ignore_nulls Length Literal Literal.is_string Ln LogicalAnd LogicalOr Lower Max Min Mod Mul NEQ
+Neg Not Null NullSafeEQ NullSafeNEQ Nullif Or Order Ordered Ordered.desc Paren PropertyEQ Qualify Rank RegexpExtract
+RegexpExtract.group RegexpExtract.null_if_pos_overflow RegexpExtractAll RegexpExtractAll.group
+RegexpExtractAll.parameters RegexpLike RegexpLike.flag RegexpReplace RegexpReplace.modifiers RegexpReplace.replacement
+RegexpReplace.single_replace Replace Replace.replacement RowNumber Select Select.distinct Select.from_ Select.group
+Select.having Select.joins Select.qualify Select.where Select.windows Slice Star Star.except_ Struct Sub Subquery
+Subquery.alias Subquery.joins Sum Table Table.alias Table.db TableAlias TimestampTrunc TimestampTrunc.unit Transform
+Trim Union Var Where Window Window.alias Window.order Window.over Window.partition_by Window.spec WindowSpec
+WindowSpec.end WindowSpec.end_side WindowSpec.kind WindowSpec.start WindowSpec.start_side epoch_us json_array_length
+list_extract list_intersect parse_filename strlen
 """
 COMPARED = frozenset(_COMPARED.split())
-"""Nodes of sqlglot's trees, and functions that it does not know."""
-_TYPES = ("VARCHAR", "TEXT", "BIGINT", "INT", "DOUBLE", "BOOLEAN", "TIMESTAMPNTZ", "DATE", "JSON", "ARRAY")
+"""Of sqlglot's trees the nodes and their parts; and functions that it does not know."""
 
 _TOKEN = re.compile(
     r"(?P<escape>\\(?:x\{[0-9A-Fa-f]+\}|x[0-9A-Fa-f]{2}|.))|\[(?P<negated>\^?)(?P<members>\]?(?:\\.|[^\]\\])*)\]"
     r"|(?P<flags>\(\?(?P<on>[ims]*)(?:-(?P<off>[ims]+))?(?P<end>[:)]))|(?P<unknown>\(\?)|(?P<other>.)",
     re.DOTALL,
 )
+# Case folding, where Java knows only ASCII's: what else is a k or an s.
+_FOLDED = {"k": "\u212a", "s": "\u017f"}
 _WORD_END = r"(?:(?<=\w)(?!\w)|(?<!\w)(?=\w))"
 
 
@@ -55,13 +66,22 @@ def spark_steps(query: PlainQuery) -> Iterator[tuple[str, str, bool]]:
             raise PlainSqlError(f"Spark has no such SQL: {error}") from error
 
 
-def _refuse_unknown(tree: Any) -> None:
+def sql_words(tree: Any) -> Iterator[tuple[str, Any]]:
+    """The words of a tree, each with its node: types of nodes, what they have beside operands, unknown functions."""
     for node in tree.walk():
         name = node.name.lower() if isinstance(node, exp.Anonymous) else type(node).__name__
-        is_known = name in COMPARED and (not isinstance(node, exp.DataType) or node.this.name in _TYPES)
-        if not is_known:
+        name = f"{name}.{node.this.name}" if isinstance(node, exp.DataType) else name
+        yield name, node
+        for part, value in node.args.items():
+            if value and part not in ("this", "expression", "expressions"):
+                yield f"{name}.{part}", node
+
+
+def _refuse_unknown(tree: Any) -> None:
+    for word, node in sql_words(tree):
+        if word not in COMPARED:
             raise PlainSqlError(
-                f"nobody has compared what {name} means on DuckDB and on Spark: {node.sql('duckdb'):.100}. Compute "
+                f"nobody has compared what {word} means on DuckDB and on Spark: {node.sql('duckdb'):.100}. Compute "
                 "features with QC_FEATURES_ENGINE=duckdb, or compare it (tests/cluster/test_spark_features.py) and "
                 "name it in qc_assets/features/spark_sql.py"
             )
@@ -79,28 +99,29 @@ def java_pattern(pattern: str, options: str = "") -> str:
     """
     if set(options) - set("gims"):
         raise PlainSqlError(f"the options {options!r} of a regular expression are not known; i, m and s are")
-    by_line = ["m" in options]  # of each group around
+    scopes = [set(options)]  # flags, of each group around
     java = "(?d" + "".join(sorted(set(options) & set("is"))) + ")"
     for token in _TOKEN.finditer(pattern):
-        text = token[0]
+        text, flags = token[0], scopes[-1]
         if token["escape"]:
             java += _escape(text, pattern, {"s": r"[\t\n\f\r ]", "S": r"[^\t\n\f\r ]", "b": _WORD_END})
         elif token["members"] is not None:
-            java += f"[{token['negated']}{_members(token['members'], pattern)}]"
+            java += f"[{token['negated']}{_members(token['members'], pattern, folds='i' in flags)}]"
         elif token["unknown"]:
             raise PlainSqlError(f"{pattern!r:.100}: of groups with ?, only those with : or the flags i, m, s are known")
         elif token["flags"]:
-            by_line += by_line[-1:] if token["end"] == ":" else []
-            by_line[-1] = "m" in token["on"] or (by_line[-1] and "m" not in (token["off"] or ""))
-            on, off = (text and text.replace("m", "") for text in (token["on"], token["off"]))
-            flags = f"{on}-{off}" if off else on
-            java += f"(?{flags}{token['end']}" if flags or token["end"] == ":" else ""
+            scopes += [flags] if token["end"] == ":" else []
+            scopes[-1] = (flags | set(token["on"])) - set(token["off"] or "")
+            java += re.sub(r"-(?=[:)])", "", text.replace("m", "")).replace("(?)", "")
+        elif text in "()":
+            scopes = [*scopes, flags] if text == "(" else scopes[:-1]
+            java += text
+        elif text in "^$":
+            by_line = {"^": r"(?:\A|(?<=\n))", "$": r"(?=\n|\z)"}
+            java += (by_line if "m" in flags else {"^": "^", "$": r"\z"})[text]
         else:
-            if text in "()":
-                by_line = [*by_line, by_line[-1]] if text == "(" else by_line[:-1]
-            java += {"^": r"(?:\A|(?<=\n))" if by_line[-1] else "^", "$": r"(?=\n|\z)" if by_line[-1] else r"\z"}.get(
-                text, text
-            )
+            other = _FOLDED.get(text.lower()) if "i" in flags else None
+            java += f"[{text}{other}]" if other else text
     return java
 
 
@@ -112,13 +133,18 @@ def _escape(escape: str, pattern: str, others: dict[str, str]) -> str:
     return escape
 
 
-def _members(members: str, pattern: str) -> str:
+def _members(members: str, pattern: str, *, folds: bool) -> str:
     """What stands in a class: Java has classes in classes, and sets of both."""
     if "[:" in members:
         raise PlainSqlError(f"{pattern!r:.100} has a class by name, which Java may read otherwise")
-    parts = re.findall(r"\\.[^\\]?(?<=\\x\{)[0-9A-Fa-f]+\}|\\.|.", members, re.DOTALL)
-    escaped = (_escape(part, pattern, {"s": r"\t\n\f\r "}) if part[0] == "\\" else part for part in parts)
-    return "".join("\\" + part if part in "[]&" else part for part in escaped)
+    java, plain = "", ""
+    for part in re.findall(r"\\x\{[0-9A-Fa-f]+\}|\\x..|\\.|.", members, re.DOTALL):
+        plain += part if len(part) == 1 else " "
+        escaped = _escape(part, pattern, {"s": r"\t\n\f\r "}) if len(part) > 1 else part
+        java += "\\" + escaped if escaped in "[]&" else escaped
+    ranges = [range(ord(first), ord(last) + 1) for first, last in re.findall(r"(\w)-(\w)", plain)]
+    letters = {*plain, *(chr(code) for codes in ranges for code in codes)} if folds else set()
+    return java + "".join(other for letter, other in _FOLDED.items() if letters & {letter, letter.upper()})
 
 
 def _rules() -> dict[type, Any]:
@@ -241,7 +267,11 @@ def _replaced(node: Any) -> Any:
 
 
 def _table(node: Any) -> Any:
-    return exp.to_table(f"{node.db}_{node.name}", alias=node.alias_or_name) if node.db else node
+    if node.db:
+        node.set("alias", exp.TableAlias(this=exp.to_identifier(node.alias_or_name)))
+        node.set("this", exp.to_identifier(f"{node.db}_{node.name}"))
+        node.set("db", None)
+    return node
 
 
 def _trimmed(node: Any) -> Any:

@@ -1,0 +1,173 @@
+"""Features on a real Spark are those of the file, column by column; only `ln` may differ, in its last bit."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from qc_assets.assets.partitions import days_between
+from qc_assets.errors import QcError, SettingsError
+from qc_assets.features.rebuilding import rebuild_features
+from qc_assets.features.spark_sql import java_pattern
+from qc_assets.lake_place import LakePlace
+from qc_assets.settings import Settings, load_settings
+from qc_assets.sources.loading import load
+from qc_assets.sources.registry import open_source
+from qc_assets.store.schema import define_functions
+from qc_assets.store.warehouse import Warehouse
+from tests import histories
+from tests.odd_history import BODIES, BRANCHES, LABELS, LOGINS, PATHS, TITLES, put_odd_history
+
+pyspark = pytest.importorskip("pyspark", reason="Spark is tested where it is: pip install 'qc-assets[spark]'")
+if shutil.which("java") is None:
+    pytest.skip("Spark is tested where Java is: install Java 17 or later", allow_module_level=True)
+pytestmark = pytest.mark.slow
+
+TABLES = ("pull_requests", "issues", "comments")
+# Java's logarithm is another: C's and its own may differ in the last bit.
+BY_LOGARITHM = {"log_lines"}
+# Several partitions of little data, and a compiler that is done before they are.
+CONFIGURATION = """
+spark.sql.shuffle.partitions 3
+spark.sql.adaptive.coalescePartitions.enabled false
+spark.sql.autoBroadcastJoinThreshold 0
+spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("spark")
+    (folder / "spark-defaults.conf").write_text(CONFIGURATION)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_CONF_DIR", str(folder))
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        yield
+
+
+def knobs_of(**knobs: Any) -> Settings:
+    return load_settings(**{"features_engine": "spark", "spark_url": "local[2]"} | knobs)
+
+
+def on_both(store: Warehouse, table: str, monkeypatch: pytest.MonkeyPatch, **knobs: Any) -> tuple[Any, Any, list[Path]]:
+    """The table by DuckDB and by Spark, by key, and the files that came back."""
+    files: list[Path] = []
+    replace = Warehouse.replace_by_files
+
+    def watched(self: Warehouse, name: str, staged: Path) -> int:
+        files.extend(staged.parent.glob(staged.name))
+        return replace(self, name, staged)
+
+    parameters, tables = load_settings().feature_parameters(table), []
+    for settings in (load_settings(), knobs_of(**knobs)):
+        files.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Warehouse, "replace_by_files", watched)
+            count = rebuild_features(store, f"features/{table}", parameters, settings)
+        key = ["repo_id", "number", *(["comment_id"] if table == "comments" else [])]
+        tables.append(store.query(f"FROM features.{table}").sort(key))
+        assert len(tables[-1]) == count
+    return tables[0], tables[1], files
+
+
+def assert_same(by_duckdb: pl.DataFrame, by_spark: pl.DataFrame) -> None:
+    assert by_duckdb.schema == by_spark.schema and len(by_duckdb) == len(by_spark)
+    for name in by_duckdb.columns:
+        if name in BY_LOGARITHM:
+            assert by_spark[name].is_null().equals(by_duckdb[name].is_null())
+            assert ((by_spark[name] / by_duckdb[name] - 1).abs().fill_null(0) <= 2.3e-16).all()
+        else:
+            differs = by_spark[name].ne_missing(by_duckdb[name])
+            told = (by_duckdb["number"], by_spark[name], by_duckdb[name])
+            assert not differs.any(), (name, *(column.filter(differs)[:5].to_list() for column in told))
+
+
+def test_the_demo_and_an_odd_history_on_spark_are_those_of_the_file(
+    make_settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(demo_prs=300, demo_days=90)
+    store = Warehouse.from_settings(settings)
+    load(store, open_source(settings), days_between(settings.first_date, settings.last_date))
+    store.rebuild("ops/coverage", {"min_archive_completeness": 0.95})
+    put_odd_history(store, beside=True)
+    for table, least in {"pull_requests": 400, "issues": 250, "comments": 400}.items():
+        by_duckdb, by_spark, files = on_both(store, table, monkeypatch)
+        assert len(by_duckdb) > least and len(files) > 1
+        assert_same(by_duckdb, by_spark)
+
+
+def test_an_empty_warehouse_and_a_lake(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with histories.memory(warehouse):
+        pass
+    assert on_both(warehouse, "comments", monkeypatch)[1].is_empty()
+    lake = Warehouse(LakePlace.parse(f"ducklake:sqlite:{tmp_path}/catalogue.sqlite"), staging=tmp_path / "staging")
+    put_odd_history(lake)
+    by_duckdb, by_spark, _ = on_both(lake, "comments", monkeypatch, spark_folder=tmp_path)
+    assert len(by_duckdb) > 50
+    assert_same(by_duckdb, by_spark)
+    assert not list(tmp_path.glob("qc-features-*"))
+
+
+def test_java_finds_what_re2_finds(warehouse: Warehouse) -> None:
+    """Every pattern of the rules, and some that are known to differ, on every odd text."""
+    from pyspark.sql import SparkSession
+
+    rules: Any = load_settings().feature_parameters("pull_requests")["origin_rules"]
+    patterns = [rule["expression"] for rule in rules]
+    patterns += [
+        r"\bfix\b",
+        r"^\s*fix",
+        "fix$",
+        "(?m)^> x$",
+        r"(?i)ß",
+        r"[^a-z\s]x",
+        r"(?s)a.b",
+        "a.b",
+        r"\Wx",
+        r"[[&]",
+    ]
+    texts = {text for text in (*BODIES, *BRANCHES, *LABELS, *LOGINS, *PATHS, *TITLES) if text is not None}
+    texts |= {f"{text}{end}" for text in list(texts) for end in ("\n", "\r", "\u0085", "\u2028")} | {"a\rb", "a\u2028b"}
+    texts |= {text.swapcase() for text in texts}
+    frame = pl.DataFrame({"text": sorted(texts)}).to_arrow()
+    with warehouse.scratch() as connection:
+        define_functions(connection, "")
+        connection.register("texts", frame)
+        session = SparkSession.builder.master("local[2]").getOrCreate()
+        try:
+            rows = session.createDataFrame([(text,) for text in sorted(texts)], ["text"])
+            for pattern in patterns:
+                escaped = pattern.replace("'", "''")
+                expected = connection.execute(
+                    f"SELECT list(regexp_matches(text, '{escaped}') ORDER BY text) FROM texts"
+                ).fetchall()[0][0]
+                matches = rows.selectExpr(f"rlike(text, {_literal(java_pattern(pattern))})").collect()
+                compared = zip(sorted(texts), matches, expected, strict=True)
+                differing = [text for text, (hit,), expected_hit in compared if hit != expected_hit]
+                assert not differing, (pattern, differing[:5])
+        finally:
+            session.stop()
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def test_what_keeps_spark_from_it_is_said(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_odd_history(warehouse)
+    warehouse.rebuild("features/comments")
+    before = warehouse.query("FROM features.comments ORDER BY ALL")
+
+    def rebuild(**knobs: Any) -> int:
+        return rebuild_features(warehouse, "features/comments", {}, knobs_of(**knobs))
+
+    with pytest.raises(SettingsError, match=r"QC_SPARK_FOLDER=.*none: No such file"):
+        rebuild(spark_folder=tmp_path / "none")
+    with pytest.raises(QcError, match=r"Spark at sc://127.0.0.1:1 fails"):
+        rebuild(spark_url="sc://127.0.0.1:1")
+    assert warehouse.query("FROM features.comments ORDER BY ALL").equals(before, null_equal=True)
