@@ -20,8 +20,9 @@ BODIES = (
     "Requested by: @octo-cat\r\n", "started by @Ann\u212a\nrequested by @x--y.", "a\nRequested by @late and more",
     "🤖 Generated with [Claude Code](x)", "> Generated with [Claude Code]", "```\nGenerated with Claude Code\n```",
     "_Generated with Claude Code", "xGenerated with Claude Code", "`Generated with\nClaude Code`",
-    "```open Generated with", "Co-authored-by: Cursor", " \nCo-authored by Cursor Agent <", 
-    "Co-authored-by: Cursor\u0085x", "x\r\n\r\n```a``````b```", "see chatgpt.com/codex/tasks/task_1", "- [X] ΣΣ - [x] c",
+    "```open Generated with", "Co-authored-by: Cursor", " \nCo-authored by Cursor Agent <",
+    "Co-authored-by: Cursor\u0085x", "x\r\n\r\n```a``````b```", "see chatgpt.com/codex/tasks/task_1", 
+    "- [X] ΣΣ - [x] c",
     "\\ $1 `q` \\d", "# \u00c7a va?\n## CA VA",
     "\u2028# line",
 )  # fmt: skip
