@@ -36,8 +36,9 @@ def computed(state: str, how: dict[str, Any], memory_limit: str) -> tuple[int, f
 
     def watch() -> None:
         while not ended.wait(0.05):
-            spilled = (Path(state) / "staging").rglob("spill/*")
-            most[0] = max(most[0], sum(file.stat().st_size for file in spilled if file.exists()))
+            with suppress(OSError):  # folders come and go
+                spilled = (Path(state) / "staging").rglob("spill/*")
+                most[0] = max(most[0], sum(file.stat().st_size for file in spilled if file.exists()))
             with suppress(psutil.Error):
                 children = psutil.Process().children(recursive=True)
                 most[1] = max(most[1], sum(child.memory_info().rss for child in children))

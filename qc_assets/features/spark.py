@@ -6,11 +6,13 @@ Everything else about Spark is Spark's own to say: memory, executors and credent
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from qc_assets.errors import QcError, SettingsError
 from qc_assets.features.plain_sql import plain_query
@@ -27,6 +29,7 @@ _CONFIGURATION = {
     "spark.sql.maxPlanStringLength": "65536",
 }
 _OF_THIS_PROCESS = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
 def rebuild_on_spark(
@@ -106,6 +109,7 @@ def _spark_session(url: str) -> Iterator[Any]:
         raise SettingsError("QC_FEATURES_ENGINE=spark needs pyspark: pip install 'qc-assets[spark]'") from error
     builder = SparkSession.builder.appName("qc-assets")
     if url.startswith("sc://"):
+        _refuse_unreachable(url)
         builder = builder.remote(url)
     else:
         home = os.environ.get("JAVA_HOME")
@@ -115,7 +119,8 @@ def _spark_session(url: str) -> Iterator[Any]:
                 f"QC_SPARK_URL={url} starts Spark here, which needs Java 17 or later: install it, or set JAVA_HOME; "
                 "sc://host:port, a Spark Connect server, needs none"
             )
-        builder = builder.master(url).config(map=_OF_THIS_PROCESS)
+        own = _OF_THIS_PROCESS | (_OF_THIS_MACHINE if url.startswith("local") else {})
+        builder = builder.master(url).config(map=own)
     try:
         session = builder.getOrCreate()
         try:
@@ -131,6 +136,15 @@ def _spark_session(url: str) -> Iterator[Any]:
         ) from error
     except ImportError as error:
         raise SettingsError(f"QC_SPARK_URL={url}: {error}. pip install 'qc-assets[spark]'") from error
+
+
+def _refuse_unreachable(url: str) -> None:
+    """The client of Spark Connect tries for ten minutes."""
+    place = urlsplit(url)
+    try:
+        socket.create_connection((place.hostname or "", place.port or 15002), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise QcError(f"no Spark Connect server answers at QC_SPARK_URL={url}: {error}") from error
 
 
 def _computed(

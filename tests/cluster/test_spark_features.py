@@ -1,6 +1,7 @@
 """Features on a real Spark are those of the file, column by column; only `ln` may differ, in its last bit."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from deploy.local_servers import free_port, wait_for_port
 from qc_assets.assets.partitions import days_between
 from qc_assets.errors import QcError, SettingsError
 from qc_assets.features.rebuilding import rebuild_features
@@ -16,7 +18,6 @@ from qc_assets.lake_place import LakePlace
 from qc_assets.settings import Settings, load_settings
 from qc_assets.sources.loading import load
 from qc_assets.sources.registry import open_source
-from qc_assets.store.schema import define_functions
 from qc_assets.store.warehouse import Warehouse
 from tests import histories
 from tests.odd_history import BODIES, BRANCHES, LABELS, LOGINS, PATHS, TITLES, put_odd_history
@@ -141,24 +142,23 @@ def test_java_finds_what_re2_finds(warehouse: Warehouse) -> None:
     texts = {text for text in (*BODIES, *BRANCHES, *LABELS, *LOGINS, *PATHS, *TITLES) if text is not None}
     texts |= {f"{text}{end}" for text in list(texts) for end in ("\n", "\r", "\u0085", "\u2028")} | {"a\rb", "a\u2028b"}
     texts |= {text.swapcase() for text in texts}
-    frame = pl.DataFrame({"text": sorted(texts)}).to_arrow()
     with warehouse.scratch() as connection:
-        define_functions(connection, "")
-        connection.register("texts", frame)
-        session = SparkSession.builder.master("local[2]").getOrCreate()
-        try:
-            rows = session.createDataFrame([(text,) for text in sorted(texts)], ["text"])
-            for pattern in patterns:
-                escaped = pattern.replace("'", "''")
-                expected = connection.execute(
-                    f"SELECT list(regexp_matches(text, '{escaped}') ORDER BY text) FROM texts"
-                ).fetchall()[0][0]
-                matches = rows.selectExpr(f"rlike(text, {_literal(java_pattern(pattern))})").collect()
-                compared = zip(sorted(texts), matches, expected, strict=True)
-                differing = [text for text, (hit,), expected_hit in compared if hit != expected_hit]
-                assert not differing, (pattern, differing[:5])
-        finally:
-            session.stop()
+        connection.register("texts", pl.DataFrame({"text": sorted(texts)}).to_arrow())
+        quoted = ["'" + pattern.replace("'", "''") + "'" for pattern in patterns]
+        calls = ", ".join(f"regexp_matches(text, {pattern})" for pattern in quoted)
+        by_re2 = connection.execute(f"SELECT {calls} FROM texts ORDER BY text").fetchall()
+    session = SparkSession.builder.master("local[2]").getOrCreate()
+    try:
+        rows = session.createDataFrame([(text,) for text in sorted(texts)], ["text"])
+        by_java = rows.selectExpr(
+            *(f"rlike(text, {_literal(java_pattern(pattern))})" for pattern in patterns)
+        ).collect()
+    finally:
+        session.stop()
+    for text, ours, theirs in zip(sorted(texts), by_re2, by_java, strict=True):
+        differing = [pattern for pattern, expected, hit in zip(patterns, ours, theirs, strict=True) if expected != hit]
+        assert not differing, (text, differing)
+    assert sum(any(hits) for hits in by_re2) > 50
 
 
 def _literal(text: str) -> str:
@@ -177,6 +177,21 @@ def test_what_keeps_spark_from_it_is_said(
 
     with pytest.raises(SettingsError, match=r"QC_SPARK_FOLDER=.*none: No such file"):
         rebuild(spark_folder=tmp_path / "none")
-    with pytest.raises(QcError, match=r"Spark at sc://127.0.0.1:1 fails"):
+    with pytest.raises(QcError, match=r"no Spark Connect server answers at QC_SPARK_URL=sc://127.0.0.1:1"):
         rebuild(spark_url="sc://127.0.0.1:1")
     assert warehouse.query("FROM features.comments ORDER BY ALL").equals(before, null_equal=True)
+
+
+def test_spark_connect(demo_and_more: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"port": (port := free_port()), "address": "127.0.0.1"}
+    given = [
+        part for name, value in options.items() for part in ("--conf", f"spark.connect.grpc.binding.{name}={value}")
+    ]
+    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", "local[2]", *given, "--class"]
+    command += ["org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        try:
+            wait_for_port(port, server, patience_s=90)
+            assert_same(*on_both(demo_and_more, "comments", monkeypatch, spark_url=f"sc://127.0.0.1:{port}")[:2])
+        finally:
+            server.terminate()
