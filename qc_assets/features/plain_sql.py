@@ -71,10 +71,10 @@ def plain_query(query: str, parameters: Mapping[str, object]) -> PlainQuery:
     return PlainQuery({name: _plain(step) for name, step in inlining.steps.items()}, _plain(result))
 
 
-def rewritten(tree: Any, rules: Mapping[Any, Callable[[Any], Any]]) -> Any:
+def replace_nodes(tree: Any, rules: Mapping[Any, Callable[[Any], Any]]) -> Any:
     """A tree whose nodes have been replaced, from the leaves up, by what the rule of their type makes of them."""
     for child in list(tree.iter_expressions()):
-        replacement = rewritten(child, rules)
+        replacement = replace_nodes(child, rules)
         if replacement is not child:
             child.replace(replacement)
     return rules[type(tree)](tree) if type(tree) in rules else tree
@@ -92,7 +92,7 @@ class _Inlining:
             exp.Placeholder: self._parameter, exp.Anonymous: self._called, exp.Table: self._table,
             exp.Bracket: _constant_field,
         }  # fmt: skip
-        return rewritten(tree, rules)
+        return replace_nodes(tree, rules)
 
     def _parameter(self, node: Any) -> Any:
         if node.name not in self.parameters:
@@ -180,7 +180,7 @@ def _plain(tree: Any) -> Any:
         exp.Window: _plain_window, exp.TimeToUnix: _seconds_between, exp.DateDiff: _whole_seconds_between,
         exp.Cast: _plain_cast, exp.Select: without_asof,
     }  # fmt: skip
-    return rewritten(tree, rules)
+    return replace_nodes(tree, rules)
 
 
 def _of(text: str, **parts: Any) -> Any:

@@ -5,14 +5,17 @@ Everything else about Spark is Spark's own to say: memory, executors and credent
 """
 
 import os
+import re
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import duckdb
 
 from qc_assets.errors import QcError, SettingsError
 from qc_assets.features.plain_sql import plain_query
@@ -26,7 +29,6 @@ _CONFIGURATION = {
     "spark.sql.caseSensitive": "false",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
     "spark.sql.ui.explainMode": "simple",
-    "spark.sql.maxPlanStringLength": "65536",
 }
 _OF_THIS_PROCESS = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
 _OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -52,28 +54,19 @@ def rebuild_on_spark(
         SettingsError: if pyspark or Java is missing.
         QcError: if Spark cannot be reached, or fails, or its machines do not see the folder.
     """
+    if shared is None and not re.match(r"local|\w+://(localhost|127\.0\.0\.1)\b", url):
+        raise SettingsError(f"QC_SPARK_URL={url} is elsewhere: set QC_SPARK_FOLDER to a folder that Spark sees, too")
     query = plain_query(sql_sections(name)["rows"], _with_java_patterns(parameters))
     steps = list(spark_steps(query))
     with _spark_session(url) as session, _staging(store, shared) as folder:
         with store.overlay() as connection:
             connection.begin()
             for table in sorted(query.tables):
-                connection.execute(
-                    f"COPY (FROM warehouse.{table}) TO $file", {"file": str(folder / f"{table}.parquet")}
-                )
-        rows = folder / "rows"
-        written = _computed(session, folder, sorted(query.tables), steps, name.replace("/", "."))
-        with store.scratch() as connection:
-            seen = 0
-            if list(rows.glob("*.parquet")):
-                counted = connection.execute("SELECT count(*) FROM read_parquet($file)", {"file": f"{rows}/*.parquet"})
-                ((seen,),) = counted.fetchall()
-        if seen != written or not (rows / "_SUCCESS").exists():
-            raise QcError(
-                f"Spark wrote {written} rows of {name}, of which {seen} are in {rows}: its machines do not see that "
-                "folder. Set QC_SPARK_FOLDER to one that all see."
-            )
-        return store.replace_by_files(name, rows / "*.parquet")
+                file = folder / f"{table}.parquet"
+                connection.execute(f"COPY (FROM warehouse.{table}) TO $file", {"file": str(file)})
+                session.read.parquet(file.as_uri()).createOrReplaceTempView(table.replace(".", "_"))
+        _write(_result(session, folder, steps, name.replace("/", ".")), folder / "rows")
+        return store.replace_by_files(name, folder / "rows" / "*.parquet")
 
 
 def _with_java_patterns(parameters: Mapping[str, object]) -> dict[str, object]:
@@ -147,28 +140,34 @@ def _refuse_unreachable(url: str) -> None:
         raise QcError(f"no Spark Connect server answers at QC_SPARK_URL={url}: {error}") from error
 
 
-def _computed(
-    session: Any, folder: Path, tables: Sequence[str], steps: Sequence[tuple[str, str, bool]], table: str
-) -> int:
-    """Write the rows of a query to the folder; returns how many Spark says they are."""
-    from pyspark.sql import Observation
-    from pyspark.sql.functions import count, lit
+def _result(session: Any, folder: Path, steps: Sequence[tuple[str, str, bool]], table: str) -> Any:
+    """The rows of a table, as Spark has still to compute them from the steps."""
     from sqlglot import exp
 
-    for each in tables:
-        file = (folder / f"{each}.parquet").as_uri()
-        session.read.parquet(file).createOrReplaceTempView(each.replace(".", "_"))
     for name, sql, is_read_again in steps:
         frame = session.sql(sql)
         if is_read_again:  # written, not cached: a plan holds those of all that it caches, and grows beyond measure
-            file = (folder / f"{name}.step").as_uri()
-            frame.write.parquet(file)
-            frame = session.read.parquet(file)
+            _write(frame, folder / f"{name}.step")
+            frame = session.read.parquet((folder / f"{name}.step").as_uri())
         if name:
             frame.createOrReplaceTempView(name)
     types = {name: exp.DataType.build(kind, dialect="duckdb").sql("spark") for name, kind, _ in columns(table)}
-    typed = frame.selectExpr(*(f"CAST(`{name}` AS {kind}) AS `{name}`" for name, kind in types.items()))
-    observation = Observation("written")
-    rows = typed.observe(observation, count(lit(1)).alias("rows"))
-    rows.write.parquet((folder / "rows").as_uri())
-    return int(observation.get["rows"])
+    return frame.selectExpr(*(f"CAST(`{name}` AS {kind}) AS `{name}`" for name, kind in types.items()))
+
+
+def _write(frame: Any, place: Path) -> None:
+    """Write rows, and see that all are there: machines that do not share the folder would each keep their own."""
+    from pyspark.sql import Observation
+    from pyspark.sql.functions import count, lit
+
+    observation = Observation(place.name)
+    frame.observe(observation, count(lit(1)).alias("rows")).write.parquet(place.as_uri())
+    written, seen = observation.get["rows"], 0
+    with suppress(duckdb.IOException), duckdb.connect(":memory:", config={"threads": "1"}) as connection:
+        files = {"files": f"{place}/*.parquet"}
+        ((seen,),) = connection.execute("SELECT count(*) FROM read_parquet($files)", files).fetchall()
+    if seen != written:
+        raise QcError(
+            f"Spark wrote {written} rows, of which {seen} are in {place}: its machines do not share that folder. "
+            "Set QC_SPARK_FOLDER to one that all see."
+        )

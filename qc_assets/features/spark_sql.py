@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import ErrorLevel, errors, exp
 
 from qc_assets.features.asof_joins import PlainSqlError
-from qc_assets.features.plain_sql import PlainQuery, rewritten
+from qc_assets.features.plain_sql import PlainQuery, replace_nodes
 
 _COMPARED = """
 Add Alias Alias.alias And AnyValue ArgMax ArgMin Array ArrayAgg ArrayContains ArrayDistinct ArrayFilter ArraySize
@@ -59,7 +59,7 @@ def spark_steps(query: PlainQuery) -> Iterator[tuple[str, str, bool]]:
     reads = Counter(table.name for tree in trees.values() for table in tree.find_all(exp.Table) if not table.db)
     for name, tree in trees.items():
         _refuse_unknown(tree)
-        spark = rewritten(tree.copy(), _rules())
+        spark = replace_nodes(tree.copy(), _rules())
         try:
             yield name, spark.sql("spark", identify=True, unsupported_level=ErrorLevel.RAISE), reads[name] > 1
         except errors.UnsupportedError as error:

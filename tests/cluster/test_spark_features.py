@@ -168,6 +168,8 @@ def _literal(text: str) -> str:
 def test_what_keeps_spark_from_it_is_said(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from pyspark.sql import Observation
+
     put_odd_history(warehouse)
     warehouse.rebuild("features/comments")
     before = warehouse.query("FROM features.comments ORDER BY ALL")
@@ -177,9 +179,15 @@ def test_what_keeps_spark_from_it_is_said(
 
     with pytest.raises(SettingsError, match=r"QC_SPARK_FOLDER=.*none: No such file"):
         rebuild(spark_folder=tmp_path / "none")
+    with pytest.raises(SettingsError, match=r"QC_SPARK_URL=spark://elsewhere:7077 is elsewhere: set QC_SPARK_FOLDER"):
+        rebuild(spark_url="spark://elsewhere:7077")
     with pytest.raises(QcError, match=r"no Spark Connect server answers at QC_SPARK_URL=sc://127.0.0.1:1"):
         rebuild(spark_url="sc://127.0.0.1:1")
+    monkeypatch.setattr(Observation, "get", {"rows": 1_000_000})
+    with pytest.raises(QcError, match=r"Spark wrote 1000000 rows, of which .* do not share that folder"):
+        rebuild()
     assert warehouse.query("FROM features.comments ORDER BY ALL").equals(before, null_equal=True)
+    assert not list(warehouse.staging_root.rglob("*.parquet"))
 
 
 def test_spark_connect(demo_and_more: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
