@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import duckdb
 
 from qc_assets.errors import QcError, SettingsError
+from qc_assets.features.asof_joins import PlainSqlError
 from qc_assets.features.plain_sql import plain_query
 from qc_assets.features.spark_sql import java_pattern, spark_steps
 from qc_assets.store.schema import columns, sql_sections
@@ -56,8 +57,11 @@ def rebuild_on_spark(
     """
     if shared is None and not re.match(r"local|\w+://(localhost|127\.0\.0\.1)\b", url):
         raise SettingsError(f"QC_SPARK_URL={url} is elsewhere: set QC_SPARK_FOLDER to a folder that Spark sees, too")
-    query = plain_query(sql_sections(name)["rows"], _with_java_patterns(parameters))
-    steps = list(spark_steps(query))
+    try:
+        query = plain_query(sql_sections(name)["rows"], _with_java_patterns(parameters))
+        steps = list(spark_steps(query))
+    except PlainSqlError as error:
+        raise PlainSqlError(f"{name} on Spark: {error}. QC_FEATURES_ENGINE=duckdb computes it.") from error
     with _spark_session(url) as session, _staging(store, shared) as folder:
         with store.overlay() as connection:
             connection.begin()
@@ -127,8 +131,6 @@ def _spark_session(url: str) -> Iterator[Any]:
         raise QcError(
             f"Spark at {url} fails: {message:.500}. Its own log says more; QC_SPARK_URL says where."
         ) from error
-    except ImportError as error:
-        raise SettingsError(f"QC_SPARK_URL={url}: {error}. pip install 'qc-assets[spark]'") from error
 
 
 def _refuse_unreachable(url: str) -> None:

@@ -4,9 +4,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from qc_assets.assets.feature_tables import feature_assets
+from qc_assets.assets.resources import WarehouseResource
 from qc_assets.errors import QcError, SettingsError
+from qc_assets.features import spark_sql
 from qc_assets.features.asof_joins import PlainSqlError
 from qc_assets.features.plain_sql import plain_query
 from qc_assets.features.rebuilding import rebuild_features
@@ -87,16 +91,30 @@ def test_a_wrong_setting_says_what_to_do() -> None:
         load_settings(features_engine="polars")
 
 
+def test_what_is_refused_says_who_computes_it(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark_sql, "COMPARED", COMPARED - {"Lower"})
+    with pytest.raises(
+        PlainSqlError, match=r"features/issues on Spark: .* Lower .*QC_FEATURES_ENGINE=duckdb computes it"
+    ):
+        parameters = load_settings().feature_parameters("issues")
+        rebuild_features(warehouse, "features/issues", parameters, load_settings(features_engine="spark"))
+
+
 def test_without_pyspark_or_java_it_says_what_to_install(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    knobs = load_settings(features_engine="spark", warehouse=warehouse.path, home=tmp_path / "home")
+
     def rebuild() -> Any:
-        return rebuild_features(warehouse, "features/comments", {}, load_settings(features_engine="spark"))
+        return rebuild_features(warehouse, "features/comments", {}, knobs)
 
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pyspark", None)
         with pytest.raises(SettingsError, match=r"pip install 'qc-assets\[spark\]'"):
             rebuild()
+        resources = {"warehouse": WarehouseResource.from_settings(knobs)}
+        with pytest.raises(SettingsError, match=r"pip install 'qc-assets\[spark\]'"):
+            dg.materialize(feature_assets(knobs), resources=resources)
     pytest.importorskip("pyspark", reason="pip install 'qc-assets[spark]'")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
