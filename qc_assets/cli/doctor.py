@@ -20,8 +20,8 @@ from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
 
 _MIN_FREE_GIB = 2.0
-# What one pass over 3 million pull requests spilled at the default limit: 4.6 GiB.
-_MANY_PULL_REQUESTS, _SPILLED_GIB_A_MILLION = 3_000_000, 1.6
+# What one pass over a million pull requests spilled at the default limit (docs/deployment.md).
+_MANY_PULL_REQUESTS, _SPILLED_GIB_A_MILLION = 3_000_000, 3.8
 
 
 def examine() -> list[Finding]:
@@ -118,10 +118,11 @@ def _warehouse(settings: Settings) -> list[Finding]:
 def _size_of_features(settings: Settings, store: Warehouse) -> list[Finding]:
     """What to turn on where one pass over all features is too much for this machine."""
     count = int(store.query("SELECT count(*) FROM raw.pull_requests").item())
-    if count < _MANY_PULL_REQUESTS or settings.features_engine != "duckdb" or settings.features_shards > 1:
-        return []
     spilled = count / 1e6 * _SPILLED_GIB_A_MILLION
-    fits = shutil.disk_usage(store.staging_root).free / 2**30 > spilled + _MIN_FREE_GIB
+    fits = shutil.disk_usage(store.staging_root).free / 2**30 > spilled
+    is_one_pass = settings.features_engine == "duckdb" and settings.features_shards == 1
+    if not is_one_pass or (fits and count < _MANY_PULL_REQUESTS):
+        return []
     mend = (
         "set QC_FEATURES_SHARDS=4, which takes half the memory and 1.7 times the CPU, or where there is a cluster "
         "QC_FEATURES_ENGINE=spark (docs/deployment.md)"

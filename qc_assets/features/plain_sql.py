@@ -231,7 +231,8 @@ def _whole_seconds_between(node: Any) -> Any:
         return node
     if node.unit.name != "SECOND":
         raise PlainSqlError(f"{node.sql('duckdb'):.100}: date_diff() is of 'second' or 'microsecond'")
-    return _of("epoch_us(a) // 1000000 - epoch_us(b) // 1000000", a=node.this, b=node.expression)
+    whole = "date_diff('microsecond', date_trunc('second', b), date_trunc('second', a)) // 1000000"
+    return _of(whole, a=node.this, b=node.expression)
 
 
 def _plain_cast(node: Any) -> Any:

@@ -151,11 +151,13 @@ def _rules() -> dict[type, Any]:
         exp.Anonymous: _function,
         exp.ArgMax: lambda node: _best("max_by", node),
         exp.ArgMin: lambda node: _best("min_by", node),
-        exp.ArrayDistinct: lambda node: _call("array_distinct", node.this),
+        exp.ArrayContains: _contained,
+        exp.ArrayDistinct: lambda node: _call("array_compact", _call("array_distinct", node.this)),
         exp.ArraySize: lambda node: _call("array_size", node.this),
         exp.ArraySort: lambda node: _call("array_sort", node.this),
         exp.Bracket: _element,
         exp.Cast: _cast,
+        exp.Chr: lambda node: _text(chr(int(node.expressions[0].name))),  # Spark's knows only 256
         exp.DateDiff: lambda node: _call("timestampdiff", exp.var(node.unit.name), node.expression, node.this),
         # sqlglot's own is a day off.
         exp.DayOfWeekIso: lambda node: exp.paren(_call("weekday", node.this) + exp.Literal.number(1)),
@@ -194,6 +196,13 @@ def _function(node: Any) -> Any:
     return _call(others.get(name, name), *arguments)
 
 
+def _contained(node: Any) -> Any:
+    """In a list with NULL DuckDB sees that something is not there."""
+    known = exp.and_(*(exp.paren(part.copy()).is_(exp.null()).not_() for part in (node.this, node.expression)))
+    is_there = exp.func("coalesce", _call("array_contains", node.this, node.expression), exp.false())
+    return exp.Case(ifs=[exp.If(this=known, true=is_there)])
+
+
 def _best(name: str, node: Any) -> Any:
     """DuckDB leaves out rows where either is NULL."""
     known = exp.If(this=exp.paren(node.this.copy()).is_(exp.null()).not_(), true=node.expression)
@@ -214,19 +223,19 @@ def _cast(node: Any) -> Any:
     value = node.this.unnest()
     if node.to.is_type("JSON"):
         return node.this
-    is_json = isinstance(value, exp.Case) and value.meta.get("json")
-    return _call("from_json", value, _text("array<string>")) if is_json and node.to.is_type("ARRAY") else node
+    if node.to.is_type("INT"):  # DuckDB rounds
+        node.set("this", _call("rint", exp.cast(node.this, "DOUBLE")))
+    is_list = node.to.is_type("ARRAY") and value.meta.get("json")
+    return _call("from_json", value, _text("array<string>")) if is_list else node
 
 
 def _json_value(node: Any) -> Any:
     """A value as JSON, where null is a value, too."""
-    keys = ["$", *(key.name for key in node.expression.expressions[1:])]
-    value, holder = (_call("get_json_object", node.this, _text(".".join(path))) for path in (keys, keys[:-1]))
-    is_there = _call("array_contains", _call("json_object_keys", holder), _text(keys[-1]))
-    value = exp.func("coalesce", value, _text("null"))
-    case = exp.Case(ifs=[exp.If(this=is_there, true=value)])
-    case.meta["json"] = True
-    return case
+    path = ".".join(["$", *(key.name for key in node.expression.expressions[1:])])
+    value = _call("variant_get", _call("parse_json", node.this), _text(path), _text("variant"))
+    value = _call("to_json", value)
+    value.meta["json"] = True
+    return value
 
 
 def _exploded(node: Any) -> Any:

@@ -1,8 +1,10 @@
 """Features on a real Spark are those of the file, column by column; only `ln` may differ, in its last bit."""
 
+import math
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import pytest
 from deploy.local_servers import free_port, wait_for_port
 from qc_assets.assets.partitions import days_between
 from qc_assets.errors import QcError, SettingsError
+from qc_assets.features.plain_sql import plain_query
 from qc_assets.features.rebuilding import rebuild_features
-from qc_assets.features.spark_sql import java_pattern
+from qc_assets.features.spark_sql import java_pattern, spark_steps
 from qc_assets.lake_place import LakePlace
 from qc_assets.settings import Settings, load_settings
 from qc_assets.sources.loading import load
@@ -119,6 +122,58 @@ def test_an_empty_warehouse_and_a_lake(warehouse: Warehouse, tmp_path: Path, mon
     assert len(by_duckdb) > 50
     assert_same(by_duckdb, by_spark)
     assert not list(tmp_path.glob("qc-features-*"))
+
+
+EXPRESSIONS = (
+    *("trim(text)", "trim(text, ' #x')", "lower(text)", "strlen(text)", "length(text)", "parse_filename(text)"),
+    *("contains(text, '#')", "replace(text, 'x', '')", "nullif(text, '')", "coalesce(text, 'none')", "text || chr(10)"),
+    *("regexp_extract(text, '(x)?(#)', 2)", "regexp_extract_all(text, '[a-z]+')", "regexp_extract_all(text, '.')[:2]"),
+    *("[text, NULL][1]", "[text][2]", "array_length(list_distinct([text, NULL, text]))", "concat_ws('-', text, NULL)"),
+    *("list_intersect([text, 'x'], ['x'])", "list_filter([text, 'x'], lambda each: each <> 'x')"),
+    *("list_transform([text], lambda each: each || '.')", "list_contains([text], 'x')", "text IN ('x', '')"),
+    *("array_to_string([text, NULL, 'x'], ',')", "x::INTEGER", "x::INTEGER // 3", "x::INTEGER % 3", "x::INTEGER / 3"),
+    *("-x", "ln(x * x + 1)", "least(x, 1.5)", "x BETWEEN 0 AND 2.5", "x IS DISTINCT FROM 2.5", "(x + 4 * 0.1) / 3"),
+    *("isodow(t)", "hour(t)", "date_trunc('month', t)", "t - INTERVAL 90 DAY", "t + INTERVAL 1 MONTH", "t::DATE"),
+    *("epoch(t - u)", "date_diff('second', u, t)", "date_diff('microsecond', u, t)", "t > u", "least(t, u)"),
+    *("w.json::JSON ->> 'a'", "w.json::JSON -> 'a'", "(w.json::JSON -> 'b')::VARCHAR[]", "w.json::JSON -> '$.c.d'"),
+    *("json_array_length(w.json::JSON -> 'b')", "(w.json::JSON ->> 'n')::BIGINT", "(w.json::JSON ->> 'f')::BOOLEAN"),
+)
+
+
+def test_words_mean_the_same(warehouse: Warehouse) -> None:
+    from pyspark.sql import SparkSession
+
+    texts = {text for text in (*BODIES, *LABELS, *PATHS, *TITLES) if text} | {"x", "İΣ", "\\", "#x #", "", " a/b\\c "}
+    times = [datetime(2024, 2, 29, 23, 59, 59, 999999), datetime(1969, 12, 31, 23, 0, 0, 1), datetime(2023, 12, 31)]
+    jsons = ['{"a":"x\\u00e9","n":1,"f":true}', '{"a":null,"b":null}', '{"b":["x",null]}', '{"c":{"d":["y"]},"b":[]}']
+    numbers = [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 7.0, 0.0, -7.0, None]
+    rows = [
+        {
+            "place": place, "text": text, "x": numbers[place % len(numbers)], "t": times[place % 3],
+            "u": times[place // 3 % 3], "json": jsons[place % 4],
+        }
+        for place, text in enumerate([*sorted(texts), None])
+    ]  # fmt: skip
+    query = f"SELECT {', '.join(f'{each} AS c{place}' for place, each in enumerate(EXPRESSIONS))} FROM raw.words AS w"
+    file = warehouse.path.with_suffix(".parquet")
+    with warehouse.scratch() as connection:
+        connection.register("rows", pl.DataFrame(rows, infer_schema_length=None).to_arrow())
+        connection.execute(f"CREATE SCHEMA raw; CREATE TABLE raw.words AS FROM rows; COPY raw.words TO '{file}'")
+        by_duckdb = connection.execute(f"{query} ORDER BY w.place").fetchall()
+    session = SparkSession.builder.master("local[2]").config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    try:
+        session.read.parquet(str(file)).createOrReplaceTempView("raw_words")
+        ((_, sql, _),) = spark_steps(plain_query(query, {}))
+        by_spark = session.sql(f"{sql} ORDER BY w.place").collect()
+    finally:
+        session.stop()
+    differing = {}
+    for row, expected, values in zip(rows, by_duckdb, by_spark, strict=True):
+        for expression, before, after in zip(EXPRESSIONS, expected, values, strict=True):
+            same = math.isclose(before, after, rel_tol=2.3e-16) if "ln(" in expression and before else before == after
+            if not same:
+                differing[expression] = row, before, after
+    assert not differing
 
 
 def test_java_finds_what_re2_finds(warehouse: Warehouse) -> None:
