@@ -135,10 +135,11 @@ def comment(
     }
 
 
-def put(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
-    """Replace the contents of the raw tables."""
+def put(connection: duckdb.DuckDBPyConnection, rows: Rows, *, beside: bool = False) -> None:
+    """Replace the contents of the raw tables, or put rows `beside` what is there."""
     for table in RAW_TABLES:
-        connection.execute(f"DELETE FROM raw.{table}")
+        if not beside:
+            connection.execute(f"DELETE FROM raw.{table}")
         found = [dict(row) | _EVERY_ROW for row in rows.get(table, ())]
         if found:
             types = {name: pl.Datetime("us") for name in ("closed_at", "merged_at")}

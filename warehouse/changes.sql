@@ -118,10 +118,10 @@ SELECT
 FROM (
     SELECT
         items.repo_id, items.number, items.author_id, items.created_at AS t,
-        unnest(texts.closing_references)::BIGINT AS issue
+        unnest(texts.closing_references::BIGINT[]) AS issue
     FROM query_table(texts) AS texts
     INNER JOIN query_table(items) AS items ON texts.repo_id = items.repo_id AND texts.number = items.number
-    WHERE len(texts.closing_references) > 0
+    WHERE array_length(texts.closing_references) > 0
 ) AS links
 INNER JOIN query_table(issue_table) AS issues
     ON links.repo_id = issues.repo_id AND links.issue = issues.number AND issues.created_at < links.t
@@ -174,6 +174,9 @@ headings AS (
     HAVING 2 * sum(counts.bodies) >= any_value(before.bodies)
 ),
 forms AS (SELECT repo_id, opened_in, list(heading) AS form FROM headings GROUP BY repo_id, opened_in)
-SELECT bodies.repo_id, bodies.number, len(list_intersect(bodies.headings, forms.form)) / len(forms.form) AS form_kept
+SELECT
+    bodies.repo_id,
+    bodies.number,
+    array_length(list_intersect(bodies.headings, forms.form)) / array_length(forms.form) AS form_kept
 FROM bodies
 INNER JOIN forms ON bodies.repo_id = forms.repo_id AND bodies.opened_in = forms.opened_in;

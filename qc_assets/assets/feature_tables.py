@@ -9,7 +9,7 @@ from qc_assets.assets import tables
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.clock import now_utc
 from qc_assets.features.left_out import MOST_MOVED, left_out
-from qc_assets.features.shards import rebuild_in_shards
+from qc_assets.features.rebuilding import rebuild_features
 from qc_assets.settings import Settings
 from qc_assets.store.schema import sql_sections
 from qc_assets.store.warehouse import Warehouse
@@ -71,7 +71,7 @@ def _promises(name: str) -> dict[str, str]:
 
 
 def _feature_asset(name: str, description: str, deps: list[str], settings: Settings) -> dg.AssetsDefinition:
-    parameters, shards = settings.feature_parameters(name), settings.features_shards
+    parameters = settings.feature_parameters(name)
     table = f"features.{name}"
 
     @dg.multi_asset(
@@ -84,7 +84,7 @@ def _feature_asset(name: str, description: str, deps: list[str], settings: Setti
     )
     def compute(warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:
         store = warehouse.open()
-        rows = rebuild_in_shards(store, f"features/{name}", parameters, shards)
+        rows = rebuild_features(store, f"features/{name}", parameters, settings)
         if "origin_version" in parameters:
             record_origin_rules(store, parameters)
         exclusions = store.sql_file(f"features/{name}", section="exclusions")

@@ -20,6 +20,8 @@ from qc_assets.settings import Settings, load_settings
 from qc_assets.store.warehouse import Warehouse
 
 _MIN_FREE_GIB = 2.0
+# What one pass over a million pull requests spilled at the default limit (docs/deployment.md).
+_MANY_PULL_REQUESTS, _SPILLED_GIB_A_MILLION = 3_000_000, 3.8
 
 
 def examine() -> list[Finding]:
@@ -109,7 +111,24 @@ def _warehouse(settings: Settings) -> list[Finding]:
         mend = "run `qc migrate`, or let the next run do it; a copy is put beside the file first"
         schema = Finding("schema", False, f"made by an older version; pending: {', '.join(changes)}", mend)
     reached = "can be read" if store.is_lake else "not locked"
-    return [Finding("warehouse", True, f"{settings.warehouse}, {reached}"), schema]
+    sizes = [] if changes else _size_of_features(settings, store)
+    return [Finding("warehouse", True, f"{settings.warehouse}, {reached}"), schema, *sizes]
+
+
+def _size_of_features(settings: Settings, store: Warehouse) -> list[Finding]:
+    """What to turn on where one pass over all features is too much for this machine."""
+    count = int(store.query("SELECT count(*) FROM raw.pull_requests").item())
+    spilled = count / 1e6 * _SPILLED_GIB_A_MILLION
+    fits = shutil.disk_usage(store.staging_root).free / 2**30 > spilled
+    is_one_pass = settings.features_engine == "duckdb" and settings.features_shards == 1
+    if not is_one_pass or (fits and count < _MANY_PULL_REQUESTS):
+        return []
+    mend = (
+        "set QC_FEATURES_SHARDS=4, which takes half the memory and 1.7 times the CPU, or where there is a cluster "
+        "QC_FEATURES_ENGINE=spark (docs/deployment.md)"
+    )
+    detail = f"one pass over {count:,} pull requests spills some {spilled:.0f} GiB to {store.staging_root}"
+    return [Finding("features", fits, detail if not fits else f"{detail}; {mend}", "" if fits else mend)]
 
 
 def _home(settings: Settings) -> Finding:

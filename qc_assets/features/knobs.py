@@ -1,8 +1,21 @@
 """Settings of features: which pull requests are too small, who is new, junior, mid or senior, who is no person."""
 
-from pydantic import BaseModel, Field
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
 
 from qc_assets.knob_types import AbsolutePath, Names, ThreeThresholds
+
+_SPARK_URL = re.compile(r"local(\[[^\]]+\])?|yarn|(spark|k8s|sc)://.+")
+
+
+def _spark_url(value: str) -> str:
+    if not _SPARK_URL.fullmatch(value):
+        raise ValueError(
+            "give a master of Spark (local[*], spark://host:7077, yarn, k8s://…) or of Spark Connect (sc://host:15002)"
+        )
+    return value
 
 
 class FeatureKnobs(BaseModel):
@@ -25,6 +38,17 @@ class FeatureKnobs(BaseModel):
         ge=1,
         description="Computes features in so many shards by repository, one after the other: less memory, more time, "
         "the same rows (docs/deployment.md).",
+    )
+    features_engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="What computes features: duckdb, here, or spark, where QC_SPARK_URL says (extra `spark`)."
+    )
+    spark_url: Annotated[str, AfterValidator(_spark_url)] = Field(
+        "local[*]", description="A master of Spark, such as spark://host:7077, or a Spark Connect URL, sc://host:15002."
+    )
+    spark_folder: AbsolutePath | None = Field(
+        None,
+        description="Folder that Spark's machines see, too, for rows on their way there and back; "
+        "unset if Spark runs on this machine.",
     )
     origin_rules: AbsolutePath | None = Field(
         None,

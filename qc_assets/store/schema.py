@@ -42,8 +42,19 @@ def define_functions(connection: duckdb.DuckDBPyConnection, sql: str | None = No
         sql: those that it may name are enough; None: all.
     """
     statements = _functions_named_in(sql) if sql is not None else "".join(_functions().values())
+    variables = source_variables()
+    named = [name for name in variables if name in f"{statements} {sql}".lower()]
+    # As text: DuckDB imports pandas as soon as a parameter is bound, in half a second.
+    texts = {name: json.dumps(variables[name][1], default=str).replace("'", "''") for name in named}
+    connection.execute(
+        "".join(f"SET VARIABLE {name} = '{texts[name]}'::JSON::{variables[name][0]};\n" for name in named) + statements
+    )
+
+
+def source_variables() -> dict[str, tuple[str, Any]]:
+    """What the sources say of themselves, as our functions ask for it by `getvariable`: type and value by name."""
     traits = all_traits()
-    variables = {
+    return {
         "synthetic_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.synthetic]),
         "complete_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.complete]),
         "snapshot_sources": ("VARCHAR[]", [name for name, source in traits.items() if source.snapshot]),
@@ -51,12 +62,6 @@ def define_functions(connection: duckdb.DuckDBPyConnection, sql: str | None = No
         "source_priorities": ("MAP(VARCHAR, INTEGER)", {name: source.priority for name, source in traits.items()}),
         "last_whole_days": ("MAP(VARCHAR, DATE)", {name: source.last_whole_day for name, source in traits.items()}),
     }
-    named = [name for name in variables if name in f"{statements} {sql}".lower()]
-    # As text: DuckDB imports pandas as soon as a parameter is bound, in half a second.
-    texts = {name: json.dumps(variables[name][1], default=str).replace("'", "''") for name in named}
-    connection.execute(
-        "".join(f"SET VARIABLE {name} = '{texts[name]}'::JSON::{variables[name][0]};\n" for name in named) + statements
-    )
 
 
 @cache

@@ -10,12 +10,14 @@ import pytest
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
 
-from qc_assets.cli import console
+from qc_assets.cli import console, doctor
 from qc_assets.cli.doctor import examine
 from qc_assets.cli.trouble import explained
 from qc_assets.errors import QcError, SettingsError, masked_urls
 from qc_assets.progress import Note, report
 from qc_assets.settings import Settings, load_settings
+from qc_assets.store.warehouse import Warehouse
+from tests import histories
 from tests.command_line import run_qc
 
 
@@ -79,6 +81,26 @@ def test_the_doctor_names_what_is_broken_and_looks_at_the_rest(tmp_path: Path, m
     assert not findings["warehouse"].ok and str(tmp_path / "qc.duckdb") in findings["warehouse"].detail
     assert not findings["DAGSTER_HOME"].ok and findings["DAGSTER_HOME"].mend
     assert findings["token"].ok and findings["API port"].detail
+
+
+@pytest.mark.parametrize(("knobs", "says"), [({}, True), ({"SHARDS": "2"}, False), ({"ENGINE": "spark"}, False)])
+def test_the_doctor_says_what_to_turn_on_where_features_are_too_many(
+    knobs: dict[str, str], says: bool, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {"QC_WAREHOUSE": warehouse.path, "QC_HOME": tmp_path / "home"}
+    for name, value in {**places, **{f"QC_FEATURES_{name}": value for name, value in knobs.items()}}.items():
+        monkeypatch.setenv(name, str(value))
+    with histories.memory(warehouse) as connection:
+        histories.put(connection, {"pull_requests": [histories.pull_request(number, 0) for number in (1, 2)]})
+    assert "features" not in {finding.what for finding in examine()}
+    monkeypatch.setattr(doctor, "_MANY_PULL_REQUESTS", 2)
+    told = {finding.what: finding for finding in examine()}.get("features")
+    assert (told is not None) == says
+    if told:
+        assert told.ok and "QC_FEATURES_SHARDS=4" in told.detail and "QC_FEATURES_ENGINE=spark" in told.detail
+        monkeypatch.setattr(doctor, "_SPILLED_GIB_A_MILLION", 1e12)
+        full = {finding.what: finding for finding in examine()}["features"]
+        assert not full.ok and "QC_FEATURES_SHARDS=4" in full.mend
 
 
 def test_a_broken_warehouse_or_a_full_device_is_one_line(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ imported AS (
     WHERE comment_id IS NOT NULL AND status = 'used'
     GROUP BY comment_id, category
 ),
+comments AS (
+    SELECT *, is_machine('ops.machine_accounts', author_is_bot, author_id) AS is_program
+    FROM raw.review_comments
+    WHERE created_at IS NOT NULL
+),
 judged AS (
     SELECT
         comments.repo_id,
@@ -64,17 +69,14 @@ judged AS (
         list_filter(
             [
                 CASE WHEN trim(coalesce(comments.body, '')) = '' THEN 'empty' END,
-                CASE
-                    WHEN is_machine('ops.machine_accounts', comments.author_is_bot, comments.author_id) THEN 'bot'
-                END,
+                CASE WHEN comments.is_program THEN 'bot' END,
                 CASE WHEN comments.in_reply_to_id IS NOT NULL THEN 'reply' END
             ],
             lambda reason: reason IS NOT NULL
         ) AS exclusions
-    FROM raw.review_comments AS comments
+    FROM comments
     LEFT JOIN feedback ON comments.comment_id = feedback.comment_id
     LEFT JOIN imported ON comments.comment_id = imported.comment_id
-    WHERE comments.created_at IS NOT NULL
 ),
 from_the_warehouse AS (SELECT *, exclusions[1] AS exclusion FROM judged),
 from_files AS (
@@ -87,7 +89,7 @@ from_files AS (
     GROUP BY item_id, body, path, category
 )
 SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_the_warehouse
-UNION ALL BY NAME
+UNION ALL
 SELECT *, TIMESTAMP '2200-01-01' AS observed_until FROM from_files;
 
 -- name: groups

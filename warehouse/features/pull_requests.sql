@@ -704,7 +704,7 @@ texts AS (
         CASE WHEN opened_body IS NOT NULL THEN checklist_items(opened_body) END AS checklist_items,
         CASE WHEN opened_body IS NOT NULL THEN occurrences(opened_body, '```') // 2 END AS code_blocks,
         closing_references(opened_body) AS closing_references,
-        len(closing_references) AS closes_issues,
+        array_length(closing_references) AS closes_issues,
         headings_of(opened_body) AS headings,
         CASE WHEN opened_body IS NOT NULL THEN ticked_share(opened_body) END AS checklist_ticked_share
     FROM opened_texts('raw.pull_requests', 'ml.deliveries')
