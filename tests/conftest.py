@@ -56,15 +56,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     ranks = {"graph": 0, "slow": 1, "store": 2, "unit": 3}
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
+        fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
         if "main_run" in fixtures:
             item.add_marker("graph")
         elif item.get_closest_marker("slow") is None:
-            item.add_marker("store" if "tmp_path" in fixtures else "unit")
+            with_folders = {name for name, of in fixtures.items() if "tmp_path_factory" in of[-1].argnames}
+            item.add_marker("store" if with_folders - FOLDERS_OF_ALL else "unit")
     items.sort(key=lambda item: min(rank for mark, rank in ranks.items() if item.get_closest_marker(mark)))
 
 
 ROOM_BYTES = 8 * 2**30
+FOLDERS_OF_ALL = {"embeddings_home", "shared_folder"}
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
