@@ -55,18 +55,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     while the other does short tests, and then takes over what the first has not come to.
     """
     ranks = {"graph": 0, "slow": 1, "store": 2, "unit": 3}
+    makes_folders = {"tmp_path_factory", "shared_folder"}
     for item in items:
         fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
         if "main_run" in fixtures:
             item.add_marker("graph")
         elif item.get_closest_marker("slow") is None:
-            with_folders = {name for name, of in fixtures.items() if "tmp_path_factory" in of[-1].argnames}
+            with_folders = {name for name, of in fixtures.items() if makes_folders & set(of[-1].argnames)}
             item.add_marker("store" if with_folders - FOLDERS_OF_ALL else "unit")
     items.sort(key=lambda item: min(rank for mark, rank in ranks.items() if item.get_closest_marker(mark)))
 
 
 ROOM_BYTES = 8 * 2**30
-FOLDERS_OF_ALL = {"embeddings_home", "shared_folder"}
+FOLDERS_OF_ALL = {"embeddings_home", "shared_folder", "_copied_empty_stores"}
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
