@@ -11,12 +11,13 @@ demo: $(VENV)/.installed ## the main job on the embedded demo source
 	$(BIN)/qc init
 	$(BIN)/qc demo
 
-check: $(VENV)/.installed-test lint ## the fast loop: lint, types of what changed, unit tests
+check: $(VENV)/.installed-test lint ## the fast loop: lint, types of what changed, tests without files
 	$(BIN)/python -m pytest -q -m unit -n 2 --dist worksteal
 
+# On two cores a third worker has what the others leave idle while they wait for servers, kills and clocks.
 test: $(VENV)/.installed-test lint browser ## lint, types and all tests
 	$(BIN)/qc init
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # The browser test skips itself where there is no Chromium; a CI machine gets one.
 browser:

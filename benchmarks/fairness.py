@@ -49,7 +49,8 @@ def report() -> tuple[str, float]:
         repo=pl.Series(repo).cast(pl.String),
     )
     spec = replace(SPEC, texts=(), maturity=timedelta(days=1))
-    trained = train(spec, dataset_of(spec, frame), Options(quick=True, resamples=50))
+    options = Options(quick=True, resamples=50, candidates=sized((), ("lightgbm",)))
+    trained = train(spec, dataset_of(spec, frame), options)
     bundle = bundle_of_training(spec, trained, is_synthetic=True)
     subject = Subject(
         spec, 1, bundle, trained.data.frame, trained.data.x, trained.split.windows, trained.known, "", True

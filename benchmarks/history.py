@@ -36,9 +36,9 @@ def _world(items: int, days: int) -> World:
     return world
 
 
-def long_history(items: int = sized(5000, 40), years: int = sized(14, 1)) -> float:
+def long_history(items: int = sized(5000, 40), count: int = sized(14 * 365, 40)) -> float:
     """Load a history both ways; returns how many times as long it takes with Dagster."""
-    last = date(FIRST.year + years, 1, 1) - timedelta(days=1)
+    last = FIRST + timedelta(days=count - 1)
     days = days_between(FIRST, last)
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:

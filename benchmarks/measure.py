@@ -1,4 +1,4 @@
-"""Running something in a process of its own, or in turn with a rival; and what came of it in a line."""
+"""Running something in a process of its own, and what came of it in a line."""
 
 import importlib
 import multiprocessing
@@ -52,19 +52,6 @@ def isolated(work: Callable[..., Any], *arguments: Any) -> tuple[Any, float, flo
                 raise RuntimeError(f"{work.__name__} died with {process.exitcode}") from None
     process.join()
     return answer
-
-
-def in_turn(times: int, *works: Callable[[], object]) -> list[list[float]]:
-    """Seconds of each work, `times` over, one after the other: whatever else the machine does hits all of them."""
-    rounds = []
-    for _ in range(times):
-        taken = []
-        for work in works:
-            started = time.perf_counter()
-            work()
-            taken.append(time.perf_counter() - started)
-        rounds.append(taken)
-    return rounds
 
 
 def verdict(

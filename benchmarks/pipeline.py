@@ -37,7 +37,8 @@ def train(state: str) -> str:
     warehouse.rebuild("features/pull_requests", load_settings().feature_parameters("pull_requests"))
     rows = model_rows(warehouse, p0.SPEC, is_synthetic=True)
     registry = Registry(f"sqlite:///{state}/mlflow.db", Path(state) / "artifacts")
-    outcome = lifecycle.train_and_register(p0.SPEC, rows, registry, Options(quick=True), is_synthetic=True, origin={})
+    options = Options(quick=True, candidates=sized((), ("lightgbm",)))
+    outcome = lifecycle.train_and_register(p0.SPEC, rows, registry, options, is_synthetic=True, origin={})
     return f"{len(rows):,} rows, {outcome.decision.reason}"
 
 

@@ -5,8 +5,8 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker has one core: libraries that start a thread for each would only wait for each other. They look when
     # they are imported.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
+    for variable in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "POLARS_MAX_THREADS"):
+        os.environ.setdefault(variable, "1")
 
 import json
 import pickle
@@ -28,6 +28,7 @@ from filelock import FileLock
 from deploy.local_servers import free_port as free_port
 from qc_assets.learning.text.embeddings import DEFAULT_ENCODER, configure_embeddings
 from qc_assets.settings import Settings, load_settings
+from qc_assets.store.engine import Means
 from qc_assets.store.warehouse import Warehouse
 from tests import ROOT, empty_stores
 
@@ -48,21 +49,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test `graph` (it needs the shared run of the main job), `slow` or `unit`, and order them so.
+    """Mark every test `graph` (it needs the shared run of the main job), `slow`, `store` or `unit`, and order them so.
 
     With `--dist worksteal` one worker begins with the first and another in the middle: the one makes the shared run
     while the other does short tests, and then takes over what the first has not come to.
     """
-    ranks = {"graph": 0, "slow": 1, "unit": 2}
+    ranks = {"graph": 0, "slow": 1, "store": 2, "unit": 3}
+    makes_folders = {"tmp_path_factory", "shared_folder"}
     for item in items:
-        if "main_run" in getattr(item, "fixturenames", ()):
+        fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+        if "main_run" in fixtures:
             item.add_marker("graph")
         elif item.get_closest_marker("slow") is None:
-            item.add_marker("unit")
+            with_folders = {name for name, of in fixtures.items() if makes_folders & set(of[-1].argnames)}
+            item.add_marker("store" if with_folders - FOLDERS_OF_ALL else "unit")
     items.sort(key=lambda item: min(rank for mark, rank in ranks.items() if item.get_closest_marker(mark)))
 
 
 ROOM_BYTES = 8 * 2**30
+FOLDERS_OF_ALL = {"embeddings_home", "shared_folder", "_copied_empty_stores"}
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -80,6 +85,9 @@ def _home_of_the_process(embeddings_home: Path) -> Iterator[None]:
         patch.setenv("QC_HOME", str(embeddings_home))
         patch.setattr(Settings, "embeddings_cache", property(lambda settings: cache))
         configure_embeddings(DEFAULT_ENCODER, cache)
+        if "PYTEST_XDIST_WORKER" in os.environ:  # a thread that waits for little work costs as much as the work
+            config = Means.config
+            patch.setattr(Means, "config", lambda means: {"threads": "1"} | config(means))
         yield
 
 
@@ -179,6 +187,7 @@ def _run_readme_demo(clone: Path) -> ReadmeDemo:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     # A world of thirty days more than are loaded, so that new ones can land. How wide intervals are is not looked at.
     kept |= {"QC_DEMO_PRS": "2250", "QC_DEMO_DAYS": "270", "QC_END_DATE": "2024-08-27", "QC_BOOTSTRAP_RESAMPLES": "60"}
+    kept["QC_THREADS"] = "1"
     status = ["git", "status", "--porcelain"]
     before = subprocess.run(status, cwd=clone, capture_output=True, text=True, check=True).stdout
     demo = subprocess.run(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import results
-from benchmarks.measure import in_turn, verdict
+from benchmarks.measure import verdict
 
 _ROOT = Path(results.__file__).parents[1]
 
@@ -105,10 +105,3 @@ def test_the_command_fails_if_something_is_surely_worse(tmp_path: Path, after: f
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="nowhere is neither a file nor a commit"):
         results.read(Path("nowhere"))
-
-
-def test_rivals_are_measured_in_turn() -> None:
-    order: list[str] = []
-    rounds = in_turn(3, lambda: order.append("ours"), lambda: order.append("theirs"))
-    assert order == ["ours", "theirs"] * 3
-    assert [len(taken) for taken in rounds] == [2, 2, 2]

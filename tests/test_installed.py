@@ -44,8 +44,8 @@ def variables(environment: Path) -> dict[str, str]:
     """A user who has set nothing but where programs keep data, and wants a small demo."""
     foreign = ("QC_", "DAGSTER_", "VIRTUAL_ENV", "PYTHONPATH", "XDG_", "GITHUB_TOKEN")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    small = {"QC_DEMO_PRS": "150", "QC_DEMO_DAYS": "14", "QC_BOOTSTRAP_RESAMPLES": "50", "COLUMNS": "120"}
-    return kept | small | {"XDG_DATA_HOME": str(environment / "data")}
+    small = {"QC_DEMO_PRS": "60", "QC_DEMO_DAYS": "14", "QC_BOOTSTRAP_RESAMPLES": "50", "COLUMNS": "120"}
+    return kept | small | {"QC_THREADS": "1", "XDG_DATA_HOME": str(environment / "data")}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_an_installed_qc_fills_its_warehouse_and_serves_from_the_users_folder(
     # A demo that small may be too small for a gate of a model, which is red then, as it should be.
     assert finished.returncode == 0 or "all other steps are done" in finished.stderr, finished.stdout + finished.stderr
     counted = run("qc", "--json", "sql", "SELECT count(*) AS n FROM raw.pull_requests")
-    assert json.loads(counted.stdout) == [{"n": 150}], counted.stderr
+    assert json.loads(counted.stdout) == [{"n": 60}], counted.stderr
     assert (home / "warehouse" / "qc.duckdb").is_file()
     assert list((environment / "work").iterdir()) == [], "nothing is left where it was typed"
     (packages,) = (environment / "venv").glob("lib/python*/site-packages")

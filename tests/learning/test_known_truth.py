@@ -1,5 +1,6 @@
 """Against the probabilities that the demo drew its verdicts from: 20,000 pull requests, the whole lifecycle."""
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -23,6 +24,14 @@ from qc_assets.sources.loading import load
 from qc_assets.store.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_importance() -> Iterator[None]:
+    """What each feature is worth takes a third of these trainings, and is looked at elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "permutation_importance", lambda trained, seed: {})
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,11 @@ class Kitchen:
         """Run Python in the copy, on the package of the copy; returns what it printed."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("QC_")}
         environment |= {"PYTHONPATH": str(self.folder), "QC_HOME": str(self.folder.parent / "home"), **variables}
-        environment |= {"QC_WAREHOUSE": str(self.folder.parent / "qc.duckdb"), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment |= {
+            "QC_WAREHOUSE": str(self.folder.parent / "qc.duckdb"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "QC_THREADS": "1",
+        }
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=self.folder,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
@@ -117,9 +116,11 @@ def _runs_code(mark: Path) -> list[Any]:
 
 @pytest.mark.parametrize("index", range(5))
 def test_types_that_none_of_our_candidates_has_are_not_loaded(tmp_path: Path, index: int) -> None:
+    from skops.io import dump  # with torch and all of scikit-learn
+
     evil = Pipeline([("evil", _runs_code(tmp_path / "ran")[index]), ("model", LogisticRegression().fit(X, Y))])
     for file, load in (("model.skops", estimators.load_estimator), ("text.skops", LinearTextEstimator.load)):
-        skops.io.dump({"words": evil} if file == "text.skops" else evil, tmp_path / file)
+        dump({"words": evil} if file == "text.skops" else evil, tmp_path / file)
         (tmp_path / "text.json").write_text('{"classes": 2, "encoder": ""}')
         with pytest.raises(QcError, match="no model of ours has such a thing"):
             load(tmp_path)

@@ -37,7 +37,7 @@ def server(settings: Settings, log: Path, **environment: str) -> Iterator[tuple[
     port = free_port()
     variables = {"QC_HOME": str(settings.home), "QC_WAREHOUSE": str(settings.warehouse), "QC_API_PORT": str(port),
                  "QC_API_KEY": KEY, "QC_CHAMPION_REFRESH_S": "0.3", "QC_DEMO_PRS": str(settings.demo_prs),
-                 "QC_DEMO_DAYS": str(settings.demo_days)}  # fmt: skip
+                 "QC_DEMO_DAYS": str(settings.demo_days), "QC_THREADS": "1"}  # fmt: skip
     with log.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "qc_assets.cli", "serve"], env=os.environ | variables | environment, stderr=file

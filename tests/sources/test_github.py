@@ -22,11 +22,6 @@ Serve = Callable[..., FakeGitHub]
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(datetime(2024, 6, 1))
-
-
-@pytest.fixture
 def world() -> World:
     return World()
 

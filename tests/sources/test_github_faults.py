@@ -40,11 +40,6 @@ def make_world() -> World:
 NAMES = [f"o/r{n}" for n in range(4)]
 
 
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(datetime(2024, 6, 1))
-
-
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
     """The raw tables after a run without any trouble."""

@@ -24,11 +24,6 @@ def file(path: str, additions: int = 1, deletions: int = 0, status: str = "modif
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(datetime(2024, 6, 1))
-
-
-@pytest.fixture
 def world() -> World:
     made = World()
     repo = made.add_repo("o/r")

@@ -20,11 +20,6 @@ SIZES = "opened_additions, opened_deletions, opened_changed_files, opened_commit
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(datetime(2024, 6, 1))
-
-
-@pytest.fixture
 def world() -> World:
     made = World()
     repo = made.add_repo("o/r")
