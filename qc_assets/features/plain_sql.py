@@ -120,8 +120,9 @@ class _Inlining:
         body = _body(call)
         names: dict[str, str] = {}
         for cte in body.ctes:
-            names[cte.alias] = name = f"{call.name}_{cte.alias}_{len(self.steps)}"
-            self.steps[name] = self.expanded(_with_names(cte.this, names))
+            step = self.expanded(_with_names(cte.this, names))
+            names[cte.alias] = f"{call.name}_{cte.alias}_{len(self.steps)}"
+            self.steps[names[cte.alias]] = step
         body.set("with_", None)
         query, joins = self.expanded(_with_names(body, names)), node.args.get("joins")
         return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(alias)), joins=joins)
