@@ -121,6 +121,11 @@ def _runner(connection: duckdb.DuckDBPyConnection, table: str) -> _Run:
     return run
 
 
+def fold_touched(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Compute the rows of a raw table anew whose keys are in the temporary table `touched`."""
+    _fold(connection, _runner(connection, table), table, 0)
+
+
 def _has_opening(table: str) -> bool:
     return any(column == "opened_title" for column, _, _ in columns(f"raw.{table}"))
 
