@@ -17,7 +17,7 @@ check: $(VENV)/.installed-test lint ## the fast loop: lint, types of what change
 # On two cores a third worker has what the others leave idle while they wait for servers, kills and clocks.
 test: $(VENV)/.installed-test lint browser ## lint, types and all tests
 	$(BIN)/qc init
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The browser test skips itself where there is no Chromium; a CI machine gets one.
 browser:

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from qc_assets import progress
 from qc_assets.assets import tables
-from qc_assets.assets.event_log import add_rows_of_partitions
 from qc_assets.assets.partitions import NOT_WHOLE, daily_partitions, in_ranges
 from qc_assets.assets.resources import WarehouseResource
 from qc_assets.assets.rule_checks import KEYS_ARE_UNIQUE, examine_rules, rule_checks
@@ -74,7 +73,8 @@ def ingest_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def raw_tables(
         context: dg.AssetExecutionContext, config: IngestConfig, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        # Imported here: the sources' libraries are not needed to show the graph.
+        # Imported here: what they need takes long to import, and is not needed to show the graph.
+        from qc_assets.assets.event_log import add_rows_of_partitions
         from qc_assets.sources.loading import load
         from qc_assets.sources.registry import open_source
         from qc_assets.sources.source import KeptUp
