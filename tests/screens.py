@@ -80,8 +80,8 @@ class Walk:
         self._dagster("assets/p0_model?view=checks", "beats_base_rate")
 
     def bias(self) -> None:
-        """Which repository is treated differently."""
-        self._dagster("assets/p0_bias_by_repo?view=overview", "in short")
+        """Whether newcomers are treated differently."""
+        self._dagster("assets/p0_bias_by_seniority?view=overview", "in short")
 
     def runs(self) -> None:
         """The trainings of p0 side by side."""
