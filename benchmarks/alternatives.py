@@ -46,6 +46,11 @@ class Window:
     split: "TimeSplit"
     known: "dict[str, Known]"
 
+    @property
+    def repositories(self) -> np.ndarray:
+        """A number of each row's repository, from 0 on, (rows,)."""
+        return np.unique(self.data.frame["repo_id"].to_numpy(), return_inverse=True)[1]
+
 
 def windows(spec: "ModelSpec", data: "Dataset") -> list[Window]:
     """The history cut off at each of `ENDS`; those that are too short are left out."""
@@ -119,13 +124,14 @@ def with_the_young(window: Window, kind: str, parameters: dict[str, Any]) -> np.
     share = 1 - np.searchsorted(watched, lasted) / len(opened)
     known = task.known(data, rows, until, task.context(window.spec, data, window.split))
     known = replace(known, weights=1 / np.maximum(share, 1 / _MOST_WEIGHT))
-    how: dict[str, Any] = {"seed": 0, "threads": 1, "signs": window.spec.signs}
-    return task.fit(kind, parameters, data.x[rows], known, **how).score(data.x[window.split.test])
+    split = replace(window.split, before_test=rows)
+    young = replace(window, split=split, known={**window.known, "before_test": known})
+    return scores(young, kind, parameters, "before_test", "test")
 
 
 def own_share(window: Window) -> np.ndarray:
     """The share of passes of each row's repository before it, in time-ordered folds, shrunk to that of all, (rows,)."""
-    repository = np.unique(window.data.frame["repo_id"].to_numpy(), return_inverse=True)[1]
+    repository = window.repositories
     fitted, y = window.split.before_test, window.known["before_test"].y
     share = np.full(len(window.data), np.nan)
     parts = np.array_split(np.arange(len(fitted)), _FOLDS)
@@ -158,7 +164,7 @@ def with_category(window: Window, parameters: dict[str, Any]) -> np.ndarray:
     """Boosted trees of one head that have the repository as a category of LightGBM's own."""
     import lightgbm
 
-    codes = np.unique(window.data.frame["repo_id"].to_numpy(), return_inverse=True)[1]
+    codes = window.repositories
     x, split = np.column_stack([window.data.x, codes]), window.split
     signs = {"monotone_constraints": (*window.spec.signs, *[0] * (x.shape[1] - len(window.spec.signs)))}
     trees = lightgbm.LGBMClassifier(random_state=0, n_jobs=1, verbosity=-1, cat_smooth=_STRANGER, **signs, **parameters)
@@ -189,7 +195,7 @@ def at_repositories_levels(window: Window, of_calibration: np.ndarray, of_test: 
     """
     from scipy.special import expit, logit
 
-    codes = np.unique(window.data.frame["repo_id"].to_numpy(), return_inverse=True)[1]
+    codes = window.repositories
     here, y = codes[window.split.calibration], window.known["calibration"].y
     logits, logits_of_test = (logit(np.clip(p, _CLIP, 1 - _CLIP)) for p in (of_calibration, of_test))
     intercepts, prior = np.zeros(codes.max() + 1), _STRANGER * y.mean() * (1 - y.mean())

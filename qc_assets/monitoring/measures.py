@@ -135,21 +135,18 @@ def verdict(spec: ModelSpec, live: Live, *, resamples: int, seed: int) -> tuple[
     # predictions, and never shows that they are right.
     reached = decided.where((decided.frame["prediction"] < most).to_numpy())
     k = len(reached.frame)
-    gap = _mean_excess(spec, reached if k >= MIN_ROWS else decided, **sampling)
-    gaps = [gap, _mean_excess(spec, decided, **sampling)] if k < n else [gap]
-    is_calibrated = not any(
-        each.is_surely_above(task.tolerance) or each.is_surely_below(-task.tolerance) for each in gaps
-    )
+    parts = [reached, decided] if MIN_ROWS <= k < n else [decided]
+    gaps = [_excess(spec, part, **sampling) for part in parts]
+    is_calibrated = not any(gap.is_surely_above(task.tolerance) or gap.is_surely_below(-task.tolerance) for gap in gaps)
+    sentence = f"{k} of {n} decided items were predicted to end while they were watched; {MIN_ROWS} are needed"
     if k >= MIN_ROWS or not is_calibrated:
-        sentence = f"predictions minus outcomes {gap:+.3f} over {k if k >= MIN_ROWS else n} items"
-        sentence += f", up to ±{task.tolerance} allowed"
-    else:
-        sentence = f"{k} of {n} decided items were predicted to end while they were watched; {MIN_ROWS} are needed"
+        over = f"over {len(parts[0].frame)} items, up to ±{task.tolerance} allowed"
+        sentence = f"predictions minus outcomes {gaps[0]:+.3f} {over}"
     is_ranked, numbers = task.order_holds(spec, decided.known, decided.answers, **sampling)
     return is_calibrated and is_ranked, f"{sentence}; {numbers}" if numbers else sentence
 
 
-def _mean_excess(spec: ModelSpec, decided: Live, *, resamples: int, seed: int) -> Estimate:
+def _excess(spec: ModelSpec, decided: Live, *, resamples: int, seed: int) -> Estimate:
     """How far predictions of decided rows lie above their outcomes, see `Task.excess`."""
     task, known = task_of(spec), decided.known
     predicted = task.on_label_scale(decided.frame["prediction"].to_numpy())

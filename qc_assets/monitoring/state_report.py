@@ -187,7 +187,8 @@ def _model(spec: ModelSpec, tables: Mapping[str, Rows]) -> dict[str, Any]:
     judged = champion or newest
     metrics = _metrics(spec, of.get("metrics", []), judged)
     drift = of.get("drift", [])
-    bias = [row for row in of.get("bias", []) if row["status"] != "too small to say"]
+    findings = of.get("bias", [])
+    bias = [row for row in findings if row["status"] != "too small to say"]
     return {
         "name": spec.name,
         "question": spec.question,
@@ -208,7 +209,7 @@ def _model(spec: ModelSpec, tables: Mapping[str, Rows]) -> dict[str, Any]:
         "have_answers_moved": any(row["is_drifting"] for row in drift if row["feature"] == ANSWERS),
         "flagged": [row for row in bias if row["status"] == "flagged"],
         "compared": len(bias),
-        "too_small": len(of.get("bias", [])) - len(bias),
+        "too_small": len(findings) - len(bias),
         "bias": bias[:_FINDINGS],
     }
 
